@@ -1,0 +1,133 @@
+// The whole contract of the native core: JPEG bytes in, quantized DCT coefficients out.
+//
+// Nothing here throws, prints, exits or allocates per block. Every function returns a Status by value and writes into the
+// caller's buffers. The core knows no Python. Clauses are those of ITU-T T.81.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace jpegfreq {
+
+template <class T>
+struct Span {
+    T* data = nullptr;
+    size_t size = 0;
+};
+using Bytes = Span<const uint8_t>;
+
+enum class Code : uint8_t { ok, malformed, truncated, unsupported, out_of_memory };
+
+// What went wrong, where, and which rule it broke. All strings are static. `message` may hold one "{}", which stands for
+// `detail`. Printed as: "DHT at byte 177: codes of length 9 overflow the tree (T.81 C.2)".
+struct Status {
+    Code code = Code::ok;
+    const char* segment = "";  // marker name: "DHT", "SOS", "scan data"; may be empty
+    const char* message = "";
+    const char* clause = "";  // "C.2"; empty where no clause of T.81 applies
+    uint64_t offset_bytes = 0;
+    int64_t detail = 0;
+
+    bool ok() const { return code == Code::ok; }
+};
+
+// T.81 table B.1. The value is n of SOF_n.
+enum class Process : uint8_t {
+    baseline = 0,
+    extended = 1,
+    progressive = 2,
+    lossless = 3,
+    arithmetic_extended = 9,
+    arithmetic_progressive = 10,
+};
+
+// By libjpeg's rules (JFIF and Adobe markers, else component identifiers).
+enum class ColorKind : uint8_t { grey, ycbcr, rgb, cmyk, ycck, unknown };
+
+constexpr int max_components = 4;
+constexpr int blocks_per_mcu_limit = 10;  // T.81 B.2.3
+constexpr uint64_t default_max_pixels = 178956970;  // Pillow's
+
+struct Component {
+    uint8_t identifier = 0;                    // C_i
+    uint8_t horizontal_sampling_factor = 1;    // H_i
+    uint8_t vertical_sampling_factor = 1;      // V_i
+    uint8_t quantization_table_id = 0;         // Tq_i
+    uint32_t blocks_high = 0;                  // T.81 A.1.1: without the padding blocks of the last MCUs
+    uint32_t blocks_wide = 0;
+};
+
+struct Header {
+    uint32_t height = 0;  // pixels; from DNL where the SOF says 0 (T.81 B.2.5)
+    uint32_t width = 0;
+    uint8_t precision = 8;
+    Process process = Process::baseline;
+    ColorKind color = ColorKind::unknown;
+    uint8_t orientation = 1;  // EXIF tag 0x0112, 1..8
+    uint8_t component_count = 0;
+    uint8_t max_horizontal_sampling_factor = 1;
+    uint8_t max_vertical_sampling_factor = 1;
+    Component components[max_components];
+    uint32_t restart_interval = 0;  // MCUs; the one in force at the first scan
+    uint64_t frame_offset_bytes = 0;  // of the SOF marker
+};
+
+struct Limits {
+    uint64_t max_pixels = default_max_pixels;
+    uint32_t max_scans = 100;  // progressive; real files have at most 18
+};
+
+// Where the coefficients go. planes[c] holds blocks_high * blocks_wide * 64 int16 of component c: quantized, natural order
+// [block row][block column][v][u]. The decoder writes every one of them, whatever happens.
+struct Output {
+    int16_t* planes[max_components] = {};
+    uint16_t quantization_tables[max_components][64] = {};  // natural order, the one in force at the component's first scan
+    // Sequential single-scan files may stop early: decode MCU rows [0, mcu_rows) only; blocks below are zero. 0 = all.
+    uint32_t mcu_rows = 0;
+};
+
+// Reads up to the first SOS (and, where the SOF says 0 lines, on to the DNL).
+Status read_header(Bytes jpeg, Header& header);
+
+// Scratch of one thread, reused between images. Opaque: decoder.cpp.
+class Decoder {
+public:
+    Decoder();
+    ~Decoder();
+    Decoder(const Decoder&) = delete;
+    Decoder& operator=(const Decoder&) = delete;
+
+    // `header` is what read_header gave for the same bytes. On an error everything decoded up to it stands in the planes
+    // and the rest is zero; the Status says where decoding stopped and why.
+    Status read_coefficients(Bytes jpeg, const Header& header, const Limits& limits, Output& output);
+
+private:
+    struct Scratch;
+    Scratch* scratch_;
+};
+
+struct Job {
+    Bytes jpeg;
+    Header header;
+    Output output;
+    Status status;
+    void* user = nullptr;
+};
+
+// Where a thread of a batch gets its images and gives them back. next() returns nullptr when there is none left.
+// done() is called once for each image, on the thread that decoded it, with job.status set.
+class JobQueue {
+public:
+    virtual ~JobQueue() = default;
+    virtual Job* next() = 0;
+    virtual void done(Job& job) = 0;
+};
+
+// Decodes on the calling thread until the queue is empty, several images interleaved in one loop where the machine
+// gains by it. The queue's methods may be called by several threads at once, each running its own decode_jobs.
+void decode_jobs(JobQueue& queue, const Limits& limits);
+
+// Instruction set that run-time dispatch chose: "generic", "avx2", "avx512".
+const char* instruction_set();
+
+}  // namespace jpegfreq

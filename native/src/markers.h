@@ -1,0 +1,88 @@
+// Marker segments (T.81 B): everything between the entropy-coded data. Parses, checks and bounds; decodes nothing.
+#pragma once
+
+#include "jpegfreq.h"
+
+namespace jpegfreq {
+
+// A DHT table as it stands in the file (T.81 B.2.4.2), checked: its codes do not overflow the tree (C.2).
+struct HuffmanSpec {
+    bool defined = false;
+    uint16_t value_count = 0;
+    uint8_t code_counts[16] = {};  // BITS: codes of length i + 1
+    uint8_t values[256] = {};      // HUFFVAL
+};
+
+// The tables in force where a scan begins. A scan keeps a copy: a table defined later must not alter it.
+struct Tables {
+    HuffmanSpec dc[4];
+    HuffmanSpec ac[4];
+    uint8_t arithmetic_dc_lower[4] = {0, 0, 0, 0};  // L, T.81 F.1.4.4.1.4
+    uint8_t arithmetic_dc_upper[4] = {1, 1, 1, 1};  // U
+    uint8_t arithmetic_ac_kx[4] = {5, 5, 5, 5};     // Kx
+};
+
+struct ScanComponent {
+    uint8_t index = 0;  // into Header::components
+    uint8_t dc_table = 0;
+    uint8_t ac_table = 0;
+};
+
+struct Scan {
+    uint8_t component_count = 0;
+    ScanComponent components[max_components];
+    uint8_t Ss = 0, Se = 63, Ah = 0, Al = 0;
+    uint32_t restart_interval = 0;   // MCUs, 0 = none
+    uint64_t offset_bytes = 0;       // of the SOS marker
+    uint64_t data_offset_bytes = 0;  // of the first entropy-coded byte
+    // One component: its own blocks, row by row, without padding (A.2.2). More: MCUs of the frame (A.2.3).
+    uint32_t mcus_wide = 0;
+    uint32_t mcus_high = 0;
+};
+
+class MarkerReader {
+public:
+    explicit MarkerReader(Bytes jpeg);
+
+    // Up to the first SOS, exclusive; checks the frame. Does not look for DNL.
+    Status read_frame(Header& header);
+
+    // From the current position past the next SOS. `found` is false at EOI or at the end of the data;
+    // saw_eoi() tells which. Checks that the tables the scan names are defined, latches quantization tables.
+    Status next_scan(const Header& header, Scan& scan, bool& found);
+
+    // Where to go on after a scan: any offset from the scan's data on; the reader looks for the next marker from there.
+    void seek(uint64_t offset_bytes) { position_ = offset_bytes; }
+    uint64_t position() const { return position_; }
+
+    Bytes jpeg() const { return jpeg_; }
+    const Tables& tables() const { return tables_; }
+    bool saw_eoi() const { return saw_eoi_; }
+    // Components that some scan has named so far, a bit each; and their tables, natural order, latched at the first scan.
+    uint32_t components_seen() const { return components_seen_; }
+    const uint16_t* quantization_table(int component) const { return latched_[component]; }
+
+private:
+    Status read_segment(uint8_t marker, uint64_t offset, Bytes body);
+    Status read_sof(uint8_t marker, uint64_t offset, Bytes body, Header& header);
+
+    Bytes jpeg_;
+    uint64_t position_ = 0;
+    Tables tables_;
+    uint16_t quantization_[4][64] = {};
+    bool quantization_defined_[4] = {};
+    uint16_t latched_[max_components][64] = {};
+    uint32_t components_seen_ = 0;
+    uint32_t restart_interval_ = 0;
+    bool saw_eoi_ = false;
+    bool saw_jfif_ = false;
+    int adobe_transform_ = -1;  // -1: no Adobe marker
+    uint8_t orientation_ = 1;
+};
+
+// Offset of the first marker that is not RSTn and not a stuffed FF 00, from `offset_bytes` on; the size of the data where there is none.
+uint64_t find_marker(Bytes jpeg, uint64_t offset_bytes);
+
+extern const uint8_t natural_order[64 + 16];  // zigzag index -> 8 * v + u (T.81 figure A.6); 63 repeated for overruns
+
+}  // namespace jpegfreq

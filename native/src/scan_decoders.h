@@ -1,0 +1,18 @@
+// The entropy decoders, one a process. All write into Output's planes (already zeroed by decoder.cpp) and return where and
+// why they stopped. Each leaves the reader at the end of what it consumed.
+#pragma once
+
+#include "markers.h"
+
+namespace jpegfreq {
+
+// All scans of a progressive file (SOF2), from the reader's position to EOI. progressive.cpp
+class ProgressiveScratch;
+ProgressiveScratch* new_progressive_scratch();
+void delete_progressive_scratch(ProgressiveScratch*);
+Status decode_progressive(MarkerReader& reader, const Header& header, const Limits& limits, Output& output, ProgressiveScratch& scratch);
+
+// All scans of an arithmetic-coded file (SOF9, SOF10). arithmetic.cpp
+Status decode_arithmetic(MarkerReader& reader, const Header& header, const Limits& limits, Output& output);
+
+}  // namespace jpegfreq
