@@ -5,12 +5,14 @@
 
 namespace jpegfreq {
 
-// A DHT table as it stands in the file (T.81 B.2.4.2), checked: its codes do not overflow the tree (C.2).
+// A DHT table as it stands in the file (T.81 B.2.4.2). That its codes do not overflow the tree (C.2) is checked where a scan
+// names it (next_scan), so every table of a scan that next_scan returned is sound.
 struct HuffmanSpec {
     bool defined = false;
     uint16_t value_count = 0;
     uint8_t code_counts[16] = {};  // BITS: codes of length i + 1
     uint8_t values[256] = {};      // HUFFVAL
+    uint64_t offset_bytes = 0;     // of the DHT marker
 };
 
 // The tables in force where a scan begins. A scan keeps a copy: a table defined later must not alter it.
@@ -63,8 +65,19 @@ public:
     const uint16_t* quantization_table(int component) const { return latched_[component]; }
 
 private:
-    Status read_segment(uint8_t marker, uint64_t offset, Bytes body);
-    Status read_sof(uint8_t marker, uint64_t offset, Bytes body, Header& header);
+    bool next_marker(uint8_t& marker, uint64_t& offset);
+    Status segment_body(const char* name, uint64_t offset, Bytes& body);
+    Status read_segment(uint8_t marker, uint64_t offset);
+    Status read_sof(uint8_t marker, uint64_t offset, Header& header);
+    Status read_dqt(uint64_t offset, Bytes body);
+    Status read_dht(uint64_t offset, Bytes body);
+    Status read_dac(uint64_t offset, Bytes body);
+    void read_application(uint8_t marker, Bytes body);
+    Status read_dnl(Header& header) const;
+    Status read_sos(const Header& header, uint64_t offset, Scan& scan);
+    Status check_tables(const Header& header, const Scan& scan) const;
+    Status latch_quantization(const Header& header, const Scan& scan);
+    ColorKind color_kind(const Header& header) const;
 
     Bytes jpeg_;
     uint64_t position_ = 0;
@@ -76,6 +89,7 @@ private:
     uint32_t restart_interval_ = 0;
     bool saw_eoi_ = false;
     bool saw_jfif_ = false;
+    bool saw_exif_ = false;
     int adobe_transform_ = -1;  // -1: no Adobe marker
     uint8_t orientation_ = 1;
 };
