@@ -1,0 +1,42 @@
+"""What tests lean on: the shared data, tools of the system, and how a test without them ends."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from functools import cache
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+_PROJECT = Path(__file__).parents[1]
+
+
+def unavailable(reason: str) -> NoReturn:
+    """Skips the running test, saying why; fails it in CI, where everything must be there."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def data_files(folder: str) -> list[Path]:
+    """The JPEG files below a folder of the shared data, in order (../shared/data beside the project, or JPEGFREQ_DATA)."""
+    root = Path(os.environ.get("JPEGFREQ_DATA", _PROJECT.parent / "shared" / "data"))
+    files = _files_below(root / folder)
+    if not files:
+        unavailable(f"no files in {folder} of the shared data")
+    return files
+
+
+@cache
+def _files_below(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+
+
+def tool(name: str) -> str:
+    """The path of a program of libjpeg-turbo-progs."""
+    path = shutil.which(name)
+    if path is None:
+        unavailable(f"{name} is not installed (libjpeg-turbo-progs)")
+    return path
