@@ -1,0 +1,44 @@
+"""JPEG bytes straight to DCT-coefficient tensors: entropy decoding, no pixel decode.
+
+Importing this package costs little: what needs Numba, Rich or PyTorch is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from jpegfreq.batch import read_coefficients_batch
+from jpegfreq.coefficients import Coefficients, read_coefficients
+from jpegfreq.errors import JpegError, MalformedJpegError, TruncatedJpegError, UnsupportedJpegError
+from jpegfreq.header import Component, Header, read_header
+
+__version__ = "0.1.0"
+
+# Where each name lives that is imported on first use (for type checkers: under TYPE_CHECKING above). A function named
+# as its own module, such as resample, cannot be lazy: importing the module would hide it.
+_LAZY: dict[str, str] = {}
+
+__all__ = [
+    "Coefficients",
+    "Component",
+    "Header",
+    "JpegError",
+    "MalformedJpegError",
+    "TruncatedJpegError",
+    "UnsupportedJpegError",
+    "read_coefficients",
+    "read_coefficients_batch",
+    "read_header",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

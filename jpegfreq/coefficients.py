@@ -1,0 +1,76 @@
+"""JPEG bytes to quantized DCT coefficients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from jpegfreq import _native
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from jpegfreq.errors import JpegError
+    from jpegfreq.header import Header, Source
+
+__all__ = ["DEFAULT_MAX_PIXELS", "Coefficients", "read_coefficients"]
+
+DEFAULT_MAX_PIXELS = 178_956_970  # Pillow's, so that both refuse the same files
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Coefficients:
+    """One image as its file holds it: quantized DCT coefficients.
+
+    Attributes:
+        header: the frame header.
+        planes: one a component: int16 [blocks_high, blocks_wide, 8, 8], quantized, natural order [.., v, u]
+            (v = vertical frequency). All planes of an image share one block of memory.
+        quantization_tables: one a component: uint16 [8, 8], natural order, the one in force at its first scan.
+        damage: None, or where and why decoding stopped (`damage="keep"`): later blocks are zero.
+    """
+
+    header: Header
+    planes: tuple[npt.NDArray[np.int16], ...]
+    quantization_tables: tuple[npt.NDArray[np.uint16], ...]
+    damage: JpegError | None = None
+
+
+def read_coefficients(
+    data: Source,
+    *,
+    damage: Literal["raise", "keep"] = "raise",
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> Coefficients:
+    """Entropy-decode a JPEG into its quantized DCT coefficients (T.81 F.2, G.2).
+
+    Other Python threads run meanwhile.
+
+    Args:
+        data: one JPEG file, from SOI to EOI: any contiguous bytes (not copied; do not write to them during the call),
+            or a path.
+        damage: what to do where decoding stops early: "raise", or "keep" what was decoded, with zeros for the rest
+            and `.damage` set.
+        max_pixels: refuse larger images before anything is allocated.
+
+    Returns:
+        Planes of int16 [blocks_high, blocks_wide, 8, 8], rows = vertical frequency.
+
+    Raises:
+        MalformedJpegError: the data break a rule of T.81.
+        TruncatedJpegError: the data end before the image does.
+        UnsupportedJpegError: lossless, hierarchical, JPEG-LS; or more than `max_pixels`.
+        OSError: the path cannot be read.
+        MemoryError: there is no room for the planes.
+
+    >>> read_coefficients(gray_16x8).planes[0].shape
+    (1, 2, 8, 8)
+    """
+    return _native.read_coefficients(data, _keep_damage(damage), max_pixels)
+
+
+def _keep_damage(damage: str) -> bool:
+    if damage not in ("raise", "keep"):
+        raise ValueError(f'damage must be "raise" or "keep", not {damage!r}')
+    return damage == "keep"

@@ -1,0 +1,89 @@
+// What the binding files share: Python objects in, the core's types; the core's types, Python objects out.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <cstddef>
+#include <memory>
+
+#include "jpegfreq.h"
+
+namespace jpegfreq::python {
+
+namespace nb = nanobind;
+
+// Each file adds its functions.
+void bind_header(nb::module_& module);
+void bind_coefficients(nb::module_& module);
+void bind_batch(nb::module_& module);
+
+// One file as the caller gave it: an object with the buffer protocol, borrowed and kept exported while this lives, or a
+// path, read into memory of our own by load(). Made and destroyed with the GIL held; load() and bytes() need none.
+class Input {
+public:
+    // Raises TypeError for anything that is neither contiguous bytes nor a path.
+    explicit Input(nb::handle data);
+    Input(Input&& other) noexcept;
+    Input& operator=(Input&&) = delete;
+    ~Input();
+
+    // Reads the file, or its first `limit` bytes. Returns 0 or errno. Nothing to do for a buffer.
+    int load(size_t limit = SIZE_MAX);
+    void unload();  // frees a file's bytes
+    bool is_path() const { return path_ != nullptr; }
+    Bytes bytes() const { return bytes_; }
+    // Before load(): the size of the file, 0 where it cannot be told.
+    size_t size() const;
+
+    nb::object path() const;  // the path as given, or None
+    nb::object os_error(int error) const;
+
+private:
+    Py_buffer view_ = {};
+    PyObject* path_ = nullptr;          // as given
+    PyObject* encoded_path_ = nullptr;  // bytes, for the system
+    const char* file_name_ = nullptr;   // their characters
+    uint8_t* file_ = nullptr;
+    Bytes bytes_;
+};
+
+// A Python exception object for a Status that is not ok. `index` < 0: not of a batch.
+nb::object to_exception(const Status& status, const Input& input, int64_t index = -1);
+[[noreturn]] void raise(nb::handle exception);
+
+nb::object to_python(const Header& header);
+
+// The memory of all planes of one image: one allocation, aligned to 64 bytes, exported by the buffer protocol.
+class PlaneMemory {
+public:
+    // nullptr where there is no room.
+    static std::unique_ptr<PlaneMemory> allocate(size_t size_bytes);
+    ~PlaneMemory();
+    PlaneMemory(const PlaneMemory&) = delete;
+    PlaneMemory& operator=(const PlaneMemory&) = delete;
+
+    uint8_t* data() const { return data_; }
+    size_t size_bytes() const { return size_bytes_; }
+    bool is_zero() const { return mapping_ != nullptr; }  // as long as nobody has written to it
+
+private:
+    PlaneMemory() = default;
+
+    uint8_t* data_ = nullptr;
+    size_t size_bytes_ = 0;
+    void* mapping_ = nullptr;
+    size_t mapping_size_ = 0;
+};
+
+// Checks the header against the limits and gives `output` room for its planes. Needs no GIL.
+Status allocate_planes(const Header& header, uint64_t max_pixels, std::unique_ptr<PlaneMemory>& memory, Output& output);
+
+// A jpegfreq.Coefficients that owns `memory`. `damage` is None or an exception.
+nb::object to_python(const Header& header, const Output& output, std::unique_ptr<PlaneMemory> memory, nb::handle damage);
+
+// Whether decoding ended in a way that damage="keep" returns: something was decoded, and the rest is zero.
+inline bool is_damage(const Status& status) {
+    return status.code == Code::malformed || status.code == Code::truncated;
+}
+
+}  // namespace jpegfreq::python

@@ -1,0 +1,11 @@
+#include "bindings.h"
+
+using namespace jpegfreq::python;
+
+NB_MODULE(_native, module) {
+    nb::set_leak_warnings(false);  // the module's tables live as long as the process
+    bind_header(module);
+    bind_coefficients(module);
+    bind_batch(module);
+    module.def("instruction_set", [] { return jpegfreq::instruction_set(); });
+}
