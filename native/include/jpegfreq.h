@@ -89,6 +89,10 @@ struct Output {
 // Reads up to the first SOS (and, where the SOF says 0 lines, on to the DNL).
 Status read_header(Bytes jpeg, Header& header);
 
+// Before allocating: that the image has no more than max_pixels, and that the data can hold the blocks the header promises
+// (Huffman-coded files). read_coefficients itself refuses only the first.
+Status check_promise(Bytes jpeg, const Header& header, const Limits& limits);
+
 // Scratch of one thread, reused between images. Opaque: decoder.cpp.
 class Decoder {
 public:
