@@ -71,7 +71,7 @@ Status decode_sequential(MarkerReader& reader, const Header& header, Output& out
             status = out_of_memory();
             break;
         }
-        status = decode_sequential_scan(reader.jpeg(), parsed, scan, data);
+        status = decode_sequential_scan(reader.jpeg(), scan, data);
         for (int i = 0; i < parsed.component_count; i++) decoded |= 1u << parsed.components[i].index;
         if (!status.ok()) break;
         reader.seek(data.end);

@@ -6,6 +6,7 @@
 
 namespace jpegfreq {
 namespace {
+#define VECTOR_BYTES 16
 #include "sequential_kernel.h"
 
 bool same_spec(const HuffmanSpec& a, const HuffmanSpec& b) {
@@ -15,15 +16,15 @@ bool same_spec(const HuffmanSpec& a, const HuffmanSpec& b) {
 }
 
 // The reason for a stop, in the words of the standard.
-Status describe(Bytes jpeg, const Scan& parsed, const Unstuffed& data, const SegmentResult& result, bool last_segment) {
+Status describe(Bytes jpeg, const Unstuffed& data, const SegmentResult& result, bool last_segment) {
     Status status;
+    if (result.stop == Stop::done) return status;
     status.segment = "scan data";
     status.detail = int64_t(result.mcu);
     status.offset_bytes = file_offset(jpeg, data, result.bit_position / 8);
     status.code = Code::malformed;
-    (void)parsed;
     switch (result.stop) {
-        case Stop::done: return Status();
+        case Stop::done:
         case Stop::bad_code:
             status.message = "no Huffman code matches in MCU {}";
             status.clause = "F.2.2.3";
@@ -32,7 +33,8 @@ Status describe(Bytes jpeg, const Scan& parsed, const Unstuffed& data, const Seg
             status.message = "a run passes coefficient 63 in MCU {}";
             status.clause = "F.2.2.2";
             return status;
-        case Stop::overrun: break;
+        case Stop::overrun:
+            break;
     }
     if (!last_segment) {
         status.message = "a restart marker comes before the end of its interval, in MCU {}";
@@ -107,7 +109,7 @@ void zero_blocks(const SequentialScan& scan, uint64_t mcu_begin) {
     }
 }
 
-Status decode_sequential_scan(Bytes jpeg, const Scan& parsed, const SequentialScan& scan, const Unstuffed& data) {
+Status decode_sequential_scan(Bytes jpeg, const SequentialScan& scan, const Unstuffed& data) {
     const auto decode = use_avx2() ? decode_segment_avx2 : decode_segment_generic;
     const uint64_t step = scan.restart_interval ? scan.restart_interval : scan.mcu_end;
     uint64_t mcu = 0;
@@ -119,13 +121,13 @@ Status decode_sequential_scan(Bytes jpeg, const Scan& parsed, const SequentialSc
             missing.stop = Stop::overrun;
             missing.mcu = mcu;
             missing.bit_position = 8 * uint64_t(data.segments.data()[data.segment_count]);
-            status = describe(jpeg, parsed, data, missing, true);
+            status = describe(jpeg, data, missing, true);
             break;
         }
         const SegmentResult result =
             decode(scan, data.bytes.data(), data.segments.data()[i], data.segments.data()[i + 1], mcu, mcu_end);
         mcu = result.mcu;
-        status = describe(jpeg, parsed, data, result, i + 1 == data.segment_count);
+        status = describe(jpeg, data, result, i + 1 == data.segment_count);
         const uint64_t left = data.segments.data()[i + 1] - (result.bit_position + 7) / 8;
         if (status.ok() && left > 0 && i + 1 < data.segment_count && mcu < scan.mcu_end) {
             status.code = Code::malformed;

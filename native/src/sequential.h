@@ -59,6 +59,6 @@ void prepare_scan(const Header& header, const Scan& parsed, const Tables& tables
 void zero_blocks(const SequentialScan& scan, uint64_t mcu_begin);
 
 // Decodes all restart segments one after the other; zeroes what is left on an error.
-Status decode_sequential_scan(Bytes jpeg, const Scan& parsed, const SequentialScan& scan, const Unstuffed& data);
+Status decode_sequential_scan(Bytes jpeg, const SequentialScan& scan, const Unstuffed& data);
 
 }  // namespace jpegfreq

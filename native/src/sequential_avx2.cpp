@@ -2,6 +2,7 @@
 
 namespace jpegfreq {
 namespace {
+#define VECTOR_BYTES 32
 #include "sequential_kernel.h"
 }  // namespace
 

@@ -6,6 +6,12 @@ inline uint64_t load_big_endian(const uint8_t* p) {
     return __builtin_bswap64(word);
 }
 
+// A loop of vector stores: __builtin_memset of 128 bytes becomes `rep stos`, which costs more than the block's decoding.
+typedef uint64_t Vector __attribute__((vector_size(VECTOR_BYTES), aligned(16), may_alias));
+inline void zero_block(int16_t* block) {
+    for (int i = 0; i < 128 / VECTOR_BYTES; i++) reinterpret_cast<Vector*>(block)[i] = Vector{};
+}
+
 // Note [Bit window]
 // `window` holds the next bits of the stream, left-aligned, and a 1 behind them: shifting it left by the bits used leaves the
 // count of used bits in its trailing zeros. refill() gives at least 56 bits. Reading past the end of a segment gives bits
@@ -114,7 +120,7 @@ SegmentResult decode_segment(const SequentialScan& scan, const uint8_t* bytes, u
                 const uint64_t column = mcu_x * part.mcu_width + scan.blocks[b].x;
                 int16_t* target = column < columns[b] ? rows[b] + column * 64 : spare;
                 int16_t* block = scan.merge ? spare : target;
-                __builtin_memset(block, 0, 128);
+                zero_block(block);
                 const Stop stop = decode_block(*part.dc, *part.ac, in, dc[component], block);
                 if (__builtin_expect(stop != Stop::done, 0)) {
                     result.stop = in.current() > 8 * end ? Stop::overrun : stop;
