@@ -19,7 +19,7 @@ __all__ = ["DEFAULT_MAX_PIXELS", "Coefficients", "read_coefficients"]
 DEFAULT_MAX_PIXELS = 178_956_970  # Pillow's, so that both refuse the same files
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Coefficients:
     """One image as its file holds it: quantized DCT coefficients.
 
@@ -35,6 +35,13 @@ class Coefficients:
     planes: tuple[npt.NDArray[np.int16], ...]
     quantization_tables: tuple[npt.NDArray[np.uint16], ...]
     damage: JpegError | None = None
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{plane.shape[0]}x{plane.shape[1]}" for plane in self.planes)
+        text = f"{self.header.width}x{self.header.height} px {self.header.color} {self.header.process}, blocks {shapes}"
+        return (
+            f"<Coefficients of {text}>" if self.damage is None else f"<Coefficients of {text}, damage: {self.damage}>"
+        )
 
 
 def read_coefficients(

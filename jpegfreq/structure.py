@@ -132,7 +132,7 @@ def read_structure(data: Source, *, damage: Literal["raise", "keep"] = "raise") 
     return Structure(
         header=header,
         segments=tuple(Segment(_marker_name(marker), offset, size) for marker, offset, size in segments),
-        scans=tuple(_scan(*scan) for scan in scans),
+        scans=tuple(_scan(scan) for scan in scans),
         quantization_tables=tuple(
             np.frombuffer(tables[c], np.uint16).reshape(8, 8) if c in tables else None
             for c in range(len(header.components))
@@ -141,13 +141,14 @@ def read_structure(data: Source, *, damage: Literal["raise", "keep"] = "raise") 
     )
 
 
-def _scan(components: list[tuple[int, int, int]], *fields: Any) -> Scan:
-    *numbers, tables = fields
-    return Scan(
+def _scan(fields: tuple[Any, ...]) -> Scan:
+    components, *numbers, tables = fields
+    parts: list[Any] = [
         tuple(ScanComponent(*component) for component in components),
         *numbers,
         tuple(HuffmanTable(*table) for table in tables),
-    )
+    ]
+    return Scan(*parts)
 
 
 # T.81 table B.1.

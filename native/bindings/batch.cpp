@@ -26,8 +26,8 @@ struct Image {
 // Hands out the images largest first, so that no thread is left alone with a big one at the end.
 class Queue : public JobQueue {
 public:
-    Queue(std::vector<Image>& images, bool keep_damage, bool stop_at_error, uint64_t max_pixels)
-        : images_(images), keep_damage_(keep_damage), stop_at_error_(stop_at_error), max_pixels_(max_pixels) {
+    Queue(std::vector<Image>& images, bool keep_damage, bool stop_at_error, const Limits& limits)
+        : images_(images), keep_damage_(keep_damage), stop_at_error_(stop_at_error), limits_(limits) {
         order_.resize(images.size());
         for (size_t i = 0; i < order_.size(); i++) {
             order_[i] = i;
@@ -66,7 +66,7 @@ private:
         if (image.error != 0) return false;
         job.jpeg = image.input.bytes();
         job.status = read_header(job.jpeg, job.header);
-        if (job.status.ok()) job.status = allocate_planes(job.header, max_pixels_, image.memory, job.output);
+        if (job.status.ok()) job.status = allocate_planes(job.jpeg, job.header, limits_, keep_damage_, image.memory, job.output);
         return job.status.ok();
     }
 
@@ -97,7 +97,7 @@ private:
     std::vector<size_t> order_;
     const bool keep_damage_;
     const bool stop_at_error_;
-    const uint64_t max_pixels_;
+    const Limits& limits_;
     std::atomic<size_t> next_{0};
     std::atomic<size_t> first_failed_{SIZE_MAX};
     std::atomic<bool> interrupted_{false};
@@ -136,7 +136,7 @@ nb::list read_coefficients_batch(nb::list data, size_t threads, bool keep_damage
     bool interrupted = false;
     {
         nb::gil_scoped_release release;
-        Queue queue(images, keep_damage, !return_errors, max_pixels);
+        Queue queue(images, keep_damage, !return_errors, limits);
         decode(queue, limits, std::max<size_t>(1, std::min(threads, count)));
         interrupted = queue.interrupted();
     }

@@ -34,15 +34,15 @@ nb::object read_coefficients_of(nb::handle data, bool keep_damage, uint64_t max_
     std::unique_ptr<PlaneMemory> memory;
     int error = 0;
     bool decoded = false;
+    Limits limits;
+    limits.max_pixels = max_pixels;
     {
         nb::gil_scoped_release release;
         error = input.load();
         if (error == 0) status = read_header(input.bytes(), header);
-        if (error == 0 && status.ok()) status = allocate_planes(header, max_pixels, memory, output);
+        if (error == 0 && status.ok()) status = allocate_planes(input.bytes(), header, limits, keep_damage, memory, output);
         if (error == 0 && status.ok()) {
             thread_local Decoder decoder;
-            Limits limits;
-            limits.max_pixels = max_pixels;
             status = decoder.read_coefficients(input.bytes(), header, limits, output);
             decoded = true;
         }

@@ -53,12 +53,10 @@ PlaneMemory::~PlaneMemory() {
     std::free(data_);
 }
 
-Status allocate_planes(const Header& header, uint64_t max_pixels, std::unique_ptr<PlaneMemory>& memory, Output& output) {
-    const uint64_t pixels = uint64_t(header.height) * header.width;
-    if (pixels > max_pixels) {
-        return {Code::unsupported, "SOF", "{} pixels are more than max_pixels allows", "", header.frame_offset_bytes,
-                static_cast<int64_t>(pixels)};
-    }
+Status allocate_planes(Bytes jpeg, const Header& header, const Limits& limits, bool keep_damage, std::unique_ptr<PlaneMemory>& memory,
+                       Output& output) {
+    const Status status = check_promise(jpeg, header, limits);
+    if (!status.ok() && !(keep_damage && is_damage(status))) return status;
     // Each side of a plane is at most 8192 blocks, so that four planes of them fit in 64 bits.
     uint64_t size_bytes = 0;
     for (int c = 0; c < header.component_count; c++) {
