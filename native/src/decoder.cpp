@@ -41,22 +41,6 @@ Status out_of_memory() {
     return status;
 }
 
-// Nothing is silently short: every component must have had a scan, or the data ended too early.
-Status check_complete(const MarkerReader& reader, const Header& header, uint32_t decoded) {
-    for (int i = 0; i < header.component_count; i++) {
-        if (decoded >> i & 1) continue;
-        Status status;
-        status.code = reader.saw_eoi() ? Code::malformed : Code::truncated;
-        status.segment = "EOI";
-        status.message = reader.saw_eoi() ? "component {} has no scan" : "the data end before the scan of component {}";
-        status.clause = "B.2.1";
-        status.offset_bytes = reader.saw_eoi() ? reader.position() - 2 : reader.jpeg().size;
-        status.detail = header.components[i].identifier;
-        return status;
-    }
-    return Status();
-}
-
 Status decode_sequential(MarkerReader& reader, const Header& header, Output& output, TableCache& tables, Unstuffed& data) {
     Status status;
     uint32_t decoded = 0;
@@ -84,6 +68,21 @@ Status decode_sequential(MarkerReader& reader, const Header& header, Output& out
 }
 
 }  // namespace
+
+Status check_complete(const MarkerReader& reader, const Header& header, uint32_t decoded) {
+    for (int i = 0; i < header.component_count; i++) {
+        if (decoded >> i & 1) continue;
+        Status status;
+        status.code = reader.saw_eoi() ? Code::malformed : Code::truncated;
+        status.segment = "EOI";
+        status.message = reader.saw_eoi() ? "component {} has no scan" : "the data end before the scan of component {}";
+        status.clause = "B.2.1";
+        status.offset_bytes = reader.saw_eoi() ? reader.position() - 2 : reader.jpeg().size;
+        status.detail = header.components[i].identifier;
+        return status;
+    }
+    return Status();
+}
 
 Status check_promise(Bytes jpeg, const Header& header, const Limits& limits) {
     Status status;

@@ -15,4 +15,8 @@ Status decode_progressive(MarkerReader& reader, const Header& header, const Limi
 // All scans of an arithmetic-coded file (SOF9, SOF10). arithmetic.cpp
 Status decode_arithmetic(MarkerReader& reader, const Header& header, const Limits& limits, Output& output);
 
+// Nothing is silently short: every component (a bit each in `decoded`) must have had a scan, or the data ended too early.
+// decoder.cpp
+Status check_complete(const MarkerReader& reader, const Header& header, uint32_t decoded);
+
 }  // namespace jpegfreq

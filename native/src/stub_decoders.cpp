@@ -1,4 +1,4 @@
-// Stands in until progressive.cpp and arithmetic.cpp are here.
+// Stands in until progressive.cpp is here.
 #include "scan_decoders.h"
 
 namespace jpegfreq {
@@ -9,9 +9,6 @@ WEAK ProgressiveScratch* new_progressive_scratch() { return nullptr; }
 WEAK void delete_progressive_scratch(ProgressiveScratch*) {}
 WEAK Status decode_progressive(MarkerReader&, const Header& header, const Limits&, Output&, ProgressiveScratch&) {
     return {Code::unsupported, "SOF", "progressive decoding is not built yet", "", header.frame_offset_bytes, 0};
-}
-WEAK Status decode_arithmetic(MarkerReader&, const Header& header, const Limits&, Output&) {
-    return {Code::unsupported, "SOF", "arithmetic decoding is not built yet", "", header.frame_offset_bytes, 0};
 }
 
 }  // namespace jpegfreq
