@@ -1,0 +1,105 @@
+// What the parts of the progressive decoder share: a scan's unstuffed data, its tables, the kernels' interface.
+//
+//   progressive.cpp           the order of work: scans -> state -> DC planes -> AC scans by bands of blocks -> planes
+//   progressive_scan.cpp      unstuffing, restart segments, Huffman tables
+//   progressive_kernels.h     the AC scans of T.81 G.1.2 (G.2), once, over a set of primitive operations
+//   progressive_generic.cpp   ... in plain C++
+//   progressive_avx2.cpp      ... with BMI2 and AVX2
+#pragma once
+
+#include "markers.h"
+
+namespace jpegfreq {
+
+// Why a scan stopped before its last block.
+enum class ScanFailure : uint8_t { none, bad_code, past_band, data_end, no_restart };
+
+// The entropy-coded data of a scan without stuffed zeros and markers: restart segments one behind the other, each with its
+// size before it. Scans that refine AC coefficients hold every byte bit-reversed: they are read from the low end, so that
+// correction bits come in the order in which PDEP deals them out.
+//
+// At least `read_ahead` zero bytes or other scans' data stand behind a segment: a reader may overrun it by a block (at most
+// 63 codes of 16 bits with 15 bits each) or an MCU of DC differences before it checks.
+constexpr size_t read_ahead = 512;
+
+struct ScanData {
+    const uint8_t* copy = nullptr;
+    const uint8_t* copy_end = nullptr;
+    bool reversed = false;
+    uint64_t offset_bytes = 0;       // of the SOS marker
+    uint64_t data_offset_bytes = 0;  // of the first entropy-coded byte
+    uint64_t end_offset_bytes = 0;   // of what ended the data: a marker, or the size of the file
+    uint32_t restart_interval = 0;
+
+    // Where the reader stands. bits_left bits of `bits` are unread; `next` is the first byte not yet counted among them.
+    const uint8_t* next = nullptr;
+    const uint8_t* segment_end = nullptr;
+    uint64_t bits = 0;
+    uint32_t bits_left = 0;
+    uint32_t until_restart = 0;  // MCUs
+    uint32_t segments_read = 0;
+    ScanFailure failure = ScanFailure::none;
+};
+
+// Copies the data that begin at data.data_offset_bytes to `copy`, which has room for twice as many bytes as the file has from
+// there on, and 8 more. Returns the end of the copy.
+uint8_t* copy_scan_data(Bytes jpeg, ScanData& data, uint8_t* copy);
+
+// Goes to the first or next restart segment. False where there is none.
+bool next_segment(ScanData& data);
+
+// Offset in the file of the byte that the reader stands at.
+uint64_t reader_offset(Bytes jpeg, const ScanData& data);
+
+// Note [Scan tables]
+// An entry stands for the next table_bits bits: a code and, where it fits, what follows the code.
+//   bits 0-5     how many bits it takes
+//   bits 8-15    first scans: how far k moves: run + 1; end_of_band; bad_advance; plus `apart`
+//   bits 8-11    refinements: flags
+//   bits 16-31   first scans: the coefficient (int16), shifted by Al; or how many more blocks end here
+//                refinements: 1 << run; or how many blocks end here, this one included
+// Where not everything fits, the entry has `apart` set and holds the symbol, or takes 0 bits if the code alone is too long.
+constexpr uint32_t table_bits = 10;
+constexpr uint32_t end_of_band = 64;  // more than any k: one comparison finds the last coefficient, the end and errors
+constexpr uint32_t bad_advance = 127;
+constexpr uint32_t first_apart = 0x8000;
+constexpr uint32_t refine_negative = 0x100;
+constexpr uint32_t refine_new = 0x200;  // not set for ZRL: the run ends at a coefficient that stays zero
+constexpr uint32_t refine_end = 0x400;
+constexpr uint32_t refine_apart = 0x800;
+constexpr uint32_t refine_special = refine_end | refine_apart;
+
+struct ScanTable {
+    uint32_t entries[1 << table_bits];
+    // T.81 F.2.2.3, for codes longer than table_bits.
+    int32_t max_code[17];
+    int32_t value_offset[17];
+    uint8_t values[256];
+};
+
+void build_first_table(const HuffmanSpec& spec, uint32_t Al, ScanTable& table);
+void build_refinement_table(const HuffmanSpec& spec, ScanTable& table);
+
+struct AcScan {
+    ScanData data;
+    uint8_t component = 0;
+    uint8_t Ss = 0, Se = 0, Ah = 0, Al = 0;
+    uint32_t end_of_band_run = 0;  // blocks that end before a symbol is read: EOBRUN
+    uint32_t stop;                 // block at which it failed
+    ScanTable table;
+};
+
+// blocks: int16[64] each, zigzag order; maps: a bit for each coefficient that is not zero. Both cover `count` blocks, which lie
+// in one restart segment. Decodes the scan's next blocks; returns how many, and sets data.failure where that is not all.
+// A block that fails is left as it was.
+struct AcKernels {
+    uint32_t (*first)(AcScan& scan, int16_t* blocks, uint64_t* maps, uint32_t count);
+    uint32_t (*refine)(AcScan& scan, int16_t* blocks, uint64_t* maps, uint32_t count);
+    // Writes blocks in natural order with their DC coefficients to `plane`; zeroes blocks and maps.
+    void (*emit)(int16_t* blocks, uint64_t* maps, const int16_t* dc, int16_t* plane, uint32_t count);
+};
+
+extern const AcKernels ac_kernels_generic;
+extern const AcKernels ac_kernels_avx2;
+
+}  // namespace jpegfreq

@@ -1,0 +1,275 @@
+// AC scans of the progressive process (T.81 G.1.2, decoded as in G.2), over the operations of `Ops`. Included by one .cpp an
+// instruction set; everything stands in an anonymous namespace, so that no code of one leaks into another.
+#pragma once
+
+#include <cstring>
+
+#include "progressive.h"
+
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "bits are loaded as little-endian words");
+
+namespace jpegfreq {
+namespace {
+
+inline uint64_t load64(const uint8_t* p) {
+    uint64_t word;
+    std::memcpy(&word, p, 8);
+    return word;
+}
+
+// The reader's registers. After a refill at least 56 bits stand in `bits`.
+struct BitReader {
+    const uint8_t* next;
+    uint64_t bits;
+    uint32_t left;
+
+    explicit BitReader(const ScanData& data) : next(data.next), bits(data.bits), left(data.bits_left) {}
+    void save(ScanData& data) const {
+        data.next = next;
+        data.bits = bits;
+        data.bits_left = left;
+    }
+    // More bits were taken than the segment has.
+    bool overran(const uint8_t* end) const { return next > end && (next - end) * 8 > int64_t(left); }
+};
+
+// Most significant bit first: DC scans, first AC scans.
+inline void refill_high(BitReader& reader) {
+    reader.bits |= __builtin_bswap64(load64(reader.next)) >> reader.left;
+    reader.next += (63 - reader.left) >> 3;
+    reader.left |= 56;
+}
+inline void skip_high(BitReader& reader, uint32_t count) {
+    reader.bits <<= count;
+    reader.left -= count;
+}
+// count: 0 to 16
+inline uint32_t take_high(BitReader& reader, uint32_t count) {
+    const uint32_t value = uint32_t(reader.bits >> 32 >> (32 - count));
+    skip_high(reader, count);
+    return value;
+}
+
+// Least significant bit first, of bit-reversed data: refinements.
+inline void refill_low(BitReader& reader) {
+    reader.bits |= load64(reader.next) << reader.left;
+    reader.next += (63 - reader.left) >> 3;
+    reader.left |= 56;
+}
+inline void skip_low(BitReader& reader, uint32_t count) {
+    reader.bits >>= count;
+    reader.left -= count;
+}
+
+// F.2.2.1, figure F.12
+inline int32_t extend(uint32_t value, uint32_t size) {
+    return size && value < (1u << (size - 1)) ? int32_t(value) - (1 << size) + 1 : int32_t(value);
+}
+
+inline uint32_t extra_bits(uint32_t symbol) {
+    const uint32_t run = symbol >> 4, size = symbol & 15;
+    return size ? size : run < 15 ? run : 0;
+}
+
+// What a symbol and the bits behind it mean, as advance << 8 | value << 16. The libjpeg way: values too large for an int16 wrap.
+inline uint32_t first_meaning(uint32_t symbol, uint32_t extra, uint32_t Al) {
+    const uint32_t run = symbol >> 4, size = symbol & 15;
+    if (size) return (run + 1) << 8 | (uint32_t(extend(extra, size)) << Al) << 16;
+    if (run == 15) return 16 << 8;
+    return end_of_band << 8 | ((1u << run) + extra - 1) << 16;
+}
+
+inline uint32_t refinement_meaning(uint32_t symbol, uint32_t extra) {
+    const uint32_t run = symbol >> 4, size = symbol & 15;
+    if (size) return 1u << (16 + run) | refine_new | (extra ? 0 : refine_negative);
+    if (run == 15) return 1u << (16 + run);
+    return refine_end | ((1u << run) + extra) << 16;
+}
+
+// F.2.2.3, figure F.16, for codes longer than table_bits. `code` holds the next 16 bits. Returns length << 8 | symbol; 0: no code.
+inline uint32_t find_long_code(const ScanTable& table, uint32_t code) {
+    for (uint32_t length = table_bits + 1; length <= 16; length++) {
+        const int32_t value = int32_t(code >> (16 - length));
+        if (value <= table.max_code[length]) return length << 8 | table.values[(value + table.value_offset[length]) & 255];
+    }
+    return 0;
+}
+
+// The rest of a symbol whose entry has `first_apart`. Takes up to 31 bits.
+inline uint32_t read_first_apart(const ScanTable& table, uint32_t Al, uint32_t entry, BitReader& reader) {
+    uint32_t symbol = entry >> 16;
+    if ((entry & 63) == 0) {
+        const uint32_t found = find_long_code(table, uint32_t(reader.bits >> 48));
+        if (!found) return bad_advance << 8;
+        symbol = found & 255;
+        skip_high(reader, found >> 8);
+    }
+    return first_meaning(symbol, take_high(reader, extra_bits(symbol)), Al);
+}
+
+inline uint32_t reverse16(uint32_t x) {
+    x = (x & 0x5555) << 1 | (x >> 1 & 0x5555);
+    x = (x & 0x3333) << 2 | (x >> 2 & 0x3333);
+    x = (x & 0x0F0F) << 4 | (x >> 4 & 0x0F0F);
+    return (x & 0xFF) << 8 | x >> 8;
+}
+
+// The same for refinements; up to 30 bits. Returns 0 for a code that does not exist or whose size is not 0 or 1 (G.1.2.3).
+inline uint32_t read_refinement_apart(const ScanTable& table, uint32_t entry, BitReader& reader) {
+    uint32_t symbol = entry >> 16;
+    uint32_t length = entry & 63;
+    if (length == 0) {
+        const uint32_t found = find_long_code(table, reverse16(uint32_t(reader.bits) & 0xFFFF));
+        symbol = found & 255;
+        length = found >> 8;
+        if (!found) return 0;
+    }
+    if ((symbol & 15) > 1) return 0;
+    skip_low(reader, length);
+    const uint32_t count = extra_bits(symbol);
+    const uint32_t extra = reverse16(uint32_t(reader.bits) & 0xFFFF) >> (16 - count);
+    skip_low(reader, count);
+    return refinement_meaning(symbol, extra);
+}
+
+template <class Ops>
+uint32_t decode_first(AcScan& scan, int16_t* blocks, uint64_t* maps, uint32_t count) {
+    BitReader reader(scan.data);
+    const uint32_t* const entries = scan.table.entries;
+    const uint32_t Se = scan.Se;
+    uint32_t run = scan.end_of_band_run;
+    uint32_t b = 0;
+    for (;;) {
+        const uint32_t skipped = run < count - b ? run : count - b;
+        b += skipped;
+        run -= skipped;
+        if (b == count) break;
+
+        int16_t* const block = blocks + 64 * size_t(b);
+        uint64_t map = 0;
+        uint32_t k = scan.Ss - 1u;
+        for (;;) {
+            refill_high(reader);
+            uint32_t entry = entries[reader.bits >> (64 - table_bits)];
+            skip_high(reader, entry & 63);
+            k += entry >> 8 & 255;
+            if (k >= Se) {
+                if (entry & first_apart) {
+                    k -= entry >> 8 & 255;
+                    entry = read_first_apart(scan.table, scan.Al, entry, reader);
+                    k += entry >> 8 & 255;
+                }
+                if (k > Se) {
+                    const uint32_t advance = entry >> 8 & 255;
+                    if (advance == end_of_band) {
+                        run = entry >> 16;
+                    } else {
+                        scan.data.failure = advance == bad_advance ? ScanFailure::bad_code : ScanFailure::past_band;
+                    }
+                    break;
+                }
+            }
+            const uint32_t value = entry >> 16;
+            block[k] = int16_t(value);
+            map |= uint64_t(value != 0) << k;
+            if (k == Se) break;
+        }
+        if (reader.overran(scan.data.segment_end)) scan.data.failure = ScanFailure::data_end;
+        if (scan.data.failure != ScanFailure::none) {
+            // Only this scan visits the band for the first time, so it was zero.
+            std::memset(block + scan.Ss, 0, (Se - scan.Ss + 1) * sizeof *block);
+            break;
+        }
+        maps[b++] |= map;
+    }
+    scan.end_of_band_run = run;
+    reader.save(scan.data);
+    return b;
+}
+
+// Deals the next bits out to the bits of `places`, lowest first. At least 38 bits were left.
+template <class Ops>
+inline uint64_t take_corrections(BitReader& reader, uint64_t places) {
+    uint64_t bits = 0;
+    if (__builtin_expect(Ops::count(places) > 38, 0)) {
+        const uint64_t low = places & 0xFFFFFFFF;
+        refill_low(reader);
+        bits = Ops::deposit(reader.bits, low);
+        skip_low(reader, Ops::count(low));
+        places ^= low;
+        refill_low(reader);
+    }
+    bits |= Ops::deposit(reader.bits, places);
+    skip_low(reader, Ops::count(places));
+    return bits;
+}
+
+// Note [Refinement by maps]
+// A symbol of run r passes r zero coefficients, takes a correction bit for each non-zero one on its way, and ends on the next
+// zero one. With a block's non-zero map Z and the places that remain, that end is bit r of the zero places, found by one
+// deposit; the corrections are dealt out to the non-zero places below it by another. One update of the block follows: it
+// adds 1 << Al away from zero where a correction bit was 1, and sets the new coefficients.
+// The progression state (first visit at Ah = 0, then one bit lower each time) makes this equal to libjpeg's update, which
+// tests the bit before adding it.
+template <class Ops>
+uint32_t decode_refinement(AcScan& scan, int16_t* blocks, uint64_t* maps, uint32_t count) {
+    BitReader reader(scan.data);
+    const uint32_t* const entries = scan.table.entries;
+    const uint64_t band = (~uint64_t(0) >> (63 - scan.Se)) & (~uint64_t(0) << scan.Ss);
+    const int16_t step = int16_t(1 << scan.Al);
+    uint32_t run = scan.end_of_band_run;
+    uint32_t b = 0;
+    for (; b < count; b++) {
+        const uint64_t nonzero = maps[b];
+        uint64_t rest = band;
+        uint64_t bits = 0;   // corrections where a coefficient was not zero, signs (1: negative) where it was
+        uint64_t fresh = 0;  // coefficients that become non-zero
+        if (run == 0) {
+            do {
+                refill_low(reader);
+                uint32_t entry = entries[reader.bits & ((1 << table_bits) - 1)];
+                if (entry & refine_special) {
+                    if (entry & refine_apart) {
+                        entry = read_refinement_apart(scan.table, entry, reader);
+                        if (!entry) scan.data.failure = ScanFailure::bad_code;
+                    } else {
+                        skip_low(reader, entry & 63);
+                    }
+                    if (entry & refine_end) run = entry >> 16;
+                    if (!entry || run) break;
+                } else {
+                    skip_low(reader, entry & 63);
+                }
+                const uint64_t end = Ops::deposit(entry >> 16, rest & ~nonzero);
+                if (!end) {
+                    scan.data.failure = ScanFailure::past_band;
+                    break;
+                }
+                const uint64_t below = end ^ (end - 1);
+                bits |= take_corrections<Ops>(reader, rest & nonzero & below);
+                bits |= entry & refine_negative ? end : 0;
+                fresh |= entry & refine_new ? end : 0;
+                rest &= ~below;
+            } while (rest);
+        }
+        if (run) {
+            const uint64_t places = rest & nonzero;
+            if (places) {
+                refill_low(reader);
+                bits |= take_corrections<Ops>(reader, places);
+            }
+            run--;
+        }
+        if (reader.overran(scan.data.segment_end)) scan.data.failure = ScanFailure::data_end;
+        if (scan.data.failure != ScanFailure::none) break;
+        const uint64_t touched = (bits & nonzero) | fresh;
+        if (touched) Ops::update(blocks + 64 * size_t(b), touched, bits & ~nonzero, step);
+        maps[b] = nonzero | fresh;
+    }
+    scan.end_of_band_run = run;
+    reader.save(scan.data);
+    return b;
+}
+
+}  // namespace
+}  // namespace jpegfreq
