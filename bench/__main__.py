@@ -1,0 +1,87 @@
+"""`python -m bench`, behind `make bench`: runs the stages, writes bench/results/*.json and the tables in bench/README.md."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from bench import machine, report, results, sets
+
+STAGES = {
+    "coefficients": "bytes to coefficients, against libjpeg-turbo, jpeg2dct and jpeglib; header, import",
+    "rgb": "RGB decoders on the same bytes: simplejpeg, PyTurboJPEG, OpenCV, Pillow, torchvision",
+    "tensor": "bytes to the float32 frequency tensor, against libjpeg-turbo's RGB decode",
+    "memory": "peak memory beyond input and coefficients",
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    stages = "\n".join(f"  {name:13} {text}" for name, text in STAGES.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measures jpegfreq against everything else that reads the same bytes.\n"
+        "Both sides take turns on every image; speeds are ratios (2 = half the time), medians over rounds\n"
+        "with the 10th and 90th percentile. bench/README.md says how in full, and holds the last tables.",
+        epilog=f"stages:\n{stages}\n\nsets:\n{report.describe_sets()}\n\n"
+        "examples:\n"
+        "  python -m bench --quick                             a first look, a few minutes\n"
+        "  python -m bench --stages coefficients --sets A,B    only these; a few minutes\n"
+        "  PHOTOS=~/Pictures python -m bench --sets A          your own photographs\n\n"
+        "Leave the machine alone while it measures: disturbed rounds are set aside, not repaired.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--stages", default=",".join(STAGES), help="which, with commas between (default: all)")
+    parser.add_argument("--sets", default=",".join(sets.NAMES), help="which, with commas between (default: all)")
+    parser.add_argument("--quick", action="store_true", help="fewer images and rounds; the README's tables stay as they are")
+    parser.add_argument("--one-stage", action="store_true", help=argparse.SUPPRESS)
+    return parser
+
+
+def _chosen(text: str, known: tuple[str, ...], what: str) -> tuple[str, ...]:
+    chosen = tuple(name for name in text.split(",") if name)
+    unknown = [name for name in chosen if name not in known]
+    if unknown or not chosen:
+        raise SystemExit(f"no {what} {', '.join(unknown) or 'given'}; there are: {', '.join(known)}")
+    return chosen
+
+
+def main(arguments: list[str]) -> int:
+    options = _parser().parse_args(arguments)
+    stages = _chosen(options.stages, tuple(STAGES), "stage")
+    chosen_sets = _chosen(options.sets, sets.NAMES, "set")
+    if options.one_stage:
+        return _run(stages[0], results.Options(chosen_sets, 3 if options.quick else 15, options.quick), arguments)
+    print(json.dumps(machine.describe(), indent=1), flush=True)
+    failed = []
+    for stage in stages:  # each in a fresh process, so that none suffers from what another imported
+        command = [sys.executable, "-m", "bench", "--stages", stage, "--sets", options.sets, "--one-stage"]
+        if subprocess.run(command + ["--quick"] * options.quick, cwd=Path(__file__).resolve().parents[1]).returncode:
+            failed.append(stage)
+    if not options.quick:
+        report.write()
+        print(f"\nwritten: {report.README}")
+    for stage in failed:
+        print(f"stage {stage} failed; see above", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _run(stage: str, options: results.Options, arguments: list[str]) -> int:
+    shown = [argument for argument in arguments if argument != "--one-stage"]
+    result = results.Result(stage, shlex.join(["python", "-m", "bench", *shown]), machine.describe())
+    print(f"\n{stage}: {STAGES[stage]}", flush=True)
+    importlib.import_module(f"bench.bench_{stage}").run(result, options)
+    folder = results.FOLDER if not options.quick else Path(__file__).resolve().parents[1] / "build" / "bench" / "quick"
+    result.save(folder)
+    return 0
+
+
+if __name__ == "__main__":
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+    sys.exit(main(sys.argv[1:]))

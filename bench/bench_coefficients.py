@@ -1,0 +1,135 @@
+"""JPEG bytes to quantized coefficients: one image at a time, batches, two threads, large photographs, and start-up.
+
+Against jpeg_read_coefficients of libjpeg-turbo, with its decompress struct reused and its coefficients left in place.
+Our outputs are new arrays for every image, as a user gets them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import statistics
+import subprocess
+import sys
+
+import numpy as np
+
+from bench import jpegfreq_methods as ours
+from bench import opponents
+from bench.results import Options, Result, Table, Value
+from bench.sets import Image
+from bench.timing import Method, compare, measure
+
+ONE_IMAGE = "one image at a time"
+BATCH = "batch, one core"
+THREADS = "batch, two threads over one"
+LARGE = "large photographs, fresh memory"
+READERS = "other coefficient readers"
+HEADER = "read_header"
+IMPORT = "import jpegfreq, over import numpy"
+
+
+def run(result: Result, options: Options) -> None:
+    turbo = opponents.opponent()
+    baseline = opponents.turbo_coefficients(turbo)
+    for name in ("A", "B", "C", "R", "P", "W"):
+        if images := _readable(options.images(name)):
+            methods = [baseline, ours.coefficients()]
+            result.compare(ONE_IMAGE, name, images, methods, baseline=baseline.name, seconds=options.seconds)
+    for name in ("A", "B", "C", "R", "P"):
+        if images := options.images(name):
+            _batch(result, name, images, options.seconds)
+    for name in ("A", "B", "C"):
+        if images := options.images(name):
+            _threads(result, name, images, options.seconds)
+    for name in ("A", "B", "C", "P"):
+        if images := options.images(name):
+            peers = opponents.available(opponents.COEFFICIENT_READERS, images)
+            older = [opponents.turbo_coefficients(opponents.JpegTurbo(path)) for path in opponents.libraries()[1:]]
+            methods = [baseline, *older, *peers]
+            result.compare(READERS, name, images, methods, baseline=baseline.name, seconds=options.seconds)
+            opponents.clean_up()
+    if images := options.images("A"):
+        _header(result, images, options.seconds / 3)
+    _import(result, 5 if options.quick else 21)
+    if images := options.images("L"):  # last: it changes how malloc works
+        _large(result, images, options.seconds * 2)
+
+
+def _readable(images: tuple[Image, ...]) -> list[Image]:
+    """Those that libjpeg reads without a warning."""
+    return [image for image in images if opponents.opponent().coefficients(image.data) == 0]
+
+
+def _batch(result: Result, name: str, images: tuple[Image, ...], seconds: float) -> None:
+    turbo = opponents.opponent()
+
+    def read_all(chunk: ours.Chunk) -> None:
+        for image in chunk:
+            turbo.coefficients(image.data)
+
+    methods = [Method(turbo.name, read_all), ours.coefficients_batch(threads=1)]
+    result.compare(BATCH, name, ours.chunks(images), methods, baseline=turbo.name, seconds=seconds)
+
+
+def _threads(result: Result, name: str, images: tuple[Image, ...], seconds: float) -> None:
+    methods = [ours.coefficients_batch(threads=1), ours.coefficients_batch(threads=2)]
+    units = ours.chunks(images)
+    result.compare(THREADS, name, units, methods, baseline=methods[0].name, seconds=seconds, clock="wall")
+
+
+def _large(result: Result, images: tuple[Image, ...], seconds: float) -> None:
+    """Every allocation is fresh, for both sides: malloc is told to map, and unmap, whatever has 128 KB or more."""
+    m_mmap_threshold = -3
+    ctypes.CDLL(None).mallopt(m_mmap_threshold, 128 << 10)
+    turbo = opponents.opponent()
+    baseline = opponents.turbo_coefficients(turbo)
+    samples = measure(images, [baseline, ours.coefficients()], seconds=seconds)
+    result.add(Table(LARGE, "L", compare(samples, baseline.name)))
+    for number, image in enumerate(images):
+        layout = turbo.layout(image.data)
+        kind = "progressive" if b"\xff\xc2" in image.data else "sequential"
+        title = f"{LARGE}: {layout.width}x{layout.height}, {kind}, {len(layout.blocks)} components"
+        result.add(Table(title, "L", compare(samples, baseline.name, only=[number])))
+
+
+def _header(result: Result, images: tuple[Image, ...], seconds: float) -> None:
+    import jpegfreq
+
+    turbo = opponents.opponent()
+    repeats = 20
+
+    def own(image: Image) -> None:
+        for _ in range(repeats):
+            jpegfreq.read_header(image.data)
+
+    def libjpeg(image: Image) -> None:
+        for _ in range(repeats):
+            turbo.header(image.data)
+
+    samples = measure(images, [Method("jpegfreq", own), Method(turbo.name, libjpeg)], seconds=seconds)
+    rounds = np.stack(samples.rounds) / repeats / 1e3  # [round, method, image] in microseconds
+    for m, method in enumerate(samples.names):
+        low, median, high = np.percentile(np.median(rounds[:, m], axis=0), [10, 50, 90])
+        note = "median over the photographs, 10th and 90th percentile of them"
+        result.value(Value(f"{HEADER}, {method}", float(median), float(low), float(high), "us", note))
+
+
+_IMPORT = """
+import time, sys, numpy
+start = time.perf_counter()
+import jpegfreq
+print(time.perf_counter() - start, "numba" in sys.modules or "torch" in sys.modules)
+"""
+
+
+def _import(result: Result, times: int) -> None:
+    milliseconds, heavy = [], False
+    for _ in range(times + 1):
+        output = subprocess.run([sys.executable, "-c", _IMPORT], check=True, capture_output=True, text=True).stdout
+        seconds, imported = output.split()
+        milliseconds.append(float(seconds) * 1e3)
+        heavy |= imported == "True"
+    del milliseconds[0]  # wrote the byte code
+    low, high = np.percentile(milliseconds, [10, 90])
+    note = "imports numba or torch!" if heavy else "neither numba nor torch is imported"
+    result.value(Value(IMPORT, statistics.median(milliseconds), float(low), float(high), "ms", note))

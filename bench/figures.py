@@ -1,0 +1,80 @@
+"""The figures the project promises, and where each is found among the results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench import bench_coefficients as coefficients
+from bench import bench_memory as memory
+from bench import bench_tensor as tensor
+from bench.results import Result
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A promise: `must` is kept or the work is not done, `aim` is what prototypes reached."""
+
+    what: str
+    must: float
+    aim: float
+    stage: str
+    title: str  # of the table, or name of the value
+    set_name: str = ""  # empty: a value, the smaller the better
+    method: str = "jpegfreq"
+
+    def measured(self, results: dict[str, Result]) -> tuple[float, float, float] | None:
+        """Median, 10th and 90th percentile; None where it has not been measured."""
+        result = results.get(self.stage)
+        if result is None:
+            return None
+        if not self.set_name:
+            found = [(value.median, value.low, value.high) for value in result.values if value.name == self.title]
+            return found[0] if found else None
+        for table in result.tables:
+            if (table.title, table.set_name) == (self.title, self.set_name):
+                for row in table.rows:
+                    if row.method == self.method:
+                        return row.ratio, row.ratio_low, row.ratio_high
+        return None
+
+    def verdict(self, value: float) -> str:
+        smaller = not self.set_name
+        if value <= self.aim if smaller else value >= self.aim:
+            return "aim reached"
+        return "must kept" if (value <= self.must if smaller else value >= self.must) else "**short of must**"
+
+    @property
+    def command(self) -> str:
+        return f"python -m bench --stages {self.stage}" + (f" --sets {self.set_name}" if self.set_name else "")
+
+
+def _coefficients(what: str, must: float, aim: float, title: str, set_name: str, method: str = "jpegfreq") -> Figure:
+    return Figure(what, must, aim, "coefficients", title, set_name, method)
+
+
+_BATCH, _THREADS = "jpegfreq, batch, 1 thread", "jpegfreq, batch, 2 threads"
+FIGURES = (
+    _coefficients("one image at a time, A", 1.5, 1.7, coefficients.ONE_IMAGE, "A"),
+    _coefficients("one image at a time, B", 1.5, 1.7, coefficients.ONE_IMAGE, "B"),
+    _coefficients("one image at a time, C", 1.5, 1.7, coefficients.ONE_IMAGE, "C"),
+    _coefficients("batch on one core, A", 2.0, 2.6, coefficients.BATCH, "A", _BATCH),
+    _coefficients("batch on one core, B", 2.3, 3.1, coefficients.BATCH, "B", _BATCH),
+    _coefficients("batch on one core, C", 2.0, 2.6, coefficients.BATCH, "C", _BATCH),
+    _coefficients("restart intervals (R), one image", 1.8, 2.2, coefficients.ONE_IMAGE, "R"),
+    _coefficients("restart intervals (R), batch", 2.3, 3.0, coefficients.BATCH, "R", _BATCH),
+    _coefficients("progressive (P), one image", 2.7, 3.6, coefficients.ONE_IMAGE, "P"),
+    _coefficients("progressive files from the web (W), one image", 2.7, 3.6, coefficients.ONE_IMAGE, "W"),
+    _coefficients("batch, two threads over one, A", 1.9, 1.97, coefficients.THREADS, "A", _THREADS),
+    _coefficients("batch, two threads over one, B", 1.9, 1.97, coefficients.THREADS, "B", _THREADS),
+    _coefficients("batch, two threads over one, C", 1.9, 1.97, coefficients.THREADS, "C", _THREADS),
+    Figure("float32 [192, H/8, W/8] against RGB, A", 1.3, 1.7, "tensor", tensor.TENSOR, "A", tensor.CHW),
+    Figure("float32 [192, H/8, W/8] against RGB, B", 1.3, 1.7, "tensor", tensor.TENSOR, "B", tensor.CHW),
+    _coefficients("large photographs (L), fresh memory", 1.5, 2.0, coefficients.LARGE, "L"),
+    Figure("read_header on a photograph, us", 20, 5, "coefficients", f"{coefficients.HEADER}, jpegfreq"),
+    Figure("`import jpegfreq` over numpy, ms", 100, 20, "coefficients", coefficients.IMPORT),
+    Figure("memory beyond input and coefficients, one image (L), MB", 4, 4, "memory", memory.title("L", "one image", 1)),
+    Figure("the same, batch of progressive files (P), MB", 4, 4, "memory", memory.title("P", "batch", 1)),
+    Figure("the same, batch of photographs (A), MB", 4, 4, "memory", memory.title("A", "batch", 1)),
+    Figure("the same, batch on two threads (A), MB a thread", 4, 4, "memory", memory.title("A", "batch", 2)),
+    Figure("the same, batch on two threads (L), MB a thread", 4, 4, "memory", memory.title("L", "batch", 2)),
+)

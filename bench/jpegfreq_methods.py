@@ -1,0 +1,83 @@
+"""Our side, through the public Python API, each result checked against the opponent's before anything is timed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+import jpegfreq
+from bench.opponents import equal_pixels, equal_planes
+from bench.sets import Image
+from bench.timing import Method
+
+Chunk = tuple[Image, ...]
+CHUNK = 100  # images a batch call
+
+
+def coefficients() -> Method[Image]:
+    def check(image: Image) -> str:
+        return _named(image, equal_planes(jpegfreq.read_coefficients(image.data).planes, image.data))
+
+    return Method("jpegfreq", lambda image: jpegfreq.read_coefficients(image.data), check, strict=True)
+
+
+def chunks(images: Sequence[Image]) -> list[Chunk]:
+    """Nearly equal lists of at most 100 images."""
+    count = -(-len(images) // CHUNK)
+    return [tuple(images[i * len(images) // count : (i + 1) * len(images) // count]) for i in range(count)]
+
+
+def coefficients_batch(threads: int) -> Method[Chunk]:
+    def run(chunk: Chunk) -> object:
+        return jpegfreq.read_coefficients_batch([image.data for image in chunk], threads=threads)
+
+    def check(chunk: Chunk) -> str:
+        results = jpegfreq.read_coefficients_batch([image.data for image in chunk], threads=threads)
+        differences = [
+            _named(image, equal_planes(result.planes, image.data)) for image, result in zip(chunk, results, strict=True)
+        ]
+        return "; ".join(filter(None, differences))
+
+    return Method(f"jpegfreq, batch, {threads} thread{'s' * (threads > 1)}", run, check, strict=True)
+
+
+def tensor(tensor_format: jpegfreq.TensorFormat, name: str) -> Method[Image]:
+    """Bytes to the tensor. All 192 channels are checked by going back to RGB from them."""
+
+    def run(image: Image) -> NDArray[np.generic]:
+        return jpegfreq.to_frequency_tensor(jpegfreq.read_coefficients(image.data), tensor_format)
+
+    def check(image: Image) -> str:
+        values = run(image).astype(np.float32)
+        if tensor_format.layout == "HWC":
+            values = values.transpose(2, 0, 1)
+        if values.shape[0] != 192:
+            return ""
+        height, width = equal_size(image)
+        return _named(image, equal_pixels(to_rgb(values)[:height, :width], image.data))
+
+    return Method(name, run, check, strict=True)
+
+
+def equal_size(image: Image) -> tuple[int, int]:
+    header = jpegfreq.read_header(image.data)
+    return header.height, header.width
+
+
+def to_rgb(channels: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Inverse DCT of [192, H/8, W/8], then JFIF's YCbCr -> RGB: uint8 [H, W, 3]."""
+    count, high, wide = channels.shape
+    frequency, position = np.arange(8)[:, None], np.arange(8)[None, :]
+    basis = np.cos((2 * position + 1) * frequency * np.pi / 16) / 2
+    basis[0] /= np.sqrt(2)
+    blocks = channels.reshape(count // 64, 8, 8, high, wide)
+    y, cb, cr = np.einsum("cvuij,vy,ux->ciyjx", blocks, basis, basis, optimize=True).reshape(-1, high * 8, wide * 8)
+    y = y + 128
+    rgb = np.stack([y + 1.402 * cr, y - 0.344136 * cb - 0.714136 * cr, y + 1.772 * cb], axis=-1)
+    return np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
+
+
+def _named(image: Image, difference: str) -> str:
+    return f"{image.name}: {difference}" if difference else ""

@@ -1,0 +1,31 @@
+"""What a number was measured on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from pathlib import Path
+
+from bench.opponents import libraries, versions
+from bench.opponents import opponent as the_opponent
+
+FLAGS = ("avx2", "bmi2", "avx512f", "avx512bw", "avx512vbmi", "avx512_vbmi2")
+
+
+def describe() -> dict[str, object]:
+    """Processor, its vector units, cores, system, versions, and the opponent."""
+    text = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
+    fields = dict(re.findall(r"^([^\t:]+?)\s*:\s*(.*)$", text, re.MULTILINE))
+    present = set(fields.get("flags", fields.get("Features", "")).split())
+    return {
+        "processor": fields.get("model name", platform.processor() or platform.machine()),
+        "family": "family {} model {}".format(fields.get("cpu family", "?"), fields.get("model", "?")),
+        "flags": [flag for flag in FLAGS if flag in present],
+        "cores": os.cpu_count() or 1,
+        "system": f"{platform.system()} {platform.release()}, {' '.join(platform.libc_ver())}",
+        "python": platform.python_version(),
+        "opponent": the_opponent().name,
+        "other libjpeg-turbo": [str(path.name) for path in libraries()[1:]],
+        "versions": versions(),
+    }

@@ -1,0 +1,119 @@
+"""What a stage measured, its JSON file in bench/results/, and the options every stage takes."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench import sets
+from bench.timing import Clock, Comparison, Method, Samples, Unit, compare, measure
+
+FOLDER = Path(__file__).resolve().parent / "results"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How long to measure, and on what."""
+
+    sets: tuple[str, ...] = sets.NAMES
+    seconds: float = 15.0  # a comparison of two
+    quick: bool = False
+
+    def images(self, name: str) -> tuple[sets.Image, ...]:
+        """The images of a set, none where it was not asked for, every fifth for a quick look."""
+        images = sets.load(name) if name in self.sets else ()
+        return images[::5] if self.quick and len(images) > 50 else images
+
+
+@dataclass(frozen=True)
+class Table:
+    """Methods compared on one set."""
+
+    title: str
+    set_name: str
+    rows: list[Comparison]
+
+
+@dataclass(frozen=True)
+class Value:
+    """One measured number that is no ratio: its median, and the 10th and 90th percentile."""
+
+    name: str
+    median: float
+    low: float
+    high: float
+    unit: str
+    note: str = ""
+
+
+@dataclass
+class Result:
+    """All that one stage measured."""
+
+    stage: str
+    command: str
+    machine: dict[str, Any] = field(default_factory=dict)
+    measured: str = field(default_factory=lambda: datetime.date.today().isoformat())
+    tables: list[Table] = field(default_factory=list)
+    values: list[Value] = field(default_factory=list)
+
+    def compare(
+        self,
+        title: str,
+        set_name: str,
+        units: Sequence[Unit],
+        methods: Sequence[Method[Unit]],
+        *,
+        baseline: str,
+        seconds: float,
+        clock: Clock = "cpu",
+    ) -> Samples:
+        """Measures, prints and keeps one table."""
+        samples = measure(units, methods, seconds=seconds, clock=clock)
+        self.add(Table(title, set_name, compare(samples, baseline)))
+        return samples
+
+    def add(self, table: Table) -> None:
+        self.tables.append(table)
+        print(f"\n  {table.title}, {table.set_name}", flush=True)
+        for row in table.rows:
+            print("   " + row_text(row), flush=True)
+
+    def value(self, value: Value) -> None:
+        self.values.append(value)
+        print(
+            f"\n  {value.name}: {value.median:.3g} {value.unit} [{value.low:.3g}, {value.high:.3g}] {value.note}",
+            flush=True,
+        )
+
+    def save(self, folder: Path = FOLDER) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{self.stage}.json"
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        return path
+
+
+def load(path: Path) -> Result:
+    fields = json.loads(path.read_text(encoding="utf-8"))
+    fields["tables"] = [
+        Table(table["title"], table["set_name"], [Comparison(**row) for row in table["rows"]])
+        for table in fields["tables"]
+    ]
+    fields["values"] = [Value(**value) for value in fields["values"]]
+    return Result(**fields)
+
+
+def row_text(row: Comparison) -> str:
+    counted = f"{row.rounds} rounds" + (f", {row.rounds_set_aside} set aside" if row.rounds_set_aside else "")
+    note = f"; {row.note}" if row.note else ""
+    return (
+        f"{row.method:34} {row.ratio:6.3f} x  [{row.ratio_low:.3f}, {row.ratio_high:.3f}]  per image {row.ratio_per_unit:.3f}"
+        f"  {row.seconds / row.images * 1e6:9.1f} us each  ({counted}{note})"
+    )
+
+
+Stage = Callable[[Result, Options], None]

@@ -1,0 +1,103 @@
+"""The inputs. Sets made from photographs are encoded again by Pillow (libjpeg-turbo), in memory, always the same way.
+
+    A   the photographs as their authors encoded them
+    B   the same at 4:2:0, quality 75
+    C   the same at 4:4:4, quality 95
+    P   the same, progressive, 4:2:0, quality 90
+    R   as B, with a restart marker after every row of MCUs
+    L   large photographs, 8 to 16 Mpx, as they are
+    W   progressive files from the web, as they are
+
+A, B, C, P and R come from the folder in PHOTOS, or from `photos` of the data folder; L and W from the data folder
+(JPEGFREQ_DATA, else ../shared/data beside the project).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from PIL import Image as PillowImage
+
+DATA = Path(os.environ.get("JPEGFREQ_DATA") or Path(__file__).resolve().parents[1] / ".." / "shared" / "data")
+MOST_IMAGES = 200
+SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif"}
+
+
+@dataclass(frozen=True)
+class Image:
+    """One file's bytes, in memory."""
+
+    name: str
+    data: bytes
+
+
+def _files(folder: Path) -> list[Image]:
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    return [Image(path.name, path.read_bytes()) for path in paths]
+
+
+@cache
+def photographs() -> tuple[Image, ...]:
+    """Up to 200 photographs that Pillow reads as grey or YCbCr, spread evenly over the folder."""
+    folder = Path(os.environ.get("PHOTOS") or DATA / "photos")
+    images = _files(folder) if folder.is_dir() else []
+    if not images:
+        raise FileNotFoundError(
+            f"no JPEG files in {folder}: name a folder of photographs, as in `make bench PHOTOS=~/Pictures`"
+        )
+    images = [images[i * len(images) // MOST_IMAGES] for i in range(MOST_IMAGES)] if len(images) > MOST_IMAGES else images
+    return tuple(image for image in images if PillowImage.open(io.BytesIO(image.data)).mode in ("L", "RGB"))
+
+
+def _encoded(**options: object) -> Callable[[], list[Image]]:
+    def make() -> list[Image]:
+        images = []
+        for image in photographs():
+            file = io.BytesIO()
+            PillowImage.open(io.BytesIO(image.data)).convert("RGB").save(file, "JPEG", **options)
+            images.append(Image(image.name, file.getvalue()))
+        return images
+
+    return make
+
+
+def _progressive_from_the_web() -> list[Image]:
+    """The progressive files of `odd` and `large` that are a photograph's size and that Pillow reads to the end."""
+    images = []
+    for image in _files(DATA / "odd") + _files(DATA / "large"):
+        try:
+            with PillowImage.open(io.BytesIO(image.data)) as picture:
+                if picture.format != "JPEG" or not picture.info.get("progressive") or min(picture.size) < 100:
+                    continue
+                picture.load()
+        except (OSError, SyntaxError, ValueError):  # damaged on purpose: not from the web
+            continue
+        images.append(image)
+    return images
+
+
+_MAKERS: dict[str, tuple[str, Callable[[], list[Image]]]] = {
+    "A": ("photographs as they are", lambda: list(photographs())),
+    "B": ("4:2:0, quality 75", _encoded(quality=75, subsampling="4:2:0")),
+    "C": ("4:4:4, quality 95", _encoded(quality=95, subsampling="4:4:4")),
+    "P": ("progressive, 4:2:0, quality 90", _encoded(quality=90, subsampling="4:2:0", progressive=True)),
+    "R": ("as B, a restart marker every MCU row", _encoded(quality=75, subsampling="4:2:0", restart_marker_rows=1)),
+    "L": ("large photographs, 8 to 16 Mpx", lambda: _files(DATA / "large")),
+    "W": ("progressive files from the web", _progressive_from_the_web),
+}
+NAMES = tuple(_MAKERS)
+
+
+def describe(name: str) -> str:
+    return _MAKERS[name][0]
+
+
+@cache
+def load(name: str) -> tuple[Image, ...]:
+    """The images of a set; empty where its folder is missing (L and W)."""
+    return tuple(_MAKERS[name][1]())
