@@ -1,4 +1,4 @@
-"""`python -m bench`, behind `make bench`: runs the stages, writes bench/results/*.json and the tables in bench/README.md."""
+"""`python -m bench`, behind `make bench`: runs the stages, writes bench/results/ and the tables in bench/README.md."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--stages", default=",".join(STAGES), help="which, with commas between (default: all)")
     parser.add_argument("--sets", default=",".join(sets.NAMES), help="which, with commas between (default: all)")
-    parser.add_argument("--quick", action="store_true", help="fewer images and rounds; the README's tables stay as they are")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer images and rounds; the README's tables stay as they are"
+    )
     parser.add_argument("--one-stage", action="store_true", help=argparse.SUPPRESS)
     return parser
 

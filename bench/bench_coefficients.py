@@ -55,9 +55,9 @@ def run(result: Result, options: Options) -> None:
         _large(result, images, options.seconds * 2)
 
 
-def _readable(images: tuple[Image, ...]) -> list[Image]:
+def _readable(images: tuple[Image, ...]) -> tuple[Image, ...]:
     """Those that libjpeg reads without a warning."""
-    return [image for image in images if opponents.opponent().coefficients(image.data) == 0]
+    return tuple(image for image in images if opponents.opponent().coefficients(image.data) == 0)
 
 
 def _batch(result: Result, name: str, images: tuple[Image, ...], seconds: float) -> None:

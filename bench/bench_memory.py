@@ -19,7 +19,8 @@ CASES = (("L", "one image", 1), ("P", "batch", 1), ("A", "batch", 1), ("A", "bat
 
 
 def title(set_name: str, how: str, threads: int) -> str:
-    return f"memory beyond input and coefficients, a thread: {how}, set {set_name}, {threads} thread{'s' * (threads > 1)}"
+    plural = "s" if threads > 1 else ""
+    return f"memory a thread beyond input and coefficients: {how}, set {set_name}, {threads} thread{plural}"
 
 
 def run(result: Result, options: Options) -> None:

@@ -38,6 +38,7 @@ class Figure:
         return None
 
     def verdict(self, value: float) -> str:
+        """How a measured value stands to the promise."""
         smaller = not self.set_name
         if value <= self.aim if smaller else value >= self.aim:
             return "aim reached"
@@ -45,6 +46,7 @@ class Figure:
 
     @property
     def command(self) -> str:
+        """What to type to measure this figure again."""
         return f"python -m bench --stages {self.stage}" + (f" --sets {self.set_name}" if self.set_name else "")
 
 
@@ -72,9 +74,5 @@ FIGURES = (
     _coefficients("large photographs (L), fresh memory", 1.5, 2.0, coefficients.LARGE, "L"),
     Figure("read_header on a photograph, us", 20, 5, "coefficients", f"{coefficients.HEADER}, jpegfreq"),
     Figure("`import jpegfreq` over numpy, ms", 100, 20, "coefficients", coefficients.IMPORT),
-    Figure("memory beyond input and coefficients, one image (L), MB", 4, 4, "memory", memory.title("L", "one image", 1)),
-    Figure("the same, batch of progressive files (P), MB", 4, 4, "memory", memory.title("P", "batch", 1)),
-    Figure("the same, batch of photographs (A), MB", 4, 4, "memory", memory.title("A", "batch", 1)),
-    Figure("the same, batch on two threads (A), MB a thread", 4, 4, "memory", memory.title("A", "batch", 2)),
-    Figure("the same, batch on two threads (L), MB a thread", 4, 4, "memory", memory.title("L", "batch", 2)),
+    *(Figure(f"{memory.title(*case)}, MB", 4, 4, "memory", memory.title(*case)) for case in memory.CASES),
 )

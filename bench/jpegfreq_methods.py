@@ -55,13 +55,13 @@ def tensor(tensor_format: jpegfreq.TensorFormat, name: str) -> Method[Image]:
             values = values.transpose(2, 0, 1)
         if values.shape[0] != 192:
             return ""
-        height, width = equal_size(image)
+        height, width = _size(image)
         return _named(image, equal_pixels(to_rgb(values)[:height, :width], image.data))
 
     return Method(name, run, check, strict=True)
 
 
-def equal_size(image: Image) -> tuple[int, int]:
+def _size(image: Image) -> tuple[int, int]:
     header = jpegfreq.read_header(image.data)
     return header.height, header.width
 
@@ -76,7 +76,8 @@ def to_rgb(channels: NDArray[np.float32]) -> NDArray[np.uint8]:
     y, cb, cr = np.einsum("cvuij,vy,ux->ciyjx", blocks, basis, basis, optimize=True).reshape(-1, high * 8, wide * 8)
     y = y + 128
     rgb = np.stack([y + 1.402 * cr, y - 0.344136 * cb - 0.714136 * cr, y + 1.772 * cb], axis=-1)
-    return np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
+    return pixels
 
 
 def _named(image: Image, difference: str) -> str:

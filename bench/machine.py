@@ -17,7 +17,7 @@ def describe() -> dict[str, object]:
     """Processor, its vector units, cores, system, versions, and the opponent."""
     text = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
     fields = dict(re.findall(r"^([^\t:]+?)\s*:\s*(.*)$", text, re.MULTILINE))
-    present = set(fields.get("flags", fields.get("Features", "")).split())
+    present = set((fields.get("flags") or fields.get("Features") or "").split())
     return {
         "processor": fields.get("model name", platform.processor() or platform.machine()),
         "family": "family {} model {}".format(fields.get("cpu family", "?"), fields.get("model", "?")),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import importlib
 import importlib.metadata
 import importlib.util
 import os
@@ -49,9 +50,9 @@ class JpegTurbo:
         self.version = _version(path)
         self._functions = ctypes.CDLL(str(_build()))
         for name in ("header", "coefficients", "layout", "planes", "rgb"):
-            getattr(self._functions, f"opponent_{name}").argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t) + (
-                (ctypes.c_void_p,) if name in ("layout", "planes", "rgb") else ()
-            )
+            output = (ctypes.c_void_p,) if name in ("layout", "planes", "rgb") else ()
+            input_types = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t)
+            getattr(self._functions, f"opponent_{name}").argtypes = input_types + output
         self._functions.opponent_open.argtypes = (ctypes.c_char_p,)
         self._functions.opponent_open.restype = ctypes.c_void_p
         opened = self._functions.opponent_open(str(path).encode())
@@ -66,9 +67,11 @@ class JpegTurbo:
 
     @property
     def name(self) -> str:
+        """As it stands in the tables."""
         return f"libjpeg-turbo {self.version}"
 
     def header(self, data: bytes) -> None:
+        """jpeg_read_header, up to the first SOS."""
         self._header(self._opened, data, len(data))
 
     def coefficients(self, data: bytes) -> int:
@@ -86,6 +89,7 @@ class JpegTurbo:
         return int(self._rgb(self._opened, data, len(data), self._pixels_address))
 
     def layout(self, data: bytes) -> Layout:
+        """The sizes that the header promises."""
         values = (ctypes.c_int * 11)()
         if self._functions.opponent_layout(self._opened, data, len(data), values) < 0:
             raise ValueError("libjpeg cannot read this header")
@@ -192,7 +196,7 @@ def turbo_rgb(turbo: JpegTurbo) -> Method[Image]:
 
 
 def jpeg2dct(images: Sequence[Image]) -> Method[Image]:
-    from jpeg2dct.numpy import loads
+    loads = importlib.import_module("jpeg2dct.numpy").loads
 
     def check(image: Image) -> str:
         planes = [plane for plane in loads(image.data, normalized=False) if plane.size]

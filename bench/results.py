@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import sets
+from bench.sets import Image
 from bench.timing import Clock, Comparison, Method, Samples, Unit, compare, measure
 
 FOLDER = Path(__file__).resolve().parent / "results"
@@ -23,7 +24,7 @@ class Options:
     seconds: float = 15.0  # a comparison of two
     quick: bool = False
 
-    def images(self, name: str) -> tuple[sets.Image, ...]:
+    def images(self, name: str) -> tuple[Image, ...]:
         """The images of a set, none where it was not asked for, every fifth for a quick look."""
         images = sets.load(name) if name in self.sets else ()
         return images[::5] if self.quick and len(images) > 50 else images
@@ -78,12 +79,14 @@ class Result:
         return samples
 
     def add(self, table: Table) -> None:
+        """Prints and keeps a table."""
         self.tables.append(table)
         print(f"\n  {table.title}, {table.set_name}", flush=True)
         for row in table.rows:
             print("   " + row_text(row), flush=True)
 
     def value(self, value: Value) -> None:
+        """Prints and keeps a value."""
         self.values.append(value)
         print(
             f"\n  {value.name}: {value.median:.3g} {value.unit} [{value.low:.3g}, {value.high:.3g}] {value.note}",
@@ -91,6 +94,7 @@ class Result:
         )
 
     def save(self, folder: Path = FOLDER) -> Path:
+        """Writes the stage's JSON file."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.stage}.json"
         path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
@@ -110,9 +114,11 @@ def load(path: Path) -> Result:
 def row_text(row: Comparison) -> str:
     counted = f"{row.rounds} rounds" + (f", {row.rounds_set_aside} set aside" if row.rounds_set_aside else "")
     note = f"; {row.note}" if row.note else ""
+    spread = f"[{row.ratio_low:.3f}, {row.ratio_high:.3f}]"
+    each = row.seconds / row.images * 1e6
     return (
-        f"{row.method:34} {row.ratio:6.3f} x  [{row.ratio_low:.3f}, {row.ratio_high:.3f}]  per image {row.ratio_per_unit:.3f}"
-        f"  {row.seconds / row.images * 1e6:9.1f} us each  ({counted}{note})"
+        f"{row.method:34} {row.ratio:6.3f} x  {spread}  per image {row.ratio_per_unit:.3f}"
+        f"  {each:9.1f} us each  ({counted}{note})"
     )
 
 

@@ -50,8 +50,17 @@ def photographs() -> tuple[Image, ...]:
         raise FileNotFoundError(
             f"no JPEG files in {folder}: name a folder of photographs, as in `make bench PHOTOS=~/Pictures`"
         )
-    images = [images[i * len(images) // MOST_IMAGES] for i in range(MOST_IMAGES)] if len(images) > MOST_IMAGES else images
-    return tuple(image for image in images if PillowImage.open(io.BytesIO(image.data)).mode in ("L", "RGB"))
+    images = [image for image in images if _mode(image) in ("L", "RGB")]
+    count = min(len(images), MOST_IMAGES)
+    return tuple(images[i * len(images) // count] for i in range(count))
+
+
+def _mode(image: Image) -> str:
+    try:
+        with PillowImage.open(io.BytesIO(image.data)) as picture:
+            return picture.mode if picture.format in ("JPEG", "MPO") else ""
+    except (OSError, SyntaxError):
+        return ""
 
 
 def _encoded(**options: object) -> Callable[[], list[Image]]:
