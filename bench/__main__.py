@@ -15,6 +15,7 @@ from bench import machine, report, results, sets
 
 STAGES = {
     "coefficients": "bytes to coefficients, against libjpeg-turbo, jpeg2dct and jpeglib; header, import",
+    "large": "the same for large photographs, in memory that is fresh for every image",
     "rgb": "RGB decoders on the same bytes: simplejpeg, PyTurboJPEG, OpenCV, Pillow, torchvision",
     "tensor": "bytes to the float32 frequency tensor, against libjpeg-turbo's RGB decode",
     "memory": "peak memory beyond input and coefficients",

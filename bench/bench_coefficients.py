@@ -1,4 +1,4 @@
-"""JPEG bytes to quantized coefficients: one image at a time, batches, two threads, large photographs, and start-up.
+"""JPEG bytes to quantized coefficients: one image at a time, batches, two threads, and start-up.
 
 Against jpeg_read_coefficients of libjpeg-turbo, with its decompress struct reused and its coefficients left in place.
 Our outputs are new arrays for every image, as a user gets them.
@@ -6,7 +6,6 @@ Our outputs are new arrays for every image, as a user gets them.
 
 from __future__ import annotations
 
-import ctypes
 import statistics
 import subprocess
 import sys
@@ -15,14 +14,13 @@ import numpy as np
 
 from bench import jpegfreq_methods as ours
 from bench import opponents
-from bench.results import Options, Result, Table, Value
+from bench.results import Options, Result, Value
 from bench.sets import Image
-from bench.timing import Method, compare, measure
+from bench.timing import Method, measure
 
 ONE_IMAGE = "one image at a time"
 BATCH = "batch, one core"
 THREADS = "batch, two threads over one"
-LARGE = "large photographs, fresh memory"
 READERS = "other coefficient readers"
 HEADER = "read_header"
 IMPORT = "import jpegfreq, over import numpy"
@@ -31,7 +29,7 @@ IMPORT = "import jpegfreq, over import numpy"
 def run(result: Result, options: Options) -> None:
     turbo = opponents.opponent()
     baseline = opponents.turbo_coefficients(turbo)
-    for name in ("A", "B", "C", "R", "P", "W"):
+    for name in ("A", "B", "C", "R", "P", "W", "L"):
         if images := _readable(options.images(name)):
             methods = [baseline, ours.coefficients()]
             result.compare(ONE_IMAGE, name, images, methods, baseline=baseline.name, seconds=options.seconds)
@@ -51,8 +49,6 @@ def run(result: Result, options: Options) -> None:
     if images := options.images("A"):
         _header(result, images, options.seconds / 3)
     _import(result, 5 if options.quick else 21)
-    if images := options.images("L"):  # last: it changes how malloc works
-        _large(result, images, options.seconds * 2)
 
 
 def _readable(images: tuple[Image, ...]) -> tuple[Image, ...]:
@@ -75,21 +71,6 @@ def _threads(result: Result, name: str, images: tuple[Image, ...], seconds: floa
     methods = [ours.coefficients_batch(threads=1), ours.coefficients_batch(threads=2)]
     units = ours.chunks(images)
     result.compare(THREADS, name, units, methods, baseline=methods[0].name, seconds=seconds, clock="wall")
-
-
-def _large(result: Result, images: tuple[Image, ...], seconds: float) -> None:
-    """Every allocation is fresh, for both sides: malloc is told to map, and unmap, whatever has 128 KB or more."""
-    m_mmap_threshold = -3
-    ctypes.CDLL(None).mallopt(m_mmap_threshold, 128 << 10)
-    turbo = opponents.opponent()
-    baseline = opponents.turbo_coefficients(turbo)
-    samples = measure(images, [baseline, ours.coefficients()], seconds=seconds)
-    result.add(Table(LARGE, "L", compare(samples, baseline.name)))
-    for number, image in enumerate(images):
-        layout = turbo.layout(image.data)
-        kind = "progressive" if b"\xff\xc2" in image.data else "sequential"
-        title = f"{LARGE}: {layout.width}x{layout.height}, {kind}, {len(layout.blocks)} components"
-        result.add(Table(title, "L", compare(samples, baseline.name, only=[number])))
 
 
 def _header(result: Result, images: tuple[Image, ...], seconds: float) -> None:

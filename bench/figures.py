@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench import bench_coefficients as coefficients
+from bench import bench_large as large
 from bench import bench_memory as memory
 from bench import bench_tensor as tensor
 from bench.results import Result
@@ -71,7 +72,7 @@ FIGURES = (
     _coefficients("batch, two threads over one, C", 1.9, 1.97, coefficients.THREADS, "C", _THREADS),
     Figure("float32 [192, H/8, W/8] against RGB, A", 1.3, 1.7, "tensor", tensor.TENSOR, "A", tensor.CHW),
     Figure("float32 [192, H/8, W/8] against RGB, B", 1.3, 1.7, "tensor", tensor.TENSOR, "B", tensor.CHW),
-    _coefficients("large photographs (L), fresh memory", 1.5, 2.0, coefficients.LARGE, "L"),
+    Figure("large photographs (L), fresh memory", 1.5, 2.0, "large", large.LARGE, "L"),
     Figure("read_header on a photograph, us", 20, 5, "coefficients", f"{coefficients.HEADER}, jpegfreq"),
     Figure("`import jpegfreq` over numpy, ms", 100, 20, "coefficients", coefficients.IMPORT),
     *(Figure(f"{memory.title(*case)}, MB", 4, 4, "memory", memory.title(*case)) for case in memory.CASES),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bench import report
+from bench.__main__ import STAGES
 from bench.figures import FIGURES, Figure
 from bench.results import Result, Table, Value, load
 from bench.timing import Comparison, Method, Samples, compare, measure, verify
@@ -141,4 +142,4 @@ def test_the_readme_has_its_markers() -> None:
 
 def test_figures_name_what_the_stages_measure() -> None:
     assert len({(figure.what, figure.set_name) for figure in FIGURES}) == len(FIGURES)
-    assert all(figure.stage in {"coefficients", "tensor", "memory"} for figure in FIGURES)
+    assert all(figure.stage in set(STAGES) for figure in FIGURES)
