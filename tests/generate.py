@@ -40,7 +40,9 @@ def random_block(rng: random.Random, precision: int) -> list[int]:
             block[k] = rng.randint(-3, 3)
     elif kind == "extreme":
         for _ in range(rng.randint(1, 64)):
-            block[rng.randint(1, 63)] = rng.choice([ac_limit, -ac_limit, ac_limit // 2 + 1, rng.randint(-ac_limit, ac_limit)])
+            block[rng.randint(1, 63)] = rng.choice(
+                [ac_limit, -ac_limit, ac_limit // 2 + 1, rng.randint(-ac_limit, ac_limit)]
+            )
     return block
 
 
@@ -92,7 +94,14 @@ def progressive_script(sampling: Sampling, rng: random.Random) -> list[WrittenSc
 
     def scan(group: tuple[int, ...], Ss: int, Se: int, Ah: int, Al: int) -> WrittenScan:
         return WrittenScan(
-            group, Ss, Se, Ah, Al, _restart_interval(rng), _table_numbers(len(group), 3, rng), _table_numbers(len(group), 3, rng)
+            group,
+            Ss,
+            Se,
+            Ah,
+            Al,
+            _restart_interval(rng),
+            _table_numbers(len(group), 3, rng),
+            _table_numbers(len(group), 3, rng),
         )
 
     dc_bits = rng.choice([0, 0, 1, 3])
@@ -128,16 +137,15 @@ def random_sampling(count: int, rng: random.Random) -> Sampling:
     return tuple(rng.choice(FACTORS) for _ in range(count))
 
 
-def random_picture(
-    seed: int, *, sof: int, height: int, width: int, sampling: Sampling, precision: int = 8
-) -> Picture:
+def random_picture(seed: int, *, sof: int, height: int, width: int, sampling: Sampling, precision: int = 8) -> Picture:
     """Random coefficients, tables and scan script for a given frame."""
     rng = random.Random(seed)
     identifiers = rng.sample(range(256), len(sampling)) if rng.random() < 0.3 else range(1, len(sampling) + 1)
     top = 255 if sof == 0 or rng.random() < 0.5 else 65535
     tables = {n: [rng.randint(1, top) for _ in range(64)] for n in range(4)}
     components = tuple(
-        WrittenComponent(identifier, h, v, rng.randint(0, 3)) for identifier, (h, v) in zip(identifiers, sampling, strict=True)
+        WrittenComponent(identifier, h, v, rng.randint(0, 3))
+        for identifier, (h, v) in zip(identifiers, sampling, strict=True)
     )
     h_max, v_max = max(h for h, _ in sampling), max(v for _, v in sampling)
     planes = tuple(random_plane(*padded_shape(height, width, c, h_max, v_max), precision, rng) for c in components)
@@ -179,7 +187,9 @@ def _run(name: str, arguments: Sequence[str], data: bytes, scans: str | None) ->
         return subprocess.run(command, input=data, check=True, capture_output=True).stdout
 
 
-def cjpeg(pixels: npt.NDArray[np.uint8], *arguments: str, sampling: Sampling | None = None, scans: str | None = None) -> bytes:
+def cjpeg(
+    pixels: npt.NDArray[np.uint8], *arguments: str, sampling: Sampling | None = None, scans: str | None = None
+) -> bytes:
     """cjpeg's file. `scans` is the text of a script, for instance "0,1,2;" (wizard.txt of libjpeg)."""
     chosen = [] if sampling is None else ["-sample", ",".join(f"{h}x{v}" for h, v in sampling)]
     return _run("cjpeg", [*chosen, *arguments], pnm(pixels), scans)

@@ -128,6 +128,7 @@ def test_system_libjpeg_agrees_with_the_better_one(oracles: list[Oracle]) -> Non
                 assert np.array_equal(a.quantization_table, b.quantization_table), path.name
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of damaged EXIF segments
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_exif_orientation_is_pillows(folder: str) -> None:
     image_module = pytest.importorskip("PIL.Image")

@@ -387,7 +387,11 @@ def write(picture: Picture, seed: int = 0) -> bytes:
             for key, values in symbols.items():
                 union.setdefault(key, set()).update(values)
         used = [union] + [{} for _ in used[1:]]
-    out = [b"\xff\xd8", segment(0xDB, dqt_body(picture.quantization_tables)), segment(0xC0 + picture.sof, frame_body(picture))]
+    out = [
+        b"\xff\xd8",
+        segment(0xDB, dqt_body(picture.quantization_tables)),
+        segment(0xC0 + picture.sof, frame_body(picture)),
+    ]
     codes: dict[Key, dict[int, str]] = {}
     interval_in_force = 0
     for scan, intervals, symbols in zip(picture.scans, tokens, used, strict=True):
