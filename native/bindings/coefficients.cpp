@@ -77,7 +77,7 @@ nb::object to_python(const Header& header, const Output& output, std::unique_ptr
 
 void bind_coefficients(nb::module_& module) {
     nb::class_<PlaneMemory>(module, "PlaneMemory", nb::type_slots(plane_memory_slots));
-    module.def("read_coefficients", &read_coefficients_of, nb::arg("data"), nb::arg("keep_damage"), nb::arg("max_pixels"));
+    module.def("read_coefficients", &read_coefficients_of, nb::arg("data").none(), nb::arg("keep_damage"), nb::arg("max_pixels"));
 }
 
 }  // namespace jpegfreq::python

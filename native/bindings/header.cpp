@@ -127,6 +127,6 @@ nb::object to_python(const Header& header) {
     return record.take();
 }
 
-void bind_header(nb::module_& module) { module.def("read_header", &read_header_of, nb::arg("data")); }
+void bind_header(nb::module_& module) { module.def("read_header", &read_header_of, nb::arg("data").none()); }
 
 }  // namespace jpegfreq::python

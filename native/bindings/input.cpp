@@ -15,8 +15,9 @@ namespace {
 
 bool holds_bytes(const Py_buffer& view) {
     if (view.itemsize != 1) return false;
-    if (view.format == nullptr) return true;
-    return std::strcmp(view.format, "B") == 0 || std::strcmp(view.format, "b") == 0 || std::strcmp(view.format, "c") == 0;
+    const char* format = view.format ? view.format : "B";
+    if (std::strchr("@=<>!", format[0]) != nullptr) format++;  // byte order: ctypes says '<B'
+    return std::strcmp(format, "B") == 0 || std::strcmp(format, "b") == 0 || std::strcmp(format, "c") == 0;
 }
 
 // Closes the descriptor on every way out, and keeps errno.

@@ -52,7 +52,7 @@ nb::object read_structure_of(nb::handle data, bool keep_damage) {
 }  // namespace
 
 void bind_structure(nb::module_& module) {
-    module.def("read_structure", &read_structure_of, nb::arg("data"), nb::arg("keep_damage"));
+    module.def("read_structure", &read_structure_of, nb::arg("data").none(), nb::arg("keep_damage"));
 }
 
 }  // namespace jpegfreq::python

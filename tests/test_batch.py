@@ -1,0 +1,141 @@
+"""read_coefficients_batch: order, isolation of failures, threads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import jpegfreq
+from jpegfreq import Coefficients, JpegError, TruncatedJpegError
+from tests.pictures import picture
+from tests.support import data_files
+from tests.test_coefficients import equal
+
+
+def files(count: int) -> list[bytes]:
+    """JPEGs of many sizes, kinds and processes, in no order of size."""
+    kinds: list[dict[str, Any]] = [
+        {},
+        {"progressive": True},
+        {"subsampling": "4:2:0"},
+        {"mode": "L"},
+        {"restart_marker_blocks": 5},
+        {"quality": 95, "subsampling": "4:4:4"},
+    ]
+    return [picture(8 + 37 * i % 300, 8 + 91 * i % 200, seed=i, **kinds[i % len(kinds)]) for i in range(count)]
+
+
+@pytest.mark.parametrize("threads", [None, 1, 2, 7, 64])
+def test_batch_equals_one_by_one_in_the_callers_order(threads: int | None) -> None:
+    images = files(40)
+    results = jpegfreq.read_coefficients_batch(images, threads=threads)
+    assert len(results) == len(images)
+    for data, result in zip(images, results, strict=True):
+        assert equal(result, jpegfreq.read_coefficients(data))
+        assert result.damage is None
+
+
+def test_bytes_and_paths_mix(tmp_path: Path) -> None:
+    images = files(6)
+    mixed: list[Any] = [bytearray(images[0]), memoryview(images[1])]
+    for i in range(2, 6):
+        path = tmp_path / f"{i}.jpg"
+        path.write_bytes(images[i])
+        mixed.append(path if i % 2 else str(path))
+    for data, result in zip(images, jpegfreq.read_coefficients_batch(iter(mixed)), strict=True):
+        assert equal(result, jpegfreq.read_coefficients(data))
+
+
+def test_empty_batch() -> None:
+    assert jpegfreq.read_coefficients_batch([]) == []
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_one_bad_file_spoils_no_other(tmp_path: Path, threads: int) -> None:
+    images: list[Any] = list(files(20))
+    images[3] = b"no JPEG"
+    images[7] = picture(300, 300)[:3000]
+    images[11] = tmp_path / "missing.jpg"
+    images[19] = b""
+    results = jpegfreq.read_coefficients_batch(images, threads=threads, errors="return")
+    for i, result in enumerate(results):
+        if i in (3, 7, 19):
+            assert isinstance(result, JpegError)
+            assert result.index == i
+            assert str(result).startswith(f"image {i}: ")
+        elif i == 11:
+            assert isinstance(result, FileNotFoundError)
+            assert result.filename == str(images[11])
+            assert result.__notes__ == ["image 11 of the batch"]
+        else:
+            assert isinstance(result, Coefficients)
+            assert equal(result, jpegfreq.read_coefficients(images[i]))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_the_first_error_in_the_callers_order_is_raised(threads: int) -> None:
+    images: list[Any] = list(files(30))
+    images[25] = picture(2000, 2000)[:-2000]  # the largest file, so that it is decoded first
+    images[12] = picture(300, 300)[:2000]
+    images[18] = b"no JPEG"
+    for _ in range(5):
+        with pytest.raises(TruncatedJpegError) as caught:
+            jpegfreq.read_coefficients_batch(images, threads=threads)
+        assert caught.value.index == 12
+
+
+def test_kept_damage_stands_in_its_image() -> None:
+    images = [picture(), picture(300, 300, quality=95)[:9000], picture(seed=2)]
+    results = jpegfreq.read_coefficients_batch(images, damage="keep")
+    assert [result.damage is None for result in results] == [True, False, True]
+    assert equal(results[1], jpegfreq.read_coefficients(images[1], damage="keep"))
+    assert isinstance(results[1].damage, TruncatedJpegError)
+    assert results[1].damage.index == 1
+
+
+def test_max_pixels_is_the_limit_of_each_image() -> None:
+    small, large = picture(40, 24), picture(41, 24)
+    results = jpegfreq.read_coefficients_batch([small, large], max_pixels=40 * 24, errors="return")
+    assert isinstance(results[0], Coefficients)
+    assert isinstance(results[1], jpegfreq.UnsupportedJpegError)
+
+
+def test_arguments_are_checked() -> None:
+    with pytest.raises(ValueError, match="threads"):
+        jpegfreq.read_coefficients_batch([], threads=0)
+    with pytest.raises(ValueError, match="errors"):
+        jpegfreq.read_coefficients_batch([], errors="ignore")  # type: ignore[call-overload]
+    with pytest.raises(ValueError, match="damage"):
+        jpegfreq.read_coefficients_batch([], damage="ignore")  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match="buffer or a path"):
+        jpegfreq.read_coefficients_batch([picture(), 7], errors="return")  # type: ignore[list-item]
+
+
+def test_ctrl_c_ends_a_batch_between_images() -> None:
+    code = """
+import os, signal, threading, time, jpegfreq, sys
+data = sys.stdin.buffer.read()
+threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+start = time.perf_counter()
+try:
+    jpegfreq.read_coefficients_batch([data] * 100_000, threads=2, max_pixels=1 << 40)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=picture(64, 64), capture_output=True, timeout=60, check=False
+    )
+    assert done.stdout == b"interrupted\n", done.stderr
+    assert time.monotonic() - start < 30
+
+
+def test_photographs_in_a_batch_equal_photographs_alone() -> None:
+    paths = data_files("photos")[::4]
+    for path, result in zip(paths, jpegfreq.read_coefficients_batch(paths), strict=True):
+        assert equal(result, jpegfreq.read_coefficients(path.read_bytes())), path.name
