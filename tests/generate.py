@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import random
 import subprocess
 import tempfile
@@ -113,7 +114,7 @@ def progressive_script(sampling: Sampling, rng: random.Random) -> list[WrittenSc
     queues.append(dc_refinements)
     for i in range(len(sampling)):
         edges = sorted({1, 64, *(rng.randint(2, 63) for _ in range(rng.choice([0, 1, 1, 2, 4])))})
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in itertools.pairwise(edges):
             high = rng.choice([0, 1, 2, 4])
             queue = [scan((i,), start, end - 1, 0, high)]
             low, bit = start, high
@@ -168,7 +169,8 @@ def random_pixels(height: int, width: int, seed: int, channels: int = 3) -> npt.
         fy, fx, phase = rng.uniform(0.02, 0.4, 3)
         wave = 90 * np.sin(fy * y + fx * x + 9 * phase) + 60 * ((x * phase + y) % 23 > 11)
         planes.append(128 + wave + rng.normal(0, rng.choice([1, 12]), (height, width)))
-    return np.clip(np.stack(planes, -1), 0, 255).astype(np.uint8)
+    pixels: npt.NDArray[np.uint8] = np.clip(np.stack(planes, -1), 0, 255).astype(np.uint8)
+    return pixels
 
 
 def pnm(pixels: npt.NDArray[np.uint8]) -> bytes:

@@ -1,8 +1,8 @@
 """A slow JPEG decoder straight from ITU-T T.81: the oracle's oracle.
 
 Bytes to quantized DCT coefficients, one bit at a time, in the order and the words of the standard. Written from the
-standard's text and flow charts, not from another decoder; it is strict (anything irregular raises IrregularJpegError) and
-its only aim is to be read beside T.81. Sequential (SOF0, SOF1, SOF9) and progressive (SOF2, SOF10), Huffman and
+standard's text and flow charts, not from another decoder; it is strict (anything irregular raises IrregularJpegError),
+and its only aim is to be read beside T.81. Sequential (SOF0, SOF1, SOF9) and progressive (SOF2, SOF10), Huffman and
 arithmetic coding, 8 and 12 bit, restart intervals, DNL, interleaved or not.
 """
 
@@ -715,7 +715,7 @@ class ArithmeticInterval:
         self.ac_band(block, j, self.scan.Ss)
 
     def ac_refinement(self, block: Block, j: int) -> None:
-        """G.1.3.3, figure G.10: no end-of-block decision up to EOBx, the last coefficient the earlier scans left non-zero."""
+        """G.1.3.3, figure G.10: no end-of-block decision up to EOBx, the last coefficient non-zero so far."""
         statistics, step, k = self.ac_statistics[j], 1 << self.scan.Al, self.scan.Ss
         eobx = max((n for n in range(self.scan.Ss, self.scan.Se + 1) if block[n]), default=0)
         while k <= self.scan.Se:

@@ -21,7 +21,7 @@ def unavailable(reason: str) -> NoReturn:
 
 
 def data_files(folder: str) -> list[Path]:
-    """The JPEG files below a folder of the shared data, in order (../shared/data beside the project, or JPEGFREQ_DATA)."""
+    """The JPEG files below a folder of the shared data (../shared/data beside the project, or JPEGFREQ_DATA)."""
     root = Path(os.environ.get("JPEGFREQ_DATA", _PROJECT.parent / "shared" / "data"))
     files = _files_below(root / folder)
     if not files:

@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ FOLDERS = ["photos", "imagenette", "flowers", "coco", "large", "odd", "hostile"]
 ACCEPTED = {
     r"extraneous bytes before marker": "bytes that belong to no segment are skipped: the scans around them are whole",
     r"Premature end of JPEG file": "every block was there and only EOI is missing",
-    r"Invalid SOS parameters for sequential JPEG": "a sequential scan codes all 64 coefficients whatever Ss, Se, Ah, Al say",
+    r"Invalid SOS parameters for sequential JPEG": "a sequential scan codes all 64 coefficients, whatever they say",
     r"Unknown Adobe color transform": "concerns the colour kind only",
     r"unknown JFIF revision": "concerns no coefficient",
     r"Empty JPEG image \(DNL not supported\)": "T.81 B.2.5; libjpeg does not read DNL",
@@ -158,14 +159,15 @@ def digest(result: Coefficients | BaseException) -> str:
     out = hashlib.sha256()
     for array in (*result.planes, *result.quantization_tables):
         out.update(repr(array.shape).encode())
-        out.update(np.ascontiguousarray(array))
+        out.update(array.tobytes())
     return f"{out.hexdigest()} {result.damage}"
 
 
-def digests(paths: list[Path]) -> list[str]:
+@cache
+def digests(folder: str) -> list[str]:
     """Of every file, damage kept."""
     out = []
-    for path in paths:
+    for path in data_files(folder):
         try:
             out.append(digest(read_coefficients(path, damage="keep")))
         except JpegError as error:
@@ -191,7 +193,7 @@ def assert_same(paths: list[Path], one: list[str], other: list[str]) -> None:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_batch_reads_what_single_calls_read(folder: str, threads: int) -> None:
     paths = data_files(folder)
-    assert_same(paths, digests(paths), batch_digests(paths, threads))
+    assert_same(paths, digests(folder), batch_digests(paths, threads))
 
 
 _DIGESTS_OF_A_FOLDER = """
@@ -201,7 +203,7 @@ from tests.test_exact import batch_digests, digests
 from jpegfreq._native import instruction_set
 assert instruction_set() == "generic", instruction_set()
 paths = data_files(sys.argv[1])
-one, batch = digests(paths), batch_digests(paths, 1)
+one, batch = digests(sys.argv[1]), batch_digests(paths, 1)
 print("\\n".join(f"{a}\\t{b}" for a, b in zip(one, batch)))
 """
 
@@ -219,6 +221,6 @@ def test_plain_path_equals_the_fast_path(folder: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     lines = [line.split("\t") for line in done.stdout.splitlines()]
-    fast = digests(paths)
+    fast = digests(folder)
     assert_same(paths, fast, [line[0] for line in lines])
     assert_same(paths, fast, [line[1] for line in lines])

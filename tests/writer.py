@@ -1,8 +1,8 @@
-"""A tiny JPEG writer: any coefficients, any scan script, any valid Huffman tables. Makes the files that cjpeg cannot.
+"""A tiny JPEG writer: any coefficients, any scan script, any valid Huffman tables. The files cjpeg cannot make.
 
-Huffman-coded sequential (T.81 F.1) and progressive (G.1) files, 8 and 12 bit. Scans are first written as tokens (Huffman
-symbols and plain bits), then tables are made that hold the symbols used, in a shape a random generator picks; so any
-shape of code tree occurs, 16-bit codes and incomplete trees included.
+Huffman-coded sequential (T.81 F.1) and progressive (G.1) files, 8 and 12 bit. Scans are first written as tokens
+(Huffman symbols and plain bits), then tables are made that hold the symbols used, in a shape a random generator picks;
+so any shape of code tree occurs, 16-bit codes and incomplete trees included.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class WrittenScan:
 
 @dataclass(frozen=True)
 class Picture:
-    """What is to be written. Planes hold whole MCUs: blocks beyond the component's own are padding, written as they are."""
+    """What is to be written. Planes hold whole MCUs: blocks beyond the component's own are padding, written too."""
 
     sof: int  # n of SOF_n: 0, 1 or 2
     precision: int
@@ -374,9 +374,9 @@ def write(picture: Picture, seed: int = 0) -> bytes:
     rng = random.Random(seed)
     tokens = [_scan_tokens(picture, scan, rng) for scan in picture.scans]
     used: list[dict[Key, set[int]]] = []
-    for scan in tokens:
+    for intervals in tokens:
         symbols: dict[Key, set[int]] = {}
-        for key, symbol, _ in (token for interval in scan for token in interval):
+        for key, symbol, _ in (token for interval in intervals for token in interval):
             if key is not None:
                 symbols.setdefault(key, set()).add(symbol)
         used.append(symbols)

@@ -191,6 +191,7 @@ Status MarkerReader::read_dqt(uint64_t offset, Bytes body) {
     while (at < body.size) {
         uint8_t pq = body.data[at] >> 4, tq = body.data[at] & 15;
         at++;
+        if (pq > 1) return malformed("DQT", offset, "table precision {} (0 and 1 exist)", "B.2.4.1", pq);
         if (tq > 3) return malformed("DQT", offset, "table {} (0 to 3 exist)", "B.2.4.1", tq);
         size_t need = pq ? 128 : 64;
         if (body.size - at < need) return malformed("DQT", offset, "the segment ends inside table {}", "B.2.4.1", tq);
@@ -397,7 +398,7 @@ Status MarkerReader::check_tables(const Header& header, const Scan& scan) const 
     for (int i = 0; i < scan.component_count; i++) {
         const ScanComponent& sc = scan.components[i];
         const bool needs_dc = !progressive || (scan.Ss == 0 && scan.Ah == 0);
-        const bool needs_ac = !progressive || scan.Se > 0;
+        const bool needs_ac = !progressive || scan.Ss > 0;
         if (needs_dc && sc.dc_table > 3) return malformed("SOS", scan.offset_bytes, "DC table {} (0 to 3 exist)", "B.2.3", sc.dc_table);
         if (needs_ac && sc.ac_table > 3) return malformed("SOS", scan.offset_bytes, "AC table {} (0 to 3 exist)", "B.2.3", sc.ac_table);
         if (arithmetic) continue;

@@ -1,0 +1,35 @@
+"""Three small files with known content, for tests that edit one: baseline, a scan a component, progressive."""
+
+from __future__ import annotations
+
+from tests.generate import random_picture
+from tests.writer import Picture, WrittenComponent, WrittenScan, write
+
+
+def small_picture(sof: int, scans: tuple[WrittenScan, ...], sampling: tuple[tuple[int, int], ...]) -> Picture:
+    """40 x 24 pixels, plain component identifiers, table 0 for all."""
+    picture = random_picture(7, sof=sof, height=24, width=40, sampling=sampling)
+    components = tuple(WrittenComponent(i, h, v, 0) for i, (h, v) in enumerate(sampling, 1))
+    tables = {0: list(range(1, 65))}
+    return Picture(sof, 8, 24, 40, components, picture.planes, tables, scans)
+
+
+BASELINE_PICTURE = small_picture(0, (WrittenScan((0, 1, 2), restart_interval=1),), ((2, 2), (1, 1), (1, 1)))
+BASELINE = write(BASELINE_PICTURE, 3)
+SEPARATE = write(
+    small_picture(0, tuple(WrittenScan((i,)) for i in range(3)), ((2, 2), (1, 1), (1, 1))), 4
+)  # a scan a component
+PROGRESSIVE = write(
+    small_picture(
+        2,
+        (
+            WrittenScan((0, 1), 0, 0, 0, 1),
+            WrittenScan((0, 1), 0, 0, 1, 0),
+            WrittenScan((0,), 1, 63, 0, 1),
+            WrittenScan((1,), 1, 63, 0, 0),
+            WrittenScan((0,), 1, 63, 1, 0),
+        ),
+        ((1, 1), (1, 1)),
+    ),
+    5,
+)

@@ -1,0 +1,201 @@
+"""Unusual files in which nothing is lost read whole; damage inside a scan is named, and what stands before it kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import pytest
+
+from jpegfreq import JpegError, TruncatedJpegError, read_coefficients, read_header
+from tests import edits
+from tests.samples import BASELINE, BASELINE_PICTURE, SEPARATE, small_picture
+from tests.writer import WrittenScan, dqt_body, write
+
+Edit = Callable[[bytes], bytes]
+
+
+def exif(orientation: int, order: Literal["big", "little"] = "big") -> bytes:
+    """Parameters of an APP1 segment that holds an EXIF orientation."""
+    number = {"big": b"MM", "little": b"II"}[order]
+    entry = b"".join(
+        value.to_bytes(size, order) for value, size in ((0x0112, 2), (3, 2), (1, 4), (orientation, 2), (0, 2))
+    )
+    head = number + (42).to_bytes(2, order) + (8).to_bytes(4, order) + (1).to_bytes(2, order)
+    return b"Exif\0\0" + head + entry + bytes(4)
+
+
+# ----------------------------------------------------------------------------------- unusual, and nothing is lost
+
+
+def assert_reads_as_baseline(data: bytes) -> None:
+    coefficients = read_coefficients(data)
+    assert coefficients.damage is None
+    for plane, expected in zip(coefficients.planes, BASELINE_PICTURE.expected_planes(), strict=True):
+        np.testing.assert_array_equal(plane, expected)
+    for table, expected_table in zip(coefficients.quantization_tables, BASELINE_PICTURE.expected_tables(), strict=True):
+        np.testing.assert_array_equal(table, expected_table)
+
+
+ACCEPTED: dict[str, Edit] = {
+    "nothing changed": lambda d: d,
+    "fill bytes before every marker": lambda d: b"".join(
+        (b"\xff" * n if s.name not in ("SOI", "scan data") else b"") + s.raw for n, s in enumerate(edits.segments(d))
+    ),
+    "fill bytes before a restart marker": lambda d: edits.replace_scan_data(
+        d, edits.find(d, "scan data").raw.replace(b"\xff\xd1", b"\xff\xff\xff\xd1")
+    ),
+    "junk between segments": lambda d: edits.insert_bytes(d, b"junk\xff\x00junk", before="DHT"),
+    "junk behind SOI": lambda d: edits.insert_bytes(d, b"junk", before="DQT"),
+    "junk before EOI": lambda d: edits.insert_bytes(d, b"\x00\x01\x02", before="EOI"),
+    "bytes behind EOI": lambda d: d + b"trailing \xff\xd8\xff\xda",
+    "another image behind EOI": lambda d: d + SEPARATE,
+    "no EOI": lambda d: edits.remove_segment(d, "EOI"),
+    "half an EOI": lambda d: d[:-1],
+    "foreign segments": lambda d: edits.insert_segment(
+        edits.insert_segment(d, "APP9", bytes(300), before="SOF"), "COM", b"hello \xff\xd9 \xff\xda"
+    ),
+    "an empty foreign segment": lambda d: edits.insert_segment(d, "COM", b""),
+    "a foreign segment of length 0": lambda d: edits.insert_bytes(d, b"\xff\xe3\x00\x00", before="SOF"),
+    "a restart marker between segments": lambda d: edits.insert_bytes(d, b"\xff\xd3", before="DHT"),
+    "TEM": lambda d: edits.insert_segment(d, "TEM"),
+    "empty DQT and DHT segments": lambda d: edits.insert_segment(edits.insert_segment(d, "DQT"), "DHT"),
+    "an overfull Huffman table that no scan names": lambda d: edits.insert_segment(
+        d, "DHT", b"\x13" + bytes([9] + [0] * 15) + bytes(9)
+    ),
+    "a DNL that says what SOF said": lambda d: edits.insert_segment(d, "DNL", (24).to_bytes(2, "big"), before="EOI"),
+    "the height in a DNL segment": edits.move_height_to_dnl,
+    "a quantization table defined before and replaced": lambda d: edits.insert_segment(
+        d, "DQT", dqt_body({0: [9] * 64}), before="DQT"
+    ),
+    "the table of 8 bits written with 16": lambda d: edits.replace_segment(
+        d, "DQT", body=dqt_body(BASELINE_PICTURE.quantization_tables, wide=True)
+    ),
+    "a restart interval replaced before the scan": lambda d: edits.insert_segment(d, "DRI", b"\0\7", before="DRI"),
+    "conditioning of arithmetic coding": lambda d: edits.insert_segment(d, "DAC", b"\x00\x10\x10\x05"),
+    "SOF1 in place of SOF0": lambda d: edits.rename_segment(d, "SOF0", "SOF1"),
+    "a multi-picture index (MPF) and a second image": lambda d: (
+        edits.insert_segment(d, "APP2", b"MPF\0MM\0*" + bytes(80), before="DQT") + SEPARATE
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_unusual_file_reads_whole(name: str) -> None:
+    assert_reads_as_baseline(ACCEPTED[name](BASELINE))
+
+
+def test_quantization_table_in_force_at_the_first_scan_counts() -> None:
+    first = edits.insert_segment(SEPARATE, "DQT", dqt_body({0: [77] * 64}), before="SOS", index=1)
+    tables = read_coefficients(first).quantization_tables
+    assert tables[0][0, 1] == 2
+    assert (tables[1] == 77).all()
+    assert (tables[2] == 77).all()
+
+
+def test_motion_jpeg_frame_without_huffman_tables_uses_those_of_annex_k() -> None:
+    """The first frames of Motion JPEG leave out DHT; a scan of empty blocks of K.3's codes must read as zeros."""
+    data = write(small_picture(0, (WrittenScan((0,)),), ((1, 1),)), 1)
+    while any(s.name == "DHT" for s in edits.segments(data)):
+        data = edits.remove_segment(data, "DHT")
+    # 15 blocks, each 00 (a difference of 0 bits) and 1010 (EOB): tables K.3 and K.5.
+    bits = "001010" * 15
+    bits += "1" * (-len(bits) % 8)
+    scan = int(bits, 2).to_bytes(len(bits) // 8, "big")
+    coefficients = read_coefficients(edits.replace_scan_data(data, scan))
+    assert not coefficients.planes[0].any()
+
+
+# --------------------------------------------------------------------------------------------------- orientation
+
+
+@pytest.mark.parametrize("order", ["big", "little"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_read(orientation: int, order: Literal["big", "little"]) -> None:
+    data = edits.insert_segment(BASELINE, "APP1", exif(orientation, order), before="DQT")
+    assert read_header(data).orientation == orientation
+
+
+@pytest.mark.parametrize("body", [exif(0), exif(9), exif(5)[:20], b"Exif\0\0", b"Exif\0\0MM\0*\xff\xff\xff\xff", b""])
+def test_unreadable_exif_orientation_is_one(body: bytes) -> None:
+    assert read_header(edits.insert_segment(BASELINE, "APP1", body, before="DQT")).orientation == 1
+
+
+# -------------------------------------------------------------------------------------------------- colour kind
+
+JFIF = b"JFIF\0\1\1\0\0\1\0\1\0\0"
+
+
+def adobe(transform: int) -> bytes:
+    return b"Adobe\0d\0\0\0\0" + bytes([transform])
+
+
+@pytest.mark.parametrize(
+    ("identifiers", "segments", "color"),
+    [
+        ([1], [], "grey"),
+        ([1], [("APP14", adobe(1))], "grey"),
+        ([1, 2, 3], [], "YCbCr"),
+        ([0, 1, 2], [], "YCbCr"),
+        ([82, 71, 66], [], "RGB"),
+        ([82, 71, 66], [("APP0", JFIF)], "YCbCr"),
+        ([82, 71, 66], [("APP14", adobe(1))], "YCbCr"),
+        ([1, 2, 3], [("APP14", adobe(0))], "RGB"),
+        ([1, 2, 3], [("APP14", adobe(0)), ("APP0", JFIF)], "YCbCr"),
+        ([1, 2, 3], [("APP14", adobe(0)[:-1])], "YCbCr"),
+        ([1, 2, 3, 4], [], "CMYK"),
+        ([1, 2, 3, 4], [("APP14", adobe(0))], "CMYK"),
+        ([1, 2, 3, 4], [("APP14", adobe(2))], "YCCK"),
+        ([1, 2], [], "unknown"),
+    ],
+)
+def test_colour_kind_follows_libjpegs_rules(
+    identifiers: list[int], segments: list[tuple[str, bytes]], color: str
+) -> None:
+    sampling = ((1, 1),) * len(identifiers)
+    picture = small_picture(0, (WrittenScan(tuple(range(len(identifiers)))),), sampling)
+    data = edits.set_frame(write(picture), components=[(i, 1, 1, 0) for i in identifiers])
+    data = edits.set_scan(data, selectors=[(i, j, j) for i, j in zip(identifiers, (0, 1, 1, 0), strict=False)])
+    for name, body in segments:
+        data = edits.insert_segment(data, name, body, before="DQT")
+    assert read_header(data).color == color
+
+
+# --------------------------------------------------------------------------------------------- restart intervals
+
+
+@pytest.mark.parametrize(
+    ("edit", "mcu"),
+    [
+        (lambda d: edits.drop_restart_marker(d, 1), 1),
+        (lambda d: edits.drop_restart_interval(d, 1), 2),
+        (lambda d: edits.renumber_restart_marker(d, 1, 5), 2),
+        (lambda d: edits.swap_restart_markers(d, 1), 2),
+        (lambda d: edits.cut_scan(d, edits.restart_offsets(edits.find(d, "scan data").raw)[1]), 2),
+    ],
+    ids=["dropped", "interval_dropped", "renumbered", "swapped", "cut"],
+)
+def test_wrong_restart_marker_is_damage_and_what_stands_before_it_is_kept(edit: Edit, mcu: int) -> None:
+    data = edit(BASELINE)
+    with pytest.raises(JpegError) as caught:
+        read_coefficients(data)
+    assert caught.value.segment == "scan data"
+    kept = read_coefficients(data, damage="keep")
+    assert str(kept.damage) == str(caught.value)
+    # MCUs of 2 x 2 luma blocks, three a row: those before the fault are whole.
+    expected = BASELINE_PICTURE.expected_planes()
+    for n in range(mcu):
+        np.testing.assert_array_equal(kept.planes[0][:2, 2 * n : 2 * n + 2], expected[0][:2, 2 * n : 2 * n + 2])
+        np.testing.assert_array_equal(kept.planes[1][0, n], expected[1][0, n])
+
+
+@pytest.mark.parametrize("keep", [0, 1, 10, 40])
+def test_truncated_scan_raises_truncated_at_its_end(keep: int) -> None:
+    data = edits.truncate_scan(BASELINE, keep)
+    with pytest.raises(TruncatedJpegError) as caught:
+        read_coefficients(data)
+    assert caught.value.segment == "scan data"
+    offset = caught.value.offset_bytes
+    assert offset is not None
+    assert len(data) - 2 <= offset <= len(data)
