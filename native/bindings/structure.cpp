@@ -18,7 +18,7 @@ public:
             components.append(nb::make_tuple(scan.component_index[i], scan.dc_table[i], scan.ac_table[i]));
         }
         for (int i = 0; i < scan.huffman_table_count; i++) {
-            const HuffmanTable& table = scan.huffman_tables[i];
+            const ScanHuffmanTable& table = scan.huffman_tables[i];
             tables.append(nb::make_tuple(table.is_ac ? "AC" : "DC", table.identifier,
                                          nb::tuple(nb::bytes(table.code_counts, sizeof table.code_counts)),
                                          nb::bytes(table.values, table.value_count), table.offset_bytes));

@@ -12,7 +12,7 @@ struct Segment {
 };
 
 // As a scan uses it (T.81 B.2.4.2).
-struct HuffmanTable {
+struct ScanHuffmanTable {
     bool is_ac = false;
     uint8_t identifier = 0;
     uint8_t code_counts[16] = {};  // BITS: codes of length i + 1
@@ -32,7 +32,7 @@ struct ScanStructure {
     uint64_t data_offset_bytes = 0;
     uint64_t data_size_bytes = 0;
     uint8_t huffman_table_count = 0;
-    HuffmanTable huffman_tables[2 * max_components];
+    ScanHuffmanTable huffman_tables[2 * max_components];
 };
 
 class StructureVisitor {

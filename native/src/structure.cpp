@@ -8,7 +8,7 @@ namespace jpegfreq {
 
 namespace {
 
-constexpr uint8_t SOI = 0xD8, EOI = 0xD9, SOS = 0xDA, TEM = 0x01;
+constexpr uint8_t SOI = 0xD8, EOI = 0xD9, TEM = 0x01;
 
 void visit_segments(Bytes jpeg, StructureVisitor& visitor) {
     uint64_t offset = 0;
@@ -32,7 +32,7 @@ void add_table(const HuffmanSpec& spec, bool is_ac, uint8_t identifier, ScanStru
     for (int i = 0; i < scan.huffman_table_count; i++) {
         if (scan.huffman_tables[i].is_ac == is_ac && scan.huffman_tables[i].identifier == identifier) return;
     }
-    HuffmanTable& table = scan.huffman_tables[scan.huffman_table_count++];
+    ScanHuffmanTable& table = scan.huffman_tables[scan.huffman_table_count++];
     table.is_ac = is_ac;
     table.identifier = identifier;
     std::memcpy(table.code_counts, spec.code_counts, sizeof table.code_counts);
