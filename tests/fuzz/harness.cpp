@@ -1,0 +1,76 @@
+#include "harness.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace fuzz {
+
+using namespace jpegfreq;
+
+void require(bool condition, const char* what) {
+    if (condition) return;
+    std::fprintf(stderr, "violated: %s\n", what);
+    std::abort();
+}
+
+void require_sound(const Status& status, size_t size) {
+    if (status.ok()) return;
+    require(status.code <= Code::out_of_memory, "a code of the enumeration");
+    require(status.message[0] != '\0', "a fault has a message");
+    require(status.offset_bytes <= size, "a fault stands in the file");
+}
+
+bool equal(const Status& a, const Status& b) {
+    return a.code == b.code && std::strcmp(a.segment, b.segment) == 0 && std::strcmp(a.message, b.message) == 0 &&
+           std::strcmp(a.clause, b.clause) == 0 && a.offset_bytes == b.offset_bytes && a.detail == b.detail;
+}
+
+ExactBytes::ExactBytes(const uint8_t* data, size_t size) : data_(new uint8_t[size]), size_(size) {
+    if (size) std::memcpy(data_.get(), data, size);
+}
+
+Bytes ExactBytes::bytes() const {
+    Bytes bytes;
+    bytes.data = data_.get();
+    bytes.size = size_;
+    return bytes;
+}
+
+Planes::Planes(const Header& header, uint8_t filling) {
+    for (int c = 0; c < header.component_count; c++) {
+        sizes_.push_back(size_t(header.components[c].blocks_high) * header.components[c].blocks_wide * 64);
+        planes_.emplace_back(new int16_t[sizes_.back()]);
+        std::memset(planes_.back().get(), filling, sizes_.back() * sizeof(int16_t));
+        output.planes[c] = planes_.back().get();
+    }
+}
+
+bool Planes::operator==(const Planes& other) const {
+    for (size_t c = 0; c < planes_.size(); c++)
+        if (std::memcmp(planes_[c].get(), other.planes_[c].get(), sizes_[c] * sizeof(int16_t)) != 0) return false;
+    return std::memcmp(output.quantization_tables, other.output.quantization_tables, sizeof output.quantization_tables) == 0;
+}
+
+bool Planes::begins_like(const Planes& whole, const Header& header, uint32_t mcu_rows) const {
+    for (size_t c = 0; c < planes_.size(); c++) {
+        const Component& component = header.components[c];
+        const uint32_t mcu_height = header.component_count == 1 ? 1 : component.vertical_sampling_factor;
+        const uint64_t rows = std::min<uint64_t>(uint64_t(mcu_rows) * mcu_height, component.blocks_high);
+        const size_t kept = size_t(rows) * component.blocks_wide * 64;
+        if (std::memcmp(planes_[c].get(), whole.planes_[c].get(), kept * sizeof(int16_t)) != 0) return false;
+        if (std::any_of(planes_[c].get() + kept, planes_[c].get() + sizes_[c], [](int16_t value) { return value != 0; })) return false;
+    }
+    return true;
+}
+
+Status read_promise(Bytes jpeg, Header& header) {
+    Status status = read_header(jpeg, header);
+    if (!status.ok()) return status;
+    Limits limits;
+    limits.max_pixels = max_pixels;
+    return check_promise(jpeg, header, limits);
+}
+
+}  // namespace fuzz

@@ -1,0 +1,55 @@
+// What the fuzz targets share: memory of exact size, filled so that a byte left unwritten shows, and checks that end the run.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "jpegfreq.h"
+
+namespace fuzz {
+
+// Low for the fuzzer, which runs many small images; larger ones are refused before they cost anything.
+constexpr uint64_t max_pixels = MAX_PIXELS;
+
+// Ends the process with a message, for the fuzzer to keep the input.
+void require(bool condition, const char* what);
+
+// A Status of a fault must say what, where and which rule.
+void require_sound(const jpegfreq::Status& status, size_t size);
+
+bool equal(const jpegfreq::Status& a, const jpegfreq::Status& b);
+
+// An image's bytes in a block of their own, so that a read behind them is seen.
+class ExactBytes {
+public:
+    ExactBytes(const uint8_t* data, size_t size);
+    jpegfreq::Bytes bytes() const;
+
+private:
+    std::unique_ptr<uint8_t[]> data_;
+    size_t size_;
+};
+
+// Planes for a header, each in a block of its own, every byte `filling` before they are decoded.
+class Planes {
+public:
+    Planes(const jpegfreq::Header& header, uint8_t filling);
+    jpegfreq::Output output;
+
+    bool operator==(const Planes& other) const;
+    // The block rows of an early stop's MCU rows equal, and only zeros below.
+    bool begins_like(const Planes& whole, const jpegfreq::Header& header, uint32_t mcu_rows) const;
+
+private:
+    std::vector<std::unique_ptr<int16_t[]>> planes_;
+    std::vector<size_t> sizes_;  // int16
+};
+
+// read_header, then check_promise: whether planes may be allocated.
+jpegfreq::Status read_promise(jpegfreq::Bytes jpeg, jpegfreq::Header& header);
+
+}  // namespace fuzz
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
