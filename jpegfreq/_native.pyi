@@ -1,6 +1,9 @@
 # The native module (native/bindings). tests/test_native_stub.py compares this file with what the module holds.
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from jpegfreq.coefficients import Coefficients
 from jpegfreq.header import Header, Source
 
@@ -11,5 +14,20 @@ def read_coefficients(data: Source, keep_damage: bool, max_pixels: int) -> Coeff
 def read_coefficients_batch(
     images: list[Source], threads: int, keep_damage: bool, return_errors: bool, max_pixels: int
 ) -> list[Any]: ...
+def resample(
+    coefficients: Coefficients,
+    box: tuple[int, int, int, int],
+    horizontal_flip: bool,
+    vertical_flip: bool,
+    apply_orientation: bool,
+    filter: int,
+    antialias: bool,
+    chroma: int,
+    channels: npt.NDArray[np.uint16],
+    scale: npt.NDArray[np.float32],
+    shift: npt.NDArray[np.float32],
+    channels_last: bool,
+    out: npt.NDArray[Any],
+) -> None: ...
 def instruction_set() -> str: ...
 def read_structure(data: Source, keep_damage: bool) -> tuple[Any, ...]: ...

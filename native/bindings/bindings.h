@@ -16,6 +16,7 @@ namespace nb = nanobind;
 void bind_header(nb::module_& module);
 void bind_coefficients(nb::module_& module);
 void bind_batch(nb::module_& module);
+void bind_resample(nb::module_& module);
 void bind_structure(nb::module_& module);
 
 // One file as the caller gave it: an object with the buffer protocol, borrowed and kept exported while this lives, or a

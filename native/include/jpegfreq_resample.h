@@ -1,0 +1,80 @@
+// The contract of the native resample: quantized coefficients in, the coefficients of a cropped, resized, flipped image out.
+//
+// Crop, resize and flip are linear, so this is exact: inverse DCT without clamp -> crop -> resize -> block DCT, as one stream
+// of 8-row bands that never makes an image. Nothing here throws, prints or allocates per block; a Resampler keeps its scratch.
+#pragma once
+
+#include "jpegfreq.h"
+
+namespace jpegfreq {
+
+enum class Filter : uint8_t { box, bilinear, bicubic };
+
+// How a component of lower resolution reaches the output grid.
+enum class ChromaResampling : uint8_t {
+    direct,     // from its own resolution to the output in one step
+    fancy,      // as if first interpolated linearly to full resolution (libjpeg's triangle filter)
+    replicate,  // as if first enlarged by repeating its samples
+};
+
+enum class TensorLayout : uint8_t { chw, hwc };
+enum class TensorType : uint8_t { float32, float16 };
+
+// What of the image goes where. With `transpose`, rows and columns of the image are exchanged before anything else: the box
+// is one of the transposed image. Flips are those of the result.
+struct ResampleGeometry {
+    uint32_t top = 0, left = 0, height = 0, width = 0;  // the box, in pixels of the full image; must lie inside it
+    uint32_t output_height = 0, output_width = 0;       // pixels, multiples of 8, at most max_output_size
+    bool transpose = false;
+    bool horizontal_flip = false;
+    bool vertical_flip = false;
+    bool antialias = true;
+    Filter filter = Filter::bilinear;
+    ChromaResampling chroma = ChromaResampling::fancy;
+};
+constexpr uint32_t max_output_size = 65536;
+
+// channels[k] = 64 * component + 8 * v + u is what the output's channel k holds, as coefficient * scale[k] + shift[k].
+// A component that the image does not have is all zero coefficients (the chroma of a grey image).
+struct TensorSpec {
+    const uint16_t* channels = nullptr;
+    const float* scale = nullptr;
+    const float* shift = nullptr;
+    uint32_t channel_count = 0;
+    TensorLayout layout = TensorLayout::chw;
+    TensorType type = TensorType::float32;
+    // Store past the caches, which pays for output that is larger than they are and not read at once. A hint.
+    bool stream = false;
+};
+constexpr uint32_t max_tensor_channels = 64 * max_components;
+
+// Scratch of one thread, reused between images. Opaque: resample.cpp.
+class Resampler {
+public:
+    Resampler() = default;
+    ~Resampler();
+    Resampler(const Resampler&) = delete;
+    Resampler& operator=(const Resampler&) = delete;
+
+    // Fills `out`: channel_count * (output_height / 8) * (output_width / 8) values in the layout and type of `spec`, aligned
+    // to their own size. planes[c] and tables[c] as in Output; block rows below what mcu_rows_needed() says are not read.
+    // Nothing is written where the Status is not ok: a geometry or spec outside its bounds, or no memory for the scratch.
+    Status resample(const Header& header, const int16_t* const planes[], const uint16_t (*tables)[64],
+                    const ResampleGeometry& geometry, const TensorSpec& spec, void* out);
+
+private:
+    uint8_t* scratch_ = nullptr;
+    size_t scratch_size_ = 0;
+};
+
+// `geometry` is given in rows and columns of the upright image, as header.orientation turns it (EXIF 0x0112); returns it in
+// those of the stored one. check_geometry() of the result tells whether the box was inside.
+ResampleGeometry upright(const Header& header, ResampleGeometry geometry);
+
+// Whether resample() would refuse the geometry.
+Status check_geometry(const Header& header, const ResampleGeometry& geometry);
+
+// How many MCU rows, from the top, hold everything that a checked geometry reads: for Output::mcu_rows.
+uint32_t mcu_rows_needed(const Header& header, const ResampleGeometry& geometry);
+
+}  // namespace jpegfreq

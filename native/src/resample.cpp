@@ -1,0 +1,364 @@
+#include "jpegfreq_resample.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+
+#include "dispatch.h"
+#include "half.h"
+#include "resample_pass.h"
+#include "resample_taps.h"
+
+namespace jpegfreq {
+
+namespace {
+
+struct Size {
+    uint32_t height, width;
+};
+
+Size image_size(const Header& header, bool transpose) {
+    return transpose ? Size{header.width, header.height} : Size{header.height, header.width};
+}
+
+Axis make_axis(const Header& header, const ResampleGeometry& geometry, int component, bool vertical) {
+    const Component& c = header.components[component];
+    const Size image = image_size(header, geometry.transpose);
+    const bool stored_vertical = vertical != geometry.transpose;
+    Axis axis;
+    axis.image_size = vertical ? image.height : image.width;
+    axis.sampling = stored_vertical ? c.vertical_sampling_factor : c.horizontal_sampling_factor;
+    axis.max_sampling = stored_vertical ? header.max_vertical_sampling_factor : header.max_horizontal_sampling_factor;
+    axis.begin = vertical ? geometry.top : geometry.left;
+    axis.size = vertical ? geometry.height : geometry.width;
+    axis.output_size = vertical ? geometry.output_height : geometry.output_width;
+    axis.flip = vertical ? geometry.vertical_flip : geometry.horizontal_flip;
+    axis.antialias = geometry.antialias;
+    axis.filter = geometry.filter;
+    axis.chroma = geometry.chroma;
+    return axis;
+}
+
+Status refuse(const char* message, int64_t detail = 0) {
+    Status status;
+    status.code = Code::unsupported;
+    status.segment = "resample";
+    status.message = message;
+    status.detail = detail;
+    return status;
+}
+
+Status check_spec(const TensorSpec& spec) {
+    if (spec.channel_count == 0 || spec.channel_count > max_tensor_channels) return refuse("{} channels", spec.channel_count);
+    bool seen[max_tensor_channels] = {};
+    for (uint32_t k = 0; k < spec.channel_count; ++k) {
+        const uint16_t channel = spec.channels[k];
+        if (channel >= max_tensor_channels) return refuse("there is no channel {}", channel);
+        if (seen[channel]) return refuse("channel {} is named twice", channel);
+        seen[channel] = true;
+    }
+    return {};
+}
+
+// The scratch of one component, cut from one allocation. Every part begins on a cache line.
+struct Arena {
+    uint8_t* base;
+    size_t used = 0;
+
+    template <class T>
+    T* take(size_t count) {
+        T* part = base ? reinterpret_cast<T*>(base + used) : nullptr;
+        used += (count * sizeof(T) + 63) / 64 * 64;
+        return part;
+    }
+};
+
+struct AxisScratch {
+    Taps taps;
+    float* work;
+    uint32_t* lengths;
+
+    AxisScratch(const Axis& axis, Arena& arena) {
+        const size_t weights = size_t(axis.output_size) * max_taps(axis);
+        taps.start = arena.take<uint32_t>(axis.output_size);
+        taps.weights = arena.take<float>(weights);
+        work = arena.take<float>(weights);
+        lengths = arena.take<uint32_t>(axis.output_size);
+    }
+};
+
+// Bands that the taps of one output block row touch at most, whatever make_taps chooses.
+uint32_t max_ring_bands(const Axis& axis) {
+    const SampleRange range = source_range(axis);
+    const uint64_t step = (uint64_t(7) * axis.size + axis.output_size - 1) / axis.output_size;  // in pixels, so at least in samples
+    const uint64_t rows = std::min<uint64_t>(step + max_taps(axis) + 2, range.end - range.begin);
+    return uint32_t((rows + 6) / 8 + 1);
+}
+
+uint32_t ring_bands(const Axis& axis, const Taps& taps) {
+    uint32_t bands = 1;
+    for (uint32_t o = 0; o < axis.output_size; o += 8) {
+        const uint32_t first = std::min(taps.start[o], taps.start[o + 7]);
+        const uint32_t end = std::max(taps.start[o], taps.start[o + 7]) + taps.count;
+        bands = std::max(bands, (end + 7) / 8 - first / 8);
+    }
+    return bands;
+}
+
+// The component's channels, in the order of the output.
+struct Channels {
+    uint32_t count = 0;
+    uint8_t frequencies[64];
+    uint32_t positions[64];
+    alignas(64) float scale[64];
+    alignas(64) float shift[64];
+};
+
+// Scale factors of the DCT of Arai, Agui and Nakajima, which its kernels leave out: orthonormal = theirs * factor / sqrt(8).
+double scale_factor(int frequency) { return frequency == 0 ? 1.0 : std::sqrt(2.0) * std::cos(frequency * 3.14159265358979323846 / 16); }
+
+struct ScaleFactors {
+    double product[64];  // by 8 * v + u
+    ScaleFactors() {
+        for (int k = 0; k < 64; ++k) product[k] = scale_factor(k >> 3) * scale_factor(k & 7);
+    }
+};
+
+const double* scale_factors() {
+    static const ScaleFactors factors;
+    return factors.product;
+}
+
+Channels channels_of(const TensorSpec& spec, int component) {
+    Channels channels;
+    for (uint32_t k = 0; k < spec.channel_count; ++k) {
+        if (spec.channels[k] / 64 != component) continue;
+        const uint8_t frequency = spec.channels[k] % 64;
+        channels.frequencies[channels.count] = frequency;
+        channels.positions[channels.count++] = k;
+        channels.scale[frequency] = float(spec.scale[k] / (8 * scale_factors()[frequency]));
+        channels.shift[frequency] = spec.shift[k];
+    }
+    return channels;
+}
+
+bool is_whole_block(const Channels& channels) {
+    if (channels.count != 64) return false;
+    for (uint32_t k = 0; k < 64; ++k) {
+        if (channels.frequencies[k] != k || channels.positions[k] != channels.positions[0] + k) return false;
+    }
+    return true;
+}
+
+// Values go past the caches in whole vectors of 32 bytes, and are worth it in whole lines of 64: how many block rows make lines.
+uint32_t rows_in_lines(uint32_t blocks_wide) {
+    for (uint32_t rows = 1; rows <= 4; rows *= 2) {
+        if (rows * blocks_wide % 16 == 0) return rows;
+    }
+    return 1;
+}
+
+bool can_stream(const TensorSpec& spec, const ResamplePass& pass, const void* out) {
+    if (!spec.stream || spec.type != TensorType::float32 || reinterpret_cast<uintptr_t>(out) % 32 != 0) return false;
+    if (spec.layout == TensorLayout::hwc) return pass.interleaved && spec.channel_count % 8 == 0 && pass.positions[0] % 8 == 0;
+    return pass.blocks_high * pass.blocks_wide % 8 == 0 && pass.row_group * pass.blocks_wide % 8 == 0;
+}
+
+// Lays the component's scratch out in the arena and fills the pass, but for the taps.
+void lay_out(const Header& header, const ResampleGeometry& geometry, const TensorSpec& spec, int component, const Channels& channels,
+             const Axis& horizontal, const Axis& vertical, const void* out, Arena& arena, ResamplePass& pass, float*& dequantize) {
+    pass.transpose = geometry.transpose;
+    const uint32_t blocks_wide = header.components[component].blocks_wide;
+    pass.row_stride = geometry.transpose ? 64 : size_t(64) * blocks_wide;
+    pass.column_stride = geometry.transpose ? size_t(64) * blocks_wide : 64;
+    const SampleRange range = source_range(horizontal);
+    pass.first_block_column = range.begin / 8;
+    pass.block_columns = (range.end + 7) / 8 - pass.first_block_column;
+    pass.reverse_rows = geometry.vertical_flip;
+
+    pass.blocks_high = geometry.output_height / 8;
+    pass.blocks_wide = geometry.output_width / 8;
+    pass.layout = spec.layout;
+    pass.type = spec.type;
+    pass.output_channels = spec.channel_count;
+    pass.channel_count = channels.count;
+    pass.frequencies = channels.frequencies;
+    pass.positions = channels.positions;
+    pass.scale = channels.scale;
+    pass.shift = channels.shift;
+    pass.interleaved = spec.layout == TensorLayout::hwc && is_whole_block(channels);
+    pass.row_group = spec.layout == TensorLayout::chw && spec.stream ? rows_in_lines(pass.blocks_wide) : 1;
+    pass.stream = can_stream(spec, pass, out);
+
+    uint32_t needed_u = 0;
+    for (uint32_t k = 0; k < channels.count; ++k) needed_u |= 1u << (channels.frequencies[k] & 7);
+    uint32_t u_count = 0;
+    for (; needed_u; needed_u &= needed_u - 1) ++u_count;
+    const size_t padded = (pass.blocks_wide + 7) / 8 * 8;
+    // An odd number of lines: rows a power of two apart would meet in the same cache sets.
+    pass.ring_stride = ((pass.interleaved ? size_t(8) * pass.blocks_wide : u_count * padded) + 15) / 16 * 16 | 16;
+    pass.rows_stride = size_t(pass.row_group) * pass.blocks_wide + 8;
+
+    dequantize = arena.take<float>(64);
+    pass.columns = arena.take<float>(size_t(64) * pass.block_columns);
+    pass.row_pointers = arena.take<const float*>(size_t(8) * max_taps(vertical));
+    pass.rows = arena.take<float>(pass.interleaved ? 0 : channels.count * pass.rows_stride);
+    pass.ring = arena.take<float>(size_t(8) * max_ring_bands(vertical) * pass.ring_stride);
+}
+
+// The channels of a component that the image does not have.
+template <class T>
+void fill_constant(const ResampleGeometry& geometry, const TensorSpec& spec, const Channels& channels, const T* values, T* out) {
+    const size_t blocks = size_t(geometry.output_height / 8) * (geometry.output_width / 8);
+    if (spec.layout == TensorLayout::chw) {
+        for (uint32_t k = 0; k < channels.count; ++k) {
+            std::fill_n(out + channels.positions[k] * blocks, blocks, values[k]);
+        }
+        return;
+    }
+    for (size_t block = 0; block < blocks; ++block, out += spec.channel_count) {
+        for (uint32_t k = 0; k < channels.count; ++k) out[channels.positions[k]] = values[k];
+    }
+}
+
+void fill_absent(const ResampleGeometry& geometry, const TensorSpec& spec, const Channels& channels, void* out) {
+    if (spec.type == TensorType::float32) {
+        float values[64];
+        for (uint32_t k = 0; k < channels.count; ++k) values[k] = channels.shift[channels.frequencies[k]];
+        return fill_constant(geometry, spec, channels, values, static_cast<float*>(out));
+    }
+    uint16_t values[64];
+    for (uint32_t k = 0; k < channels.count; ++k) values[k] = to_half(channels.shift[channels.frequencies[k]]);
+    fill_constant(geometry, spec, channels, values, static_cast<uint16_t*>(out));
+}
+
+}  // namespace
+
+ResampleGeometry upright(const Header& header, ResampleGeometry geometry) {
+    // Upright = flips of the transposed, or not transposed, stored image.
+    const uint8_t orientation = header.orientation;
+    const bool horizontal = orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7;
+    const bool vertical = orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
+    geometry.transpose = orientation >= 5 && orientation <= 8;
+    const Size image = image_size(header, geometry.transpose);
+    // A box that is not inside wraps around, and check_geometry() refuses it.
+    if (horizontal) geometry.left = image.width - geometry.left - geometry.width;
+    if (vertical) geometry.top = image.height - geometry.top - geometry.height;
+    geometry.horizontal_flip ^= horizontal;
+    geometry.vertical_flip ^= vertical;
+    return geometry;
+}
+
+Status check_geometry(const Header& header, const ResampleGeometry& geometry) {
+    const Size image = image_size(header, geometry.transpose);
+    if (geometry.height == 0 || geometry.width == 0) return refuse("the box is empty");
+    if (uint64_t(geometry.top) + geometry.height > image.height) return refuse("the box ends below the image's last row, {}", image.height);
+    if (uint64_t(geometry.left) + geometry.width > image.width) return refuse("the box ends right of the image's last column, {}", image.width);
+    for (const uint32_t size : {geometry.output_height, geometry.output_width}) {
+        if (size == 0 || size % 8 != 0 || size > max_output_size) return refuse("output size {} is not a multiple of 8 up to 65536", size);
+    }
+    return {};
+}
+
+uint32_t mcu_rows_needed(const Header& header, const ResampleGeometry& geometry) {
+    uint32_t rows = 0;
+    for (int c = 0; c < header.component_count; ++c) {
+        const SampleRange range = source_range(make_axis(header, geometry, c, !geometry.transpose));
+        const uint32_t block_rows = (range.end + 7) / 8;
+        // T.81 A.2.2: the MCU of a scan with one component is one block, whatever its sampling factors.
+        const uint32_t in_mcu = header.component_count == 1 ? 1 : header.components[c].vertical_sampling_factor;
+        rows = std::max(rows, (block_rows + in_mcu - 1) / in_mcu);
+    }
+    return rows;
+}
+
+Resampler::~Resampler() { std::free(scratch_); }
+
+Status Resampler::resample(const Header& header, const int16_t* const planes[], const uint16_t (*tables)[64],
+                           const ResampleGeometry& geometry, const TensorSpec& spec, void* out) {
+    Status status = check_geometry(header, geometry);
+    if (status.ok()) status = check_spec(spec);
+    if (!status.ok()) return status;
+
+    Channels channels[max_components];
+    Axis horizontal[max_components], vertical[max_components];
+    size_t needed = 0;
+    for (int c = 0; c < max_components; ++c) {
+        channels[c] = channels_of(spec, c);
+        if (c >= header.component_count || channels[c].count == 0) continue;
+        horizontal[c] = make_axis(header, geometry, c, false);
+        vertical[c] = make_axis(header, geometry, c, true);
+        Arena measure{nullptr};
+        AxisScratch(horizontal[c], measure);
+        AxisScratch(vertical[c], measure);
+        ResamplePass pass;
+        float* dequantize;
+        lay_out(header, geometry, spec, c, channels[c], horizontal[c], vertical[c], out, measure, pass, dequantize);
+        needed = std::max(needed, measure.used);
+    }
+    if (needed > scratch_size_) {
+        std::free(scratch_);
+        scratch_ = static_cast<uint8_t*>(std::malloc(needed + 64));
+        scratch_size_ = scratch_ ? needed : 0;
+        if (!scratch_) {
+            status.code = Code::out_of_memory;
+            status.segment = "resample";
+            status.message = "no memory for the scratch";
+            return status;
+        }
+    }
+
+    const Axis* made_horizontal = nullptr;  // the axes whose taps stand in the scratch
+    const Axis* made_vertical = nullptr;
+    uint32_t horizontal_count = 0, vertical_count = 0;
+    for (int c = 0; c < max_components; ++c) {
+        if (channels[c].count == 0) continue;
+        if (c >= header.component_count) {
+            fill_absent(geometry, spec, channels[c], out);
+            continue;
+        }
+        Arena arena{reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(scratch_) + 63) / 64 * 64)};
+        AxisScratch horizontal_scratch(horizontal[c], arena);
+        AxisScratch vertical_scratch(vertical[c], arena);
+        horizontal_scratch.taps.count = horizontal_count;
+        vertical_scratch.taps.count = vertical_count;
+        // Cb and Cr share theirs. The horizontal taps come first in the scratch, so both must be the same to be kept.
+        if (!made_horizontal || !(*made_horizontal == horizontal[c] && *made_vertical == vertical[c])) {
+            make_taps(horizontal[c], horizontal_scratch.work, horizontal_scratch.lengths, horizontal_scratch.taps);
+            make_taps(vertical[c], vertical_scratch.work, vertical_scratch.lengths, vertical_scratch.taps);
+            made_horizontal = &horizontal[c];
+            made_vertical = &vertical[c];
+            horizontal_count = horizontal_scratch.taps.count;
+            vertical_count = vertical_scratch.taps.count;
+        }
+
+        ResamplePass pass;
+        float* dequantize;
+        lay_out(header, geometry, spec, c, channels[c], horizontal[c], vertical[c], out, arena, pass, dequantize);
+        for (int k = 0; k < 64; ++k) {
+            const int stored = geometry.transpose ? 8 * (k & 7) + (k >> 3) : k;
+            dequantize[k] = float(tables[c][stored] * scale_factors()[k] / 8);
+        }
+        pass.dequantize = dequantize;
+        pass.plane = planes[c];
+        pass.horizontal_start = horizontal_scratch.taps.start;
+        pass.horizontal_weights = horizontal_scratch.taps.weights;
+        pass.horizontal_count = horizontal_count;
+        pass.vertical_start = vertical_scratch.taps.start;
+        pass.vertical_weights = vertical_scratch.taps.weights;
+        pass.vertical_count = vertical_count;
+        pass.ring_bands = ring_bands(vertical[c], vertical_scratch.taps);
+        pass.out = out;
+#if defined(__x86_64__)
+        if (use_avx2()) {
+            run_resample_pass_avx2(pass);
+            continue;
+        }
+#endif
+        run_resample_pass_generic(pass);
+    }
+    return {};
+}
+
+}  // namespace jpegfreq

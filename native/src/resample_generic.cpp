@@ -1,0 +1,84 @@
+// The resample for any machine: F8 is 8 floats in an array, which compilers vectorize as far as the target goes.
+#include <cstring>
+
+#include "half.h"
+#include "resample_pass.h"
+
+namespace jpegfreq {
+namespace {
+
+struct F8 {
+    float lane[8];
+};
+
+inline F8 load(const float* from) {
+    F8 x;
+    std::memcpy(x.lane, from, sizeof x.lane);
+    return x;
+}
+
+inline F8 load_int16(const int16_t* from) {
+    F8 x;
+    for (int i = 0; i < 8; ++i) x.lane[i] = from[i];
+    return x;
+}
+
+inline F8 broadcast(float value) {
+    F8 x;
+    for (float& lane : x.lane) lane = value;
+    return x;
+}
+
+inline void store(float* to, const F8& x) { std::memcpy(to, x.lane, sizeof x.lane); }
+inline void stream(float* to, const F8& x) { store(to, x); }
+inline void finish_stream() {}
+inline void store_partial(float* to, const F8& x, uint32_t count) { std::memcpy(to, x.lane, count * sizeof(float)); }
+
+inline F8 operator+(const F8& a, const F8& b) {
+    F8 x;
+    for (int i = 0; i < 8; ++i) x.lane[i] = a.lane[i] + b.lane[i];
+    return x;
+}
+
+inline F8 operator-(const F8& a, const F8& b) {
+    F8 x;
+    for (int i = 0; i < 8; ++i) x.lane[i] = a.lane[i] - b.lane[i];
+    return x;
+}
+
+inline F8 operator*(const F8& a, const F8& b) {
+    F8 x;
+    for (int i = 0; i < 8; ++i) x.lane[i] = a.lane[i] * b.lane[i];
+    return x;
+}
+
+inline F8 multiply_add(const F8& a, const F8& b, const F8& c) { return a * b + c; }
+inline F8 multiply_subtract(const F8& a, const F8& b, const F8& c) { return a * b - c; }
+inline F8 negative_multiply_add(const F8& a, const F8& b, const F8& c) { return c - a * b; }
+
+inline void transpose(F8 (&x)[8]) {
+    for (int i = 0; i < 8; ++i) {
+        for (int j = 0; j < i; ++j) {
+            const float value = x[i].lane[j];
+            x[i].lane[j] = x[j].lane[i];
+            x[j].lane[i] = value;
+        }
+    }
+}
+
+inline void store_half_partial(uint16_t* to, const F8& x, uint32_t count) {
+    for (uint32_t i = 0; i < count; ++i) to[i] = to_half(x.lane[i]);
+}
+
+inline void store_half(uint16_t* to, const F8& x) { store_half_partial(to, x, 8); }
+
+}  // namespace
+}  // namespace jpegfreq
+
+#include "resample_kernels.h"
+
+namespace jpegfreq {
+
+void run_resample_pass_generic(const ResamplePass& pass) { run_pass(pass); }
+
+}  // namespace jpegfreq

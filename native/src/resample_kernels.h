@@ -1,0 +1,326 @@
+// The resample of one component, over vectors of 8 floats. Included by one file for each instruction set, after it has
+// defined, in an anonymous namespace, the vector F8 and its operations:
+//   load, store, store_partial, stream, load_int16, broadcast, + - *, multiply_add(a, b, c) = a * b + c,
+//   multiply_subtract(a, b, c) = a * b - c, negative_multiply_add(a, b, c) = c - a * b, transpose, store_half,
+//   store_half_partial, finish_stream.
+// Includes nothing and uses no library, so that no code for one instruction set reaches a function shared with another.
+//
+// Note [Lanes]
+// Band: 8 rows of samples. Vertical inverse DCT with lanes = u; transpose; horizontal inverse DCT with lanes = the 8 rows,
+// which leaves columns of 8 rows. Horizontal taps and DCT run over such columns. A second transpose makes rows, for the ring:
+// "interleaved" rows with lanes = u, where the 64 channels of a block go out together, else "planar" rows with
+// lanes = 8 neighbouring blocks, one run for each u that some channel needs. Vertical taps and DCT then run over rows.
+
+namespace jpegfreq {
+namespace {
+
+// Inverse DCT of 8 (Arai, Agui, Nakajima), with its scale factors in the dequantization table.
+inline void inverse_dct(F8 (&x)[8]) {
+    const F8 e0 = x[0] + x[4], e1 = x[0] - x[4];
+    const F8 e3 = x[2] + x[6];
+    const F8 e2 = multiply_subtract(x[2] - x[6], broadcast(1.414213562f), e3);
+    const F8 a0 = e0 + e3, a3 = e0 - e3, a1 = e1 + e2, a2 = e1 - e2;
+
+    const F8 z13 = x[5] + x[3], z10 = x[5] - x[3], z11 = x[1] + x[7], z12 = x[1] - x[7];
+    const F8 b7 = z11 + z13;
+    const F8 tangent = broadcast(0.414213562f);  // tan(pi / 8)
+    const F8 rotate = broadcast(1.847759065f);   // 2 cos(pi / 8)
+    const F8 b6 = multiply_subtract(negative_multiply_add(z10, tangent, z12), rotate, b7);
+    const F8 b5 = multiply_subtract(z11 - z13, broadcast(1.414213562f), b6);
+    const F8 b4 = multiply_subtract(multiply_add(z12, tangent, z10), rotate, b5);
+    x[0] = a0 + b7, x[7] = a0 - b7;
+    x[1] = a1 + b6, x[6] = a1 - b6;
+    x[2] = a2 + b5, x[5] = a2 - b5;
+    x[3] = a3 + b4, x[4] = a3 - b4;
+}
+
+// Forward DCT of 8, with its scale factors in the output's scale.
+inline void forward_dct(F8 (&x)[8]) {
+    const F8 t0 = x[0] + x[7], t7 = x[0] - x[7], t1 = x[1] + x[6], t6 = x[1] - x[6];
+    const F8 t2 = x[2] + x[5], t5 = x[2] - x[5], t3 = x[3] + x[4], t4 = x[3] - x[4];
+
+    const F8 e0 = t0 + t3, e3 = t0 - t3, e1 = t1 + t2, e2 = t1 - t2;
+    const F8 half = broadcast(0.707106781f);
+    const F8 e23 = e2 + e3;
+    x[0] = e0 + e1, x[4] = e0 - e1;
+    x[2] = multiply_add(e23, half, e3), x[6] = negative_multiply_add(e23, half, e3);
+
+    const F8 o0 = t4 + t5, o1 = t5 + t6, o2 = t6 + t7;
+    const F8 tangent = broadcast(0.414213562f);
+    const F8 cosine = broadcast(0.923879533f);  // cos(pi / 8)
+    const F8 z2 = negative_multiply_add(o2, tangent, o0);
+    const F8 z4 = multiply_add(o0, tangent, o2);
+    const F8 z11 = multiply_add(o1, half, t7), z13 = negative_multiply_add(o1, half, t7);
+    x[5] = multiply_add(z2, cosine, z13), x[3] = negative_multiply_add(z2, cosine, z13);
+    x[1] = multiply_add(z4, cosine, z11), x[7] = negative_multiply_add(z4, cosine, z11);
+}
+
+inline void inverse_block(const int16_t* block, const float* dequantize, float* columns) {
+    F8 x[8];
+    for (int v = 0; v < 8; ++v) x[v] = load_int16(block + 8 * v) * load(dequantize + 8 * v);
+    inverse_dct(x);
+    transpose(x);
+    inverse_dct(x);
+    for (int i = 0; i < 8; ++i) store(columns + 8 * i, x[i]);
+}
+
+void inverse_band(const ResamplePass& pass, uint32_t band) {
+    const int16_t* block = pass.plane + band * pass.row_stride + pass.first_block_column * pass.column_stride;
+    float* columns = pass.columns;
+    for (uint32_t i = 0; i < pass.block_columns; ++i, block += pass.column_stride, columns += 64) {
+        if (pass.transpose) {
+            int16_t turned[64];
+            for (int k = 0; k < 64; ++k) turned[k] = block[8 * (k & 7) + (k >> 3)];
+            inverse_block(turned, pass.dequantize, columns);
+        } else {
+            inverse_block(block, pass.dequantize, columns);
+        }
+    }
+}
+
+// Taps and DCT of the 8 output columns of one block: x[u], lanes = rows. Count: taps, where known at compile time, else 0.
+template <int Count>
+inline void horizontal_block(const ResamplePass& pass, uint32_t block, F8 (&x)[8]) {
+    const uint32_t count = Count ? Count : pass.horizontal_count;
+    const float* weights = pass.horizontal_weights + size_t(8) * block * count;
+    const float* origin = pass.columns - size_t(64) * pass.first_block_column;
+    for (int i = 0; i < 8; ++i, weights += count) {
+        const float* column = origin + size_t(8) * pass.horizontal_start[8 * block + i];
+        F8 sum = load(column) * broadcast(weights[0]);
+        for (uint32_t t = 1; t < count; ++t) sum = multiply_add(load(column + 8 * t), broadcast(weights[t]), sum);
+        x[i] = sum;
+    }
+    forward_dct(x);
+}
+
+template <int Count>
+void horizontal_interleaved(const ResamplePass& pass, float* ring) {
+    for (uint32_t block = 0; block < pass.blocks_wide; ++block) {
+        F8 x[8];
+        horizontal_block<Count>(pass, block, x);
+        transpose(x);
+        for (int y = 0; y < 8; ++y) store(ring + y * pass.ring_stride + 8 * block, x[y]);
+    }
+}
+
+// Which u, and which v of them, the component's channels need.
+struct Needed {
+    uint32_t count = 0;
+    uint8_t u[8];
+    float* rows[8][8];  // [index of u][v]: where the channel's finished rows go; null where it is not wanted
+};
+
+template <int Count>
+void horizontal_planar(const ResamplePass& pass, const Needed& needed, float* ring) {
+    const uint32_t groups = (pass.blocks_wide + 7) / 8;
+    for (uint32_t group = 0; group < groups; ++group) {
+        alignas(32) float turned[8][64];  // [block][u][row]
+        const uint32_t left = pass.blocks_wide - 8 * group;
+        const uint32_t blocks = left < 8 ? left : 8;
+        for (uint32_t b = 0; b < 8; ++b) {
+            F8 x[8];
+            horizontal_block<Count>(pass, 8 * group + (b < blocks ? b : blocks - 1), x);
+            for (int u = 0; u < 8; ++u) store(turned[b] + 8 * u, x[u]);
+        }
+        for (uint32_t i = 0; i < needed.count; ++i) {
+            F8 x[8];
+            for (int b = 0; b < 8; ++b) x[b] = load(turned[b] + 8 * needed.u[i]);
+            transpose(x);
+            for (int y = 0; y < 8; ++y) store(ring + y * pass.ring_stride + 8 * (i * groups + group), x[y]);
+        }
+    }
+}
+
+// Taps and DCT of one vector column: x[v]. rows and weights: [8][count], of this output block row.
+template <int Count>
+inline void vertical_block(const ResamplePass& pass, const float* const* rows, const float* weights, size_t offset, F8 (&x)[8]) {
+    const uint32_t count = Count ? Count : pass.vertical_count;
+    for (int i = 0; i < 8; ++i, rows += count, weights += count) {
+        F8 sum = load(rows[0] + offset) * broadcast(weights[0]);
+        for (uint32_t t = 1; t < count; ++t) sum = multiply_add(load(rows[t] + offset), broadcast(weights[t]), sum);
+        x[i] = sum;
+    }
+    forward_dct(x);
+}
+
+template <int Count>
+void vertical_interleaved(const ResamplePass& pass, const float* const* rows, const float* weights, uint32_t block_row) {
+    const size_t block_stride = pass.output_channels;
+    const size_t begin = size_t(block_row) * pass.blocks_wide * block_stride + pass.positions[0];
+    float* out = static_cast<float*>(pass.out) + begin;
+    uint16_t* half_out = static_cast<uint16_t*>(pass.out) + begin;
+    for (uint32_t block = 0; block < pass.blocks_wide; ++block, out += block_stride, half_out += block_stride) {
+        F8 x[8];
+        vertical_block<Count>(pass, rows, weights, size_t(8) * block, x);
+        for (int v = 0; v < 8; ++v) x[v] = multiply_add(x[v], load(pass.scale + 8 * v), load(pass.shift + 8 * v));
+        if (pass.type == TensorType::float16) {
+            for (int v = 0; v < 8; ++v) store_half(half_out + 8 * v, x[v]);
+        } else if (pass.stream) {
+            for (int v = 0; v < 8; ++v) stream(out + 8 * v, x[v]);
+        } else {
+            for (int v = 0; v < 8; ++v) store(out + 8 * v, x[v]);
+        }
+    }
+}
+
+template <int Count>
+void vertical_planar(const ResamplePass& pass, const Needed& needed, const float* const* rows, const float* weights, size_t row_begin) {
+    const uint32_t groups = (pass.blocks_wide + 7) / 8;
+    const uint32_t tail = pass.blocks_wide & 7;
+    for (uint32_t i = 0; i < needed.count; ++i) {
+        const float* scale = pass.scale + needed.u[i];
+        const float* shift = pass.shift + needed.u[i];
+        for (uint32_t group = 0; group < groups; ++group) {
+            F8 x[8];
+            vertical_block<Count>(pass, rows, weights, size_t(8) * (i * groups + group), x);
+            for (int v = 0; v < 8; ++v) {
+                if (!needed.rows[i][v]) continue;
+                float* to = needed.rows[i][v] + row_begin + 8 * group;
+                const F8 value = multiply_add(x[v], broadcast(scale[8 * v]), broadcast(shift[8 * v]));
+                if (tail && group == groups - 1) {
+                    store_partial(to, value, tail);
+                } else {
+                    store(to, value);
+                }
+            }
+        }
+    }
+}
+
+// A run of `count` values from `from` to the tensor's element `index`.
+inline void store_run(const ResamplePass& pass, const float* from, size_t index, size_t count) {
+    size_t i = 0;
+    if (pass.type == TensorType::float16) {
+        uint16_t* to = static_cast<uint16_t*>(pass.out) + index;
+        for (; i + 8 <= count; i += 8) store_half(to + i, load(from + i));
+        if (i < count) store_half_partial(to + i, load(from + i), uint32_t(count - i));
+        return;
+    }
+    float* to = static_cast<float*>(pass.out) + index;
+    if (pass.stream) {
+        for (; i + 8 <= count; i += 8) stream(to + i, load(from + i));
+    } else {
+        for (; i + 8 <= count; i += 8) store(to + i, load(from + i));
+    }
+    if (i < count) store_partial(to + i, load(from + i), uint32_t(count - i));
+}
+
+// Stores the block rows [block_row, block_row + row_count) that stand in pass.rows.
+void store_planes(const ResamplePass& pass, size_t rows_stride, uint32_t block_row, uint32_t row_count) {
+    const size_t plane = size_t(pass.blocks_high) * pass.blocks_wide;
+    for (uint32_t k = 0; k < pass.channel_count; ++k) {
+        store_run(pass, pass.rows + k * rows_stride, pass.positions[k] * plane + size_t(block_row) * pass.blocks_wide,
+                  size_t(row_count) * pass.blocks_wide);
+    }
+}
+
+void store_blocks(const ResamplePass& pass, size_t rows_stride, uint32_t block_row) {
+    const size_t begin = size_t(block_row) * pass.blocks_wide * pass.output_channels;
+    for (uint32_t k = 0; k < pass.channel_count;) {
+        // Up to 8 channels that stand side by side in the output.
+        uint32_t run = 1;
+        while (run < 8 && k + run < pass.channel_count && pass.positions[k + run] == pass.positions[k] + run) ++run;
+        for (uint32_t block = 0; block < pass.blocks_wide; block += 8) {
+            F8 x[8];
+            for (uint32_t i = 0; i < 8; ++i) x[i] = load(pass.rows + (k + (i < run ? i : 0)) * rows_stride + block);
+            transpose(x);
+            const uint32_t left = pass.blocks_wide - block;
+            for (uint32_t b = 0; b < 8 && b < left; ++b) {
+                const size_t index = begin + size_t(block + b) * pass.output_channels + pass.positions[k];
+                if (pass.type == TensorType::float16) {
+                    store_half_partial(static_cast<uint16_t*>(pass.out) + index, x[b], run);
+                } else {
+                    store_partial(static_cast<float*>(pass.out) + index, x[b], run);
+                }
+            }
+        }
+        k += run;
+    }
+}
+
+template <int Count>
+void horizontal(const ResamplePass& pass, const Needed& needed, float* ring) {
+    if (pass.interleaved) {
+        horizontal_interleaved<Count>(pass, ring);
+    } else {
+        horizontal_planar<Count>(pass, needed, ring);
+    }
+}
+
+template <int Count>
+void vertical(const ResamplePass& pass, const Needed& needed, const float* const* rows, const float* weights, uint32_t block_row,
+              size_t row_begin) {
+    if (pass.interleaved) {
+        vertical_interleaved<Count>(pass, rows, weights, block_row);
+    } else {
+        vertical_planar<Count>(pass, needed, rows, weights, row_begin);
+    }
+}
+
+Needed needed_frequencies(const ResamplePass& pass, size_t rows_stride) {
+    Needed needed;
+    int index[8] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    for (auto& row : needed.rows) {
+        for (auto& pointer : row) pointer = nullptr;
+    }
+    for (uint32_t k = 0; k < pass.channel_count; ++k) {
+        const int v = pass.frequencies[k] >> 3, u = pass.frequencies[k] & 7;
+        if (index[u] < 0) {
+            index[u] = int(needed.count);
+            needed.u[needed.count++] = uint8_t(u);
+        }
+        needed.rows[index[u]][v] = pass.rows + k * rows_stride;
+    }
+    return needed;
+}
+
+void run_pass(const ResamplePass& pass) {
+    const size_t rows_stride = pass.rows_stride;
+    const Needed needed = pass.interleaved ? Needed() : needed_frequencies(pass, rows_stride);
+    const uint32_t ring_rows = 8 * pass.ring_bands;
+    const uint32_t count = pass.vertical_count;
+    uint32_t next_band = 0;
+    for (uint32_t k = 0; k < pass.blocks_high; ++k) {
+        const uint32_t block_row = pass.reverse_rows ? pass.blocks_high - 1 - k : k;
+        const uint32_t* start = pass.vertical_start + 8 * block_row;
+        const uint32_t first = pass.reverse_rows ? start[7] : start[0];
+        const uint32_t end = (pass.reverse_rows ? start[0] : start[7]) + count;
+        if (next_band < first / 8) next_band = first / 8;  // bands that no tap reads
+        for (; 8 * next_band < end; ++next_band) {
+            float* ring = pass.ring + size_t(8 * (next_band % pass.ring_bands)) * pass.ring_stride;
+            inverse_band(pass, next_band);
+            switch (pass.horizontal_count) {
+                case 2: horizontal<2>(pass, needed, ring); break;
+                case 3: horizontal<3>(pass, needed, ring); break;
+                case 4: horizontal<4>(pass, needed, ring); break;
+                default: horizontal<0>(pass, needed, ring);
+            }
+        }
+        for (uint32_t i = 0; i < 8; ++i) {
+            for (uint32_t t = 0; t < count; ++t) {
+                pass.row_pointers[i * count + t] = pass.ring + size_t((start[i] + t) % ring_rows) * pass.ring_stride;
+            }
+        }
+        const float* weights = pass.vertical_weights + size_t(8) * block_row * count;
+        const uint32_t in_group = block_row % pass.row_group;
+        const size_t row_begin = size_t(in_group) * pass.blocks_wide;
+        switch (count) {
+            case 2: vertical<2>(pass, needed, pass.row_pointers, weights, block_row, row_begin); break;
+            case 3: vertical<3>(pass, needed, pass.row_pointers, weights, block_row, row_begin); break;
+            case 4: vertical<4>(pass, needed, pass.row_pointers, weights, block_row, row_begin); break;
+            default: vertical<0>(pass, needed, pass.row_pointers, weights, block_row, row_begin);
+        }
+        if (pass.interleaved) continue;
+        if (pass.layout == TensorLayout::hwc) {
+            store_blocks(pass, rows_stride, block_row);
+        } else if (pass.reverse_rows ? in_group == 0 : (in_group == pass.row_group - 1 || block_row == pass.blocks_high - 1)) {
+            const uint32_t group_begin = block_row - in_group;
+            const uint32_t left = pass.blocks_high - group_begin;
+            store_planes(pass, rows_stride, group_begin, left < pass.row_group ? left : pass.row_group);
+        }
+    }
+    if (pass.stream) finish_stream();
+}
+
+}  // namespace
+}  // namespace jpegfreq

@@ -1,0 +1,55 @@
+// One component's way through the resample: what resample.cpp prepares and the kernels run. Plain data, no inline functions,
+// so that files compiled for different instruction sets can share it.
+#pragma once
+
+#include "jpegfreq_resample.h"
+
+namespace jpegfreq {
+
+struct ResamplePass {
+    // Source: block (row, column) starts at plane + row * row_stride + column * column_stride.
+    const int16_t* plane;
+    size_t row_stride, column_stride;
+    bool transpose;              // exchange v and u within each block too
+    const float* dequantize;     // [64]: quantization table times the scale factors of the inverse DCT
+    uint32_t first_block_column;
+    uint32_t block_columns;      // that the taps touch
+
+    // Taps, in samples of the component; see Taps.
+    const uint32_t* horizontal_start;
+    const float* horizontal_weights;
+    uint32_t horizontal_count;
+    const uint32_t* vertical_start;
+    const float* vertical_weights;
+    uint32_t vertical_count;
+    bool reverse_rows;           // vertical_start falls with the slot: work from the last output row up
+
+    // Scratch, 64-byte aligned.
+    float* columns;              // [8 * block_columns][8 rows]: one band of 8 rows, inverse transformed
+    float* ring;                 // [8 * ring_bands][ring_stride]: bands after the horizontal taps and DCT
+    uint32_t ring_bands;
+    size_t ring_stride;
+    const float** row_pointers;  // [8 * vertical_count]
+    float* rows;                 // [channel_count][rows_stride]: row_group finished block rows, without gaps, and 8 floats over
+    size_t rows_stride;
+
+    // Output.
+    uint32_t blocks_high, blocks_wide;
+    bool interleaved;            // HWC with the component's 64 channels in natural order: blocks go straight to `out`
+    uint32_t channel_count;      // of this component
+    const uint8_t* frequencies;  // [channel_count]: 8 * v + u, in the order of the output
+    const uint32_t* positions;   // [channel_count]: channels of the output
+    const float* scale;          // [64] by 8 * v + u, with the scale factors of the forward DCT
+    const float* shift;          // [64]
+    uint32_t row_group;          // block rows that `rows` collects before they are stored
+    TensorLayout layout;
+    TensorType type;
+    bool stream;
+    uint32_t output_channels;    // of the whole tensor
+    void* out;
+};
+
+void run_resample_pass_generic(const ResamplePass& pass);
+void run_resample_pass_avx2(const ResamplePass& pass);
+
+}  // namespace jpegfreq

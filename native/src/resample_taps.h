@@ -1,0 +1,43 @@
+// The taps of one axis: which samples of a component make each output sample, and with what weights.
+#pragma once
+
+#include "jpegfreq_resample.h"
+
+namespace jpegfreq {
+
+struct Axis {
+    uint32_t image_size = 0;      // pixels of the full image along this axis
+    uint32_t sampling = 1;        // H_i or V_i
+    uint32_t max_sampling = 1;    // H_max or V_max
+    uint32_t begin = 0, size = 0; // the box
+    uint32_t output_size = 0;
+    bool flip = false;
+    bool antialias = true;
+    Filter filter = Filter::bilinear;
+    ChromaResampling chroma = ChromaResampling::fancy;
+
+    bool operator==(const Axis& other) const;
+};
+
+struct SampleRange {
+    uint32_t begin = 0, end = 0;
+};
+
+// The component samples that the box can reach: taps never leave it.
+SampleRange source_range(const Axis& axis);
+
+// Upper bound of the taps of one output sample.
+uint32_t max_taps(const Axis& axis);
+
+// Output slot o is the sum over t < count of weights[o * count + t] * sample[start[o] + t]. All slots have the same count;
+// where fewer samples matter the other weights are zero, and their samples still lie inside source_range().
+struct Taps {
+    uint32_t* start = nullptr;  // [output_size]
+    float* weights = nullptr;   // [output_size * max_taps]
+    uint32_t count = 0;
+};
+
+// Fills start, weights and count. `work` holds output_size * max_taps(axis) floats and `lengths` output_size values.
+void make_taps(const Axis& axis, float* work, uint32_t* lengths, Taps& taps);
+
+}  // namespace jpegfreq
