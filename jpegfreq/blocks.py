@@ -37,7 +37,8 @@ def flip_horizontal(plane: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
     >>> flip_horizontal(np.arange(64).reshape(1, 1, 8, 8))[0, 0, 0].tolist()
     [0, -1, 2, -3, 4, -5, 6, -7]
     """
-    return np.multiply(plane[..., ::-1, :, :], _MIRROR, dtype=plane.dtype)
+    mirrored: npt.NDArray[_Number] = np.multiply(plane[..., ::-1, :, :], _MIRROR, dtype=plane.dtype)
+    return mirrored
 
 
 def flip_vertical(plane: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
@@ -46,7 +47,8 @@ def flip_vertical(plane: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
     >>> flip_vertical(np.arange(64).reshape(1, 1, 8, 8))[0, 0, :, 0].tolist()
     [0, -8, 16, -24, 32, -40, 48, -56]
     """
-    return np.multiply(plane[..., ::-1, :, :, :], _MIRROR[:, None], dtype=plane.dtype)
+    mirrored: npt.NDArray[_Number] = np.multiply(plane[..., ::-1, :, :, :], _MIRROR[:, None], dtype=plane.dtype)
+    return mirrored
 
 
 def transpose(plane: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
