@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <system_error>
+#include <exception>
 #include <thread>
 #include <vector>
 
@@ -111,7 +111,7 @@ void decode(Queue& queue, const Limits& limits, size_t threads) {
     for (size_t i = 1; i < threads; i++) {
         try {
             helpers.emplace_back([&] { decode_jobs(queue, limits); });
-        } catch (const std::system_error&) {
+        } catch (const std::exception&) {
             break;  // no more threads to be had: those that run do the work
         }
     }

@@ -66,15 +66,12 @@ public:
 
     uint8_t* data() const { return data_; }
     size_t size_bytes() const { return size_bytes_; }
-    bool is_zero() const { return mapping_ != nullptr; }  // as long as nobody has written to it
 
 private:
     PlaneMemory() = default;
 
     uint8_t* data_ = nullptr;
     size_t size_bytes_ = 0;
-    void* mapping_ = nullptr;
-    size_t mapping_size_ = 0;
 };
 
 // Whether decoding ended in a way that damage="keep" returns: something was decoded, and the rest is zero.

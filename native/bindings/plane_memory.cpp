@@ -1,57 +1,17 @@
-#include <cstdlib>
-
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
 #include "bindings.h"
+#include "plane_pool.h"
 
 namespace jpegfreq::python {
-
-namespace {
-
-constexpr size_t alignment = 64;  // a cache line, and the widest vector
-
-#if defined(__linux__)
-// From here on fresh zero pages from the system beat the allocator, and huge pages save most of their faults.
-constexpr size_t map_from_bytes = size_t(4) << 20;
-constexpr size_t huge_page = size_t(2) << 20;
-#endif
-
-}  // namespace
 
 std::unique_ptr<PlaneMemory> PlaneMemory::allocate(size_t size_bytes) {
     std::unique_ptr<PlaneMemory> memory(new (std::nothrow) PlaneMemory);
     if (!memory) return nullptr;
+    memory->data_ = pool_allocate(size_bytes);
     memory->size_bytes_ = size_bytes;
-#if defined(__linux__)
-    if (size_bytes >= map_from_bytes) {
-        if (size_bytes > SIZE_MAX - huge_page) return nullptr;
-        memory->mapping_size_ = size_bytes + huge_page;
-        void* mapping = mmap(nullptr, memory->mapping_size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (mapping == MAP_FAILED) return nullptr;
-        memory->mapping_ = mapping;
-        const uintptr_t start = (reinterpret_cast<uintptr_t>(mapping) + huge_page - 1) & ~(huge_page - 1);
-        memory->data_ = reinterpret_cast<uint8_t*>(start);
-        madvise(memory->data_, size_bytes & ~(huge_page - 1), MADV_HUGEPAGE);  // only advice: small pages serve as well
-        return memory;
-    }
-#endif
-    void* data = nullptr;
-    if (posix_memalign(&data, alignment, size_bytes > 0 ? size_bytes : alignment) != 0) return nullptr;
-    memory->data_ = static_cast<uint8_t*>(data);
-    return memory;
+    return memory->data_ != nullptr ? std::move(memory) : nullptr;
 }
 
-PlaneMemory::~PlaneMemory() {
-#if defined(__linux__)
-    if (mapping_ != nullptr) {
-        munmap(mapping_, mapping_size_);
-        return;
-    }
-#endif
-    std::free(data_);
-}
+PlaneMemory::~PlaneMemory() { pool_free(data_, size_bytes_); }
 
 Status allocate_planes(Bytes jpeg, const Header& header, const Limits& limits, bool keep_damage, std::unique_ptr<PlaneMemory>& memory,
                        Output& output) {
