@@ -6,29 +6,45 @@ Importing this package costs little: what needs Numba, Rich or PyTorch is import
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
 
 from jpegfreq.batch import read_coefficients_batch
 from jpegfreq.coefficients import Coefficients, read_coefficients
 from jpegfreq.errors import JpegError, MalformedJpegError, TruncatedJpegError, UnsupportedJpegError
 from jpegfreq.header import Component, Header, read_header
 
+if TYPE_CHECKING:
+    from jpegfreq.channels import ChannelSelection
+    from jpegfreq.format import TensorFormat
+    from jpegfreq.statistics import ChannelStatistics
+    from jpegfreq.tensor import to_frequency_tensor
+
 __version__ = "0.1.0"
 
 # Where each name lives that is imported on first use (for type checkers: under TYPE_CHECKING above). A function named
 # as its own module, such as resample, cannot be lazy: importing the module would hide it.
-_LAZY: dict[str, str] = {}
+_LAZY: dict[str, str] = {
+    "ChannelSelection": "jpegfreq.channels",
+    "ChannelStatistics": "jpegfreq.statistics",
+    "TensorFormat": "jpegfreq.format",
+    "to_frequency_tensor": "jpegfreq.tensor",
+}
 
 __all__ = [
+    "ChannelSelection",
+    "ChannelStatistics",
     "Coefficients",
     "Component",
     "Header",
     "JpegError",
     "MalformedJpegError",
+    "TensorFormat",
     "TruncatedJpegError",
     "UnsupportedJpegError",
     "read_coefficients",
     "read_coefficients_batch",
     "read_header",
+    "to_frequency_tensor",
 ]
 
 

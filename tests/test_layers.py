@@ -28,7 +28,8 @@ ALLOWED = {
     "jpegfreq.channels": {"errors"},
     "jpegfreq.statistics": {"errors", "channels"},
     "jpegfreq.format": {"errors", "channels", "statistics"},
-    "jpegfreq._kernels": set(),
+    "jpegfreq._lanes": set(),
+    "jpegfreq._kernels": {"_lanes"},
     "jpegfreq.tensor": DECODER - {"_native"} | FORMAT | {"_kernels"},
     "jpegfreq.blocks": DECODER - {"_native"},
     "jpegfreq.resample": DECODER | FORMAT | {"tensor"},
@@ -44,7 +45,7 @@ ALLOWED = {
 ONLY_IN = {
     "torch": ("jpegfreq.torch.", "jpegfreq.models."),
     "torchvision": ("jpegfreq.torch.", "jpegfreq.models."),
-    "numba": ("jpegfreq._kernels",),
+    "numba": ("jpegfreq._kernels", "jpegfreq._lanes"),
     "rich": ("jpegfreq.cli.", "jpegfreq.report."),
     "matplotlib": ("jpegfreq.cli.", "jpegfreq.report."),
 }

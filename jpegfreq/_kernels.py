@@ -1,0 +1,484 @@
+"""Numba kernels of `to_frequency_tensor`: quantized blocks in, rows of the tensor out.
+
+Note [Tiles]
+A tile is one row of blocks of one component, at most COLUMNS block columns of it, as float32 with one line a frequency:
+tile[k * STRIDE + x] is frequency k = 8 * v + u of block column x. Along a line neighbouring blocks lie side by side, so
+chroma upsampling is plain arithmetic on whole lines and CHW output is a copy. STRIDE is a compile-time constant, which
+lets LLVM see that the lines of a tile do not overlap, and is no power of two, so that lines do not share cache sets.
+
+Note [Twofold upsampling]
+A block X and its neighbours, upsampled twofold along an axis, give two blocks, left L and right R:
+
+    L = A X + edge * last(previous)        R = F A F X + F edge * first(next)        F = diag(1, -1, 1, -1, ...)
+
+`first` and `last` are the first and the last sample of a block along the axis. Only those two samples of the neighbours
+reach across, so their part has rank one; and R is L mirrored, so that with A = E + O, split by the parity of
+row + column, F A F = E - O: both halves cost one product by A.
+
+Note [Reach]
+Chroma seldom has coefficients with u >= 4 or v >= 4. Each group of 8 block columns of a row notes whether it has
+(`reach`, bit 0 for u, bit 1 for v), and where it has none, half of each product is left out. Nothing is approximated.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jpegfreq._lanes import (
+    COLUMNS,
+    STRIDE,
+    double_across_narrow,
+    double_across_wide,
+    double_down_narrow,
+    double_down_wide,
+    ends_across_narrow,
+    ends_across_wide,
+    ends_down,
+    kernel,
+    load_8x8,
+    move_8x8,
+    multiply_add,
+    store_8,
+    store_8x8,
+)
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float32]
+    Integers = npt.NDArray[np.int64]
+    Shorts = npt.NDArray[np.int16]
+    Halves = npt.NDArray[np.uint16]
+    Flags = npt.NDArray[np.bool_]
+
+
+@kernel(forceinline=True)
+def _to_half(value: np.float32) -> np.uint16:
+    """IEEE binary16 bits, rounded to nearest even; what does not fit becomes the largest finite value, 65504."""
+    value = min(max(value, np.float32(-65504.0)), np.float32(65504.0))
+    bits = np.int64(np.float32(value).view(np.uint32))
+    sign = (bits >> 16) & 0x8000
+    magnitude = bits & 0x7FFFFFFF
+    if magnitude < 0x38800000:  # below 2 ** -14: subnormal, one step is 2 ** -24, which adding 0.5 rounds to
+        rounded = np.float32(abs(value) + np.float32(0.5)).view(np.uint32)
+        return np.uint16(sign | (np.int64(rounded) - 0x3F000000))
+    return np.uint16(sign | ((magnitude + 0xFFF + ((magnitude >> 13) & 1) - 0x38000000) >> 13))
+
+
+@kernel()
+def _emit(
+    tile: Floats,
+    offset: int,
+    columns: int,
+    where: Integers,
+    affine: Floats,
+    out: Floats,
+    half: Halves,
+    rows_first: bool,
+    y: int,
+    x0: int,
+    grid_high: int,
+    grid_wide: int,
+    channels: int,
+    block: Floats,
+) -> None:
+    """Normalize the selected frequencies of a tile and write them where they belong: see place() for the arguments."""
+    frequencies, slots, scale, shift = where[0], where[1], affine[0], affine[1]
+    if rows_first:
+        for n in range(frequencies.size):
+            line = offset + frequencies[n] * STRIDE
+            position = (slots[n] * grid_high + y) * grid_wide + x0
+            if half.size > 0:
+                for x in range(columns):
+                    half[position + x] = _to_half(multiply_add(tile[line + x], scale[n], shift[n]))
+            elif columns < 8:
+                for x in range(columns):
+                    out[position + x] = tile[line + x] * scale[n] + shift[n]
+            else:
+                for x in range(0, columns - 7, 8):
+                    store_8(tile, line + x, scale[n], shift[n], out, position + x)
+                if columns % 8 != 0:  # the last 8 columns, some of them for the second time
+                    store_8(tile, line + columns - 8, scale[n], shift[n], out, position + columns - 8)
+        return
+    start = (y * grid_wide + x0) * channels
+    n = 0
+    while n < frequencies.size:
+        if columns >= 8 and n + 8 <= frequencies.size and slots[n + 7] - slots[n] == 7:
+            for step in range(0, columns, 8):
+                x = min(step, columns - 8)
+                position = start + x * channels + slots[n]
+                if half.size > 0:
+                    store_8x8(tile, offset + x, frequencies, scale, shift, n, block, 0, 8)
+                    for i in range(8):
+                        for j in range(8):
+                            half[position + i * channels + j] = _to_half(block[8 * i + j])
+                else:
+                    store_8x8(tile, offset + x, frequencies, scale, shift, n, out, position, channels)
+            n += 8
+            continue
+        line = offset + frequencies[n] * STRIDE
+        for x in range(columns):
+            value = multiply_add(tile[line + x], scale[n], shift[n])
+            if half.size > 0:
+                half[start + x * channels + slots[n]] = _to_half(value)
+            else:
+                out[start + x * channels + slots[n]] = value
+        n += 1
+
+
+@kernel()
+def _load(blocks: Integers, first: int, count: int, factors: Floats, tile: Floats, offset: int) -> None:
+    """Dequantize `count` blocks from block number `first` on into a tile's columns 0, 1, ..."""
+    if count >= 8:
+        for v in range(8):
+            for step in range(0, count, 8):
+                x = min(step, count - 8)
+                load_8x8(blocks, (first + x) * 16 + 2 * v, factors, v, tile, offset + x)
+        return
+    coefficients = blocks.view(np.int16)
+    for k in range(64):
+        for x in range(count):
+            tile[offset + k * STRIDE + x] = np.float32(coefficients[(first + x) * 64 + k]) * factors[k]
+
+
+@kernel()
+def move(blocks: Integers, count: int, factors: Floats, where: Integers, affine: Floats, out: Floats) -> None:
+    """Put a component on the full grid that is on it already, float32, CHW: what place() does then, without tiles.
+
+    Args:
+        blocks: int64 [count * 16], four quantized coefficients a word.
+        count: blocks, 8 or more.
+        factors: float32 [64], the quantization table.
+        where: int64 [2, n]: frequency where[0, i] goes to channel where[1, i].
+        affine: float32 [2, n]: ... as value * affine[0, i] + affine[1, i].
+        out: float32, the whole tensor, flat.
+    """
+    coefficients = blocks.view(np.int16)
+    places = np.full(64, -1, np.int64)
+    scales, shifts = np.empty(64, np.float32), np.empty(64, np.float32)
+    for n in range(where.shape[1]):
+        k = where[0, n]
+        places[k] = where[1, n] * count
+        scales[k] = factors[k] * affine[0, n]
+        shifts[k] = affine[1, n]
+    for begin in range(0, count, COLUMNS):
+        end = min(begin + COLUMNS, count)
+        for v in range(8):
+            row = places[8 * v : 8 * v + 8]
+            if row.min() >= 0:
+                for step in range(begin, end, 8):
+                    x = min(step, count - 8)
+                    move_8x8(blocks, x * 16 + 2 * v, scales, shifts, places, v, out, x)
+                continue
+            for k in range(8 * v, 8 * v + 8):
+                if places[k] >= 0:
+                    target = out[places[k] : places[k] + count]
+                    for x in range(begin, end):
+                        target[x] = np.float32(coefficients[x * 64 + k]) * scales[k] + shifts[k]
+
+
+@kernel()
+def _reach(blocks: Integers, first: int, count: int, reach: Integers) -> None:
+    """Note [Reach]: of `count` blocks from number `first` on, a group of 8 at a time."""
+    for group in range((count + 7) // 8):
+        high_v, high_u = np.int64(0), np.int64(0)
+        for block in range(first + 8 * group, first + min(8 * group + 8, count)):
+            words = blocks[block * 16 : block * 16 + 16]
+            for j in range(8):
+                high_v |= words[8 + j]
+                high_u |= words[2 * j + 1]
+        reach[group] = 2 * (high_v != 0) + (high_u != 0)
+
+
+@kernel()
+def _extend(tile: Floats, offset: int, pitch: int, across: int, begin: int, end: int, matrix: Floats) -> None:
+    """Replace the samples behind the component's edge by its last one: apply `matrix` along one axis of the blocks."""
+    line = np.empty(8, np.float32)
+    for other in range(8):
+        start = offset + other * across
+        for x in range(begin, end):
+            for j in range(8):
+                line[j] = tile[start + j * pitch + x]
+            for i in range(8):
+                total = np.float32(0)
+                for j in range(8):
+                    total += matrix[i, j] * line[j]
+                tile[start + i * pitch + x] = total
+
+
+@kernel()
+def _double_down(
+    tile: Floats,
+    offset: int,
+    operators: Floats,
+    above: Floats,
+    above_at: int,
+    below: Floats,
+    below_at: int,
+    groups: int,
+    reach: Integers,
+    halves: Floats,
+) -> None:
+    """A tile to the two tiles that lie above each other in its place."""
+    for group in range(groups):
+        for u in range(8 if reach[group] & 1 else 4):
+            line = u * STRIDE + 8 * group
+            start, before, after, right = offset + line, above_at + line, below_at + line, 64 * STRIDE + line
+            if reach[group] & 2:
+                double_down_wide(tile, start, operators, above, before, below, after, halves, line, right)
+            else:
+                double_down_narrow(tile, start, operators, above, before, below, after, halves, line, right)
+
+
+@kernel()
+def _double_across(
+    tile: Floats,
+    offset: int,
+    operators: Floats,
+    wanted: Flags,
+    columns: int,
+    reach: Integers,
+    first: Floats,
+    last: Floats,
+    out: Floats,
+) -> None:
+    """A tile to one of twice as many columns, for the rows of frequencies wanted."""
+    basis = operators[9]
+    groups = (columns + 7) // 8
+    for v in range(8):
+        if not wanted[v]:
+            continue
+        start = offset + 8 * v * STRIDE
+        for group in range(groups):
+            x = 8 * group
+            if reach[group] & 1:
+                ends_across_wide(tile, start + x, basis, first, x, last, x + 1)
+            else:
+                ends_across_narrow(tile, start + x, basis, first, x, last, x + 1)
+        last[0] = first[0]
+        first[columns] = last[columns]
+        line = 8 * v * STRIDE
+        for group in range(groups):
+            x = 8 * group
+            to = line + 2 * x
+            if reach[group] & 1:
+                double_across_wide(tile, start + x, operators, last, x, first, x + 1, out, to, to)
+            else:
+                double_across_narrow(tile, start + x, operators, last, x, first, x + 1, out, to, to)
+
+
+@kernel()
+def place(
+    blocks: Integers,
+    blocks_high: int,
+    blocks_wide: int,
+    factors: Floats,
+    down: int,
+    across: int,
+    partial_down: bool,
+    partial_across: bool,
+    operators: Floats,
+    where: Integers,
+    affine: Floats,
+    out: Floats,
+    half: Halves,
+    rows_first: bool,
+    grid_high: int,
+    grid_wide: int,
+    channels: int,
+) -> None:
+    """Put one component on the full grid: dequantize, upsample, select, normalize, in one pass.
+
+    Args:
+        blocks: int64 [blocks_high * blocks_wide * 16], four quantized coefficients a word.
+        blocks_high: rows of blocks.
+        blocks_wide: columns of blocks.
+        factors: float32 [64], the quantization table.
+        down: 1, or 2 to upsample twofold along the vertical axis.
+        across: the same for the horizontal axis.
+        partial_down: the component ends inside its last row of blocks: replicate its last row of samples.
+        partial_across: the same for columns.
+        operators: float32 [26, 8]: `A` and `edge` of Note [Twofold upsampling], the first sample of each frequency, and
+            the two replications of the component's last sample, down and across.
+        where: int64 [2, n]: frequency where[0, i] goes to channel where[1, i]; where[1] ascends.
+        affine: float32 [2, n]: ... as value * affine[0, i] + affine[1, i].
+        out: float32, the whole tensor, flat; or empty.
+        half: uint16, likewise, for float16; one of the two is empty.
+        rows_first: CHW, else HWC.
+        grid_high: rows of the tensor.
+        grid_wide: columns of the tensor.
+        channels: channels of the tensor.
+    """
+    wanted = np.zeros(8, np.bool_)
+    for k in where[0]:
+        wanted[k // 8] = True
+    tiles = np.zeros(2 * 64 * STRIDE, np.float32)  # this row and the next one
+    block = np.empty(64, np.float32)
+    halves = np.zeros(128 * STRIDE, np.float32) if down == 2 else tiles
+    firsts = np.zeros(3 * 8 * STRIDE if down == 2 else 0, np.float32)  # of the previous, this and the next row:
+    lasts = np.zeros(3 * 8 * STRIDE if down == 2 else 0, np.float32)  # their first and last line of samples
+    doubled = np.zeros(64 * STRIDE if across == 2 else 0, np.float32)
+    first = np.zeros(STRIDE, np.float32)
+    last = np.zeros(STRIDE, np.float32)
+    reach = np.zeros((3, COLUMNS // 8 + 1), np.int64)
+    reached = np.zeros(COLUMNS // 8 + 1, np.int64)
+
+    part = COLUMNS // across
+    if across == 2 and blocks_wide > part:
+        part -= 8  # a neighbour on either side
+    for begin in range(0, blocks_wide, part):
+        end = min(begin + part, blocks_wide)
+        low, high = begin, end
+        if across == 2:
+            low, high = max(begin - 1, 0), min(end + 1, blocks_wide)
+        total = high - low
+        groups = (total + 7) // 8
+        loaded = 0
+        for row in range(blocks_high):
+            while loaded < min(row + down, blocks_high):  # of two rows, where upsampling needs the next one
+                offset = (loaded % 2) * 64 * STRIDE
+                number = loaded * blocks_wide + low
+                _load(blocks, number, total, factors, tiles, offset)
+                if partial_across and high == blocks_wide:
+                    _extend(tiles, offset, STRIDE, 8 * STRIDE, total - 1, total, operators[18:26])
+                if down == 2 or across == 2:
+                    _reach(blocks, number, total, reach[loaded % 3])
+                    if partial_across and high == blocks_wide:
+                        reach[loaded % 3, groups - 1] |= 1
+                if down == 2:
+                    lines = (loaded % 3) * 8 * STRIDE
+                    for line in range(0, 8 * STRIDE, STRIDE):
+                        for x in range(line, line + 8 * groups, 8):
+                            ends_down(tiles, offset + x, operators[9], firsts, lines + x, lasts, lines + x)
+                    if partial_down and loaded == blocks_high - 1:
+                        _extend(tiles, offset, 8 * STRIDE, STRIDE, 0, total, operators[10:18])
+                        reach[loaded % 3] |= 2
+                        for line in range(0, 8 * STRIDE, STRIDE):
+                            for x in range(line, line + 8 * groups, 8):
+                                ends_down(tiles, offset + x, operators[9], first, 0, lasts, lines + x)
+                loaded += 1
+
+            offset = (row % 2) * 64 * STRIDE
+            reached[:] = reach[row % 3]
+            if down == 2:
+                above, above_at = lasts, (row + 2) % 3 * 8 * STRIDE
+                below, below_at = firsts, (row + 1) % 3 * 8 * STRIDE
+                if row > 0:
+                    reached |= reach[(row + 2) % 3] & 1
+                else:
+                    above, above_at = firsts, 0
+                if row < blocks_high - 1:
+                    reached |= reach[(row + 1) % 3] & 1
+                else:
+                    below, below_at = lasts, row % 3 * 8 * STRIDE
+                if across == 1:  # every column of frequencies leaves from here
+                    reached |= 1
+                _double_down(tiles, offset, operators, above, above_at, below, below_at, groups, reached, halves)
+                offset = 0
+            for y in range(row * down, min((row + 1) * down, grid_high)):
+                if across == 2:
+                    _double_across(halves, offset, operators, wanted, total, reached, first, last, doubled)
+                    columns = min(2 * (end - begin), grid_wide - 2 * begin)
+                    _emit(doubled, 2 * (begin - low), columns, where, affine, out, half, rows_first, y, 2 * begin,
+                          grid_high, grid_wide, channels, block)  # fmt: skip
+                else:
+                    _emit(halves, offset, end - begin, where, affine, out, half, rows_first, y, begin, grid_high,
+                          grid_wide, channels, block)  # fmt: skip
+                offset += 64 * STRIDE
+
+
+@kernel()
+def place_plane(
+    plane: Floats,
+    where: Integers,
+    affine: Floats,
+    out: Floats,
+    half: Halves,
+    rows_first: bool,
+    grid_high: int,
+    grid_wide: int,
+    channels: int,
+) -> None:
+    """Put a component on the grid that is dequantized and enlarged already: float32 [grid_high, grid_wide, 64]."""
+    tile = np.zeros(64 * STRIDE, np.float32)
+    block = np.empty(64, np.float32)
+    for y in range(grid_high):
+        for x0 in range(0, grid_wide, COLUMNS):
+            columns = min(COLUMNS, grid_wide - x0)
+            for k in where[0]:
+                for x in range(columns):
+                    tile[k * STRIDE + x] = plane[y, x0 + x, k]
+            _emit(tile, 0, columns, where, affine, out, half, rows_first, y, x0, grid_high, grid_wide, channels, block)
+
+
+@kernel()
+def enlarge_grid(
+    plane: Shorts,
+    rows: Integers,
+    row_weights: Floats,
+    columns: Integers,
+    column_weights: Floats,
+    factors: Floats,
+    out: Floats,
+) -> None:
+    """Interpolate between whole blocks: out[y, x] is the mean of blocks rows[:, y] x columns[:, x], weighted.
+
+    Args:
+        plane: int16 [blocks_high, blocks_wide, 64].
+        rows: int64 [2, grid_high].
+        row_weights: float32 [2, grid_high].
+        columns: int64 [2, grid_wide].
+        column_weights: float32 [2, grid_wide].
+        factors: float32 [64], the quantization table.
+        out: float32 [grid_high, grid_wide, 64].
+    """
+    for y in range(out.shape[0]):
+        top, bottom = plane[rows[0, y]], plane[rows[1, y]]
+        for x in range(out.shape[1]):
+            a, b = top[columns[0, x]], top[columns[1, x]]
+            c, d = bottom[columns[0, x]], bottom[columns[1, x]]
+            upper, lower = row_weights[0, y], row_weights[1, y]
+            left, right = column_weights[0, x], column_weights[1, x]
+            target = out[y, x]
+            for k in range(64):
+                value = upper * (left * a[k] + right * b[k]) + lower * (left * c[k] + right * d[k])
+                target[k] = value * factors[k]
+
+
+@kernel()
+def enlarge_blocks(
+    plane: Shorts, rows: Integers, down: Floats, columns: Integers, across: Floats, factors: Floats, out: Floats
+) -> None:
+    """Upsample by any ratio: every output block from `span` blocks each way, by one matrix an axis and block.
+
+    Args:
+        plane: int16 [blocks_high, blocks_wide, 64].
+        rows: int64 [grid_high], the first row of blocks that each output row is made of.
+        down: float32 [grid_high, 8, 8 * span].
+        columns: int64 [grid_wide].
+        across: float32 [grid_wide, 8, 8 * span].
+        factors: float32 [64], the quantization table.
+        out: float32 [grid_high, grid_wide, 64].
+    """
+    blocks_wide = plane.shape[1]
+    strip = np.empty((8, blocks_wide * 8), np.float32)
+    for y in range(out.shape[0]):
+        strip[:] = 0
+        for n in range(down.shape[2]):
+            v = n % 8
+            for x in range(blocks_wide):
+                line = plane[rows[y] + n // 8, x]
+                for i in range(8):
+                    weight = down[y, i, n]
+                    for u in range(8):
+                        strip[i, x * 8 + u] += weight * (np.float32(line[8 * v + u]) * factors[8 * v + u])
+        for x in range(out.shape[1]):
+            start = columns[x] * 8
+            for v in range(8):
+                for i in range(8):
+                    total = np.float32(0)
+                    for n in range(across.shape[2]):
+                        total += across[x, i, n] * strip[v, start + n]
+                    out[y, x, 8 * v + i] = total

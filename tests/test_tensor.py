@@ -1,0 +1,287 @@
+"""to_frequency_tensor against its specification in NumPy, and against libjpeg's decoded YCbCr."""
+
+from __future__ import annotations
+
+import io
+from math import ceil
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import jpegfreq
+from jpegfreq.channels import ChannelSelection
+from jpegfreq.coefficients import Coefficients
+from jpegfreq.errors import UnsupportedJpegError
+from jpegfreq.format import TensorFormat
+from jpegfreq.header import Component, Header
+from jpegfreq.statistics import ChannelStatistics
+from jpegfreq.tensor import to_frequency_tensor
+from tests.support import data_files
+
+u, x = np.mgrid[0:8, 0:8]
+DCT = np.where(u == 0, np.sqrt(1 / 8), 0.5) * np.cos((2 * x + 1) * u * np.pi / 16)
+
+YCBCR_444, YCBCR_422, YCBCR_420, YCBCR_440 = (((h, v), (1, 1), (1, 1)) for h, v in ((1, 1), (2, 1), (2, 2), (1, 2)))
+EXACT = ("fancy", "replicate")
+
+
+def synthetic(
+    height: int,
+    width: int,
+    sampling: tuple[tuple[int, int], ...],
+    *,
+    color: str = "YCbCr",
+    reach: int = 8,
+    seed: int = 0,
+) -> Coefficients:
+    """Random coefficients of frequencies below `reach` each way, for any sampling (h, v) of the components."""
+    rng = np.random.default_rng(seed)
+    high, wide = max(v for _, v in sampling), max(h for h, _ in sampling)
+    components, planes, tables = [], [], []
+    for number, (h, v) in enumerate(sampling):
+        blocks = [ceil(ceil(size * own / most) / 8) for size, own, most in ((height, v, high), (width, h, wide))]
+        components.append(Component(number + 1, h, v, 0, *blocks))
+        plane = np.zeros((*blocks, 8, 8), np.int16)
+        plane[..., :reach, :reach] = rng.integers(-30, 31, (*blocks, reach, reach))
+        planes.append(plane)
+        tables.append(rng.integers(1, 8, (8, 8), dtype=np.uint16))
+    header = Header(height, width, 8, "baseline", tuple(components), 0, color, 1)
+    return Coefficients(header, tuple(planes), tuple(tables))
+
+
+def samples(plane: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """Inverse DCT of a component, no rounding, no clamp."""
+    blocks = np.einsum("vy,rcvu,ux->rycx", DCT, plane.astype(np.float64) * table, DCT)
+    return blocks.reshape(plane.shape[0] * 8, plane.shape[1] * 8)
+
+
+def enlarged(plane: np.ndarray, axis: int, own: int, most: int, outputs: int, *, linear: bool) -> np.ndarray:
+    """Along one axis by most / own: output t lies at (t + 1/2) own / most - 1/2, behind the ends they are repeated."""
+    position = (np.arange(outputs) + 0.5) * own / most - 0.5
+    below = np.floor(position + 1e-9) if linear else np.floor((np.arange(outputs) + 0.5) * own / most)
+    share = position - below if linear else 0 * position
+    a, b = (plane.take(np.clip(below.astype(int) + n, 0, plane.shape[axis] - 1), axis) for n in (0, 1))
+    share = share[:, None] if axis == 0 else share
+    return a * (1 - share) + b * share
+
+
+def reference(coefficients: Coefficients, chroma: str = "fancy") -> np.ndarray:
+    """The whole tensor in float64 for "fancy" and "replicate": pixels, upsampled, cut into blocks, DCT."""
+    header = coefficients.header
+    grid = -(-header.height // 8), -(-header.width // 8)
+    out = np.zeros((192, *grid))
+    for number, component in enumerate(header.components):
+        pixels = samples(coefficients.planes[number], coefficients.quantization_tables[number])
+        own = component.vertical_sampling_factor, component.horizontal_sampling_factor
+        most = (
+            max(c.vertical_sampling_factor for c in header.components),
+            max(c.horizontal_sampling_factor for c in header.components),
+        )
+        for axis, size in enumerate((header.height, header.width)):
+            if own[axis] != most[axis]:
+                pixels = pixels.take(range(-(-size * own[axis] // most[axis])), axis)
+                pixels = enlarged(pixels, axis, own[axis], most[axis], 8 * grid[axis], linear=chroma == "fancy")
+        blocks = pixels.reshape(grid[0], 8, grid[1], 8)
+        out[64 * number : 64 * number + 64] = np.einsum("vy,rycx,ux->vurc", DCT, blocks, DCT).reshape(64, *grid)
+    return out
+
+
+def grid_reference(coefficients: Coefficients, chroma: str) -> np.ndarray:
+    """The tensor for "nearest" and "bilinear": the block grid enlarged."""
+    header = coefficients.header
+    grid = -(-header.height // 8), -(-header.width // 8)
+    out = np.zeros((192, *grid))
+    for number, component in enumerate(header.components):
+        values = coefficients.planes[number].astype(np.float64) * coefficients.quantization_tables[number]
+        values = values.reshape(*values.shape[:2], 64).transpose(2, 0, 1)
+        most = (
+            max(c.vertical_sampling_factor for c in header.components),
+            max(c.horizontal_sampling_factor for c in header.components),
+        )
+        own = component.vertical_sampling_factor, component.horizontal_sampling_factor
+        for k in range(64):
+            plane = values[k]
+            for axis in (0, 1):
+                plane = enlarged(plane, axis, own[axis], most[axis], grid[axis], linear=chroma == "bilinear")
+            out[64 * number + k] = plane
+    return out
+
+
+@pytest.mark.parametrize("chroma", EXACT)
+@pytest.mark.parametrize("sampling", [YCBCR_444, YCBCR_422, YCBCR_420, YCBCR_440])
+@pytest.mark.parametrize("size", [(47, 131), (64, 64), (24, 1041), (1, 1), (8, 17), (270, 30)])
+def test_tensor_is_the_dct_of_the_upsampled_planes(
+    chroma: Any, sampling: tuple[tuple[int, int], ...], size: tuple[int, int]
+) -> None:
+    coefficients = synthetic(*size, sampling)
+    tensor = to_frequency_tensor(coefficients, TensorFormat(chroma=chroma))
+    assert tensor.dtype == np.float32
+    np.testing.assert_allclose(tensor, reference(coefficients, chroma), atol=1e-3)
+
+
+@given(
+    height=st.integers(1, 90),
+    width=st.integers(1, 300),
+    sampling=st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4)), min_size=3, max_size=3),
+    chroma=st.sampled_from(EXACT),
+    reach=st.sampled_from((1, 4, 5, 8)),
+)
+@settings(max_examples=60, deadline=None)
+def test_any_sampling_factors_follow_the_same_rule(
+    height: int, width: int, sampling: list[tuple[int, int]], chroma: Any, reach: int
+) -> None:
+    coefficients = synthetic(height, width, tuple(sampling), reach=reach)
+    tensor = to_frequency_tensor(coefficients, TensorFormat(chroma=chroma))
+    np.testing.assert_allclose(tensor, reference(coefficients, chroma), atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [(47, 140), (270, 30)])
+def test_half_the_products_are_left_out_only_where_they_are_zero(size: tuple[int, int]) -> None:
+    coefficients = synthetic(*size, YCBCR_420, reach=4)
+    coefficients.planes[1][1, -1, 7, 0] = 20  # one block with high v, another with high u, between low neighbours
+    coefficients.planes[2][0, 0, 0, 7] = 20
+    np.testing.assert_allclose(to_frequency_tensor(coefficients), reference(coefficients), atol=1e-3)
+
+
+@pytest.mark.parametrize("chroma", ["nearest", "bilinear"])
+@pytest.mark.parametrize("sampling", [YCBCR_444, YCBCR_420, YCBCR_422, ((4, 1), (1, 1), (2, 1))])
+def test_grid_modes_enlarge_the_block_grid(chroma: Any, sampling: tuple[tuple[int, int], ...]) -> None:
+    coefficients = synthetic(45, 83, sampling)
+    tensor = to_frequency_tensor(coefficients, TensorFormat(chroma=chroma))
+    np.testing.assert_allclose(tensor, grid_reference(coefficients, chroma), atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("layout", ["CHW", "HWC"])
+@pytest.mark.parametrize(
+    "channels",
+    ["all", 24, ChannelSelection.zigzag(20, 9, 1), ChannelSelection((191, 3, 64, 2, 40, 5, 6, 7, 8, 9, 10, 11, 12))],
+)
+@pytest.mark.parametrize("sampling", [YCBCR_444, YCBCR_420, ((3, 1), (1, 1), (1, 1))])
+def test_selection_layout_dtype_and_statistics_rearrange_the_same_values(
+    channels: Any, layout: Any, dtype: Any, sampling: tuple[tuple[int, int], ...]
+) -> None:
+    coefficients = synthetic(40, 141, sampling)
+    statistics = ChannelStatistics.preset("dctnet")
+    format = TensorFormat(channels=channels, layout=layout, dtype=dtype, statistics=statistics)
+    tensor = to_frequency_tensor(coefficients, format)
+    everything = reference(coefficients)
+    everything -= np.array(statistics.mean)[:, None, None]
+    everything /= np.array(statistics.std)[:, None, None]
+    expected = everything[list(format.selection)]
+    assert tensor.shape == format.shape(40, 141)
+    assert tensor.dtype == dtype
+    if layout == "HWC":
+        expected = expected.transpose(1, 2, 0)
+    np.testing.assert_allclose(
+        tensor.astype(np.float64), expected, rtol=1e-5 if dtype == "float32" else 1e-3, atol=1e-2
+    )
+
+
+@pytest.mark.parametrize("layout", ["CHW", "HWC"])
+def test_float16_rounds_to_nearest_even_and_saturates(layout: Any) -> None:
+    coefficients = synthetic(16, 128, YCBCR_444)
+    values = [0, 1, 2047, 2049, 2051, 4098, 32767, -32768, -1, -2049, -2051, 65, 7, 3, 11, 4102]
+    coefficients.planes[0][..., 0, 0] = np.resize(values, (2, 16))
+    for scale in (1.0, 3.0, 2.0**-20, 1e-7, 2.0):  # the last ones reach subnormals, and beyond 65504
+        statistics = ChannelStatistics((0.0,) * 192, (1 / scale,) * 192, "made up")
+        coefficients.quantization_tables[0][0, 0] = 1
+        wide = to_frequency_tensor(coefficients, TensorFormat(layout=layout, statistics=statistics))
+        half = to_frequency_tensor(coefficients, TensorFormat(layout=layout, dtype="float16", statistics=statistics))
+        np.testing.assert_array_equal(half, np.clip(wide, -65504, 65504).astype(np.float16))
+    assert np.isfinite(half).all()
+
+
+def test_grey_has_zero_chroma_which_is_normalized_like_any_value() -> None:
+    coefficients = synthetic(20, 30, ((2, 2),), color="grey")
+    tensor = to_frequency_tensor(coefficients)
+    np.testing.assert_allclose(tensor, reference(coefficients), atol=1e-3)
+    assert not tensor[64:].any()
+    statistics = ChannelStatistics.preset("dctnet")
+    for layout in ("CHW", "HWC"):
+        normalized = to_frequency_tensor(coefficients, TensorFormat(statistics=statistics, layout=layout))  # type: ignore[arg-type]
+        chroma = normalized[64:] if layout == "CHW" else normalized[..., 64:].transpose(2, 0, 1)
+        expected = np.broadcast_to((-np.array(statistics.mean) / statistics.std)[64:, None, None], chroma.shape)
+        np.testing.assert_allclose(chroma, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("color", ["RGB", "CMYK", "YCCK", "unknown"])
+def test_other_colors_are_refused_by_name(color: str) -> None:
+    coefficients = synthetic(8, 8, YCBCR_444 if color == "RGB" else (*YCBCR_444, (1, 1)), color=color)
+    with pytest.raises(UnsupportedJpegError, match=color):
+        to_frequency_tensor(coefficients)
+    luma = TensorFormat(channels=range(64))
+    if color == "YCCK":
+        np.testing.assert_allclose(
+            to_frequency_tensor(coefficients, luma)[0],
+            coefficients.planes[0][..., 0, 0] * float(coefficients.quantization_tables[0][0, 0]),
+        )
+    else:
+        with pytest.raises(UnsupportedJpegError, match=color):
+            to_frequency_tensor(coefficients, luma)
+
+
+def test_out_is_filled_and_returned() -> None:
+    coefficients = synthetic(20, 40, YCBCR_420)
+    format = TensorFormat(channels=24)
+    out = np.full(format.shape(20, 40), np.nan, np.float32)
+    assert to_frequency_tensor(coefficients, format, out=out) is out
+    np.testing.assert_array_equal(out, to_frequency_tensor(coefficients, format))
+
+
+def test_unfit_out_is_refused() -> None:
+    coefficients = synthetic(16, 16, YCBCR_444)
+    for out, complaint in (
+        (np.empty((192, 2, 3), np.float32), "192, 2, 2"),
+        (np.empty((192, 2, 2), np.float16), "float32"),
+        (np.empty((2, 2, 192), np.float32).transpose(2, 0, 1), "C-contiguous"),
+    ):
+        with pytest.raises(ValueError, match=complaint):
+            to_frequency_tensor(coefficients, out=out)
+
+
+def test_read_only_and_strided_planes_are_taken() -> None:
+    coefficients = synthetic(16, 80, YCBCR_420)
+    expected = to_frequency_tensor(coefficients)
+    planes = [np.repeat(plane, 2, axis=1)[:, ::2] for plane in coefficients.planes]
+    planes[0] = coefficients.planes[0].copy()
+    planes[0].flags.writeable = False
+    other = Coefficients(coefficients.header, tuple(planes), coefficients.quantization_tables)
+    np.testing.assert_array_equal(to_frequency_tensor(other), expected)
+
+
+def test_12_bit_values_keep_their_own_scale() -> None:
+    coefficients = synthetic(8, 8, ((1, 1),), color="grey")
+    coefficients.planes[0][:] = 0
+    coefficients.planes[0][0, 0, 0, 0] = 8 * (4095 - 2048) // 2
+    coefficients.quantization_tables[0][:] = 2
+    assert to_frequency_tensor(coefficients)[0, 0, 0] == 8 * (4095 - 2048)
+
+
+def ycbcr_of(data: bytes) -> np.ndarray:
+    """libjpeg's decoded YCbCr, fancy upsampling, no colour conversion."""
+    image = Image.open(io.BytesIO(data))
+    image.draft("YCbCr", image.size)
+    return np.asarray(image.convert("YCbCr"), np.float64)
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("trim", [(0, 0), (1, 1), (3, 6)])
+def test_photographs_equal_the_dct_of_what_libjpeg_decodes(subsampling: str, trim: tuple[int, int]) -> None:
+    """Up to libjpeg's own rounding, on the blocks that lie wholly inside the picture."""
+    image = Image.open(data_files("flowers")[0]).convert("RGB")
+    image = image.crop((0, 0, image.width - trim[1], image.height - trim[0]))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=92, subsampling=subsampling)
+    pixels = ycbcr_of(buffer.getvalue())
+    high, wide = pixels.shape[0] // 8, pixels.shape[1] // 8
+    blocks = pixels[: 8 * high, : 8 * wide].reshape(high, 8, wide, 8, 3) - 128
+    expected = np.einsum("vy,rycxk,ux->kvurc", DCT, blocks, DCT).reshape(192, high, wide)
+    tensor = to_frequency_tensor(jpegfreq.read_coefficients(buffer.getvalue()))[:, :high, :wide]
+    error = np.abs(tensor - expected)
+    assert error.mean() < 0.5
+    assert error.max() < 12  # clipped samples of saturated colours
