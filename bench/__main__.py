@@ -34,14 +34,13 @@ def _parser() -> argparse.ArgumentParser:
         "  python -m bench --quick                             a first look, a few minutes\n"
         "  python -m bench --stages coefficients --sets A,B    only these; a few minutes\n"
         "  PHOTOS=~/Pictures python -m bench --sets A          your own photographs\n\n"
+        "Whole stages write bench/results/ and the tables in bench/README.md; --quick and some sets only print.\n"
         "Leave the machine alone while it measures: disturbed rounds are set aside, not repaired.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--stages", default=",".join(STAGES), help="which, with commas between (default: all)")
     parser.add_argument("--sets", default=",".join(sets.NAMES), help="which, with commas between (default: all)")
-    parser.add_argument(
-        "--quick", action="store_true", help="fewer images and rounds; the README's tables stay as they are"
-    )
+    parser.add_argument("--quick", action="store_true", help="fewer images and rounds")
     parser.add_argument("--one-stage", action="store_true", help=argparse.SUPPRESS)
     return parser
 
@@ -66,12 +65,19 @@ def main(arguments: list[str]) -> int:
         command = [sys.executable, "-m", "bench", "--stages", stage, "--sets", options.sets, "--one-stage"]
         if subprocess.run(command + ["--quick"] * options.quick, cwd=Path(__file__).resolve().parents[1]).returncode:
             failed.append(stage)
-    if not options.quick:
+    if _complete(results.Options(chosen_sets, quick=options.quick)):
         report.write()
         print(f"\nwritten: {report.README}")
+    else:
+        print(f"\nonly a look, so the tables in {report.README} stay as they are; its results are in {results.LOOKS}")
     for stage in failed:
         print(f"stage {stage} failed; see above", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _complete(options: results.Options) -> bool:
+    """Only a stage's whole measurement is kept and shown."""
+    return not options.quick and set(options.sets) == set(sets.NAMES)
 
 
 def _run(stage: str, options: results.Options, arguments: list[str]) -> int:
@@ -79,8 +85,7 @@ def _run(stage: str, options: results.Options, arguments: list[str]) -> int:
     result = results.Result(stage, shlex.join(["python", "-m", "bench", *shown]), machine.describe())
     print(f"\n{stage}: {STAGES[stage]}", flush=True)
     importlib.import_module(f"bench.bench_{stage}").run(result, options)
-    folder = results.FOLDER if not options.quick else Path(__file__).resolve().parents[1] / "build" / "bench" / "quick"
-    result.save(folder)
+    result.save(results.FOLDER if _complete(options) else results.LOOKS)
     return 0
 
 

@@ -29,5 +29,6 @@ def run(result: Result, options: Options) -> None:
     for number, image in enumerate(images):
         layout = turbo.layout(image.data)
         kind = "progressive" if b"\xff\xc2" in image.data else "sequential"
-        title = f"{LARGE}: {layout.width}x{layout.height}, {kind}"
-        result.add(Table(title, "L", compare(samples, baseline.name, only=[number])))
+        result.add(
+            Table(LARGE, f"{layout.width}x{layout.height}, {kind}", compare(samples, baseline.name, only=[number]))
+        )

@@ -48,7 +48,7 @@ class Figure:
     @property
     def command(self) -> str:
         """What to type to measure this figure again."""
-        return f"python -m bench --stages {self.stage}" + (f" --sets {self.set_name}" if self.set_name else "")
+        return f"python -m bench --stages {self.stage}"
 
 
 def _coefficients(what: str, must: float, aim: float, title: str, set_name: str, method: str = "jpegfreq") -> Figure:

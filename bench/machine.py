@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import subprocess
 from pathlib import Path
 
 from bench.opponents import libraries, versions
@@ -28,4 +29,13 @@ def describe() -> dict[str, object]:
         "opponent": the_opponent().name,
         "other libjpeg-turbo": [str(path.name) for path in libraries()[1:]],
         "versions": versions(),
+        "commit": _commit(),
     }
+
+
+def _commit() -> str:
+    command = ["git", "-C", str(Path(__file__).resolve().parent), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

@@ -8,6 +8,7 @@ from pathlib import Path
 from bench import sets
 from bench.figures import FIGURES, Figure
 from bench.results import FOLDER, Result, load
+from bench.timing import Comparison
 
 README = Path(__file__).resolve().parent / "README.md"
 BEGIN, END = "<!-- results: written by python -m bench -->", "<!-- end of results -->"
@@ -61,35 +62,34 @@ def _origin(result: Result) -> str:
     machine = result.machine
     flags = ", ".join(machine.get("flags", [])) or "no vector extensions of note"
     versions = ", ".join(f"{name} {version}" for name, version in machine.get("versions", {}).items())
+    processor = f"{machine.get('processor')} ({machine.get('family')}; {flags}; {machine.get('cores')} cores)"
     return (
-        f"`{result.command}`, {result.measured}, on {machine.get('processor')} ({machine.get('family')}; {flags}; "
-        f"{machine.get('cores')} cores), {machine.get('system')}, Python {machine.get('python')}; opponent "
-        f"{machine.get('opponent')}; {versions}."
+        f"`{result.command}`, {result.measured}, commit {machine.get('commit')}, on {processor}, "
+        f"{machine.get('system')}, Python {machine.get('python')}; opponent {machine.get('opponent')}; {versions}."
     )
 
 
 def _tables(result: Result) -> str:
-    rows = []
-    for table in result.tables:
-        for row in table.rows:
-            base = row.method == row.baseline
-            spread = "1" if base else f"**{row.ratio:.2f}** ({row.ratio_low:.2f} to {row.ratio_high:.2f})"
-            rounds = f"{row.rounds}" + (f" (-{row.rounds_set_aside})" if row.rounds_set_aside else "")
-            rows.append(
-                [
-                    table.title,
-                    table.set_name,
-                    row.method,
-                    spread,
-                    "1" if base else f"{row.ratio_per_unit:.2f}",
-                    f"{row.seconds / row.images * 1e3:.3f}",
-                    f"{row.images / row.seconds:.0f}",
-                    rounds,
-                    row.note,
-                ]
-            )
-    columns = ["what", "set", "method", "speed (spread)", "per image", "ms", "images/s", "rounds", "notes"]
-    return _table(columns, rows, right=[4, 5, 6, 7])
+    """One table a title, the sets under each other."""
+    columns = ["set", "method", "speed (spread)", "per image", "ms", "images/s", "rounds", "notes"]
+    parts = []
+    for title in dict.fromkeys(table.title for table in result.tables):
+        rows = [[table.set_name, *_cells(row)] for table in result.tables if table.title == title for row in table.rows]
+        parts.append(f"**{title}**\n\n" + _table(columns, rows, right=[3, 4, 5, 6]))
+    return "\n\n".join(parts)
+
+
+def _cells(row: Comparison) -> list[str]:
+    base = row.method == row.baseline
+    return [
+        row.method,
+        "1" if base else f"**{row.ratio:.2f}** ({row.ratio_low:.2f} to {row.ratio_high:.2f})",
+        "1" if base else f"{row.ratio_per_unit:.2f}",
+        f"{row.seconds / row.images * 1e3:.3f}",
+        f"{row.images / row.seconds:.0f}",
+        f"{row.rounds}" + (f" (-{row.rounds_set_aside})" if row.rounds_set_aside else ""),
+        row.note,
+    ]
 
 
 def _values(result: Result) -> str:

@@ -14,6 +14,7 @@ from bench.sets import Image
 from bench.timing import Clock, Comparison, Method, Samples, Unit, compare, measure
 
 FOLDER = Path(__file__).resolve().parent / "results"
+LOOKS = Path(__file__).resolve().parents[1] / "build" / "bench" / "looks"  # of --quick, or of some sets only
 
 
 @dataclass(frozen=True)
