@@ -131,6 +131,12 @@ def progressive_script(sampling: Sampling, rng: random.Random) -> list[WrittenSc
     return first + rest
 
 
+def _random_conditioning(rng: random.Random) -> dict[tuple[int, int], int]:
+    """L <= U for DC, Kx for AC (B.2.4.3)."""
+    upper = rng.randint(0, 15)
+    return {(0, rng.randint(0, 3)): upper << 4 | rng.randint(0, upper), (1, rng.randint(0, 3)): rng.randint(1, 63)}
+
+
 def random_sampling(count: int, rng: random.Random) -> Sampling:
     """Factors 1 to 4 for each component, without a bias to usual ones."""
     if count == 1 and rng.random() < 0.5:
@@ -150,10 +156,14 @@ def random_picture(seed: int, *, sof: int, height: int, width: int, sampling: Sa
     )
     h_max, v_max = max(h for h, _ in sampling), max(v for _, v in sampling)
     planes = tuple(random_plane(*padded_shape(height, width, c, h_max, v_max), precision, rng) for c in components)
-    scans = progressive_script(sampling, rng) if sof == 2 else sequential_script(sampling, sof == 0, rng)
+    scans = progressive_script(sampling, rng) if sof in (2, 10) else sequential_script(sampling, sof == 0, rng)
     if rng.random() < 0.3:  # redefine tables on the way
         n = rng.randrange(len(scans))
         scans[n].quantization_tables.update({rng.randint(0, 3): [rng.randint(1, top) for _ in range(64)]})
+    if sof >= 9:
+        for scan in scans:
+            if rng.random() < 0.5:
+                scan.conditioning.update(_random_conditioning(rng))
     return Picture(sof, precision, height, width, components, planes, tables, tuple(scans))
 
 

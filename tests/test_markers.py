@@ -18,8 +18,8 @@ from jpegfreq import (
     read_header,
 )
 from tests import edits
+from tests.huffman_writer import dht_body, random_huffman_table
 from tests.samples import BASELINE, PROGRESSIVE, SEPARATE
-from tests.writer import dht_body, random_huffman_table
 
 
 @dataclass(frozen=True)
