@@ -1,4 +1,4 @@
-"""Three small files with known content, for tests that edit one: baseline, a scan a component, progressive."""
+"""Small files with known content, for tests that edit one."""
 
 from __future__ import annotations
 
@@ -33,3 +33,5 @@ PROGRESSIVE = write(
     ),
     5,
 )
+ARITHMETIC_PICTURE = small_picture(9, (WrittenScan((0, 1, 2), restart_interval=2),), ((2, 1), (1, 1), (1, 1)))
+ARITHMETIC = write(ARITHMETIC_PICTURE)

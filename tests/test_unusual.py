@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 
 from jpegfreq import JpegError, TruncatedJpegError, read_coefficients, read_header
 from tests import edits
-from tests.samples import BASELINE, BASELINE_PICTURE, SEPARATE, small_picture
-from tests.writer import WrittenScan, dqt_body, write
+from tests.samples import ARITHMETIC, ARITHMETIC_PICTURE, BASELINE, BASELINE_PICTURE, SEPARATE, small_picture
+from tests.writer import Picture, WrittenScan, dqt_body, write
 
 Edit = Callable[[bytes], bytes]
 
@@ -84,6 +84,18 @@ ACCEPTED: dict[str, Edit] = {
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_unusual_file_reads_whole(name: str) -> None:
     assert_reads_as_baseline(ACCEPTED[name](BASELINE))
+
+
+@pytest.mark.parametrize(
+    ("data", "picture"), [(BASELINE, BASELINE_PICTURE), (ARITHMETIC, ARITHMETIC_PICTURE)], ids=["huffman", "arithmetic"]
+)
+@pytest.mark.parametrize("fields", [{"Se": 0}, {"Ss": 1}, {"Al": 15}, {"Ah": 2, "Al": 1}], ids=str)
+def test_band_of_a_sequential_scan_is_whole_whatever_its_header_says(
+    data: bytes, picture: Picture, fields: dict[str, Any]
+) -> None:
+    planes = read_coefficients(edits.set_scan(data, **fields)).planes
+    for plane, expected in zip(planes, picture.expected_planes(), strict=True):
+        np.testing.assert_array_equal(plane, expected)
 
 
 def test_quantization_table_in_force_at_the_first_scan_counts() -> None:

@@ -442,10 +442,14 @@ Status MarkerReader::read_sos(const Header& header, uint64_t offset, Scan& scan)
     }
     if (count > 1 && blocks > blocks_per_mcu_limit) return malformed("SOS", offset, "{} blocks an MCU (10 are allowed)", "B.2.3", blocks);
     const uint8_t* p = body.data + 1 + 2 * count;
-    scan.Ss = p[0];
-    scan.Se = p[1];
-    scan.Ah = p[2] >> 4;
-    scan.Al = p[2] & 15;
+    // Encoders write all sorts of values into sequential scans, whose band is always whole (B.2.3): Scan's defaults stand, as
+    // libjpeg has it.
+    if (header.process == Process::progressive || header.process == Process::arithmetic_progressive) {
+        scan.Ss = p[0];
+        scan.Se = p[1];
+        scan.Ah = p[2] >> 4;
+        scan.Al = p[2] & 15;
+    }
     scan.restart_interval = restart_interval_;
     scan.data_offset_bytes = position_;
     if (count == 1) {
