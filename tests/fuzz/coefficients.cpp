@@ -4,6 +4,17 @@
 
 using namespace jpegfreq;
 
+namespace {
+
+// Early stops are for files of one scan: a component that comes again in a second one is not what its first scan says.
+bool has_one_scan(const uint8_t* data, size_t size) {
+    int scans = 0;
+    for (size_t i = 0; i + 1 < size; i++) scans += data[i] == 0xFF && data[i + 1] == 0xDA;
+    return scans == 1;
+}
+
+}  // namespace
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     static Decoder used;
     Bytes jpeg;
@@ -25,9 +36,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     early.output.mcu_rows = 1 + uint32_t(size % 3);
     const Status early_status = used.read_coefficients(jpeg, header, limits, early.output);
     fuzz::require_sound(early_status, size);
-    if (status.ok()) {
+    if (status.ok() && has_one_scan(data, size)) {
         fuzz::require(early_status.ok(), "a sound file's beginning is sound");
-        fuzz::require(early.begins_like(first, header, early.output.mcu_rows) || early == first, "an early stop's rows");
+        fuzz::require(early == first || early.begins_like(first, header, early.output.mcu_rows), "an early stop's rows");
     }
 
     limits.max_scans = 2;
