@@ -8,6 +8,7 @@ import pytest
 import jpegfreq
 from jpegfreq import MalformedJpegError, TruncatedJpegError, UnsupportedJpegError
 from jpegfreq.structure import read_structure
+from tests import edits
 from tests.pictures import picture, segment, with_segments
 from tests.support import data_files
 
@@ -55,6 +56,13 @@ def test_scans_of_a_progressive_file_name_only_the_tables_they_need() -> None:
     assert refinements
     assert all(not s.huffman_tables for s in refinements)
     assert all({t.kind for t in s.huffman_tables} == {"AC"} for s in scans if s.Ss > 0)
+
+
+def test_a_scan_of_dc_and_ac_coefficients_reaches_no_table_that_is_not_there() -> None:
+    # Found by a sanitizer: next_scan() had checked the DC table only, and Ta = 13 was looked up.
+    data = edits.set_scan(picture(progressive=True), selectors=[(1, 0, 13), (2, 0, 13), (3, 0, 13)], Se=2)
+    scan = read_structure(data).scans[0]
+    assert {(t.kind, t.identifier) for t in scan.huffman_tables} == {("DC", 0)}
 
 
 def test_quantization_tables_are_those_of_the_coefficients() -> None:

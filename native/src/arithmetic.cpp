@@ -1,6 +1,7 @@
 // Arithmetic-coded scans: sequential (T.81 F.1.4, F.2.4) and progressive (G.1.3, G.2.3), 8 and 12 bit.
 #include <cstring>
 
+#include "progression.h"
 #include "qm_decoder.h"
 #include "scan_decoders.h"
 
@@ -334,50 +335,6 @@ Status ScanDecoder::decode(uint32_t mcu_rows, uint64_t& position_after) {
     return status;
 }
 
-// What the scans of a progressive frame have told of each coefficient so far (G.1.1.1.1, G.1.2.1).
-class Progression {
-public:
-    Progression() { std::memset(bit_, unseen, sizeof bit_); }
-
-    // Each coefficient: a first scan with Ah = 0, then one bit lower a scan; DC before AC. At most 14 scans name it.
-    Status accept(const Header& header, const Scan& scan) {
-        const uint64_t at = scan.offset_bytes;
-        if (scan.Ss > scan.Se || scan.Se > 63 || (scan.Ss == 0 && scan.Se != 0)) return bad(at, "coefficients {} (Ss * 256 + Se)", "G.1.1.1.1", scan.Ss * 256 + scan.Se);
-        if (scan.Ss > 0 && scan.component_count > 1) return bad(at, "AC coefficients of {} components in one scan", "G.1.1.1.1", scan.component_count);
-        if (scan.Al > 13 || (scan.Ah != 0 && scan.Ah != scan.Al + 1)) return bad(at, "successive approximation {} (Ah * 16 + Al)", "G.1.1.1.2", scan.Ah * 16 + scan.Al);
-        for (int i = 0; i < scan.component_count; i++) {
-            const int component = scan.components[i].index;
-            const int identifier = header.components[component].identifier;
-            if (scan.Ss > 0 && bit_[component][0] == unseen) return bad(at, "AC coefficients before the DC coefficients of component {}", "G.1.1.1.1", identifier);
-            for (int k = scan.Ss; k <= scan.Se; k++) {
-                const bool fits = bit_[component][k] == unseen ? scan.Ah == 0 : scan.Ah != 0 && scan.Ah == bit_[component][k];
-                if (!fits) return bad(at, "a scan out of turn for coefficient {}", "G.1.1.1.2", k);
-                bit_[component][k] = scan.Al;
-            }
-        }
-        return Status();
-    }
-
-    // Every bit of every coefficient has come.
-    bool complete(const Header& header) const {
-        for (int i = 0; i < header.component_count; i++)
-            for (int k = 0; k < 64; k++)
-                if (bit_[i][k] != 0) return false;
-        return true;
-    }
-
-private:
-    static constexpr uint8_t unseen = 0xFF;
-
-    static Status bad(uint64_t offset, const char* message, const char* clause, int64_t detail) {
-        Status status = failure(Code::malformed, offset, message, clause, detail);
-        status.segment = "SOS";
-        return status;
-    }
-
-    uint8_t bit_[max_components][64];  // Al of the last scan that named the coefficient
-};
-
 uint64_t visits_of(const Header& header, const Scan& scan) {
     uint64_t blocks = 0;
     for (int i = 0; i < scan.component_count; i++) {
@@ -401,7 +358,7 @@ Status decode_arithmetic(MarkerReader& reader, const Header& header, const Limit
         Status status = reader.next_scan(header, scan, found);
         if (!status.ok()) return status;
         if (!found) break;
-        if (progressive) status = progression.accept(header, scan);
+        if (progressive) status = progression.visit(scan);
         if (!status.ok()) return status;
         const uint64_t wanted = visits_of(header, scan);
         if (scans >= limits.max_scans || wanted > visits) {

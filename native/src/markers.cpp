@@ -394,11 +394,9 @@ Status MarkerReader::read_frame(Header& header) {
 
 Status MarkerReader::check_tables(const Header& header, const Scan& scan) const {
     const bool arithmetic = int(header.process) >= 9;
-    const bool progressive = header.process == Process::progressive || header.process == Process::arithmetic_progressive;
+    const bool needs_dc = needs_dc_tables(header, scan), needs_ac = needs_ac_tables(header, scan);
     for (int i = 0; i < scan.component_count; i++) {
         const ScanComponent& sc = scan.components[i];
-        const bool needs_dc = !progressive || (scan.Ss == 0 && scan.Ah == 0);
-        const bool needs_ac = !progressive || scan.Ss > 0;
         if (needs_dc && sc.dc_table > 3) return malformed("SOS", scan.offset_bytes, "DC table {} (0 to 3 exist)", "B.2.3", sc.dc_table);
         if (needs_ac && sc.ac_table > 3) return malformed("SOS", scan.offset_bytes, "AC table {} (0 to 3 exist)", "B.2.3", sc.ac_table);
         if (arithmetic) continue;

@@ -42,6 +42,16 @@ struct Scan {
     uint32_t mcus_high = 0;
 };
 
+inline bool is_progressive(Process process) {
+    return process == Process::progressive || process == Process::arithmetic_progressive;
+}
+
+// Which tables a scan uses (T.81 G.1.2, G.1.3; both in a sequential frame). next_scan() has checked those and no others.
+inline bool needs_dc_tables(const Header& header, const Scan& scan) {
+    return !is_progressive(header.process) || (scan.Ss == 0 && scan.Ah == 0);
+}
+inline bool needs_ac_tables(const Header& header, const Scan& scan) { return !is_progressive(header.process) || scan.Ss > 0; }
+
 class MarkerReader {
 public:
     explicit MarkerReader(Bytes jpeg);

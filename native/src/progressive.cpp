@@ -18,6 +18,7 @@
 #include <new>
 
 #include "dispatch.h"
+#include "progression.h"
 #include "progressive_kernels.h"
 #include "scan_decoders.h"
 
@@ -69,10 +70,6 @@ Status make_status(Code code, const char* segment, uint64_t offset, const char* 
     return status;
 }
 
-Status malformed(const Scan& scan, const char* message, const char* clause, int64_t detail) {
-    return make_status(Code::malformed, "SOS", scan.offset_bytes, message, clause, detail);
-}
-
 Status out_of_memory() { return make_status(Code::out_of_memory, "", 0, "no memory for the decoder's buffers", ""); }
 
 Status failure_status(Bytes jpeg, const ScanData& data) {
@@ -93,40 +90,6 @@ Status failure_status(Bytes jpeg, const ScanData& data) {
     if ((marker & 0xF8) == 0xD0) return make_status(Code::malformed, "scan data", end, "restart marker {} is out of order", "E.2.4", marker & 7);
     return make_status(Code::truncated, "scan data", end, "marker {} before the scan's last block", "E.2.3", marker);
 }
-
-// Bit by which the next scan must start, for every coefficient; -1: not visited.
-struct Progression {
-    int8_t Al[max_components][64];
-
-    Progression() { std::memset(Al, -1, sizeof Al); }
-
-    // G.1.1.1, G.1.1.2, B.2.3; and moves on.
-    Status visit(const Scan& scan) {
-        if (scan.Ss > scan.Se || scan.Se > 63) return malformed(scan, "the spectral band ends at {}", "G.1.1.1.1", scan.Se);
-        if (scan.Ss == 0 && scan.Se != 0) return malformed(scan, "a scan of DC and AC coefficients (Se is {})", "G.1.1.1.1", scan.Se);
-        if (scan.Ss != 0 && scan.component_count != 1)
-            return malformed(scan, "an AC scan of {} components", "G.1.1.1.1", scan.component_count);
-        if (scan.Al > 13) return malformed(scan, "Al is {}", "B.2.3", scan.Al);
-        if (scan.Ah != 0 && scan.Ah != scan.Al + 1) return malformed(scan, "a refinement by more than a bit, from {}", "G.1.1.1.2", scan.Ah);
-        for (int i = 0; i < scan.component_count; i++) {
-            int8_t* const state = Al[scan.components[i].index];
-            if (scan.Ss != 0 && state[0] < 0) return malformed(scan, "an AC scan before the component's DC scan", "G.1.1.1.1", 0);
-            for (int k = scan.Ss; k <= scan.Se; k++) {
-                const int expected = state[k] < 0 ? 0 : state[k];
-                if (scan.Ah != expected || (state[k] == 0)) return malformed(scan, "coefficient {} is not sent in the order of its bits", "G.1.1.1.2", k);
-                state[k] = int8_t(scan.Al);
-            }
-        }
-        return Status();
-    }
-
-    bool complete(const Header& header) const {
-        for (int c = 0; c < header.component_count; c++)
-            for (int k = 0; k < 64; k++)
-                if (Al[c][k] != 0) return false;
-        return true;
-    }
-};
 
 uint64_t block_count(const Component& component) { return uint64_t(component.blocks_high) * component.blocks_wide; }
 
@@ -224,10 +187,7 @@ Status ProgressiveScratch::read_scans(MarkerReader& reader, const Header& header
     }
     if (!reader.saw_eoi() && !progression.complete(header))
         return make_status(Code::truncated, "EOI", reader.jpeg().size, "the data end before the last scan", "B.2.1");
-    for (int c = 0; c < header.component_count; c++)
-        if (progression.Al[c][0] < 0)
-            return make_status(Code::malformed, "EOI", reader.position(), "component {} has no scan", "G.1.1.1.1", header.components[c].identifier);
-    return Status();
+    return check_complete(reader, header, reader.components_seen());
 }
 
 Status ProgressiveScratch::read_scan(const MarkerReader& reader, const Header& header, const Scan& scan, uint64_t& end_offset) {

@@ -53,10 +53,7 @@ void visit_scan(const MarkerReader& reader, const Header& header, const Scan& so
     scan.data_offset_bytes = source.data_offset_bytes;
     scan.data_size_bytes = end - source.data_offset_bytes;
     const bool huffman = header.process == Process::baseline || header.process == Process::extended || header.process == Process::progressive;
-    // Which tables a scan needs: T.81 G.1.2 for progressive; a sequential scan needs both.
-    const bool progressive = header.process == Process::progressive;
-    const bool needs_dc = !progressive || (source.Ss == 0 && source.Ah == 0);
-    const bool needs_ac = !progressive || source.Se > 0;
+    const bool needs_dc = needs_dc_tables(header, source), needs_ac = needs_ac_tables(header, source);
     for (int i = 0; i < source.component_count; i++) {
         const ScanComponent& component = source.components[i];
         scan.component_index[i] = component.index;
