@@ -202,9 +202,8 @@ void lay_out(const Header& header, const ResampleGeometry& geometry, const Tenso
 
     dequantize = arena.take<float>(64);
     pass.columns = arena.take<float>(size_t(64) * pass.block_columns);
-    pass.row_pointers = arena.take<const float*>(size_t(8) * max_taps(vertical));
     pass.rows = arena.take<float>(pass.interleaved ? 0 : channels.count * pass.rows_stride);
-    pass.ring = arena.take<float>(size_t(8) * max_ring_bands(vertical) * pass.ring_stride);
+    pass.ring = arena.take<float>((size_t(8) * max_ring_bands(vertical) + max_taps(vertical)) * pass.ring_stride);
 }
 
 // The channels of a component that the image does not have.

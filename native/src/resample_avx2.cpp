@@ -43,7 +43,7 @@ inline F8 multiply_add(F8 a, F8 b, F8 c) { return {_mm256_fmadd_ps(a.lanes, b.la
 inline F8 multiply_subtract(F8 a, F8 b, F8 c) { return {_mm256_fmsub_ps(a.lanes, b.lanes, c.lanes)}; }
 inline F8 negative_multiply_add(F8 a, F8 b, F8 c) { return {_mm256_fnmadd_ps(a.lanes, b.lanes, c.lanes)}; }
 
-inline void transpose(F8 (&x)[8]) {
+[[gnu::always_inline]] inline void transpose(F8 (&x)[8]) {
     __m256 pair[8], quad[8];
     for (int i = 0; i < 8; i += 2) {
         pair[i] = _mm256_unpacklo_ps(x[i].lanes, x[i + 1].lanes);

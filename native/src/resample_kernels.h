@@ -15,7 +15,7 @@ namespace jpegfreq {
 namespace {
 
 // Inverse DCT of 8 (Arai, Agui, Nakajima), with its scale factors in the dequantization table.
-inline void inverse_dct(F8 (&x)[8]) {
+[[gnu::always_inline]] inline void inverse_dct(F8 (&x)[8]) {
     const F8 e0 = x[0] + x[4], e1 = x[0] - x[4];
     const F8 e3 = x[2] + x[6];
     const F8 e2 = multiply_subtract(x[2] - x[6], broadcast(1.414213562f), e3);
@@ -35,7 +35,7 @@ inline void inverse_dct(F8 (&x)[8]) {
 }
 
 // Forward DCT of 8, with its scale factors in the output's scale.
-inline void forward_dct(F8 (&x)[8]) {
+[[gnu::always_inline]] inline void forward_dct(F8 (&x)[8]) {
     const F8 t0 = x[0] + x[7], t7 = x[0] - x[7], t1 = x[1] + x[6], t6 = x[1] - x[6];
     const F8 t2 = x[2] + x[5], t5 = x[2] - x[5], t3 = x[3] + x[4], t4 = x[3] - x[4];
 
@@ -55,7 +55,7 @@ inline void forward_dct(F8 (&x)[8]) {
     x[1] = multiply_add(z4, cosine, z11), x[7] = negative_multiply_add(z4, cosine, z11);
 }
 
-inline void inverse_block(const int16_t* block, const float* dequantize, float* columns) {
+[[gnu::always_inline]] inline void inverse_block(const int16_t* block, const float* dequantize, float* columns) {
     F8 x[8];
     for (int v = 0; v < 8; ++v) x[v] = load_int16(block + 8 * v) * load(dequantize + 8 * v);
     inverse_dct(x);
@@ -78,17 +78,27 @@ void inverse_band(const ResamplePass& pass, uint32_t band) {
     }
 }
 
-// Taps and DCT of the 8 output columns of one block: x[u], lanes = rows. Count: taps, where known at compile time, else 0.
+// One output sample of 8 lanes: `count` taps, `step` floats from one to the next. Count is `count`, or 0 where that varies.
 template <int Count>
-inline void horizontal_block(const ResamplePass& pass, uint32_t block, F8 (&x)[8]) {
+[[gnu::always_inline]] inline F8 apply_taps(const float* from, size_t step, const float* weights, uint32_t count) {
+    if (Count == 2) {  // weights add up to 1
+        const F8 first = load(from);
+        return multiply_add(load(from + step) - first, broadcast(weights[1]), first);
+    }
+    F8 sum = load(from) * broadcast(weights[0]);
+    const uint32_t last = Count ? Count : count;
+    for (uint32_t t = 1; t < last; ++t) sum = multiply_add(load(from + t * step), broadcast(weights[t]), sum);
+    return sum;
+}
+
+// Taps and DCT of the 8 output columns of one block: x[u], lanes = rows.
+template <int Count>
+[[gnu::always_inline]] inline void horizontal_block(const ResamplePass& pass, uint32_t block, F8 (&x)[8]) {
     const uint32_t count = Count ? Count : pass.horizontal_count;
     const float* weights = pass.horizontal_weights + size_t(8) * block * count;
     const float* origin = pass.columns - size_t(64) * pass.first_block_column;
     for (int i = 0; i < 8; ++i, weights += count) {
-        const float* column = origin + size_t(8) * pass.horizontal_start[8 * block + i];
-        F8 sum = load(column) * broadcast(weights[0]);
-        for (uint32_t t = 1; t < count; ++t) sum = multiply_add(load(column + 8 * t), broadcast(weights[t]), sum);
-        x[i] = sum;
+        x[i] = apply_taps<Count>(origin + size_t(8) * pass.horizontal_start[8 * block + i], 8, weights, count);
     }
     forward_dct(x);
 }
@@ -131,27 +141,31 @@ void horizontal_planar(const ResamplePass& pass, const Needed& needed, float* ri
     }
 }
 
-// Taps and DCT of one vector column: x[v]. rows and weights: [8][count], of this output block row.
+// What the vertical taps of one output block row read: the first row of the ring for each of its 8 rows, and weights [8][count].
+struct RowTaps {
+    const float* rows[8];
+    const float* weights;
+};
+
+// Taps and DCT of one vector column: x[v].
 template <int Count>
-inline void vertical_block(const ResamplePass& pass, const float* const* rows, const float* weights, size_t offset, F8 (&x)[8]) {
+[[gnu::always_inline]] inline void vertical_block(const ResamplePass& pass, const RowTaps& taps, size_t offset, F8 (&x)[8]) {
     const uint32_t count = Count ? Count : pass.vertical_count;
-    for (int i = 0; i < 8; ++i, rows += count, weights += count) {
-        F8 sum = load(rows[0] + offset) * broadcast(weights[0]);
-        for (uint32_t t = 1; t < count; ++t) sum = multiply_add(load(rows[t] + offset), broadcast(weights[t]), sum);
-        x[i] = sum;
+    for (int i = 0; i < 8; ++i) {
+        x[i] = apply_taps<Count>(taps.rows[i] + offset, pass.ring_stride, taps.weights + i * count, count);
     }
     forward_dct(x);
 }
 
 template <int Count>
-void vertical_interleaved(const ResamplePass& pass, const float* const* rows, const float* weights, uint32_t block_row) {
+void vertical_interleaved(const ResamplePass& pass, const RowTaps& taps, uint32_t block_row) {
     const size_t block_stride = pass.output_channels;
     const size_t begin = size_t(block_row) * pass.blocks_wide * block_stride + pass.positions[0];
     float* out = static_cast<float*>(pass.out) + begin;
     uint16_t* half_out = static_cast<uint16_t*>(pass.out) + begin;
     for (uint32_t block = 0; block < pass.blocks_wide; ++block, out += block_stride, half_out += block_stride) {
         F8 x[8];
-        vertical_block<Count>(pass, rows, weights, size_t(8) * block, x);
+        vertical_block<Count>(pass, taps, size_t(8) * block, x);
         for (int v = 0; v < 8; ++v) x[v] = multiply_add(x[v], load(pass.scale + 8 * v), load(pass.shift + 8 * v));
         if (pass.type == TensorType::float16) {
             for (int v = 0; v < 8; ++v) store_half(half_out + 8 * v, x[v]);
@@ -164,7 +178,7 @@ void vertical_interleaved(const ResamplePass& pass, const float* const* rows, co
 }
 
 template <int Count>
-void vertical_planar(const ResamplePass& pass, const Needed& needed, const float* const* rows, const float* weights, size_t row_begin) {
+void vertical_planar(const ResamplePass& pass, const Needed& needed, const RowTaps& taps, size_t row_begin) {
     const uint32_t groups = (pass.blocks_wide + 7) / 8;
     const uint32_t tail = pass.blocks_wide & 7;
     for (uint32_t i = 0; i < needed.count; ++i) {
@@ -172,7 +186,7 @@ void vertical_planar(const ResamplePass& pass, const Needed& needed, const float
         const float* shift = pass.shift + needed.u[i];
         for (uint32_t group = 0; group < groups; ++group) {
             F8 x[8];
-            vertical_block<Count>(pass, rows, weights, size_t(8) * (i * groups + group), x);
+            vertical_block<Count>(pass, taps, size_t(8) * (i * groups + group), x);
             for (int v = 0; v < 8; ++v) {
                 if (!needed.rows[i][v]) continue;
                 float* to = needed.rows[i][v] + row_begin + 8 * group;
@@ -248,12 +262,12 @@ void horizontal(const ResamplePass& pass, const Needed& needed, float* ring) {
 }
 
 template <int Count>
-void vertical(const ResamplePass& pass, const Needed& needed, const float* const* rows, const float* weights, uint32_t block_row,
+void vertical(const ResamplePass& pass, const Needed& needed, const RowTaps& taps, uint32_t block_row,
               size_t row_begin) {
     if (pass.interleaved) {
-        vertical_interleaved<Count>(pass, rows, weights, block_row);
+        vertical_interleaved<Count>(pass, taps, block_row);
     } else {
-        vertical_planar<Count>(pass, needed, rows, weights, row_begin);
+        vertical_planar<Count>(pass, needed, taps, row_begin);
     }
 }
 
@@ -272,6 +286,15 @@ Needed needed_frequencies(const ResamplePass& pass, size_t rows_stride) {
         needed.rows[index[u]][v] = pass.rows + k * rows_stride;
     }
     return needed;
+}
+
+// The ring's first rows stand behind its last one again, so that the taps of a row, which are count rows, never wrap around.
+void repeat_first_rows(const ResamplePass& pass, uint32_t slot) {
+    for (uint32_t row = 8 * slot; row < 8 * slot + 8 && row + 1 < pass.vertical_count; ++row) {
+        const float* from = pass.ring + row * pass.ring_stride;
+        float* to = pass.ring + (8 * pass.ring_bands + row) * pass.ring_stride;
+        for (size_t i = 0; i < pass.ring_stride; i += 8) store(to + i, load(from + i));
+    }
 }
 
 void run_pass(const ResamplePass& pass) {
@@ -295,20 +318,18 @@ void run_pass(const ResamplePass& pass) {
                 case 4: horizontal<4>(pass, needed, ring); break;
                 default: horizontal<0>(pass, needed, ring);
             }
+            repeat_first_rows(pass, next_band % pass.ring_bands);
         }
-        for (uint32_t i = 0; i < 8; ++i) {
-            for (uint32_t t = 0; t < count; ++t) {
-                pass.row_pointers[i * count + t] = pass.ring + size_t((start[i] + t) % ring_rows) * pass.ring_stride;
-            }
-        }
-        const float* weights = pass.vertical_weights + size_t(8) * block_row * count;
+        RowTaps taps;
+        for (int i = 0; i < 8; ++i) taps.rows[i] = pass.ring + size_t(start[i] % ring_rows) * pass.ring_stride;
+        taps.weights = pass.vertical_weights + size_t(8) * block_row * count;
         const uint32_t in_group = block_row % pass.row_group;
         const size_t row_begin = size_t(in_group) * pass.blocks_wide;
         switch (count) {
-            case 2: vertical<2>(pass, needed, pass.row_pointers, weights, block_row, row_begin); break;
-            case 3: vertical<3>(pass, needed, pass.row_pointers, weights, block_row, row_begin); break;
-            case 4: vertical<4>(pass, needed, pass.row_pointers, weights, block_row, row_begin); break;
-            default: vertical<0>(pass, needed, pass.row_pointers, weights, block_row, row_begin);
+            case 2: vertical<2>(pass, needed, taps, block_row, row_begin); break;
+            case 3: vertical<3>(pass, needed, taps, block_row, row_begin); break;
+            case 4: vertical<4>(pass, needed, taps, block_row, row_begin); break;
+            default: vertical<0>(pass, needed, taps, block_row, row_begin);
         }
         if (pass.interleaved) continue;
         if (pass.layout == TensorLayout::hwc) {

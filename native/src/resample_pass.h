@@ -26,10 +26,9 @@ struct ResamplePass {
 
     // Scratch, 64-byte aligned.
     float* columns;              // [8 * block_columns][8 rows]: one band of 8 rows, inverse transformed
-    float* ring;                 // [8 * ring_bands][ring_stride]: bands after the horizontal taps and DCT
+    float* ring;                 // [8 * ring_bands + vertical_count - 1][ring_stride]: bands after the horizontal taps and DCT
     uint32_t ring_bands;
     size_t ring_stride;
-    const float** row_pointers;  // [8 * vertical_count]
     float* rows;                 // [channel_count][rows_stride]: row_group finished block rows, without gaps, and 8 floats over
     size_t rows_stride;
 
