@@ -13,6 +13,9 @@ from jpegfreq.coefficients import Coefficients, read_coefficients
 from jpegfreq.errors import JpegError, MalformedJpegError, TruncatedJpegError, UnsupportedJpegError
 from jpegfreq.header import Component, Header, read_header
 
+# Not on first use: the function has its module's name, and must win whoever imports the module first.
+from jpegfreq.resample import resample
+
 if TYPE_CHECKING:
     from jpegfreq.channels import ChannelSelection
     from jpegfreq.format import TensorFormat
@@ -44,6 +47,7 @@ __all__ = [
     "read_coefficients",
     "read_coefficients_batch",
     "read_header",
+    "resample",
     "to_frequency_tensor",
 ]
 
