@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <deque>
 #include <exception>
 #include <thread>
 #include <vector>
@@ -12,10 +13,11 @@ namespace jpegfreq::python {
 namespace {
 
 struct Image {
-    explicit Image(nb::handle data) : input(data), size_bytes(0) {}
+    Image(nb::handle data, size_t place) : input(data), index(place) {}
 
     Input input;
-    size_t size_bytes;
+    size_t index;  // in the caller's order
+    size_t size_bytes = 0;
     Job job;
     std::unique_ptr<PlaneMemory> memory;
     int error = 0;  // errno of reading the file
@@ -26,7 +28,7 @@ struct Image {
 // Hands out the images largest first, so that no thread is left alone with a big one at the end.
 class Queue : public JobQueue {
 public:
-    Queue(std::vector<Image>& images, bool keep_damage, bool stop_at_error, const Limits& limits)
+    Queue(std::deque<Image>& images, bool keep_damage, bool stop_at_error, const Limits& limits)
         : images_(images), keep_damage_(keep_damage), stop_at_error_(stop_at_error), limits_(limits) {
         order_.resize(images.size());
         for (size_t i = 0; i < order_.size(); i++) {
@@ -77,9 +79,8 @@ private:
         if (!image.failed) return;
         image.memory.reset();
         if (!stop_at_error_) return;
-        const size_t index = static_cast<size_t>(&image - images_.data());
         size_t first = first_failed_.load();
-        while (index < first && !first_failed_.compare_exchange_weak(first, index)) {
+        while (image.index < first && !first_failed_.compare_exchange_weak(first, image.index)) {
         }
     }
 
@@ -93,7 +94,7 @@ private:
         if (PyErr_CheckSignals() != 0) interrupted_.store(true);  // the exception stays set in this thread's state
     }
 
-    std::vector<Image>& images_;
+    std::deque<Image>& images_;
     std::vector<size_t> order_;
     const bool keep_damage_;
     const bool stop_at_error_;
@@ -119,7 +120,8 @@ void decode(Queue& queue, const Limits& limits, size_t threads) {
     for (std::thread& helper : helpers) helper.join();
 }
 
-nb::object exception_of(const Image& image, int64_t index) {
+nb::object exception_of(const Image& image) {
+    const int64_t index = static_cast<int64_t>(image.index);
     if (image.error == 0) return to_exception(image.job.status, image.input, index);
     nb::object exception = image.input.os_error(image.error);
     exception.attr("add_note")(nb::str("image {} of the batch").format(index));
@@ -128,9 +130,8 @@ nb::object exception_of(const Image& image, int64_t index) {
 
 nb::list read_coefficients_batch(nb::list data, size_t threads, bool keep_damage, bool return_errors, uint64_t max_pixels) {
     const size_t count = nb::len(data);
-    std::vector<Image> images;
-    images.reserve(count);
-    for (nb::handle one : data) images.emplace_back(one);
+    std::deque<Image> images;  // their addresses stay: a borrowed buffer must not move
+    for (nb::handle one : data) images.emplace_back(one, images.size());
     Limits limits;
     limits.max_pixels = max_pixels;
     bool interrupted = false;
@@ -141,20 +142,14 @@ nb::list read_coefficients_batch(nb::list data, size_t threads, bool keep_damage
         interrupted = queue.interrupted();
     }
     if (interrupted) throw nb::python_error();
-    if (!return_errors) {
-        for (size_t i = 0; i < count; i++) {
-            if (images[i].failed) raise(exception_of(images[i], static_cast<int64_t>(i)));
-        }
-    }
     nb::list results;
-    for (size_t i = 0; i < count; i++) {
-        Image& image = images[i];
-        const int64_t index = static_cast<int64_t>(i);
+    for (Image& image : images) {
+        if (image.failed && !return_errors) raise(exception_of(image));
         if (image.failed) {
-            results.append(exception_of(image, index));
+            results.append(exception_of(image));
             continue;
         }
-        nb::object damage = image.job.status.ok() ? nb::none() : to_exception(image.job.status, image.input, index);
+        nb::object damage = image.job.status.ok() ? nb::none() : exception_of(image);
         results.append(to_python(image.job.header, image.job.output, std::move(image.memory), damage));
     }
     return results;

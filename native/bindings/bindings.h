@@ -25,8 +25,8 @@ class Input {
 public:
     // Raises TypeError for anything that is neither contiguous bytes nor a path.
     explicit Input(nb::handle data);
-    Input(Input&& other) noexcept;
-    Input& operator=(Input&&) = delete;
+    Input(const Input&) = delete;
+    Input& operator=(const Input&) = delete;
     ~Input();
 
     // Reads the file, or its first `limit` bytes. Returns 0 or errno. Nothing to do for a buffer.

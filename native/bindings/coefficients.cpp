@@ -1,6 +1,7 @@
 #include <cstring>
 
 #include "bindings.h"
+#include "record.h"
 
 namespace jpegfreq::python {
 
@@ -19,6 +20,10 @@ struct Types {
     nb::object int16 = nb::module_::import_("numpy").attr("dtype")("int16");
     nb::object uint16 = nb::module_::import_("numpy").attr("dtype")("uint16");
     nb::object table_shape = nb::make_tuple(8, 8);
+    nb::object header = interned("header");
+    nb::object planes = interned("planes");
+    nb::object quantization_tables = interned("quantization_tables");
+    nb::object damage = interned("damage");
 };
 
 const Types& types() {
@@ -72,7 +77,12 @@ nb::object to_python(const Header& header, const Output& output, std::unique_ptr
         if (!table.is_valid()) throw nb::python_error();
         PyTuple_SetItem(tables.ptr(), c, types.ndarray(types.table_shape, types.uint16, table).release().ptr());
     }
-    return types.coefficients(to_python(header), planes, tables, damage);
+    Record record(types.coefficients);
+    record.set(types.header, to_python(header));
+    record.set(types.planes, planes);
+    record.set(types.quantization_tables, tables);
+    record.set(types.damage, damage);
+    return record.take();
 }
 
 void bind_coefficients(nb::module_& module) {

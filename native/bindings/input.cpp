@@ -61,15 +61,6 @@ Input::Input(nb::handle data) {
     file_name_ = PyBytes_AsString(encoded);
 }
 
-Input::Input(Input&& other) noexcept
-    : view_(other.view_), path_(other.path_), encoded_path_(other.encoded_path_), file_name_(other.file_name_),
-      file_(other.file_), bytes_(other.bytes_) {
-    other.view_ = {};
-    other.path_ = other.encoded_path_ = nullptr;
-    other.file_ = nullptr;
-    other.bytes_ = {};
-}
-
 Input::~Input() {
     unload();
     if (view_.obj != nullptr) PyBuffer_Release(&view_);
