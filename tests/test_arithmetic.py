@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 
 import numpy as np
@@ -9,17 +10,8 @@ import pytest
 
 import jpegfreq
 from tests import edits, generate, writer
-from tests.oracle import Oracle, OracleUnavailable, libraries
-from tests.oracle.transcode import Transcoder
-from tests.support import data_files, unavailable
-
-
-@pytest.fixture(scope="module")
-def transcoder(oracle: Oracle, tmp_path_factory: pytest.TempPathFactory) -> Transcoder:
-    try:
-        return Transcoder(tmp_path_factory.mktemp("transcode"), libraries()[0])
-    except OracleUnavailable as reason:
-        unavailable(str(reason))
+from tests.oracle import Oracle
+from tests.support import data_files
 
 
 def assert_equal_planes(ours: jpegfreq.Coefficients, theirs: jpegfreq.Coefficients) -> None:
@@ -36,34 +28,17 @@ def assert_equals_oracle(data: bytes, oracle: Oracle) -> None:
         np.testing.assert_array_equal(a, component.plane)
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_random_coefficients_of_8_and_12_bit_survive_any_conditioning(
-    seed: int, transcoder: Transcoder, oracle: Oracle
-) -> None:
-    rng = np.random.default_rng(seed)
-    precision = int(rng.choice([8, 12]))
-    sampling = [((1, 1),), ((1, 1),) * 3, ((2, 2), (1, 1), (1, 1)), ((2, 1), (1, 2), (1, 1), (1, 1))][seed % 4]
-    height, width = (int(side) for side in rng.integers(1, 90, 2))
-    picture = generate.random_picture(seed, sof=1, height=height, width=width, sampling=sampling, precision=precision)
-    for scan in picture.scans:
-        scan.quantization_tables.clear()  # libjpeg does not transcode tables that change on the way
-    source = writer.write(picture, seed)
-    lower = int(rng.integers(0, 4))
-    try:
-        data = transcoder.to_arithmetic(
-            source,
-            progressive=bool(rng.integers(2)),
-            restart_interval=int(rng.choice([0, 1, 5])),
-            dc_lower=lower,
-            dc_upper=int(rng.integers(lower, 16)),
-            ac_kx=int(rng.integers(1, 64)),
+@pytest.mark.parametrize("sof", [9, 10])
+@pytest.mark.parametrize("precision", [8, 12])
+def test_any_coefficients_scripts_and_conditioning(sof: int, precision: int, oracle: Oracle) -> None:
+    for seed in range(25):
+        rng = random.Random(seed)
+        sampling = generate.random_sampling(rng.randint(1, 4), rng)
+        height, width = rng.randint(1, 70), rng.randint(1, 70)
+        picture = generate.random_picture(
+            seed, sof=sof, height=height, width=width, sampling=sampling, precision=precision
         )
-    except ValueError:
-        if precision == 8:
-            raise
-        unavailable("this libjpeg does not write 12-bit files")
-    assert_equals_oracle(data, oracle)
-    assert_equal_planes(jpegfreq.read_coefficients(data), jpegfreq.read_coefficients(source))
+        assert_equals_oracle(writer.write(picture, seed), oracle)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +119,7 @@ def test_zeros_kept_at_the_end_are_legal(sequential: bytes) -> None:
 
 @pytest.mark.parametrize("process", ["sequential", "progressive"])
 def test_a_small_file_that_promises_much_ends_soon(process: str, request: pytest.FixtureRequest) -> None:
-    data = edits.set_frame(request.getfixturevalue(process), height=12000, width=12000)
+    data = edits.set_frame(request.getfixturevalue(process), height=8000, width=8000)
     began = time.thread_time()
     with pytest.raises(jpegfreq.JpegError):
         jpegfreq.read_coefficients(data)

@@ -13,10 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from tests import edits
+from tests.samples import PROGRESSIVE, small_picture
 from tests.support import data_files, unavailable
+from tests.writer import WrittenScan, write
 
 _PROJECT = Path(__file__).parents[1]
 _BUILD = _PROJECT / "build" / "sanitizers"
+TARGETS = ["header", "coefficients", "batch"]
 SECONDS_A_FILE = 5.0  # of a sanitizer's build, a few decodes of the file, on a loaded machine
 
 
@@ -44,12 +48,10 @@ def targets() -> Path:
     return _BUILD
 
 
-@pytest.mark.parametrize("instruction_set", ["best", "generic"])
-@pytest.mark.parametrize("target", ["header", "coefficients", "batch"])
-def test_no_file_makes_the_sanitizers_speak(target: str, instruction_set: str, targets: Path) -> None:
-    files = data_files("hostile") + data_files("odd")
+def run_over(target: Path, files: list[Path], *emulator: str, instruction_set: str = "best") -> float:
+    """Runs a target over the files; the seconds of the slowest."""
     done = subprocess.run(
-        [targets / f"fuzz_{target}"],
+        [*emulator, target],
         input="".join(f"{path}\n" for path in files),
         check=False,
         capture_output=True,
@@ -60,7 +62,33 @@ def test_no_file_makes_the_sanitizers_speak(target: str, instruction_set: str, t
     match = re.match(r"(\d+) files, the slowest ([\d.]+) s", done.stdout)
     assert match, done.stdout
     assert int(match[1]) == len(files)
-    assert float(match[2]) < SECONDS_A_FILE, done.stdout
+    return float(match[2])
+
+
+@pytest.mark.parametrize("instruction_set", ["best", "generic"])
+@pytest.mark.parametrize("target", TARGETS)
+def test_no_file_makes_the_sanitizers_speak(target: str, instruction_set: str, targets: Path) -> None:
+    files = data_files("hostile") + data_files("odd")
+    assert run_over(targets / f"fuzz_{target}", files, instruction_set=instruction_set) < SECONDS_A_FILE
+
+
+def what_fuzzing_found() -> dict[str, bytes]:
+    """The inputs of bugs that are no more, by name."""
+    progressive = edits.set_scan(PROGRESSIVE, selectors=[(1, 0, 13), (2, 0, 13)], Se=2)
+    twice = write(small_picture(0, (WrittenScan((2,)), WrittenScan((0, 1, 2))), ((2, 2), (1, 1), (1, 1))), 1)
+    return {
+        "a progressive scan with Se > 0 names an AC table that there is not": progressive,
+        "a scan adds to a component, brings others and ends early": edits.cut_scan(twice, 60, index=1),
+    }
+
+
+@pytest.mark.parametrize("name", what_fuzzing_found())
+def test_what_fuzzing_found_stays_mended(name: str, targets: Path, tmp_path: Path) -> None:
+    file = tmp_path / "found.jpg"
+    file.write_bytes(what_fuzzing_found()[name])
+    for target in TARGETS:
+        for instruction_set in ("best", "generic"):
+            run_over(targets / f"fuzz_{target}", [file], instruction_set=instruction_set)
 
 
 @pytest.mark.long
@@ -82,13 +110,5 @@ def test_the_core_compiles_for_aarch64_and_reads_the_same(tmp_path: Path) -> Non
     qemu = shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
     if qemu is None:
         unavailable("it compiles; running it needs qemu-user")
-    files = data_files("odd")
-    for target in ("header", "coefficients", "batch"):
-        done = subprocess.run(
-            [qemu, tmp_path / f"fuzz_{target}"],
-            input="".join(f"{path}\n" for path in files),
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
+    for target in TARGETS:
+        run_over(tmp_path / f"fuzz_{target}", data_files("odd"), qemu)

@@ -51,6 +51,9 @@ Status decode_sequential(MarkerReader& reader, const Header& header, Output& out
         if (!found) break;
         SequentialScan scan;
         prepare_scan(header, parsed, reader.tables(), output, tables, decoded, scan);
+        // A scan that merges adds to what stands in the planes, so zeros must stand in those of its new components.
+        for (int i = 0; scan.merge && i < parsed.component_count; i++)
+            if (!(decoded >> parsed.components[i].index & 1)) zero_plane(header, output, parsed.components[i].index);
         if (!unstuff(reader.jpeg(), parsed.data_offset_bytes, parsed.restart_interval != 0, data)) {
             status = out_of_memory();
             break;
