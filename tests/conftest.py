@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.oracle import Oracle, OracleUnavailable, build, libraries
 from tests.support import unavailable
+
+_ALL_KINDS = list(HealthCheck)
+settings.register_profile("usual", max_examples=100, deadline=None, derandomize=True, suppress_health_check=_ALL_KINDS)
+settings.register_profile("long", max_examples=2000, deadline=None, suppress_health_check=_ALL_KINDS)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("long" if config.option.markexpr == "long" else "usual")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """`-m long` runs every property too, over many more examples."""
+    if config.option.markexpr == "long":
+        for item in items:
+            if item.get_closest_marker("hypothesis"):
+                item.add_marker("long")
 
 
 @pytest.fixture(scope="session")

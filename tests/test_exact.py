@@ -1,8 +1,8 @@
 """Bit for bit with libjpeg-turbo, on every file there is; and where we differ from it, why.
 
 libjpeg decides which files are good: what it reads without a warning we read to the same coefficients, tables, size and
-colour. What it warns of or refuses, we raise or report as damage; the exceptions are rules with reasons (ACCEPTED,
-REFUSED), never names of files.
+colour. What it warns of or refuses, we raise or report as damage. tests/agreement.py holds the exceptions, each a rule
+with its reason, never the name of a file.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -21,82 +20,26 @@ import numpy as np
 import pytest
 
 from jpegfreq import Coefficients, JpegError, read_coefficients, read_coefficients_batch, read_header
-from tests.oracle import Oracle, OracleResult
+from tests.agreement import disagreement
+from tests.oracle import Oracle
 from tests.support import data_files
 
 FOLDERS = ["photos", "imagenette", "flowers", "coco", "large", "odd", "hostile"]
 
-# What libjpeg warns of or refuses, and we accept: its words, and why nothing is lost.
-ACCEPTED = {
-    r"extraneous bytes before marker": "bytes that belong to no segment are skipped: the scans around them are whole",
-    r"Premature end of JPEG file": "every block was there and only EOI is missing",
-    r"Invalid SOS parameters for sequential JPEG": "a sequential scan codes all 64 coefficients, whatever they say",
-    r"Unknown Adobe color transform": "concerns the colour kind only",
-    r"unknown JFIF revision": "concerns no coefficient",
-    r"Empty JPEG image \(DNL not supported\)": "T.81 B.2.5; libjpeg does not read DNL",
-}
-
-# What libjpeg reads without a warning, and we refuse: our words, and why it is right to.
-REFUSED = {
-    r"component \d+ has no scan": "a component that no scan codes would be silently zero",
-}
-
-
-def libjpeg_texts(theirs: OracleResult) -> list[str]:
-    return [*theirs.warnings, *([theirs.error] if theirs.error else [])]
-
-
-def matches(text: str, rules: Iterable[str]) -> bool:
-    return any(re.search(rule, text) for rule in rules)
-
-
-def assert_equal(ours: Coefficients, theirs: OracleResult) -> None:
-    header = ours.header
-    assert (header.height, header.width, header.precision) == (theirs.height, theirs.width, theirs.precision)
-    assert len(ours.planes) == len(theirs.components)
-    for plane, table, component, c in zip(
-        ours.planes, ours.quantization_tables, header.components, theirs.components, strict=True
-    ):
-        assert component.identifier == c.identifier
-        assert component.horizontal_sampling_factor == c.horizontal_sampling_factor
-        assert component.vertical_sampling_factor == c.vertical_sampling_factor
-        assert c.plane is not None
-        assert np.array_equal(plane, c.plane)
-        assert np.array_equal(table, c.quantization_table)
-
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_every_file_reads_as_libjpeg_reads_it(folder: str, oracle: Oracle) -> None:
-    failures, compared = [], 0
+    failures, clean = [], 0
     for path in data_files(folder):
         data = path.read_bytes()
         theirs = oracle.read(data)
         if theirs.over_limits:
             continue
-        try:
-            ours = read_coefficients(data)
-            complaint = None
-        except JpegError as error:
-            complaint = str(error)
-        try:
-            if theirs.clean and complaint is None:
-                assert_equal(ours, theirs)
-                compared += 1
-            elif theirs.clean:
-                assert complaint is not None
-                assert matches(complaint, REFUSED), complaint
-                kept = read_coefficients(data, damage="keep")
-                assert kept.damage is not None
-                assert_equal(kept, theirs)
-            elif complaint is None:
-                unexplained = [text for text in libjpeg_texts(theirs) if not matches(text, ACCEPTED)]
-                assert not unexplained, f"read without a word; libjpeg says: {unexplained}"
-                if theirs.error is None:
-                    assert_equal(ours, theirs)
-        except AssertionError as failure:
-            failures.append(f"{path.name}: {str(failure) or 'the coefficients or tables differ'}")
-    assert not failures, "\n".join([f"{len(failures)} files, {compared} equal", *failures[:20]])
-    assert compared > 0
+        clean += theirs.clean
+        if (problem := disagreement(data, theirs)) is not None:
+            failures.append(f"{path.name}: {problem}")
+    assert not failures, "\n".join([f"{len(failures)} files", *failures[:20]])
+    assert clean > 0
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
