@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 from tests.oracle import Oracle, OracleUnavailable, build, libraries
 from tests.support import unavailable
@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """`-m long` runs every property too, over many more examples."""
     if config.option.markexpr == "long":
         for item in items:
-            if item.get_closest_marker("hypothesis"):
+            if is_hypothesis_test(getattr(item, "obj", None)):
                 item.add_marker("long")
 
 
