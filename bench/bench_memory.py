@@ -1,7 +1,7 @@
 """Resident memory: how far the peak goes beyond the input and the coefficients, a thread.
 
-Each figure is of a process of its own: the input is in memory, one small image has been decoded, the kernel's peak is
-reset (/proc/self/clear_refs), then the work is done with all results kept.
+Each figure is of a process of its own: the input is in memory, nothing has been decoded, the kernel's peak is reset
+(/proc/self/clear_refs), then the work is done with all results held. "Kept" is what stays when they are dropped.
 """
 
 from __future__ import annotations
@@ -26,36 +26,32 @@ def title(set_name: str, how: str, threads: int) -> str:
 
 def run(result: Result, options: Options) -> None:
     for set_name, how, threads in CASES:
-        if set_name not in options.sets or not sets.load(set_name):
+        images = sets.load(set_name) if set_name in options.sets else ()
+        calls = [[number] for number in range(len(images))] if how == "one image" else [list(range(len(images)))]
+        times = 1 if options.quick or how == "one image" else 3
+        measured = [_measured(set_name, call, threads) for call in calls for _ in range(times) if call]
+        if not measured:
             continue
-        values = sorted(_measured(set_name, how, threads) for _ in range(1 if options.quick else 3))
-        note = "the worst of the images" if how == "one image" else ""
-        name = title(set_name, how, threads)
-        result.value(Value(name, values[len(values) // 2], values[0], values[-1], "MB", note))
+        beyond = sorted(beyond for beyond, _ in measured)
+        middle = beyond[-1] if how == "one image" else beyond[len(beyond) // 2]
+        note = "the worst of the images; " if how == "one image" else ""
+        note += f"kept {max(kept for _, kept in measured):.1f} MB"
+        result.value(Value(title(set_name, how, threads), middle, beyond[0], beyond[-1], "MB", note))
 
 
-def _measured(set_name: str, how: str, threads: int) -> float:
-    code = f"from bench import bench_memory; bench_memory.child({set_name!r}, {how!r}, {threads})"
-    command = [sys.executable, "-c", code]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return float(json.loads(output.splitlines()[-1]))
+def _measured(set_name: str, numbers: list[int], threads: int) -> tuple[float, float]:
+    code = f"from bench import bench_memory; bench_memory.child({set_name!r}, {numbers}, {threads})"
+    output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    beyond, kept = json.loads(output.splitlines()[-1])
+    return beyond, kept
 
 
-def child(set_name: str, how: str, threads: int) -> None:
-    """Runs in a process of its own; prints megabytes."""
+def child(set_name: str, numbers: list[int], threads: int) -> None:
+    """Runs in a process of its own; prints megabytes beyond coefficients and input, a thread, and megabytes kept."""
     import jpegfreq
 
-    images = [image.data for image in sets.load(set_name)]
-    jpegfreq.read_coefficients_batch(images[:1] if set_name == "A" else [sets.load("A")[0].data], threads=threads)
-    if how == "batch":
-        print(json.dumps(_beyond(images, threads)))
-        return
-    print(json.dumps(max(_beyond([image], threads) for image in images)))
-
-
-def _beyond(images: list[bytes], threads: int) -> float:
-    import jpegfreq
-
+    images = [sets.load(set_name)[number].data for number in numbers]
+    jpegfreq.read_header(images[0])
     ctypes.CDLL(None).malloc_trim(0)  # else memory freed before would be taken again unseen
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     before = _resident("VmRSS")
@@ -65,7 +61,9 @@ def _beyond(images: list[bytes], threads: int) -> float:
         results = jpegfreq.read_coefficients_batch(images, threads=threads)
     peak = _resident("VmHWM")
     coefficients = sum(plane.nbytes for coefficients in results for plane in coefficients.planes)
-    return (peak - before - coefficients) / threads / 1e6
+    results.clear()
+    kept = _resident("VmRSS") - before
+    print(json.dumps([(peak - before - coefficients) / threads / 1e6, kept / 1e6]))
 
 
 def _resident(field: str) -> int:

@@ -47,12 +47,19 @@ def photographs() -> tuple[Image, ...]:
     folder = Path(os.environ.get("PHOTOS") or DATA / "photos")
     images = _files(folder) if folder.is_dir() else []
     if not images:
-        raise FileNotFoundError(
+        raise SystemExit(
             f"no JPEG files in {folder}: name a folder of photographs, as in `make bench PHOTOS=~/Pictures`"
         )
     images = [image for image in images if _mode(image) in ("L", "RGB")]
     count = min(len(images), MOST_IMAGES)
     return tuple(images[i * len(images) // count] for i in range(count))
+
+
+def tiny() -> Image:
+    """The smallest work there is: 8x8 pixels."""
+    file = io.BytesIO()
+    PillowImage.new("RGB", (8, 8)).save(file, "JPEG")
+    return Image("8x8", file.getvalue())
 
 
 def _mode(image: Image) -> str:
