@@ -12,26 +12,27 @@ struct VectorOps {
     static uint64_t deposit(uint64_t bits, uint64_t places) { return _pdep_u64(bits, places); }
 
     // 16 coefficients at a time: bit masks become lane masks; the step takes the sign of the coefficient, or the new one's.
-    static void update(int16_t* block, uint64_t touched, uint64_t negative, int16_t step) {
+    static void update_16(int16_t* block, uint64_t touched, uint64_t negative, __m256i steps) {
         const __m256i lane_bits = _mm256_setr_epi16(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, -32768);
+        const __m256i touched_bits = _mm256_and_si256(_mm256_set1_epi16(int16_t(touched)), lane_bits);
+        const __m256i negative_bits = _mm256_and_si256(_mm256_set1_epi16(int16_t(negative)), lane_bits);
+        const __m256i is_touched = _mm256_cmpeq_epi16(touched_bits, lane_bits);
+        const __m256i is_negative = _mm256_cmpeq_epi16(negative_bits, lane_bits);
+        __m256i* const place = reinterpret_cast<__m256i*>(block);
+        const __m256i old = _mm256_loadu_si256(place);
+        const __m256i sign = _mm256_or_si256(_mm256_or_si256(old, is_negative), _mm256_set1_epi16(1));
+        const __m256i change = _mm256_sign_epi16(_mm256_and_si256(is_touched, steps), sign);
+        _mm256_storeu_si256(place, _mm256_add_epi16(old, change));
+    }
+
+    static void update(int16_t* block, uint64_t touched, uint64_t negative, int16_t step) {
         const __m256i steps = _mm256_set1_epi16(step);
-        const __m256i ones = _mm256_set1_epi16(1);
-        do {
-            if (touched & 0xFFFF) {
-                const __m256i touched_bits = _mm256_and_si256(_mm256_set1_epi16(int16_t(touched)), lane_bits);
-                const __m256i negative_bits = _mm256_and_si256(_mm256_set1_epi16(int16_t(negative)), lane_bits);
-                const __m256i is_touched = _mm256_cmpeq_epi16(touched_bits, lane_bits);
-                const __m256i is_negative = _mm256_cmpeq_epi16(negative_bits, lane_bits);
-                __m256i* const place = reinterpret_cast<__m256i*>(block);
-                const __m256i old = _mm256_loadu_si256(place);
-                const __m256i sign = _mm256_or_si256(_mm256_or_si256(old, is_negative), ones);
-                const __m256i change = _mm256_sign_epi16(_mm256_and_si256(is_touched, steps), sign);
-                _mm256_storeu_si256(place, _mm256_add_epi16(old, change));
-            }
-            block += 16;
-            touched >>= 16;
-            negative >>= 16;
-        } while (touched);
+        update_16(block, touched, negative, steps);
+        update_16(block + 16, touched >> 16, negative >> 16, steps);
+        if (touched >> 32) {
+            update_16(block + 32, touched >> 32, negative >> 32, steps);
+            update_16(block + 48, touched >> 48, negative >> 48, steps);
+        }
     }
 };
 

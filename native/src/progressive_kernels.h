@@ -139,6 +139,7 @@ uint32_t decode_first(AcScan& scan, int16_t* blocks, uint64_t* maps, uint32_t co
     const uint32_t Se = scan.Se;
     uint32_t run = scan.end_of_band_run;
     uint32_t b = 0;
+    refill_high(reader);
     for (;;) {
         const uint32_t skipped = run < count - b ? run : count - b;
         b += skipped;
@@ -149,8 +150,9 @@ uint32_t decode_first(AcScan& scan, int16_t* blocks, uint64_t* maps, uint32_t co
         uint64_t map = 0;
         uint32_t k = scan.Ss - 1u;
         for (;;) {
-            refill_high(reader);
+            // At least 25 bits are left of the last refill, so the entry does not wait for this one.
             uint32_t entry = entries[reader.bits >> (64 - table_bits)];
+            refill_high(reader);
             skip_high(reader, entry & 63);
             k += entry >> 8 & 255;
             if (k >= Se) {
@@ -187,11 +189,11 @@ uint32_t decode_first(AcScan& scan, int16_t* blocks, uint64_t* maps, uint32_t co
     return b;
 }
 
-// Deals the next bits out to the bits of `places`, lowest first. At least 38 bits were left.
+// Deals the next bits out to the bits of `places`, lowest first. At least 39 bits must be left; at least 10 stay.
 template <class Ops>
 inline uint64_t take_corrections(BitReader& reader, uint64_t places) {
     uint64_t bits = 0;
-    if (__builtin_expect(Ops::count(places) > 38, 0)) {
+    if (__builtin_expect(Ops::count(places) > 29, 0)) {
         const uint64_t low = places & 0xFFFFFFFF;
         refill_low(reader);
         bits = Ops::deposit(reader.bits, low);
@@ -219,6 +221,7 @@ uint32_t decode_refinement(AcScan& scan, int16_t* blocks, uint64_t* maps, uint32
     const int16_t step = int16_t(1 << scan.Al);
     uint32_t run = scan.end_of_band_run;
     uint32_t b = 0;
+    refill_low(reader);
     for (; b < count; b++) {
         const uint64_t nonzero = maps[b];
         uint64_t rest = band;
@@ -226,8 +229,9 @@ uint32_t decode_refinement(AcScan& scan, int16_t* blocks, uint64_t* maps, uint32
         uint64_t fresh = 0;  // coefficients that become non-zero
         if (run == 0) {
             do {
-                refill_low(reader);
+                // At least 10 bits are left of the last refill, so the entry does not wait for this one.
                 uint32_t entry = entries[reader.bits & ((1 << table_bits) - 1)];
+                refill_low(reader);
                 if (entry & refine_special) {
                     if (entry & refine_apart) {
                         entry = read_refinement_apart(scan.table, entry, reader);
