@@ -53,20 +53,25 @@ uint64_t reader_offset(Bytes jpeg, const ScanData& data);
 
 // Note [Scan tables]
 // An entry stands for the next table_bits bits: a code and, where it fits, what follows the code.
+// First scans:
 //   bits 0-5     how many bits it takes
-//   bits 8-15    first scans: how far k moves: run + 1; end_of_band; bad_advance; plus `apart`
-//   bits 8-11    refinements: flags
-//   bits 16-31   first scans: the coefficient (int16), shifted by Al; or how many more blocks end here
-//                refinements: 1 << run; or how many blocks end here, this one included
-// Where not everything fits, the entry has `apart` set and holds the symbol, or takes 0 bits if the code alone is too long.
+//   bits 8-15    how far k moves: run + 1; end_of_band; bad_advance; plus `apart`
+//   bits 16-31   the coefficient (int16), shifted by Al; or how many more blocks end here
+// Refinements:
+//   bits 0-15    1 << run; or how many blocks end here, this one included
+//   bits 16-21   how many bits it takes
+//   bits 24-29   the same, less run, plus 16: see Note [Refinement by maps]
+//   bits 22, 23, 30, 31   flags
+// Where not everything fits, the entry has its `apart` flag and holds the symbol; it takes 0 bits if the code alone is too long.
+// In first scans so do coefficients of value 0 (ZRL), so that the common path marks its coefficient without a look.
 constexpr uint32_t table_bits = 10;
 constexpr uint32_t end_of_band = 64;  // more than any k: one comparison finds the last coefficient, the end and errors
 constexpr uint32_t bad_advance = 127;
 constexpr uint32_t first_apart = 0x8000;
-constexpr uint32_t refine_negative = 0x100;
-constexpr uint32_t refine_new = 0x200;  // not set for ZRL: the run ends at a coefficient that stays zero
-constexpr uint32_t refine_end = 0x400;
-constexpr uint32_t refine_apart = 0x800;
+constexpr uint32_t refine_negative = 1u << 22;
+constexpr uint32_t refine_new = 1u << 23;  // not set for ZRL: the run ends at a coefficient that stays zero
+constexpr uint32_t refine_end = 1u << 30;
+constexpr uint32_t refine_apart = 1u << 31;
 constexpr uint32_t refine_special = refine_end | refine_apart;
 
 struct ScanTable {

@@ -11,6 +11,10 @@ struct VectorOps {
 
     static uint64_t deposit(uint64_t bits, uint64_t places) { return _pdep_u64(bits, places); }
 
+    static uint64_t deposit_marks(uint64_t bits, uint64_t places) { return _pdep_u64(bits, places); }
+
+    static uint32_t lowest(uint64_t bits) { return uint32_t(_tzcnt_u64(bits)); }
+
     // 16 coefficients at a time: bit masks become lane masks; the step takes the sign of the coefficient, or the new one's.
     static void update_16(int16_t* block, uint64_t touched, uint64_t negative, __m256i steps) {
         const __m256i lane_bits = _mm256_setr_epi16(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, -32768);

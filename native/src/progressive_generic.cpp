@@ -13,6 +13,14 @@ struct PlainOps {
         return dealt;
     }
 
+    // Only the lowest mark counts.
+    static uint64_t deposit_marks(uint64_t bits, uint64_t places) {
+        for (int run = __builtin_ctzll(bits); run > 0 && places; run--) places &= places - 1;
+        return places;
+    }
+
+    static uint32_t lowest(uint64_t bits) { return bits ? uint32_t(__builtin_ctzll(bits)) : 64; }
+
     static void update(int16_t* block, uint64_t touched, uint64_t negative, int16_t step) {
         for (; touched; touched &= touched - 1) {
             const int k = __builtin_ctzll(touched);

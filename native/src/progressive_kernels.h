@@ -79,11 +79,11 @@ inline uint32_t first_meaning(uint32_t symbol, uint32_t extra, uint32_t Al) {
     return end_of_band << 8 | ((1u << run) + extra - 1) << 16;
 }
 
-inline uint32_t refinement_meaning(uint32_t symbol, uint32_t extra) {
+inline uint32_t refinement_meaning(uint32_t symbol, uint32_t extra, uint32_t length) {
     const uint32_t run = symbol >> 4, size = symbol & 15;
-    if (size) return 1u << (16 + run) | refine_new | (extra ? 0 : refine_negative);
-    if (run == 15) return 1u << (16 + run);
-    return refine_end | ((1u << run) + extra) << 16;
+    if (size == 0 && run < 15) return refine_end | ((1u << run) + extra) | length << 16;
+    const uint32_t end = size ? refine_new | (extra ? 0 : refine_negative) : 0;
+    return 1u << run | length << 16 | (length + 16 - run) << 24 | end;
 }
 
 // F.2.2.3, figure F.16, for codes longer than table_bits. `code` holds the next 16 bits. Returns length << 8 | symbol; 0: no code.
@@ -114,22 +114,21 @@ inline uint32_t reverse16(uint32_t x) {
     return (x & 0xFF) << 8 | x >> 8;
 }
 
-// The same for refinements; up to 30 bits. Returns 0 for a code that does not exist or whose size is not 0 or 1 (G.1.2.3).
-inline uint32_t read_refinement_apart(const ScanTable& table, uint32_t entry, BitReader& reader) {
-    uint32_t symbol = entry >> 16;
-    uint32_t length = entry & 63;
+// The same for refinements, as the entry should have been: nothing is taken yet. Returns 0 for a code that does not exist
+// or whose size is not 0 or 1 (G.1.2.3).
+inline uint32_t find_refinement_apart(const ScanTable& table, uint32_t entry, uint64_t bits) {
+    uint32_t symbol = entry & 255;
+    uint32_t length = entry >> 16 & 63;
     if (length == 0) {
-        const uint32_t found = find_long_code(table, reverse16(uint32_t(reader.bits) & 0xFFFF));
+        const uint32_t found = find_long_code(table, reverse16(uint32_t(bits) & 0xFFFF));
         symbol = found & 255;
         length = found >> 8;
         if (!found) return 0;
     }
     if ((symbol & 15) > 1) return 0;
-    skip_low(reader, length);
     const uint32_t count = extra_bits(symbol);
-    const uint32_t extra = reverse16(uint32_t(reader.bits) & 0xFFFF) >> (16 - count);
-    skip_low(reader, count);
-    return refinement_meaning(symbol, extra);
+    const uint32_t extra = reverse16(uint32_t(bits >> length) & 0xFFFF) >> (16 - count);
+    return refinement_meaning(symbol, extra, length + count);
 }
 
 template <class Ops>
@@ -160,6 +159,10 @@ uint32_t decode_first(AcScan& scan, int16_t* blocks, uint64_t* maps, uint32_t co
                     k -= entry >> 8 & 255;
                     entry = read_first_apart(scan.table, scan.Al, entry, reader);
                     k += entry >> 8 & 255;
+                    if (k <= Se && entry >> 16 == 0) {
+                        if (k == Se) break;
+                        continue;
+                    }
                 }
                 if (k > Se) {
                     const uint32_t advance = entry >> 8 & 255;
@@ -171,9 +174,8 @@ uint32_t decode_first(AcScan& scan, int16_t* blocks, uint64_t* maps, uint32_t co
                     break;
                 }
             }
-            const uint32_t value = entry >> 16;
-            block[k] = int16_t(value);
-            map |= uint64_t(value != 0) << k;
+            block[k] = int16_t(entry >> 16);
+            map |= uint64_t(1) << k;
             if (k == Se) break;
         }
         if (reader.overran(scan.data.segment_end)) scan.data.failure = ScanFailure::data_end;
@@ -208,17 +210,23 @@ inline uint64_t take_corrections(BitReader& reader, uint64_t places) {
 
 // Note [Refinement by maps]
 // A symbol of run r passes r zero coefficients, takes a correction bit for each non-zero one on its way, and ends on the next
-// zero one. With a block's non-zero map Z and the places that remain, that end is bit r of the zero places, found by one
+// zero one. With a block's non-zero map and the places that remain, that end is bit r of the zero places, found by one
 // deposit; the corrections are dealt out to the non-zero places below it by another. One update of the block follows: it
 // adds 1 << Al away from zero where a correction bit was 1, and sets the new coefficients.
 // The progression state (first visit at Ah = 0, then one bit lower each time) makes this equal to libjpeg's update, which
 // tests the bit before adding it.
+//
+// The next symbol waits for the number of bits that this one takes: look-up, deposit, count, shift. Two things shorten that:
+// only the lowest bit that was deposited counts, so the entry is deposited as it is, with what stands above its 16 bits; and
+// the corrections are not counted: a symbol that moves from k to `end` passes end - k - run of them.
 template <class Ops>
 uint32_t decode_refinement(AcScan& scan, int16_t* blocks, uint64_t* maps, uint32_t count) {
     BitReader reader(scan.data);
     const uint32_t* const entries = scan.table.entries;
+    const uint8_t* const data_end = scan.data.segment_end;
     const uint64_t band = (~uint64_t(0) >> (63 - scan.Se)) & (~uint64_t(0) << scan.Ss);
     const int16_t step = int16_t(1 << scan.Al);
+    ScanFailure failure = ScanFailure::none;
     uint32_t run = scan.end_of_band_run;
     uint32_t b = 0;
     refill_low(reader);
@@ -232,44 +240,41 @@ uint32_t decode_refinement(AcScan& scan, int16_t* blocks, uint64_t* maps, uint32
                 // At least 10 bits are left of the last refill, so the entry does not wait for this one.
                 uint32_t entry = entries[reader.bits & ((1 << table_bits) - 1)];
                 refill_low(reader);
-                if (entry & refine_special) {
-                    if (entry & refine_apart) {
-                        entry = read_refinement_apart(scan.table, entry, reader);
-                        if (!entry) scan.data.failure = ScanFailure::bad_code;
-                    } else {
-                        skip_low(reader, entry & 63);
+                if (__builtin_expect(entry & refine_special, 0)) {
+                    if (entry & refine_apart) entry = find_refinement_apart(scan.table, entry, reader.bits);
+                    if (entry & refine_end) {
+                        skip_low(reader, entry >> 16 & 63);
+                        run = entry & 0xFFFF;
+                        break;
                     }
-                    if (entry & refine_end) run = entry >> 16;
-                    if (!entry || run) break;
-                } else {
-                    skip_low(reader, entry & 63);
                 }
-                const uint64_t end = Ops::deposit(entry >> 16, rest & ~nonzero);
-                if (!end) {
-                    scan.data.failure = ScanFailure::past_band;
-                    break;
-                }
-                const uint64_t below = end ^ (end - 1);
+                skip_low(reader, entry >> 16 & 63);
+                const uint64_t marks = Ops::deposit_marks(entry, rest & ~nonzero);
+                // Where there is no such place, everything counts as below it and the loop ends.
+                const uint64_t below = marks ^ (marks - 1);
+                const uint64_t end = marks & -marks;
                 bits |= take_corrections<Ops>(reader, rest & nonzero & below);
+                if (__builtin_expect(!marks, 0)) failure = entry ? ScanFailure::past_band : ScanFailure::bad_code;
                 bits |= entry & refine_negative ? end : 0;
                 fresh |= entry & refine_new ? end : 0;
                 rest &= ~below;
             } while (rest);
         }
         if (run) {
+            run--;
             const uint64_t places = rest & nonzero;
             if (places) {
                 refill_low(reader);
                 bits |= take_corrections<Ops>(reader, places);
             }
-            run--;
         }
-        if (reader.overran(scan.data.segment_end)) scan.data.failure = ScanFailure::data_end;
-        if (scan.data.failure != ScanFailure::none) break;
+        if (__builtin_expect(reader.next > data_end, 0) && reader.overran(data_end)) failure = ScanFailure::data_end;
+        if (__builtin_expect(failure != ScanFailure::none, 0)) break;
         const uint64_t touched = (bits & nonzero) | fresh;
         if (touched) Ops::update(blocks + 64 * size_t(b), touched, bits & ~nonzero, step);
         maps[b] = nonzero | fresh;
     }
+    scan.data.failure = failure;
     scan.end_of_band_run = run;
     reader.save(scan.data);
     return b;

@@ -140,7 +140,9 @@ void build_first_table(const HuffmanSpec& spec, uint32_t Al, ScanTable& table) {
             return;
         }
         for (uint32_t value = 0; value < 1u << extra; value++) {
-            const uint32_t filled = (length + extra) | first_meaning(symbol, value, Al);
+            const uint32_t meaning = first_meaning(symbol, value, Al);
+            const bool is_zero = (meaning >> 16) == 0 && (meaning >> 8) != end_of_band;
+            const uint32_t filled = is_zero ? length | first_apart | symbol << 16 : (length + extra) | meaning;
             for (uint32_t i = 0; i < 1u << (room - extra); i++) *entry++ = filled;
         }
     });
@@ -155,7 +157,7 @@ void build_refinement_table(const HuffmanSpec& spec, ScanTable& table) {
         const bool apart = extra > room || (symbol & 15) > 1;
         const uint32_t taken = apart ? length : length + extra;
         for (uint32_t value = 0; value < (apart ? 1u : 1u << extra); value++) {
-            const uint32_t filled = taken | (apart ? refine_apart | symbol << 16 : refinement_meaning(symbol, value));
+            const uint32_t filled = apart ? refine_apart | length << 16 | symbol : refinement_meaning(symbol, value, taken);
             const uint32_t first = reverse((apart ? code : code << extra | value) & ((1 << taken) - 1), taken);
             for (uint32_t i = first; i < 1 << table_bits; i += 1u << taken) table.entries[i] = filled;
         }
