@@ -59,20 +59,20 @@ uint64_t reader_offset(Bytes jpeg, const ScanData& data);
 //   bits 16-31   the coefficient (int16), shifted by Al; or how many more blocks end here
 // Refinements:
 //   bits 0-15    1 << run; or how many blocks end here, this one included
-//   bits 16-21   how many bits it takes
-//   bits 24-29   the same, less run, plus 16: see Note [Refinement by maps]
-//   bits 22, 23, 30, 31   flags
+//   bits 16-19   flags
+//   bits 26-31   how many bits it takes
 // Where not everything fits, the entry has its `apart` flag and holds the symbol; it takes 0 bits if the code alone is too long.
 // In first scans so do coefficients of value 0 (ZRL), so that the common path marks its coefficient without a look.
 constexpr uint32_t table_bits = 10;
 constexpr uint32_t end_of_band = 64;  // more than any k: one comparison finds the last coefficient, the end and errors
 constexpr uint32_t bad_advance = 127;
 constexpr uint32_t first_apart = 0x8000;
-constexpr uint32_t refine_negative = 1u << 22;
-constexpr uint32_t refine_new = 1u << 23;  // not set for ZRL: the run ends at a coefficient that stays zero
-constexpr uint32_t refine_end = 1u << 30;
-constexpr uint32_t refine_apart = 1u << 31;
+constexpr uint32_t refine_negative = 1u << 16;
+constexpr uint32_t refine_new = 1u << 17;  // not set for ZRL: the run ends at a coefficient that stays zero
+constexpr uint32_t refine_end = 1u << 18;
+constexpr uint32_t refine_apart = 1u << 19;
 constexpr uint32_t refine_special = refine_end | refine_apart;
+constexpr uint32_t refine_length_shift = 26;
 
 struct ScanTable {
     uint32_t entries[1 << table_bits];

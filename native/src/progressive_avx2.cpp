@@ -33,7 +33,7 @@ struct VectorOps {
         const __m256i steps = _mm256_set1_epi16(step);
         update_16(block, touched, negative, steps);
         update_16(block + 16, touched >> 16, negative >> 16, steps);
-        if (touched >> 32) {
+        {
             update_16(block + 32, touched >> 32, negative >> 32, steps);
             update_16(block + 48, touched >> 48, negative >> 48, steps);
         }

@@ -80,10 +80,10 @@ inline uint32_t first_meaning(uint32_t symbol, uint32_t extra, uint32_t Al) {
 }
 
 inline uint32_t refinement_meaning(uint32_t symbol, uint32_t extra, uint32_t length) {
-    const uint32_t run = symbol >> 4, size = symbol & 15;
-    if (size == 0 && run < 15) return refine_end | ((1u << run) + extra) | length << 16;
-    const uint32_t end = size ? refine_new | (extra ? 0 : refine_negative) : 0;
-    return 1u << run | length << 16 | (length + 16 - run) << 24 | end;
+    const uint32_t run = symbol >> 4, size = symbol & 15, taken = length << refine_length_shift;
+    if (size) return 1u << run | refine_new | (extra ? 0 : refine_negative) | taken;
+    if (run == 15) return 1u << run | taken;
+    return ((1u << run) + extra) | refine_end | taken;
 }
 
 // F.2.2.3, figure F.16, for codes longer than table_bits. `code` holds the next 16 bits. Returns length << 8 | symbol; 0: no code.
@@ -118,7 +118,7 @@ inline uint32_t reverse16(uint32_t x) {
 // or whose size is not 0 or 1 (G.1.2.3).
 inline uint32_t find_refinement_apart(const ScanTable& table, uint32_t entry, uint64_t bits) {
     uint32_t symbol = entry & 255;
-    uint32_t length = entry >> 16 & 63;
+    uint32_t length = entry >> refine_length_shift;
     if (length == 0) {
         const uint32_t found = find_long_code(table, reverse16(uint32_t(bits) & 0xFFFF));
         symbol = found & 255;
@@ -193,19 +193,17 @@ uint32_t decode_first(AcScan& scan, int16_t* blocks, uint64_t* maps, uint32_t co
 
 // Deals the next bits out to the bits of `places`, lowest first. At least 39 bits must be left; at least 10 stay.
 template <class Ops>
-inline uint64_t take_corrections(BitReader& reader, uint64_t places) {
-    uint64_t bits = 0;
+inline void take_corrections(BitReader& reader, uint64_t places, uint64_t& bits) {
     if (__builtin_expect(Ops::count(places) > 29, 0)) {
         const uint64_t low = places & 0xFFFFFFFF;
         refill_low(reader);
-        bits = Ops::deposit(reader.bits, low);
+        bits |= Ops::deposit(reader.bits, low);
         skip_low(reader, Ops::count(low));
         places ^= low;
         refill_low(reader);
     }
     bits |= Ops::deposit(reader.bits, places);
     skip_low(reader, Ops::count(places));
-    return bits;
 }
 
 // Note [Refinement by maps]
@@ -243,17 +241,17 @@ uint32_t decode_refinement(AcScan& scan, int16_t* blocks, uint64_t* maps, uint32
                 if (__builtin_expect(entry & refine_special, 0)) {
                     if (entry & refine_apart) entry = find_refinement_apart(scan.table, entry, reader.bits);
                     if (entry & refine_end) {
-                        skip_low(reader, entry >> 16 & 63);
+                        skip_low(reader, entry >> refine_length_shift);
                         run = entry & 0xFFFF;
                         break;
                     }
                 }
-                skip_low(reader, entry >> 16 & 63);
+                skip_low(reader, entry >> refine_length_shift);
                 const uint64_t marks = Ops::deposit_marks(entry, rest & ~nonzero);
                 // Where there is no such place, everything counts as below it and the loop ends.
                 const uint64_t below = marks ^ (marks - 1);
                 const uint64_t end = marks & -marks;
-                bits |= take_corrections<Ops>(reader, rest & nonzero & below);
+                take_corrections<Ops>(reader, rest & nonzero & (marks - 1), bits);
                 if (__builtin_expect(!marks, 0)) failure = entry ? ScanFailure::past_band : ScanFailure::bad_code;
                 bits |= entry & refine_negative ? end : 0;
                 fresh |= entry & refine_new ? end : 0;
@@ -265,7 +263,7 @@ uint32_t decode_refinement(AcScan& scan, int16_t* blocks, uint64_t* maps, uint32
             const uint64_t places = rest & nonzero;
             if (places) {
                 refill_low(reader);
-                bits |= take_corrections<Ops>(reader, places);
+                take_corrections<Ops>(reader, places, bits);
             }
         }
         if (__builtin_expect(reader.next > data_end, 0) && reader.overran(data_end)) failure = ScanFailure::data_end;

@@ -157,7 +157,7 @@ void build_refinement_table(const HuffmanSpec& spec, ScanTable& table) {
         const bool apart = extra > room || (symbol & 15) > 1;
         const uint32_t taken = apart ? length : length + extra;
         for (uint32_t value = 0; value < (apart ? 1u : 1u << extra); value++) {
-            const uint32_t filled = apart ? refine_apart | length << 16 | symbol : refinement_meaning(symbol, value, taken);
+            const uint32_t filled = apart ? refine_apart | symbol | length << refine_length_shift : refinement_meaning(symbol, value, taken);
             const uint32_t first = reverse((apart ? code : code << extra | value) & ((1 << taken) - 1), taken);
             for (uint32_t i = first; i < 1 << table_bits; i += 1u << taken) table.entries[i] = filled;
         }
