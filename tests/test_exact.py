@@ -7,12 +7,14 @@ with its reason, never the name of a file.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
 import re
 import subprocess
 import sys
+import time
 from functools import cache
 from pathlib import Path
 
@@ -92,6 +94,19 @@ def test_exif_orientation_is_pillows(folder: str) -> None:
     assert not differ
 
 
+@pytest.mark.parametrize("folder", ["odd", "hostile"])
+def test_no_file_costs_a_second(folder: str) -> None:
+    slow = []
+    for path in data_files(folder):
+        data = path.read_bytes()
+        start = time.thread_time()
+        with contextlib.suppress(JpegError):
+            read_coefficients(data, damage="keep")
+        if (seconds := time.thread_time() - start) > 1:
+            slow.append((path.name, seconds))
+    assert not slow
+
+
 # ------------------------------------------------------------------------- every way to the same coefficients
 
 
@@ -141,6 +156,7 @@ def test_batch_reads_what_single_calls_read(folder: str, threads: int) -> None:
 
 _DIGESTS_OF_A_FOLDER = """
 import sys
+import time
 from tests.support import data_files
 from tests.test_exact import batch_digests, digests
 from jpegfreq._native import instruction_set

@@ -19,6 +19,7 @@ TRANSCODES: dict[str, tuple[list[str], str | None]] = {
     "optimized": (["-optimize"], None),
     "restart every 2 MCUs": (["-restart", "2B"], None),
     "restart every MCU row": (["-restart", "1"], None),
+    "progressive, long restart intervals": (["-progressive", "-restart", "700B"], None),
     "progressive": (["-progressive"], None),
     "progressive, restarts": (["-progressive", "-restart", "3B"], None),
     "arithmetic": (["-arithmetic"], None),
@@ -75,7 +76,7 @@ def test_every_sampling(luma: tuple[int, int], oracle: Oracle) -> None:
 @pytest.mark.parametrize("name", TRANSCODES)
 @pytest.mark.parametrize("sampling", [((1, 1),) * 3, ((2, 2), (1, 1), (1, 1)), ((1, 2), (1, 2), (1, 1))], ids=str)
 def test_every_coding_holds_the_same_coefficients(name: str, sampling: Sampling, oracle: Oracle) -> None:
-    original = generate.cjpeg(random_pixels(83, 121, 2), "-quality", "92", sampling=sampling)
+    original = generate.cjpeg(random_pixels(403, 520, 2), "-quality", "92", sampling=sampling)
     arguments, scans = TRANSCODES[name]
     data = generate.jpegtran(original, *arguments, scans=scans)
     assert_equals_libjpeg(data, oracle)
@@ -138,3 +139,18 @@ def test_all_samplings_of_three_components(luma: tuple[int, int]) -> None:
         planes = read_coefficients(write(picture, n)).planes
         for plane, expected in zip(planes, picture.expected_planes(), strict=True):
             np.testing.assert_array_equal(plane, expected)
+
+
+@pytest.mark.parametrize("shape", [(5, 65500), (65500, 5), (1, 65500)], ids=str)
+@pytest.mark.parametrize("coding", [(), ("-progressive",), ("-arithmetic",), ("-restart", "1")], ids=str)
+def test_longest_sides(shape: tuple[int, int], coding: tuple[str, ...], oracle: Oracle) -> None:
+    assert_equals_libjpeg(generate.cjpeg(random_pixels(*shape, 4), *coding), oracle)
+
+
+@pytest.mark.parametrize("coding", [("-progressive",), ("-arithmetic", "-progressive")], ids=str)
+def test_runs_of_ended_blocks_longer_than_one_code_holds(coding: tuple[str, ...], oracle: Oracle) -> None:
+    """An EOB run counts 32767 blocks at most (G.1.2.2); a flat picture has more."""
+    pixels = np.full((1480, 1480, 3), 77, np.uint8)
+    pixels[1200:1210, 900:] = 200
+    data = generate.cjpeg(pixels, *coding, sampling=((1, 1),) * 3)
+    assert_equals_libjpeg(data, oracle)
