@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from jpegfreq.batch import read_coefficients_batch
+from jpegfreq.batch import read_batch, read_coefficients_batch
 from jpegfreq.coefficients import Coefficients, read_coefficients
 from jpegfreq.errors import JpegError, MalformedJpegError, TruncatedJpegError, UnsupportedJpegError
 from jpegfreq.header import Component, Header, read_header
@@ -44,6 +44,7 @@ __all__ = [
     "TensorFormat",
     "TruncatedJpegError",
     "UnsupportedJpegError",
+    "read_batch",
     "read_coefficients",
     "read_coefficients_batch",
     "read_header",

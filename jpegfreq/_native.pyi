@@ -14,6 +14,24 @@ def read_coefficients(data: Source, keep_damage: bool, max_pixels: int) -> Coeff
 def read_coefficients_batch(
     images: list[Source], threads: int, keep_damage: bool, return_errors: bool, max_pixels: int
 ) -> list[Any]: ...
+def read_batch(
+    images: list[Source],
+    boxes: npt.NDArray[np.int64] | None,
+    flips: npt.NDArray[np.uint8] | None,
+    apply_orientation: bool,
+    filter: int,
+    antialias: bool,
+    chroma: int,
+    channels: npt.NDArray[np.uint16],
+    scale: npt.NDArray[np.float32],
+    shift: npt.NDArray[np.float32],
+    channels_last: bool,
+    out: npt.NDArray[Any],
+    threads: int,
+    keep_damage: bool,
+    return_errors: bool,
+    max_pixels: int,
+) -> list[Any]: ...
 def resample(
     coefficients: Coefficients,
     box: tuple[int, int, int, int],

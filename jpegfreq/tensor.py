@@ -167,7 +167,7 @@ def _check_color(header: Header, format: TensorFormat) -> None:
     raise UnsupportedJpegError(f"a frequency tensor needs a YCbCr or grey image; this one is {header.color}{hint}")
 
 
-def _check_out(out: npt.NDArray[Any], shape: tuple[int, int, int], dtype: np.dtype[Any]) -> None:
+def _check_out(out: npt.NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     if out.shape != shape or out.dtype != dtype:
         raise ValueError(f"out must be {dtype} {shape}, not {out.dtype} {out.shape}")
     if not (out.flags.c_contiguous and out.flags.writeable and out.flags.aligned):

@@ -33,7 +33,7 @@ ALLOWED = {
     "jpegfreq.tensor": DECODER - {"_native"} | FORMAT | {"_kernels"},
     "jpegfreq.blocks": DECODER - {"_native"},
     "jpegfreq.resample": DECODER | FORMAT | {"tensor"},
-    "jpegfreq.batch": DECODER | FORMAT | {"resample"},
+    "jpegfreq.batch": DECODER | FORMAT | {"tensor", "resample"},
     "jpegfreq.store": DATA - {"", "store", "_native"},
     "jpegfreq.torch.*": DATA - {"_native"},
     "jpegfreq.models.*": DATA - {"_native"} | {"torch.*"},

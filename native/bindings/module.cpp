@@ -7,6 +7,7 @@ NB_MODULE(_native, module) {
     bind_header(module);
     bind_coefficients(module);
     bind_batch(module);
+    bind_read_batch(module);
     bind_resample(module);
     bind_structure(module);
     module.def("instruction_set", [] { return jpegfreq::instruction_set(); });

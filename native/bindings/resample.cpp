@@ -1,12 +1,11 @@
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/array.h>
 
 #include <algorithm>
 #include <array>
+#include <new>
 #include <string>
 
-#include "bindings.h"
-#include "jpegfreq_resample.h"
+#include "resample_arguments.h"
 
 namespace jpegfreq::python {
 
@@ -14,8 +13,6 @@ namespace {
 
 using Plane = nb::ndarray<const int16_t, nb::shape<-1, -1, 8, 8>, nb::c_contig, nb::device::cpu>;
 using QuantizationTable = nb::ndarray<const uint16_t, nb::shape<8, 8>, nb::c_contig, nb::device::cpu>;
-using ChannelNumbers = nb::ndarray<const uint16_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using ChannelValues = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Tensor = nb::ndarray<nb::ndim<3>, nb::c_contig, nb::device::cpu>;
 
 // A jpegfreq.Coefficients as the core sees it; the arrays keep the memory alive. Anyone can build a Coefficients, so this
@@ -72,53 +69,16 @@ private:
     }
 };
 
-[[noreturn]] void raise_value_error(const Status& status) {
-    std::string text = status.message;
-    const size_t place = text.find("{}");
-    if (place != std::string::npos) text.replace(place, 2, std::to_string(status.detail));
-    throw nb::value_error(text.c_str());
-}
-
-uint32_t checked(int64_t value, const char* name) {
-    if (value < 0 || value > int64_t(UINT32_MAX)) throw nb::value_error((std::string("the box's ") + name + " is outside the image").c_str());
-    return uint32_t(value);
-}
-
-TensorType type_of(const Tensor& tensor) {
-    if (tensor.dtype() == nb::dtype<float>()) return TensorType::float32;
-    const nb::dlpack::dtype half{uint8_t(nb::dlpack::dtype_code::Float), 16, 1};
-    if (tensor.dtype() == half) return TensorType::float16;
-    throw nb::type_error("the output must be float32 or float16");
-}
-
 void resample_into(nb::handle coefficients, std::array<int64_t, 4> box, bool horizontal_flip, bool vertical_flip, bool apply_orientation,
                    int filter, bool antialias, int chroma, ChannelNumbers channels, ChannelValues scale, ChannelValues shift,
                    bool channels_last, Tensor out) {
     const Source source(coefficients);
-    TensorSpec spec;
-    spec.layout = channels_last ? TensorLayout::hwc : TensorLayout::chw;
-    spec.type = type_of(out);
-    spec.channels = channels.data();
-    spec.scale = scale.data();
-    spec.shift = shift.data();
-    spec.channel_count = uint32_t(channels.shape(0));
-    if (out.shape(channels_last ? 2 : 0) != channels.shape(0) || scale.shape(0) != channels.shape(0) || shift.shape(0) != channels.shape(0)) {
-        throw nb::value_error("the output, scale and shift must have one entry a channel");
-    }
-    ResampleGeometry geometry;
-    geometry.top = checked(box[0], "top");
-    geometry.left = checked(box[1], "left");
-    geometry.height = checked(box[2], "height");
-    geometry.width = checked(box[3], "width");
-    const size_t rows = out.shape(channels_last ? 0 : 1), columns = out.shape(channels_last ? 1 : 2);
-    if (rows > max_output_size / 8 || columns > max_output_size / 8) throw nb::value_error("the output is larger than 65536 pixels");
-    geometry.output_height = uint32_t(8 * rows);
-    geometry.output_width = uint32_t(8 * columns);
+    const TensorSpec spec = tensor_spec(channels, scale, shift, channels_last, out.dtype(), out.shape(channels_last ? 2 : 0));
+    ResampleGeometry geometry =
+        resample_geometry(out.shape(channels_last ? 0 : 1), out.shape(channels_last ? 1 : 2), filter, antialias, chroma);
+    set_box(geometry, box.data());
     geometry.horizontal_flip = horizontal_flip;
     geometry.vertical_flip = vertical_flip;
-    geometry.antialias = antialias;
-    geometry.filter = static_cast<Filter>(filter);
-    geometry.chroma = static_cast<ChromaResampling>(chroma);
     if (apply_orientation) geometry = upright(source.header, geometry);
 
     Status status;
@@ -128,10 +88,51 @@ void resample_into(nb::handle coefficients, std::array<int64_t, 4> box, bool hor
         status = resampler.resample(source.header, source.planes, source.tables, geometry, spec, out.data());
     }
     if (status.code == Code::out_of_memory) throw std::bad_alloc();
-    if (!status.ok()) raise_value_error(status);
+    if (!status.ok()) raise(to_value_error(status));
 }
 
 }  // namespace
+
+TensorSpec tensor_spec(const ChannelNumbers& channels, const ChannelValues& scale, const ChannelValues& shift, bool channels_last,
+                       nb::dlpack::dtype type, size_t channel_count) {
+    const nb::dlpack::dtype half{uint8_t(nb::dlpack::dtype_code::Float), 16, 1};
+    if (type != nb::dtype<float>() && type != half) throw nb::type_error("the output must be float32 or float16");
+    if (channels.shape(0) != channel_count || scale.shape(0) != channel_count || shift.shape(0) != channel_count) {
+        throw nb::value_error("the output, scale and shift must have one entry a channel");
+    }
+    TensorSpec spec;
+    spec.channels = channels.data();
+    spec.scale = scale.data();
+    spec.shift = shift.data();
+    spec.channel_count = static_cast<uint32_t>(channel_count);
+    spec.layout = channels_last ? TensorLayout::hwc : TensorLayout::chw;
+    spec.type = type == half ? TensorType::float16 : TensorType::float32;
+    return spec;
+}
+
+ResampleGeometry resample_geometry(size_t blocks_high, size_t blocks_wide, int filter, bool antialias, int chroma) {
+    if (std::max(blocks_high, blocks_wide) > max_output_size / 8) throw nb::value_error("the output is larger than 65536 pixels");
+    ResampleGeometry geometry;
+    geometry.output_height = static_cast<uint32_t>(8 * blocks_high);
+    geometry.output_width = static_cast<uint32_t>(8 * blocks_wide);
+    geometry.antialias = antialias;
+    geometry.filter = static_cast<Filter>(filter);
+    geometry.chroma = static_cast<ChromaResampling>(chroma);
+    return geometry;
+}
+
+void set_box(ResampleGeometry& geometry, const int64_t* box) {
+    uint32_t* const sides[4] = {&geometry.top, &geometry.left, &geometry.height, &geometry.width};
+    for (int i = 0; i < 4; i++) *sides[i] = box[i] < 0 || box[i] > int64_t(UINT32_MAX) ? UINT32_MAX : static_cast<uint32_t>(box[i]);
+}
+
+nb::object to_value_error(const Status& status, int64_t index) {
+    std::string text = status.message;
+    const size_t place = text.find("{}");
+    if (place != std::string::npos) text.replace(place, 2, std::to_string(status.detail));
+    if (index >= 0) text = "image " + std::to_string(index) + ": " + text;
+    return nb::borrow(PyExc_ValueError)(text.c_str());
+}
 
 void bind_resample(nb::module_& module) {
     module.def("resample", &resample_into, nb::arg("coefficients"), nb::arg("box"), nb::arg("horizontal_flip"), nb::arg("vertical_flip"),

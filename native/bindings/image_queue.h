@@ -1,0 +1,68 @@
+// The images of a batch, handed to the threads that decode them: what every batch call does alike.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <deque>
+#include <thread>
+#include <vector>
+
+#include "bindings.h"
+
+namespace jpegfreq::python {
+
+struct BatchImage {
+    BatchImage(nb::handle data, size_t place) : input(data), index(place) {}
+
+    Input input;
+    size_t index;  // in the caller's order
+    size_t size_bytes = 0;
+    Job job;
+    std::unique_ptr<PlaneMemory> memory;
+    int error = 0;  // errno of reading the file
+    bool decoded = false;
+    bool failed = false;
+};
+
+using BatchImages = std::deque<BatchImage>;  // their addresses stay: a borrowed buffer must not move
+
+BatchImages batch_images(nb::list data);
+
+// The error, or the kept damage, of an image.
+nb::object exception_of(const BatchImage& image);
+
+// Hands out the images largest first, so that no thread is left alone with a big one at the end.
+class ImageQueue : public JobQueue {
+public:
+    ImageQueue(BatchImages& images, bool keep_damage, bool stop_at_error, const Limits& limits);
+
+    Job* next() final;
+    void done(Job& job) final;
+
+    // Decodes everything, on the calling thread and `threads` - 1 others. The GIL must not be held. Returns false where a
+    // signal ended the batch: Python's exception is set.
+    bool run(size_t threads);
+
+protected:
+    // What becomes of an image, on the thread that decodes it. Both may refuse it by a Status that is not ok.
+    virtual Status accept(BatchImage&) { return {}; }        // its header is read, its planes are not yet allocated
+    virtual Status use(BatchImage&) { return {}; }           // it is decoded, as far as it goes with kept damage
+
+private:
+    bool prepare(BatchImage& image);
+    void finish(BatchImage& image);
+    void look_for_signals();
+
+    BatchImages& images_;
+    std::vector<size_t> order_;
+    const bool keep_damage_;
+    const bool stop_at_error_;
+    const Limits& limits_;
+    std::atomic<size_t> next_{0};
+    std::atomic<size_t> first_failed_{SIZE_MAX};
+    std::atomic<bool> interrupted_{false};
+    const std::thread::id caller_ = std::this_thread::get_id();
+    std::chrono::steady_clock::time_point last_look_;
+};
+
+}  // namespace jpegfreq::python

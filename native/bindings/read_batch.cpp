@@ -1,0 +1,146 @@
+#include <nanobind/stl/optional.h>
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+#include "image_queue.h"
+#include "resample_arguments.h"
+
+namespace jpegfreq::python {
+
+namespace {
+
+using Boxes = nb::ndarray<const int64_t, nb::shape<-1, 4>, nb::c_contig, nb::device::cpu>;
+using Flips = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Batch = nb::ndarray<nb::ndim<4>, nb::c_contig, nb::device::cpu>;
+
+// Output from this size on goes past the caches: whoever reads the batch will not find its beginning there anyway.
+constexpr size_t streamed_bytes = 4 << 20;
+
+// The rules of to_frequency_tensor.
+Status check_color(const Header& header, const TensorSpec& spec) {
+    const bool luma_only = std::all_of(spec.channels, spec.channels + spec.channel_count, [](uint16_t channel) { return channel < 64; });
+    const char* message = "";
+    switch (header.color) {
+        case ColorKind::grey:
+        case ColorKind::ycbcr: return {};
+        case ColorKind::ycck:
+            if (luma_only) return {};
+            message = "a frequency tensor needs a YCbCr or grey image; this one is YCCK; of YCCK only luma channels can be had";
+            break;
+        case ColorKind::rgb: message = "a frequency tensor needs a YCbCr or grey image; this one is RGB"; break;
+        case ColorKind::cmyk: message = "a frequency tensor needs a YCbCr or grey image; this one is CMYK"; break;
+        case ColorKind::unknown: message = "a frequency tensor needs a YCbCr or grey image; this one is of unknown colour"; break;
+    }
+    return {Code::unsupported, "SOF", message, "", header.frame_offset_bytes, 0};
+}
+
+// Each image straight to its slot of the batch tensor: only as far down as its box reaches, and its coefficients are dropped
+// on the thread that made them.
+class TensorQueue : public ImageQueue {
+public:
+    TensorQueue(BatchImages& images, bool keep_damage, bool stop_at_error, const Limits& limits, const ResampleGeometry& geometry,
+                const TensorSpec& spec, bool apply_orientation, const int64_t* boxes, const uint8_t* flips, uint8_t* out, size_t slot_bytes)
+        : ImageQueue(images, keep_damage, stop_at_error, limits),
+          geometry_(geometry),
+          spec_(spec),
+          apply_orientation_(apply_orientation),
+          boxes_(boxes),
+          flips_(flips),
+          out_(out),
+          slot_bytes_(slot_bytes),
+          geometries_(images.size()),
+          box_refused_(images.size(), 0) {}
+
+    bool box_refused(const BatchImage& image) const { return box_refused_[image.index] != 0; }
+
+protected:
+    Status accept(BatchImage& image) override {
+        const Header& header = image.job.header;
+        Status status = check_color(header, spec_);
+        if (!status.ok()) return status;
+        ResampleGeometry& geometry = geometries_[image.index];
+        geometry = geometry_;
+        if (flips_) geometry.horizontal_flip = flips_[image.index] != 0;
+        const bool turned = apply_orientation_ && header.orientation >= 5;
+        int64_t whole[4] = {0, 0, turned ? header.width : header.height, turned ? header.height : header.width};
+        set_box(geometry, boxes_ ? boxes_ + 4 * image.index : whole);
+        if (apply_orientation_) geometry = upright(header, geometry);
+        status = check_geometry(header, geometry);
+        box_refused_[image.index] = !status.ok();
+        if (status.ok()) image.job.output.mcu_rows = mcu_rows_needed(header, geometry);
+        return status;
+    }
+
+    Status use(BatchImage& image) override {
+        thread_local Resampler resampler;
+        const Job& job = image.job;
+        const Status status = resampler.resample(job.header, job.output.planes, job.output.quantization_tables, geometries_[image.index],
+                                                 spec_, out_ + image.index * slot_bytes_);
+        image.memory.reset();
+        return status;
+    }
+
+private:
+    const ResampleGeometry& geometry_;
+    const TensorSpec& spec_;
+    const bool apply_orientation_;
+    const int64_t* boxes_;
+    const uint8_t* flips_;
+    uint8_t* out_;
+    const size_t slot_bytes_;
+    std::vector<ResampleGeometry> geometries_;
+    std::vector<uint8_t> box_refused_;
+};
+
+// Returns None, or the error or the kept damage, of each image. Slots of images that failed are zero.
+nb::list read_batch(nb::list data, std::optional<Boxes> boxes, std::optional<Flips> flips, bool apply_orientation, int filter,
+                    bool antialias, int chroma, ChannelNumbers channels, ChannelValues scale, ChannelValues shift, bool channels_last,
+                    Batch out, size_t threads, bool keep_damage, bool return_errors, uint64_t max_pixels) {
+    BatchImages images = batch_images(data);
+    const size_t count = images.size();
+    if (out.shape(0) != count || (boxes && boxes->shape(0) != count) || (flips && flips->shape(0) != count)) {
+        throw nb::value_error("the output, boxes and flips must have one entry an image");
+    }
+    TensorSpec spec = tensor_spec(channels, scale, shift, channels_last, out.dtype(), out.shape(channels_last ? 3 : 1));
+    ResampleGeometry geometry = resample_geometry(out.shape(channels_last ? 1 : 2), out.shape(channels_last ? 2 : 3), filter, antialias, chroma);
+    const size_t slot_bytes = out.shape(1) * out.shape(2) * out.shape(3) * out.itemsize();
+    spec.stream = count * slot_bytes >= streamed_bytes;
+    uint8_t* slots = static_cast<uint8_t*>(out.data());
+    Limits limits;
+    limits.max_pixels = max_pixels;
+    TensorQueue queue(images, keep_damage, !return_errors, limits, geometry, spec, apply_orientation, boxes ? boxes->data() : nullptr,
+                      flips ? flips->data() : nullptr, slots, slot_bytes);
+    bool finished = false;
+    {
+        nb::gil_scoped_release release;
+        finished = queue.run(threads);
+        for (const BatchImage& image : images) {
+            if (image.failed) std::memset(slots + image.index * slot_bytes, 0, slot_bytes);
+        }
+    }
+    if (!finished) throw nb::python_error();
+    nb::list results;
+    for (const BatchImage& image : images) {
+        if (!image.failed && image.job.status.ok()) {
+            results.append(nb::none());
+            continue;
+        }
+        nb::object error = queue.box_refused(image) ? to_value_error(image.job.status, int64_t(image.index)) : exception_of(image);
+        if (image.failed && !return_errors) raise(error);
+        results.append(error);
+    }
+    return results;
+}
+
+}  // namespace
+
+void bind_read_batch(nb::module_& module) {
+    module.def("read_batch", &read_batch, nb::arg("images"), nb::arg("boxes").none(), nb::arg("flips").none(), nb::arg("apply_orientation"),
+               nb::arg("filter"), nb::arg("antialias"), nb::arg("chroma"), nb::arg("channels"), nb::arg("scale"), nb::arg("shift"),
+               nb::arg("channels_last"), nb::arg("out").noconvert(), nb::arg("threads"), nb::arg("keep_damage"), nb::arg("return_errors"),
+               nb::arg("max_pixels"));
+}
+
+}  // namespace jpegfreq::python

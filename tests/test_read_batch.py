@@ -1,0 +1,229 @@
+"""read_batch: equal to decoding and resampling one by one, whatever else is in the batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import jpegfreq
+from jpegfreq import JpegError, TensorFormat, TruncatedJpegError, UnsupportedJpegError, read_batch, read_coefficients
+from jpegfreq.resample import random_resized_crop_box, resample
+from tests.pictures import picture
+from tests.support import data_files
+
+SIZE = (64, 48)
+
+
+def files(count: int) -> list[bytes]:
+    """Baseline and progressive JPEGs of many sizes and samplings, in no order of size."""
+    kinds: list[dict[str, Any]] = [
+        {"subsampling": "4:2:0"},
+        {"progressive": True},
+        {"subsampling": "4:4:4", "quality": 95},
+        {"mode": "L"},
+        {"restart_marker_blocks": 5},
+        {"subsampling": "4:2:2"},
+    ]
+    return [picture(40 + 37 * i % 300, 30 + 91 * i % 200, seed=i, **kinds[i % len(kinds)]) for i in range(count)]
+
+
+def random_boxes(images: list[Any], seed: int = 0) -> list[tuple[int, int, int, int]]:
+    random = np.random.default_rng(seed)
+    headers = [jpegfreq.read_header(image) for image in images]
+    return [random_resized_crop_box(header.height, header.width, random) for header in headers]
+
+
+def one_by_one(images: list[Any], boxes: Any, size: tuple[int, int] = SIZE, **options: Any) -> npt.NDArray[Any]:
+    return np.stack(
+        [resample(read_coefficients(image), box, size, **options) for image, box in zip(images, boxes, strict=True)]
+    )
+
+
+@pytest.mark.parametrize("threads", [None, 1, 2, 7])
+@pytest.mark.parametrize("layout", ["CHW", "HWC"])
+def test_batch_equals_one_by_one_in_the_callers_order(threads: int | None, layout: Any) -> None:
+    images = files(24)
+    boxes = random_boxes(images)
+    format = TensorFormat(layout=layout)
+    got = read_batch(images, size=SIZE, boxes=boxes, format=format, threads=threads)
+    np.testing.assert_array_equal(got, one_by_one(images, boxes, format=format))
+
+
+def test_decoding_stops_below_the_box_and_nowhere_else() -> None:
+    """Boxes at every height, of every sampling: a row that is missing would show as zeros."""
+    for subsampling in ("4:4:4", "4:2:2", "4:2:0"):
+        image = picture(64, 96, subsampling=subsampling)
+        boxes = [(top, 3, height, 40) for top in range(0, 90, 7) for height in (1, 5, 16) if top + height <= 96]
+        for chroma in ("fancy", "replicate", "direct"):
+            got = read_batch([image] * len(boxes), size=SIZE, boxes=boxes, chroma=chroma)
+            np.testing.assert_array_equal(got, one_by_one([image] * len(boxes), boxes, chroma=chroma))
+
+
+def test_without_boxes_whole_images_are_resized() -> None:
+    images = files(6)
+    headers = [jpegfreq.read_header(image) for image in images]
+    boxes = [(0, 0, header.height, header.width) for header in headers]
+    np.testing.assert_array_equal(read_batch(images, size=SIZE), one_by_one(images, boxes))
+
+
+def test_flips_are_those_of_each_image() -> None:
+    images = files(4)
+    boxes = random_boxes(images)
+    flips = [True, False, False, True]
+    got = read_batch(images, size=SIZE, boxes=np.array(boxes, np.int32), flips=np.array(flips))
+    for image, box, flip, slot in zip(images, boxes, flips, got, strict=True):
+        np.testing.assert_array_equal(slot, resample(read_coefficients(image), box, SIZE, flip=flip))
+
+
+def test_options_are_those_of_resample() -> None:
+    images = files(5)
+    boxes = random_boxes(images)
+    options: dict[str, Any] = {
+        "filter": "bicubic",
+        "antialias": False,
+        "chroma": "direct",
+        "format": TensorFormat(24, layout="HWC", dtype="float16"),
+    }
+    np.testing.assert_array_equal(
+        read_batch(images, size=SIZE, boxes=boxes, **options), one_by_one(images, boxes, **options)
+    )
+
+
+@pytest.mark.parametrize("layout", ["CHW", "HWC"])
+@pytest.mark.parametrize("size", [(448, 448), (224, 224), (120, 200)])
+def test_output_larger_than_the_caches_is_the_same(layout: Any, size: tuple[int, int]) -> None:
+    images = files(9)
+    boxes = random_boxes(images)
+    for channels in ("all", 24):
+        format = TensorFormat(channels, layout=layout)
+        got = read_batch(images, size=size, boxes=boxes, format=format)
+        np.testing.assert_array_equal(got, one_by_one(images, boxes, size, format=format))
+
+
+def test_fills_the_array_it_is_given() -> None:
+    images = files(3)
+    store = np.full((5, 24, 8, 6), np.nan, np.float32)
+    out = read_batch(images, size=SIZE, format=TensorFormat(24), out=store[1:4])
+    assert out.base is store
+    assert np.isnan(store[[0, 4]]).all()
+    np.testing.assert_array_equal(out, read_batch(images, size=SIZE, format=TensorFormat(24)))
+
+
+def test_bytes_and_paths_mix(tmp_path: Path) -> None:
+    images = files(4)
+    mixed: list[Any] = list(images)
+    for i in (1, 3):
+        mixed[i] = tmp_path / f"{i}.jpg"
+        mixed[i].write_bytes(images[i])
+    np.testing.assert_array_equal(read_batch(iter(mixed), size=SIZE), read_batch(images, size=SIZE))
+
+
+def test_empty_batch() -> None:
+    assert read_batch([], size=SIZE).shape == (0, 192, 8, 6)
+    assert read_batch([], size=SIZE, boxes=[], flips=[], errors="return")[1] == []
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_one_bad_file_spoils_no_other(tmp_path: Path, threads: int) -> None:
+    images: list[Any] = files(12)
+    boxes = random_boxes(images)
+    good = one_by_one(images, boxes)
+    images[1] = b"no JPEG"
+    images[4] = picture(300, 300)[:3000]
+    boxes[4] = (0, 0, 300, 300)
+    images[6] = tmp_path / "missing.jpg"
+    boxes[8] = (0, 0, 10_000, 5)
+    images[10] = picture(40, 40, mode="CMYK")
+    boxes[10] = (0, 0, 40, 40)
+    out = np.full((12, 192, 8, 6), np.nan, np.float32)
+    got, errors = read_batch(images, size=SIZE, boxes=boxes, threads=threads, errors="return", out=out)
+    assert got is out
+    for i, (slot, error) in enumerate(zip(got, errors, strict=True)):
+        if i in (1, 4, 6, 8, 10):
+            assert not slot.any()
+        else:
+            assert error is None
+            np.testing.assert_array_equal(slot, good[i])
+    for i in (1, 4):
+        assert isinstance(errors[i], JpegError)
+        assert errors[i].index == i
+    assert isinstance(errors[6], FileNotFoundError)
+    assert str(errors[8]).startswith("image 8: the box ends below the image's last row")
+    assert isinstance(errors[10], UnsupportedJpegError)
+    assert "this one is CMYK" in str(errors[10])
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_the_first_error_in_the_callers_order_is_raised(threads: int) -> None:
+    images: list[Any] = files(20)
+    images[15] = picture(2000, 2000)[:-2000]
+    images[9] = picture(300, 300)[:2000]
+    with pytest.raises(TruncatedJpegError) as caught:
+        read_batch(images, size=SIZE, threads=threads)
+    assert caught.value.index == 9
+    with pytest.raises(ValueError, match="image 1: the box is empty"):
+        read_batch(images, size=SIZE, threads=threads, boxes=[(0, 0, 30, 30), (0, 0, 0, 8)] + [(0, 0, 30, 30)] * 18)
+
+
+def test_kept_damage_fills_its_slot_and_is_reported() -> None:
+    images = [picture(), picture(300, 300, quality=95)[:9000]]
+    got, errors = read_batch(images, size=SIZE, damage="keep", errors="return")
+    assert errors[0] is None
+    assert isinstance(errors[1], TruncatedJpegError)
+    kept = read_coefficients(images[1], damage="keep")
+    np.testing.assert_array_equal(got[1], resample(kept, (0, 0, 300, 300), SIZE))
+
+
+def test_luma_of_a_ycck_image_can_be_had_and_nothing_else() -> None:
+    paths = [path for path in data_files("odd") if _color(path) == "YCCK"]
+    assert paths
+    got = read_batch(paths, size=SIZE, format=TensorFormat(range(64)))
+    assert np.isfinite(got).all()
+    assert all(isinstance(e, UnsupportedJpegError) for e in read_batch(paths, size=SIZE, errors="return")[1])
+
+
+def _color(path: Path) -> str:
+    try:
+        return jpegfreq.read_header(path).color if jpegfreq.read_header(path).process == "baseline" else ""
+    except JpegError:
+        return ""
+
+
+def test_photographs_in_a_batch_equal_photographs_alone() -> None:
+    paths: list[Any] = data_files("photos")[::10]
+    boxes = random_boxes(paths, 3)
+    np.testing.assert_array_equal(read_batch(paths, size=(224, 224), boxes=boxes), one_by_one(paths, boxes, (224, 224)))
+
+
+def test_rotated_files_can_be_turned_upright() -> None:
+    paths: list[Any] = [path for path in data_files("odd") if _color(path) == "YCbCr" and _orientation(path) > 1][:12]
+    assert paths
+    got = read_batch(paths, size=SIZE, apply_orientation=True)
+    for path, slot in zip(paths, got, strict=True):
+        header = jpegfreq.read_header(path)
+        sides = (header.height, header.width) if header.orientation < 5 else (header.width, header.height)
+        want = resample(read_coefficients(path), (0, 0, *sides), SIZE, apply_orientation=True)
+        np.testing.assert_array_equal(slot, want)
+
+
+def _orientation(path: Path) -> int:
+    return jpegfreq.read_header(path).orientation
+
+
+def test_arguments_are_checked() -> None:
+    image = picture()
+    for wrong, message in (
+        ({"threads": 0}, "threads"),
+        ({"errors": "ignore"}, "errors"),
+        ({"damage": "ignore"}, "damage"),
+        ({"boxes": [(0, 0, 8, 8)] * 2}, "boxes must have one entry an image"),
+        ({"flips": []}, "flips must have one entry an image"),
+        ({"out": np.empty((2, 192, 8, 6), np.float32)}, "out must be"),
+        ({"size": (60, 64)}, "multiples of 8"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            read_batch([image], **{"size": SIZE, **wrong})  # type: ignore[call-overload]
