@@ -18,6 +18,11 @@ row + column, F A F = E - O: both halves cost one product by A.
 Note [Reach]
 Chroma seldom has coefficients with u >= 4 or v >= 4. Each group of 8 block columns of a row notes whether it has
 (`reach`, bit 0 for u, bit 1 for v), and where it has none, half of each product is left out. Nothing is approximated.
+
+Note [Fetching ahead]
+Coefficients are read, and channels of CHW written, in many short strides, which the hardware's prefetcher does not
+follow. So each step asks for its share of the blocks that come next, two cache lines a step, and for the places in
+`out` that a later step writes. What lies behind the arrays' ends may be asked for; it is not touched.
 """
 
 from __future__ import annotations
@@ -36,6 +41,8 @@ from jpegfreq._lanes import (
     ends_across_narrow,
     ends_across_wide,
     ends_down,
+    fetch,
+    fetch_to_write,
     kernel,
     load_8x8,
     move_8x8,
@@ -97,7 +104,9 @@ def _emit(
                 for x in range(columns):
                     out[position + x] = tile[line + x] * scale[n] + shift[n]
             else:
+                ahead = (slots[min(n + 3, frequencies.size - 1)] * grid_high + y) * grid_wide + x0
                 for x in range(0, columns - 7, 8):
+                    fetch_to_write(out, ahead + x)  # Note [Fetching ahead]
                     store_8(tile, line + x, scale[n], shift[n], out, position + x)
                 if columns % 8 != 0:  # the last 8 columns, some of them for the second time
                     store_8(tile, line + columns - 8, scale[n], shift[n], out, position + columns - 8)
@@ -135,6 +144,9 @@ def _load(blocks: Integers, first: int, count: int, factors: Floats, tile: Float
         for v in range(8):
             for step in range(0, count, 8):
                 x = min(step, count - 8)
+                ahead = (first + count) * 16 + (v * count + step) * 2  # Note [Fetching ahead]
+                fetch(blocks, ahead)
+                fetch(blocks, ahead + 8)
                 load_8x8(blocks, (first + x) * 16 + 2 * v, factors, v, tile, offset + x)
         return
     coefficients = blocks.view(np.int16)
@@ -170,6 +182,12 @@ def move(blocks: Integers, count: int, factors: Floats, where: Integers, affine:
             if row.min() >= 0:
                 for step in range(begin, end, 8):
                     x = min(step, count - 8)
+                    # Note [Fetching ahead]
+                    ahead = (begin + COLUMNS) * 16 + (v * COLUMNS + step - begin) * 2
+                    fetch(blocks, ahead)
+                    fetch(blocks, ahead + 8)
+                    for u in range((step & 8) // 2, (step & 8) // 2 + 4):
+                        fetch_to_write(out, places[(8 * v + 8 + u) & 63] + x)
                     move_8x8(blocks, x * 16 + 2 * v, scales, shifts, places, v, out, x)
                 continue
             for k in range(8 * v, 8 * v + 8):
@@ -194,18 +212,18 @@ def _reach(blocks: Integers, first: int, count: int, reach: Integers) -> None:
 
 @kernel()
 def _extend(tile: Floats, offset: int, pitch: int, across: int, begin: int, end: int, matrix: Floats) -> None:
-    """Replace the samples behind the component's edge by its last one: apply `matrix` along one axis of the blocks."""
-    line = np.empty(8, np.float32)
+    """Replace the samples behind the component's edge by its last one: `matrix`, transposed, along one axis."""
+    samples = np.empty(8, np.float32)
     for other in range(8):
         start = offset + other * across
         for x in range(begin, end):
+            samples[:] = 0
             for j in range(8):
-                line[j] = tile[start + j * pitch + x]
+                value = tile[start + j * pitch + x]
+                for i in range(8):
+                    samples[i] += matrix[j, i] * value
             for i in range(8):
-                total = np.float32(0)
-                for j in range(8):
-                    total += matrix[i, j] * line[j]
-                tile[start + i * pitch + x] = total
+                tile[start + i * pitch + x] = samples[i]
 
 
 @kernel()
@@ -301,7 +319,7 @@ def place(
         partial_down: the component ends inside its last row of blocks: replicate its last row of samples.
         partial_across: the same for columns.
         operators: float32 [26, 8]: `A` and `edge` of Note [Twofold upsampling], the first sample of each frequency, and
-            the two replications of the component's last sample, down and across.
+            the two replications of the component's last sample, down and across, transposed.
         where: int64 [2, n]: frequency where[0, i] goes to channel where[1, i]; where[1] ascends.
         affine: float32 [2, n]: ... as value * affine[0, i] + affine[1, i].
         out: float32, the whole tensor, flat; or empty.

@@ -74,6 +74,26 @@ def _store_lanes(builder: Any, lanes: Any, address: Any) -> None:
     builder.store(lanes, builder.bitcast(address, _F32X8.as_pointer()), align=4)
 
 
+def _fetch_intrinsic(*, to_write: bool) -> Any:
+    """`fetch(array, offset)`: have the cache line of an element brought near; the element need not exist."""
+
+    @_intrinsic
+    def fetch(typingctx: Any, array: Any, offset: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            integer, byte = ir.IntType(32), ir.IntType(8).as_pointer()
+            function = _cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(ir.VoidType(), [byte, integer, integer, integer]), "llvm.prefetch.p0i8"
+            )
+            address = builder.bitcast(_address(context, builder, signature.args[0], *args), byte)
+            keep, data = ir.Constant(integer, 3), ir.Constant(integer, 1)
+            builder.call(function, [address, ir.Constant(integer, int(to_write)), keep, data])
+            return context.get_dummy_value()
+
+        return types.void(array, types.int64), codegen
+
+    return fetch
+
+
 def _dot(builder: Any, pairs: list[tuple[Any, Any]]) -> Any:
     """Sum of products, each in one rounding where the machine has the instruction."""
     function = _cgutils.get_or_insert_function(
@@ -177,6 +197,8 @@ def _double_intrinsic(terms: int, pitch: int, out_pitch: int, *, interleaved: bo
     return double
 
 
+fetch = _fetch_intrinsic(to_write=False)
+fetch_to_write = _fetch_intrinsic(to_write=True)
 ends_down = _ends_intrinsic(8, 8 * STRIDE)
 ends_across_narrow = _ends_intrinsic(4, STRIDE)
 ends_across_wide = _ends_intrinsic(8, STRIDE)

@@ -202,7 +202,7 @@ def _doubling(chroma: str, samples_high: int, samples_wide: int) -> npt.NDArray[
     operators = [dct @ upsample @ dct.T, edge[None], dct[None, :, 0]]
     for samples in (samples_high, samples_wide):
         kept = np.minimum(output, (samples or 8) - 1)
-        operators.append(dct @ np.eye(8)[kept] @ dct.T)
+        operators.append((dct @ np.eye(8)[kept] @ dct.T).T)
     return np.concatenate(operators).astype(np.float32)
 
 
