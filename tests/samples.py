@@ -16,9 +16,8 @@ def small_picture(sof: int, scans: tuple[WrittenScan, ...], sampling: tuple[tupl
 
 BASELINE_PICTURE = small_picture(0, (WrittenScan((0, 1, 2), restart_interval=1),), ((2, 2), (1, 1), (1, 1)))
 BASELINE = write(BASELINE_PICTURE, 3)
-SEPARATE = write(
-    small_picture(0, tuple(WrittenScan((i,)) for i in range(3)), ((2, 2), (1, 1), (1, 1))), 4
-)  # a scan a component
+SEPARATE_PICTURE = small_picture(0, tuple(WrittenScan((i,)) for i in range(3)), ((2, 2), (1, 1), (1, 1)))
+SEPARATE = write(SEPARATE_PICTURE, 4)  # a scan a component
 PROGRESSIVE = write(
     small_picture(
         2,

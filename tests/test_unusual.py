@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -10,7 +11,18 @@ import pytest
 
 from jpegfreq import JpegError, TruncatedJpegError, read_coefficients, read_header
 from tests import edits
-from tests.samples import ARITHMETIC, ARITHMETIC_PICTURE, BASELINE, BASELINE_PICTURE, SEPARATE, small_picture
+from tests.agreement import assert_agrees
+from tests.generate import random_picture
+from tests.oracle import Oracle
+from tests.samples import (
+    ARITHMETIC,
+    ARITHMETIC_PICTURE,
+    BASELINE,
+    BASELINE_PICTURE,
+    SEPARATE,
+    SEPARATE_PICTURE,
+    small_picture,
+)
 from tests.writer import Picture, WrittenScan, dqt_body, write
 
 Edit = Callable[[bytes], bytes]
@@ -211,3 +223,15 @@ def test_truncated_scan_raises_truncated_at_its_end(keep: int) -> None:
     offset = caught.value.offset_bytes
     assert offset is not None
     assert len(data) - 2 <= offset <= len(data)
+
+
+def test_second_scan_of_a_sequential_component_overwrites_what_it_codes(oracle: Oracle) -> None:
+    """T.81 codes a component once; libjpeg takes another scan on top of the first without a word."""
+    other = random_picture(8, sof=0, height=24, width=40, sampling=((2, 2), (1, 1), (1, 1)))
+    scans = (WrittenScan((1,)), WrittenScan((0, 2), restart_interval=4))
+    again = write(dataclasses.replace(SEPARATE_PICTURE, planes=other.planes, scans=scans))
+    extra = again[edits.find(again, "SOF").offset + len(edits.find(again, "SOF").raw) : -2]
+    data = edits.insert_bytes(SEPARATE, extra, before="EOI")
+    assert oracle.read(data).clean
+    assert_agrees(data, oracle)
+    read_coefficients(data)
