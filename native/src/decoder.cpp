@@ -23,17 +23,6 @@ void zero_plane(const Header& header, Output& output, int component) {
     std::memset(output.planes[component], 0, block_count(header.components[component]) * 128);
 }
 
-bool same_geometry(const Header& a, const Header& b) {
-    if (a.component_count != b.component_count || a.process != b.process || a.height != b.height || a.width != b.width) return false;
-    for (int i = 0; i < a.component_count; i++) {
-        const Component &x = a.components[i], &y = b.components[i];
-        if (x.horizontal_sampling_factor != y.horizontal_sampling_factor || x.vertical_sampling_factor != y.vertical_sampling_factor ||
-            x.blocks_high != y.blocks_high || x.blocks_wide != y.blocks_wide)
-            return false;
-    }
-    return true;
-}
-
 Status out_of_memory() {
     Status status;
     status.code = Code::out_of_memory;
@@ -50,7 +39,12 @@ Status decode_sequential(MarkerReader& reader, const Header& header, Output& out
         status = reader.next_scan(header, parsed, found);
         if (!found) break;
         SequentialScan scan;
-        prepare_scan(header, parsed, reader.tables(), output, tables, decoded, scan);
+        place_scan(header, parsed, output, decoded, scan);
+        for (int i = 0; i < parsed.component_count; i++) {
+            const ScanComponent& sc = parsed.components[i];
+            scan.components[i].dc = tables.get(reader.tables().dc[sc.dc_table], true, sc.dc_table);
+            scan.components[i].ac = tables.get(reader.tables().ac[sc.ac_table], false, sc.ac_table);
+        }
         // A scan that merges adds to what stands in the planes, so zeros must stand in those of its new components.
         for (int i = 0; scan.merge && i < parsed.component_count; i++)
             if (!(decoded >> parsed.components[i].index & 1)) zero_plane(header, output, parsed.components[i].index);
@@ -85,6 +79,17 @@ Status check_complete(const MarkerReader& reader, const Header& header, uint32_t
         return status;
     }
     return Status();
+}
+
+bool same_geometry(const Header& a, const Header& b) {
+    if (a.component_count != b.component_count || a.process != b.process || a.height != b.height || a.width != b.width) return false;
+    for (int i = 0; i < a.component_count; i++) {
+        const Component &x = a.components[i], &y = b.components[i];
+        if (x.horizontal_sampling_factor != y.horizontal_sampling_factor || x.vertical_sampling_factor != y.vertical_sampling_factor ||
+            x.blocks_high != y.blocks_high || x.blocks_wide != y.blocks_wide)
+            return false;
+    }
+    return true;
 }
 
 Status check_promise(Bytes jpeg, const Header& header, const Limits& limits) {

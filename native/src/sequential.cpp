@@ -9,21 +9,15 @@ namespace {
 #define VECTOR_BYTES 16
 #include "sequential_kernel.h"
 
-bool same_spec(const HuffmanSpec& a, const HuffmanSpec& b) {
-    return a.defined == b.defined && a.value_count == b.value_count &&
-           std::memcmp(a.code_counts, b.code_counts, sizeof a.code_counts) == 0 &&
-           std::memcmp(a.values, b.values, sizeof a.values) == 0;
-}
-
 // The reason for a stop, in the words of the standard.
-Status describe(Bytes jpeg, const Unstuffed& data, const SegmentResult& result, bool last_segment) {
+Status describe(Bytes jpeg, const Unstuffed& data, Stop stop, const Cursor& cursor, bool last_segment) {
     Status status;
-    if (result.stop == Stop::done) return status;
+    if (stop == Stop::done) return status;
     status.segment = "scan data";
-    status.detail = int64_t(result.mcu);
-    status.offset_bytes = file_offset(jpeg, data, result.bit_position / 8);
+    status.detail = int64_t(cursor.mcu);
+    status.offset_bytes = file_offset(jpeg, data, cursor.bit_position / 8);
     status.code = Code::malformed;
-    switch (result.stop) {
+    switch (stop) {
         case Stop::done:
         case Stop::bad_code:
             status.message = "no Huffman code matches in MCU {}";
@@ -52,22 +46,33 @@ Status describe(Bytes jpeg, const Unstuffed& data, const SegmentResult& result, 
 
 }  // namespace
 
-SegmentResult decode_segment_generic(const SequentialScan& scan, const uint8_t* bytes, uint64_t begin, uint64_t end,
-                                     uint64_t mcu_begin, uint64_t mcu_end) {
-    return decode_segment(scan, bytes, begin, end, mcu_begin, mcu_end);
+Stop decode_segment_generic(const SequentialScan& scan, const uint8_t* bytes, uint64_t end, uint64_t mcu_end, Cursor& cursor) {
+    return decode_mcus(scan, bytes, end, mcu_end, cursor);
+}
+
+Stop decode_segment(const SequentialScan& scan, const uint8_t* bytes, uint64_t end, uint64_t mcu_end, Cursor& cursor) {
+#if defined(__x86_64__)
+    if (use_avx2()) return decode_segment_avx2(scan, bytes, end, mcu_end, cursor);
+#endif
+    return decode_segment_generic(scan, bytes, end, mcu_end, cursor);
+}
+
+bool same_codes(const HuffmanSpec& a, const HuffmanSpec& b) {
+    return a.defined == b.defined && a.value_count == b.value_count &&
+           std::memcmp(a.code_counts, b.code_counts, sizeof a.code_counts) == 0 &&
+           std::memcmp(a.values, b.values, sizeof a.values) == 0;
 }
 
 const HuffmanTable* TableCache::get(const HuffmanSpec& spec, bool is_dc, int id) {
     HuffmanSpec& held = specs[is_dc][id];
-    if (!same_spec(held, spec)) {
+    if (!same_codes(held, spec)) {
         build_table(spec, is_dc, tables[is_dc][id]);
         held = spec;
     }
     return &tables[is_dc][id];
 }
 
-void prepare_scan(const Header& header, const Scan& parsed, const Tables& tables, const Output& output, TableCache& cache,
-                  uint32_t components_decoded, SequentialScan& scan) {
+void place_scan(const Header& header, const Scan& parsed, const Output& output, uint32_t components_decoded, SequentialScan& scan) {
     scan.component_count = parsed.component_count;
     scan.blocks_per_mcu = 0;
     scan.mcus_wide = parsed.mcus_wide;
@@ -78,8 +83,6 @@ void prepare_scan(const Header& header, const Scan& parsed, const Tables& tables
         const ScanComponent& sc = parsed.components[i];
         const Component& component = header.components[sc.index];
         SequentialScan::Part& part = scan.components[i];
-        part.dc = cache.get(tables.dc[sc.dc_table], true, sc.dc_table);
-        part.ac = cache.get(tables.ac[sc.ac_table], false, sc.ac_table);
         part.plane = output.planes[sc.index];
         part.blocks_wide = component.blocks_wide;
         part.blocks_high = component.blocks_high;
@@ -110,35 +113,30 @@ void zero_blocks(const SequentialScan& scan, uint64_t mcu_begin) {
 }
 
 Status decode_sequential_scan(Bytes jpeg, const SequentialScan& scan, const Unstuffed& data) {
-    const auto decode = use_avx2() ? decode_segment_avx2 : decode_segment_generic;
+    const uint32_t* segments = data.segments.data();
     const uint64_t step = scan.restart_interval ? scan.restart_interval : scan.mcu_end;
-    uint64_t mcu = 0;
+    Cursor cursor;
     Status status;
-    for (uint32_t i = 0; mcu < scan.mcu_end && status.ok(); i++) {
-        const uint64_t mcu_end = scan.mcu_end - mcu < step ? scan.mcu_end : mcu + step;
-        if (i >= data.segment_count) {
-            SegmentResult missing;
-            missing.stop = Stop::overrun;
-            missing.mcu = mcu;
-            missing.bit_position = 8 * uint64_t(data.segments.data()[data.segment_count]);
-            status = describe(jpeg, data, missing, true);
-            break;
-        }
-        const SegmentResult result =
-            decode(scan, data.bytes.data(), data.segments.data()[i], data.segments.data()[i + 1], mcu, mcu_end);
-        mcu = result.mcu;
-        status = describe(jpeg, data, result, i + 1 == data.segment_count);
-        const uint64_t left = data.segments.data()[i + 1] - (result.bit_position + 7) / 8;
-        if (status.ok() && left > 0 && i + 1 < data.segment_count && mcu < scan.mcu_end) {
+    for (uint32_t i = 0; cursor.mcu < scan.mcu_end && status.ok(); i++) {
+        const bool last = i + 1 >= data.segment_count;
+        const uint64_t mcu_end = scan.mcu_end - cursor.mcu < step ? scan.mcu_end : cursor.mcu + step;
+        Cursor next;  // E.2.4: a restart sets the predictions to 0
+        next.mcu = cursor.mcu;
+        next.bit_position = 8 * uint64_t(segments[i < data.segment_count ? i : data.segment_count]);
+        Stop stop = Stop::overrun;
+        if (i < data.segment_count) stop = decode_segment(scan, data.bytes.data(), segments[i + 1], mcu_end, next);
+        cursor = next;
+        status = describe(jpeg, data, stop, cursor, last);
+        if (status.ok() && !last && cursor.mcu < scan.mcu_end && bytes_left(cursor, segments[i + 1])) {
             status.code = Code::malformed;
             status.segment = "scan data";
             status.message = "{} bytes too many before a restart marker";
             status.clause = "E.2.4";
-            status.detail = int64_t(left);
-            status.offset_bytes = file_offset(jpeg, data, (result.bit_position + 7) / 8);
+            status.detail = int64_t(bytes_left(cursor, segments[i + 1]));
+            status.offset_bytes = file_offset(jpeg, data, (cursor.bit_position + 7) / 8);
         }
     }
-    zero_blocks(scan, mcu);
+    zero_blocks(scan, cursor.mcu);
     return status;
 }
 

@@ -31,18 +31,23 @@ struct SequentialScan {
 
 enum class Stop : uint8_t { done, overrun, bad_code, past_63 };
 
-struct SegmentResult {
-    Stop stop = Stop::done;
-    uint64_t mcu = 0;           // first MCU that was not decoded
-    uint64_t bit_position = 0;  // where reading stopped, bits from the beginning of Unstuffed::bytes
+// Where a restart segment's decoding stands: the next MCU, its first bit (from the beginning of Unstuffed::bytes) and the
+// DC predictions.
+struct Cursor {
+    uint64_t mcu = 0;
+    uint64_t bit_position = 0;
+    uint32_t dc[max_components] = {};
 };
 
-// Decodes MCUs [mcu_begin, mcu_end) from one restart segment, bytes [begin, end) of `bytes` (padded). On a stop the MCU it
-// happened in is not touched any more and holds part of its data.
-SegmentResult decode_segment_generic(const SequentialScan& scan, const uint8_t* bytes, uint64_t begin, uint64_t end,
-                                     uint64_t mcu_begin, uint64_t mcu_end);
-SegmentResult decode_segment_avx2(const SequentialScan& scan, const uint8_t* bytes, uint64_t begin, uint64_t end,
-                                  uint64_t mcu_begin, uint64_t mcu_end);
+// Decodes up to `mcu_end` from the segment that ends at byte `end` of `bytes` (padded). On a stop cursor.mcu is the MCU it
+// happened in, which holds part of its data.
+Stop decode_segment_generic(const SequentialScan& scan, const uint8_t* bytes, uint64_t end, uint64_t mcu_end, Cursor& cursor);
+Stop decode_segment_avx2(const SequentialScan& scan, const uint8_t* bytes, uint64_t end, uint64_t mcu_end, Cursor& cursor);
+// The faster of the two on this machine.
+Stop decode_segment(const SequentialScan& scan, const uint8_t* bytes, uint64_t end, uint64_t mcu_end, Cursor& cursor);
+
+// Whole bytes of the segment that were not needed. Fill bits (F.1.2.3) are less than one.
+inline uint64_t bytes_left(const Cursor& cursor, uint64_t end) { return end - (cursor.bit_position + 7) / 8; }
 
 // Tables of the scans of one thread, rebuilt only where the DHT's content differs from what a slot holds.
 struct TableCache {
@@ -51,9 +56,11 @@ struct TableCache {
     const HuffmanTable* get(const HuffmanSpec& spec, bool is_dc, int id);
 };
 
-// Fills `scan` from what the parser read.
-void prepare_scan(const Header& header, const Scan& parsed, const Tables& tables, const Output& output, TableCache& cache,
-                  uint32_t components_decoded, SequentialScan& scan);
+bool same_codes(const HuffmanSpec& a, const HuffmanSpec& b);
+bool same_geometry(const Header& a, const Header& b);
+
+// Fills `scan` from what the parser read: where its blocks go. The tables are the caller's.
+void place_scan(const Header& header, const Scan& parsed, const Output& output, uint32_t components_decoded, SequentialScan& scan);
 
 // Zeroes the blocks of MCUs [mcu_begin, all).
 void zero_blocks(const SequentialScan& scan, uint64_t mcu_begin);

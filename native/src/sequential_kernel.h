@@ -93,16 +93,15 @@ inline Stop decode_block(const HuffmanTable& dc_table, const HuffmanTable& ac_ta
     }
 }
 
-SegmentResult decode_segment(const SequentialScan& scan, const uint8_t* bytes, uint64_t begin, uint64_t end,
-                             uint64_t mcu_begin, uint64_t mcu_end) {
+inline Stop decode_mcus(const SequentialScan& scan, const uint8_t* bytes, uint64_t end, uint64_t mcu_end, Cursor& cursor) {
     alignas(64) int16_t spare[64];
-    uint32_t dc[max_components] = {};
-    BitWindow in{bytes, 8 * begin, 0};
+    uint32_t* const dc = cursor.dc;
+    BitWindow in{bytes, cursor.bit_position, 0};
     in.fill();
-    SegmentResult result;
     int16_t* rows[blocks_per_mcu_limit];
     uint32_t columns[blocks_per_mcu_limit];
-    uint64_t mcu = mcu_begin;
+    uint64_t mcu = cursor.mcu;
+    Stop stop = Stop::done;
     while (mcu < mcu_end) {
         const uint64_t mcu_y = mcu / scan.mcus_wide;
         uint64_t mcu_x = mcu % scan.mcus_wide;
@@ -112,7 +111,8 @@ SegmentResult decode_segment(const SequentialScan& scan, const uint8_t* bytes, u
             columns[b] = row < part.blocks_high ? part.blocks_wide : 0;  // T.81 A.2.4: padding blocks are dropped
             rows[b] = part.plane + row * part.blocks_wide * 64;
         }
-        const uint64_t row_end = mcu_end - mcu < scan.mcus_wide - mcu_x ? mcu + (mcu_end - mcu) : mcu + (scan.mcus_wide - mcu_x);
+        const uint64_t left_in_row = scan.mcus_wide - mcu_x;
+        const uint64_t row_end = mcu_end - mcu < left_in_row ? mcu_end : mcu + left_in_row;
         for (; mcu < row_end; mcu++, mcu_x++) {
             for (int b = 0; b < scan.blocks_per_mcu; b++) {
                 const int component = scan.blocks[b].component;
@@ -121,27 +121,19 @@ SegmentResult decode_segment(const SequentialScan& scan, const uint8_t* bytes, u
                 int16_t* target = column < columns[b] ? rows[b] + column * 64 : spare;
                 int16_t* block = scan.merge ? spare : target;
                 zero_block(block);
-                const Stop stop = decode_block(*part.dc, *part.ac, in, dc[component], block);
-                if (__builtin_expect(stop != Stop::done, 0)) {
-                    result.stop = in.current() > 8 * end ? Stop::overrun : stop;
-                    result.mcu = mcu;
-                    result.bit_position = in.current();
-                    return result;
-                }
+                stop = decode_block(*part.dc, *part.ac, in, dc[component], block);
+                if (__builtin_expect(stop != Stop::done, 0)) goto stopped;
                 if (scan.merge && target != spare) {
                     target[0] = spare[0];
                     for (int k = 1; k < 64; k++) target[k] = spare[k] ? spare[k] : target[k];
                 }
             }
-            if (__builtin_expect(in.current() > 8 * end, 0)) {
-                result.stop = Stop::overrun;
-                result.mcu = mcu;
-                result.bit_position = in.current();
-                return result;
-            }
+            if (__builtin_expect(in.current() > 8 * end, 0)) goto stopped;
         }
     }
-    result.mcu = mcu;
-    result.bit_position = in.current();
-    return result;
+stopped:
+    if (in.current() > 8 * end) stop = Stop::overrun;
+    cursor.mcu = mcu;
+    cursor.bit_position = in.current();
+    return stop;
 }

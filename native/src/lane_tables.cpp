@@ -1,0 +1,117 @@
+#include "lane_tables.h"
+
+#include <cstring>
+
+namespace jpegfreq {
+namespace {
+
+constexpr int32_t sub_state(int number) { return int32_t(number) << place_bits; }
+constexpr LaneEntry no_code_entry = {0, 0, 0, 256};
+
+int32_t extend(int32_t bits, int size) { return bits >> (size - 1) ? bits : bits - (1 << size) + 1; }
+
+// The codes of all lengths, left-aligned to 16 bits.
+struct CodeWord {
+    uint16_t first;
+    uint8_t length, symbol;
+};
+
+LaneEntry entry_of(const CodeWord& code, bool is_dc, int consumed, int low_bits, int available, int32_t back) {
+    // `consumed`: bits of the code that earlier levels took. `available`: bits behind the code within this look-up.
+    // `back`: out of the sub-state of this level.
+    const int size = is_dc ? code.symbol : code.symbol & 15;
+    const int run = is_dc ? 0 : code.symbol >> 4;
+    const int length = code.length - consumed;
+    LaneEntry entry = {uint8_t(length), 0, 0, (is_dc ? 130 : 2 * (run + 1)) + back};
+    if (!is_dc && size == 0) {
+        if (run == 15) return entry;  // ZRL: 16 zeros
+        entry.mask = 126;
+        entry.advance = 2 + back;
+        return entry;
+    }
+    if (size > longest_value) return no_code_entry;  // only 12-bit files have such values (F.1.2.1.1, F.1.2.2.1)
+    if (size > available) {
+        entry.advance += sub_state(size);
+        if (size <= lane_bits) entry.bits = uint8_t(length - (lane_bits - size));
+    } else if (size > 0) {
+        entry.bits = uint8_t(length + size);
+        entry.value = int16_t(extend(low_bits >> (available - size), size));
+    }
+    return entry;
+}
+
+}  // namespace
+
+void build_lane_table(const HuffmanSpec& spec, bool is_dc, LaneTable& table, LaneEntry* all_entries) {
+    table.spec = spec;
+    table.is_dc = is_dc;
+    table.fits = true;
+    CodeWord codes[256];
+    int count = 0;
+    uint32_t next = 0;
+    for (int length = 1; length <= 16; length++) {
+        for (int i = 0; i < spec.code_counts[length - 1]; i++, count++)
+            codes[count] = CodeWord{uint16_t(next++ << (16 - length)), uint8_t(length), spec.values[count]};
+        next <<= 1;
+    }
+    // Codes ascend with their length, so those too long for a level are the end of its code space. A level takes their
+    // common leading ones; `consumed` counts them.
+    int consumed = 0, done = 0;
+    table.levels = 0;
+    for (int level = 0; level < code_levels; level++) {
+        LaneEntry* entries = all_entries + level * lane_entries;
+        for (int i = 0; i < lane_entries; i++) entries[i] = no_code_entry;
+        const int32_t back = level ? 128 - sub_state(first_level_state + level - 1) : 0;
+        table.levels++;
+        for (; done < count && codes[done].length - consumed <= lane_bits; done++) {
+            const CodeWord& code = codes[done];
+            const int available = lane_bits - (code.length - consumed);
+            const int first = int(uint16_t(code.first << consumed) >> (16 - lane_bits));
+            for (int low = 0; low < 1 << available; low++) entries[first + low] = entry_of(code, is_dc, consumed, low, available, back);
+        }
+        if (done == count) return;
+        const int long_first = int(uint16_t(codes[done].first << consumed) >> (16 - lane_bits));
+        int width = 0;
+        while (1 << width < lane_entries - long_first) width++;
+        const int taken = lane_bits - width;
+        if (taken == 0 || level + 1 == code_levels) break;
+        const LaneEntry on = {uint8_t(taken), 0, 0, sub_state(first_level_state + level) - 128 + back};
+        for (int i = long_first; i < lane_entries; i++) entries[i] = on;
+        consumed += taken;
+    }
+    table.fits = false;
+}
+
+void build_constant_tables(LaneEntry* all_entries) {
+    const auto table = [&](int number) { return all_entries + number * lane_entries; };
+    for (int i = 0; i < lane_entries; i++) {
+        table(no_code_table)[i] = no_code_entry;
+        table(behind_table)[i] = {0, 0, 0, 256};
+    }
+    for (int size = 1; size <= lane_bits; size++)
+        for (int i = 0; i < lane_entries; i++)
+            table(size)[i] = {lane_bits, 0, int16_t(extend(i & ((1 << size) - 1), size)), -sub_state(size)};
+    // Longer values: first their leading bits, then the rest.
+    int rest = first_rest_state;
+    for (int size = lane_bits + 1; size <= longest_value; size++) {
+        const int leading = size - lane_bits;
+        for (int i = 0; i < lane_entries; i++)
+            table(size)[i] = {uint8_t(leading), 0, 0, sub_state(rest + (i >> (lane_bits - leading))) - sub_state(size)};
+        for (int high = 0; high < 1 << leading; high++, rest++)
+            for (int i = 0; i < lane_entries; i++)
+                table(rest)[i] = {lane_bits, 0, int16_t(extend(high << lane_bits | i, size)), -sub_state(rest)};
+    }
+}
+
+void build_slots(uint16_t* slot_of) {
+    const uint16_t nowhere = chunk_blocks * 128;
+    for (int place = 0; place < 1 << place_bits; place += 2) {
+        // p - 2 is the slot just passed: coefficient ((p - 2) & 127) / 2 of its block, in the block's upper half.
+        const int before = place - 2;
+        const int block = (before >> 8) - 1;
+        const bool data = block >= 0 && block < chunk_blocks && (before & 128);
+        slot_of[place / 2] = data ? uint16_t(block * 128 + 2 * natural_order[(before & 127) / 2]) : nowhere;
+    }
+}
+
+}  // namespace jpegfreq

@@ -1,0 +1,359 @@
+// Feeds the lanes: which image, which restart segment, which chunk. The loop itself is lanes_avx2.cpp.
+#include "lanes.h"
+
+#include <cstring>
+#include <new>
+
+#include "sequential.h"
+
+#if defined(__x86_64__)
+
+namespace jpegfreq {
+namespace {
+
+// Larger scans go to the plain decoder, which needs one copy of the data and not one a lane.
+constexpr uint64_t largest_scan_bytes = 1 << 20;
+
+struct TableSlot {
+    LaneTable table;
+    uint16_t first_entry = 0;  // in LaneMemory::tables
+    int users = 0;
+    uint64_t last_use = 0;
+    bool built = false;
+};
+
+// An image of which at least one lane decodes a restart segment, or the only segment.
+struct LaneImage {
+    Job* job = nullptr;  // nullptr: free
+    SequentialScan scan;
+    TableSlot* tables[2][max_components] = {};
+    Unstuffed data;
+    uint32_t next_segment = 0;
+    uint32_t segment_count = 0;  // as many as the MCUs need
+    int lanes = 0;               // that work on it
+    bool failed = false;
+    uint64_t serial = 0;
+};
+
+struct LaneWork {
+    LaneImage* image = nullptr;
+    uint64_t program_serial = 0;  // of the image whose program the lane holds
+    int program_blocks = 0;       // blocks before `behind`
+    uint64_t segment_end = 0;     // bytes
+    uint64_t mcu = 0, mcu_end = 0;
+    int chunk_mcus = 0;
+    int16_t* targets[chunk_blocks];  // of the chunk's blocks
+    uint8_t components[chunk_blocks] = {};
+    uint32_t dc[max_components] = {};
+};
+
+struct Lanes {
+    LaneMemory memory;
+    LaneWork work[max_lanes];
+    LaneImage images[max_lanes];
+    TableSlot slots[table_slots];
+    TableCache plain_tables;  // for finish_alone
+    uint64_t clock = 0;
+    alignas(64) int16_t spare[64];  // for padding blocks
+
+    Lanes();
+    bool open(Job& job, LaneImage& image, const Limits& limits);
+    void release(LaneImage& image);
+    TableSlot* table(const HuffmanSpec& spec, bool is_dc);
+    bool acquire(int lane, JobQueue& queue, const Limits& limits, Decoder& plain);
+    bool start_segment(int lane, LaneImage& image);
+    void set_program(int lane, int blocks);
+    void start_chunk(int lane);
+    void aim(int lane);
+    bool finish_chunk(int lane);
+    bool finish_alone(int lane);
+    void leave(int lane, JobQueue& queue, const Limits& limits, Decoder& plain);
+    void move(int from, int to);
+    void run(JobQueue& queue, const Limits& limits, Decoder& plain);
+};
+
+Lanes::Lanes() {
+    build_slots(memory.slot_of);
+    build_constant_tables(memory.tables);
+    for (int i = 0; i < table_slots; i++) slots[i].first_entry = uint16_t((constant_tables + i * code_levels) * lane_entries);
+    for (int lane = 0; lane < max_lanes; lane++) {
+        for (int block = 0; block <= chunk_blocks; block++) {
+            int16_t* slot = memory.scratch[lane] + 64 * block;
+            std::memset(slot, 0, 128);
+            slot[0] = no_dc;
+        }
+        for (int state = 0; state < sub_states; state++)
+            for (int place = 0; place < lane_states; place++)
+                memory.program[lane][state * lane_states + place] =
+                    uint16_t((state > 0 && state < first_level_state ? state : no_code_table) * lane_entries);
+    }
+}
+
+TableSlot* Lanes::table(const HuffmanSpec& spec, bool is_dc) {
+    TableSlot* oldest = nullptr;
+    clock++;
+    for (TableSlot& slot : slots) {
+        if (slot.built && slot.table.is_dc == is_dc && same_codes(slot.table.spec, spec)) {
+            slot.last_use = clock;
+            slot.users++;
+            return &slot;
+        }
+        if (slot.users == 0 && (!oldest || slot.last_use < oldest->last_use)) oldest = &slot;
+    }
+    // As many slots as all images can hold, so one is free.
+    build_lane_table(spec, is_dc, oldest->table, memory.tables + oldest->first_entry);
+    oldest->built = true;
+    oldest->last_use = clock;
+    oldest->users = 1;
+    return oldest;
+}
+
+// False: not for the lanes; nothing was kept.
+bool Lanes::open(Job& job, LaneImage& image, const Limits& limits) {
+    const Header& header = job.header;
+    if (int(header.process) > 1 || header.precision != 8) return false;
+    if (uint64_t(header.height) * header.width > limits.max_pixels) return false;
+    MarkerReader reader(job.jpeg);
+    Header frame;
+    Scan parsed;
+    bool found = false;
+    if (!reader.read_frame(frame).ok() || !same_geometry(frame, header)) return false;
+    if (!reader.next_scan(header, parsed, found).ok() || !found || parsed.component_count != header.component_count) return false;
+    if (job.jpeg.size - parsed.data_offset_bytes > largest_scan_bytes) return false;
+    if (!unstuff(job.jpeg, parsed.data_offset_bytes, parsed.restart_interval != 0, image.data)) return false;
+    if (!job.output.mcu_rows) {
+        // Another scan, or damage behind this one: the plain decoder says what it is.
+        Scan second;
+        reader.seek(image.data.end);
+        if (!reader.next_scan(header, second, found).ok() || found) return false;
+    }
+    place_scan(header, parsed, job.output, 0, image.scan);
+    bool fits = true;
+    for (int i = 0; i < parsed.component_count; i++) {
+        image.tables[0][i] = table(reader.tables().ac[parsed.components[i].ac_table], false);
+        image.tables[1][i] = table(reader.tables().dc[parsed.components[i].dc_table], true);
+        for (const auto& kind : image.tables) fits &= kind[i]->table.fits;
+        std::memcpy(job.output.quantization_tables[i], reader.quantization_table(i), sizeof job.output.quantization_tables[i]);
+    }
+    const uint64_t interval = parsed.restart_interval ? parsed.restart_interval : image.scan.mcu_end;
+    const uint64_t segments = (image.scan.mcu_end + interval - 1) / interval;
+    image.scan.restart_interval = uint32_t(interval < UINT32_MAX ? interval : UINT32_MAX);
+    image.job = &job;
+    image.lanes = 0;
+    image.failed = false;
+    image.next_segment = 0;
+    image.segment_count = uint32_t(segments);
+    image.serial = ++clock;
+    if (fits && segments <= image.data.segment_count) return true;
+    release(image);
+    return false;
+}
+
+void Lanes::release(LaneImage& image) {
+    for (auto& kind : image.tables)
+        for (int i = 0; i < image.scan.component_count; i++) kind[i]->users--;
+    image.job = nullptr;
+}
+
+// The next segment for a lane: of its own image, else of a new one, else of another lane's. False: there is nothing to do.
+bool Lanes::acquire(int lane, JobQueue& queue, const Limits& limits, Decoder& plain) {
+    LaneImage* own = work[lane].image;
+    if (own && start_segment(lane, *own)) return true;
+    leave(lane, queue, limits, plain);
+    for (LaneImage& image : images) {
+        if (image.job) continue;
+        while (Job* job = queue.next()) {
+            if (open(*job, image, limits)) return start_segment(lane, image);
+            job->status = plain.read_coefficients(job->jpeg, job->header, limits, job->output);
+            queue.done(*job);
+        }
+        break;
+    }
+    for (LaneImage& image : images)
+        if (image.job && start_segment(lane, image)) return true;
+    return false;
+}
+
+bool Lanes::start_segment(int lane, LaneImage& image) {
+    if (image.failed || image.next_segment == image.segment_count) return false;
+    LaneWork& w = work[lane];
+    if (w.image != &image) image.lanes++;
+    w.image = &image;
+    const uint32_t segment = image.next_segment++;
+    const uint64_t begin = image.data.segments[segment];
+    w.segment_end = image.data.segments[segment + 1];
+    w.mcu = uint64_t(segment) * image.scan.restart_interval;
+    w.mcu_end = w.mcu + image.scan.restart_interval;
+    if (w.mcu_end > image.scan.mcu_end) w.mcu_end = image.scan.mcu_end;
+    std::memset(w.dc, 0, sizeof w.dc);
+    Lane& state = memory.lanes[lane];
+    state.position = 8 * uint64_t(reinterpret_cast<uintptr_t>(image.data.bytes.data()) + begin);
+    uint64_t word;
+    std::memcpy(&word, image.data.bytes.data() + begin, 8);
+    state.window = __builtin_bswap64(word) | 1;
+    start_chunk(lane);
+    return true;
+}
+
+// The lane's program: `blocks` blocks of the image's MCU pattern, then nothing more.
+void Lanes::set_program(int lane, int blocks) {
+    LaneWork& w = work[lane];
+    const LaneImage& image = *w.image;
+    uint16_t* program = memory.program[lane];
+    const int before = w.program_serial == image.serial ? w.program_blocks : 0;
+    w.program_serial = image.serial;
+    w.program_blocks = blocks;
+    for (int block = before; block < blocks; block++) {
+        const int component = image.scan.blocks[block % image.scan.blocks_per_mcu].component;
+        const TableSlot& dc = *image.tables[1][component];
+        const TableSlot& ac = *image.tables[0][component];
+        const int at = 2 * (block + 1);
+        program[at] = dc.first_entry;
+        program[at + 1] = ac.first_entry;
+        for (int level = 1; level < code_levels; level++) {
+            uint16_t* row = program + (first_level_state + level - 1) * lane_states;
+            row[at - 1] = level < dc.table.levels ? uint16_t(dc.first_entry + level * lane_entries) : uint16_t(no_code_table);
+            row[at] = level < ac.table.levels ? uint16_t(ac.first_entry + level * lane_entries) : uint16_t(no_code_table);
+        }
+    }
+    for (int at = 2 * (blocks + 1); at < lane_states; at++) program[at] = uint16_t(behind_table * lane_entries);
+}
+
+void Lanes::start_chunk(int lane) {
+    LaneWork& w = work[lane];
+    const int blocks_per_mcu = w.image->scan.blocks_per_mcu;
+    const uint64_t left = w.mcu_end - w.mcu;
+    w.chunk_mcus = chunk_blocks / blocks_per_mcu;
+    if (left < uint64_t(w.chunk_mcus)) w.chunk_mcus = int(left);
+    const int blocks = w.chunk_mcus * blocks_per_mcu;
+    if (w.program_serial != w.image->serial || w.program_blocks != blocks) set_program(lane, blocks);
+    memory.lanes[lane].p = 256;
+    memory.lanes[lane].end = uint32_t(256 * (blocks + 1));
+    aim(lane);
+}
+
+// Where the chunk's blocks go. Their memory is fetched while the chunk is decoded.
+void Lanes::aim(int lane) {
+    LaneWork& w = work[lane];
+    const SequentialScan& scan = w.image->scan;
+    uint64_t mcu_y = w.mcu / scan.mcus_wide, mcu_x = w.mcu % scan.mcus_wide;
+    int count = 0;
+    for (int i = 0; i < w.chunk_mcus; i++) {
+        for (int b = 0; b < scan.blocks_per_mcu; b++, count++) {
+            const int component = scan.blocks[b].component;
+            const auto& part = scan.components[component];
+            const uint64_t row = mcu_y * part.mcu_height + scan.blocks[b].y;
+            const uint64_t column = mcu_x * part.mcu_width + scan.blocks[b].x;
+            const bool real = row < part.blocks_high && column < part.blocks_wide;
+            int16_t* target = real ? part.plane + (row * part.blocks_wide + column) * 64 : spare;
+            __builtin_prefetch(target, 1);
+            __builtin_prefetch(target + 32, 1);
+            w.targets[count] = target;
+            w.components[count] = uint8_t(component);
+        }
+        if (++mcu_x == scan.mcus_wide) {
+            mcu_x = 0;
+            mcu_y++;
+        }
+    }
+}
+
+// Takes the blocks of a full chunk. False: the image is damaged somewhere before here.
+bool Lanes::finish_chunk(int lane) {
+    LaneWork& w = work[lane];
+    const SequentialScan& scan = w.image->scan;
+    const Lane& state = memory.lanes[lane];
+    const bool complete = take_blocks_avx2(memory.scratch[lane], w.chunk_mcus * scan.blocks_per_mcu, w.targets, w.components, w.dc);
+    w.mcu += unsigned(w.chunk_mcus);
+    const uint64_t used = state.position - 8 * uint64_t(reinterpret_cast<uintptr_t>(w.image->data.bytes.data()));
+    Cursor cursor;
+    cursor.bit_position = used;
+    if (!complete || ((state.p - state.end) & 255) != 0 || used > 8 * w.segment_end) return false;
+    const bool more_segments = w.mcu < scan.mcu_end;
+    return w.mcu < w.mcu_end || !more_segments || bytes_left(cursor, w.segment_end) == 0;
+}
+
+// The last lane: no other hides its latency, so the plain loop takes over at the end of a chunk.
+bool Lanes::finish_alone(int lane) {
+    LaneWork& w = work[lane];
+    Cursor cursor;
+    cursor.mcu = w.mcu;
+    cursor.bit_position = memory.lanes[lane].position - 8 * uint64_t(reinterpret_cast<uintptr_t>(w.image->data.bytes.data()));
+    std::memcpy(cursor.dc, w.dc, sizeof w.dc);
+    for (int i = 0; i < w.image->scan.component_count; i++) {
+        w.image->scan.components[i].dc = plain_tables.get(w.image->tables[1][i]->table.spec, true, i);
+        w.image->scan.components[i].ac = plain_tables.get(w.image->tables[0][i]->table.spec, false, i);
+    }
+    const Stop stop = decode_segment(w.image->scan, w.image->data.bytes.data(), w.segment_end, w.mcu_end, cursor);
+    return stop == Stop::done && (w.mcu_end == w.image->scan.mcu_end || bytes_left(cursor, w.segment_end) == 0);
+}
+
+// The lane has no more to do for its image; whoever leaves last hands the image back.
+void Lanes::leave(int lane, JobQueue& queue, const Limits& limits, Decoder& plain) {
+    LaneImage* image = work[lane].image;
+    work[lane].image = nullptr;
+    if (!image || --image->lanes > 0) return;
+    Job& job = *image->job;
+    release(*image);
+    if (image->failed) {
+        job.status = plain.read_coefficients(job.jpeg, job.header, limits, job.output);
+    } else {
+        zero_blocks(image->scan, image->scan.mcu_end);
+        job.status = Status();
+    }
+    queue.done(job);
+}
+
+void Lanes::move(int from, int to) {
+    std::memcpy(memory.scratch[to], memory.scratch[from], sizeof memory.scratch[to]);
+    std::memcpy(memory.program[to], memory.program[from], sizeof memory.program[to]);
+    memory.lanes[to] = memory.lanes[from];
+    work[to] = work[from];
+    // The lane that was moved away is clean again: nothing but empty slots.
+    for (int block = 0; block <= chunk_blocks; block++) {
+        std::memset(memory.scratch[from] + 64 * block, 0, 128);
+        memory.scratch[from][64 * block] = no_dc;
+    }
+    work[from] = LaneWork();
+}
+
+void Lanes::run(JobQueue& queue, const Limits& limits, Decoder& plain) {
+    int count = 0;
+    while (count < max_lanes && acquire(count, queue, limits, plain)) count++;
+    while (count > 0) {
+        const unsigned finished = step_lanes_avx2(memory, count);
+        for (int lane = count - 1; lane >= 0; lane--) {
+            if (!(finished >> lane & 1)) continue;
+            LaneWork& w = work[lane];
+            bool good = finish_chunk(lane);
+            if (good && count == 1 && w.mcu < w.mcu_end) {
+                good = finish_alone(lane);
+                w.mcu = w.mcu_end;
+            }
+            w.image->failed |= !good;
+            if (!w.image->failed && w.mcu < w.mcu_end) {
+                start_chunk(lane);
+            } else if (!acquire(lane, queue, limits, plain)) {
+                count--;
+                if (lane < count) move(count, lane);
+            }
+        }
+    }
+}
+
+}  // namespace
+
+void LaneDecoder::run(JobQueue& queue, const Limits& limits, Decoder& plain) {
+    Lanes* lanes = new (std::nothrow) Lanes;
+    if (lanes) lanes->run(queue, limits, plain);
+    delete lanes;
+    // Out of memory: one after the other.
+    while (Job* job = queue.next()) {
+        job->status = plain.read_coefficients(job->jpeg, job->header, limits, job->output);
+        queue.done(*job);
+    }
+}
+
+}  // namespace jpegfreq
+
+#endif

@@ -1,0 +1,45 @@
+// Several Huffman streams of sequential scans on one core: one automaton a stream, stepped in turn (Note [Lane automaton]).
+#pragma once
+
+#include "lane_tables.h"
+
+namespace jpegfreq {
+
+constexpr int max_lanes = 4;  // 5 and 6 gain nothing
+
+struct Lane {
+    uint64_t window = 0;      // Note [Bit window] of sequential_kernel.h
+    uint64_t position = 0;    // bit address in memory: 8 * address + bit
+    uint32_t p = 0;
+    uint32_t end = 0;         // place behind the chunk's last block
+};
+
+constexpr int table_slots = 2 * max_components * max_lanes;  // as many as the lanes' images can hold at a time
+constexpr int lane_states = 1 << (place_bits - 7);
+
+// The lanes' shared working memory, small enough that what is in use stays in the first-level cache. A program entry names a
+// table by the index of its first entry.
+struct LaneMemory {
+    alignas(64) int16_t scratch[max_lanes][(chunk_blocks + 1) * 64];
+    alignas(64) uint16_t slot_of[(1 << place_bits) / 2];
+    alignas(64) uint16_t program[max_lanes][sub_states * lane_states];
+    alignas(64) Lane lanes[max_lanes];
+    alignas(64) LaneEntry tables[(constant_tables + table_slots * code_levels) * lane_entries];
+};
+static_assert((constant_tables + table_slots * code_levels) * lane_entries <= 65536, "a table's index has 16 bits");
+
+// Steps lanes [0, count) until at least one has reached its end; returns a bit for each that has. count is 1 to max_lanes.
+unsigned step_lanes_avx2(LaneMemory& memory, int count);
+
+// Moves decoded blocks out of a lane's scratch and leaves it empty: adds each difference to its component's prediction in
+// `dc`, writes the block to its target. False: a block has no DC (a run passed coefficient 63, or no code matched).
+bool take_blocks_avx2(int16_t* scratch, int count, int16_t* const* targets, const uint8_t* components, uint32_t* dc);
+
+// Images on one thread, several at a time. Opaque: lanes.cpp.
+class LaneDecoder {
+public:
+    // Decodes until the queue is empty. What the lanes do not read or find damaged goes to `plain`, which says why.
+    static void run(JobQueue& queue, const Limits& limits, Decoder& plain);
+};
+
+}  // namespace jpegfreq
