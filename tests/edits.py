@@ -57,7 +57,7 @@ def segments(data: bytes) -> list[Segment]:
         out.append(Segment(name, position, data[position:end]))
         position = end
         if name == "SOS":
-            while data[end] != 0xFF or data[end + 1] == 0 or 0xD0 <= data[end + 1] <= 0xD7:
+            while data[end] != 0xFF or data[end + 1] in (0, 0xFF) or 0xD0 <= data[end + 1] <= 0xD7:
                 end += 1
             out.append(Segment("scan data", position, data[position:end]))
         elif name == "EOI":

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from jpegfreq import JpegError, TruncatedJpegError, read_coefficients, read_header
+from jpegfreq import JpegError, MalformedJpegError, TruncatedJpegError, read_coefficients, read_header
 from tests import edits
 from tests.agreement import assert_agrees
 from tests.generate import random_picture
@@ -57,6 +57,9 @@ ACCEPTED: dict[str, Edit] = {
     ),
     "fill bytes before a restart marker": lambda d: edits.replace_scan_data(
         d, edits.find(d, "scan data").raw.replace(b"\xff\xd1", b"\xff\xff\xff\xd1")
+    ),
+    "fill bytes before a stuffed byte": lambda d: edits.replace_scan_data(
+        d, edits.find(d, "scan data").raw.replace(b"\xff\x00", b"\xff\xff\xff\x00")
     ),
     "junk between segments": lambda d: edits.insert_bytes(d, b"junk\xff\x00junk", before="DHT"),
     "junk behind SOI": lambda d: edits.insert_bytes(d, b"junk", before="DQT"),
@@ -235,3 +238,76 @@ def test_second_scan_of_a_sequential_component_overwrites_what_it_codes(oracle: 
     assert oracle.read(data).clean
     assert_agrees(data, oracle)
     read_coefficients(data)
+
+
+# ------------------------------------------------------------------------------------- codes within one block
+
+
+def one_block(bits: str, symbol: int, code_length: int, *, progressive: bool = False) -> bytes:
+    """A grey image of 8 x 8: DC difference 0, then `bits`. AC codes: 0...0 of `code_length` is `symbol`, 0...01 EOB."""
+    dc = b"\x00" + bytes([1] + [0] * 15) + b"\x00"
+    counts = [0] * 16
+    counts[code_length - 1] = 2
+    ac = b"\x10" + bytes(counts) + bytes([symbol, 0])
+    head = b"\xff\xd8" + edits.make_segment("DQT", bytes(1) + bytes([1] * 64))
+    head += edits.make_segment("SOF2" if progressive else "SOF0", b"\x08\0\x08\0\x08\1\1\x11\0")
+    head += edits.make_segment("DHT", dc + ac)
+    if progressive:
+        head += edits.make_segment("SOS", b"\1\1\0\0\0\0") + b"\x7f" + edits.make_segment("SOS", b"\1\1\0\1\x3f\0")
+    else:
+        head += edits.make_segment("SOS", b"\1\1\0\0\x3f\0")
+        bits = "0" + bits
+    bits += "1" * (-len(bits) % 8)
+    data = int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\0")
+    return head + data + b"\xff\xd9"
+
+
+LENGTHS = [2, 6, 9, 10, 11, 12, 16]
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize("symbol", [0xF1, 0xF2, 0xF7, 0xF0], ids=hex)
+def test_run_beyond_the_last_coefficient_is_malformed(symbol: int, length: int, progressive: bool) -> None:
+    """Fifteen zeros and a value, four times, are 64 coefficients, one too many."""
+    size = symbol & 15
+    value = "1" * size
+    code = "0" * length
+    data = one_block((code + value) * (4 if size else 5), symbol, length, progressive=progressive)
+    with pytest.raises(MalformedJpegError) as caught:
+        read_coefficients(data)
+    assert caught.value.segment == "scan data"
+    assert caught.value.clause == ("G.2.2" if progressive else "F.2.2.2")
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("length", LENGTHS)
+def test_block_may_end_with_coefficient_63_or_with_sixteen_zeros(length: int, progressive: bool) -> None:
+    code, eob = "0" * length, "0" * (length - 1) + "1"
+    values = one_block((code + "1") * 3 + eob, 0xF1, length, progressive=progressive)
+    (plane,) = read_coefficients(values).planes
+    assert plane.sum() == 3
+    full = one_block((code + "1") * 63, 0x01, length, progressive=progressive)
+    (plane,) = read_coefficients(full).planes
+    assert plane.sum() == 63
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("length", LENGTHS)
+def test_code_that_the_table_does_not_hold_is_malformed(length: int, progressive: bool) -> None:
+    data = one_block("1" * 40, 0x01, length, progressive=progressive)
+    with pytest.raises(MalformedJpegError) as caught:
+        read_coefficients(data)
+    assert caught.value.segment == "scan data"
+    assert caught.value.clause == ("G.2.2" if progressive else "F.2.2.3")
+
+
+@pytest.mark.parametrize("size", range(1, 16))
+@pytest.mark.parametrize("length", LENGTHS)
+def test_values_of_every_size_are_read(size: int, length: int) -> None:
+    """Of 1 to 15 bits, behind codes of any length, positive and negative (F.1.2.1: EXTEND)."""
+    code = "0" * length
+    bits = "".join(code + f"{v:0{size}b}" for v in (0, (1 << size) - 1, 1 << (size - 1), (1 << (size - 1)) - 1))
+    (plane,) = read_coefficients(one_block(bits + "0" * (length - 1) + "1", size, length)).planes
+    low, high = 1 << (size - 1), (1 << size) - 1
+    assert plane.ravel()[[1, 8, 16, 9]].tolist() == [-high, high, low, -low]
