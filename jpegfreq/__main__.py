@@ -1,0 +1,5 @@
+"""`python -m jpegfreq`."""
+
+from jpegfreq.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,166 @@
+"""What can be said of a JPEG file: its parts, tables, quality, and how its coefficients are spread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from jpegfreq.channels import COMPONENT_NAMES
+from jpegfreq.coefficients import Coefficients
+from jpegfreq.header import Header
+from jpegfreq.structure import Structure
+
+# T.81 tables K.1 and K.2, [v, u].
+_LUMINANCE = np.array(
+    [
+        [16, 11, 10, 16, 24, 40, 51, 61],
+        [12, 12, 14, 19, 26, 58, 60, 55],
+        [14, 13, 16, 24, 40, 57, 69, 56],
+        [14, 17, 22, 29, 51, 87, 80, 62],
+        [18, 22, 37, 56, 68, 109, 103, 77],
+        [24, 35, 55, 64, 81, 104, 113, 92],
+        [49, 64, 78, 87, 103, 121, 120, 101],
+        [72, 92, 95, 98, 112, 100, 103, 99],
+    ]
+)
+_CHROMINANCE = np.full((8, 8), 99)
+_CHROMINANCE[:4, :4] = [[17, 18, 24, 47], [18, 21, 26, 66], [24, 26, 56, 99], [47, 66, 99, 99]]
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How libjpeg would have been asked for tables like these.
+
+    Attributes:
+        value: 1 to 100.
+        exact: the tables are those of that quality, not only the nearest.
+    """
+
+    value: int
+    exact: bool
+
+
+def estimated_quality(tables: Sequence[npt.NDArray[np.integer[Any]]]) -> Quality:
+    """The quality whose tables, K.1 and K.2 scaled as libjpeg does, lie nearest to these (luma first)."""
+
+    def distance(quality: int) -> float:
+        expected = (scaled(_LUMINANCE if c == 0 else _CHROMINANCE, quality) for c in range(len(tables)))
+        return float(sum(np.abs(np.log(table / e)).sum() for table, e in zip(tables, expected, strict=True)))
+
+    distances = [distance(quality) for quality in range(1, 101)]
+    best = int(np.argmin(distances))
+    return Quality(best + 1, distances[best] == 0)
+
+
+def scaled(table: npt.NDArray[np.integer[Any]], quality: int) -> npt.NDArray[np.integer[Any]]:
+    """A table of Annex K at a quality of libjpeg's."""
+    percent = 5000 // quality if quality < 50 else 200 - 2 * quality
+    scaled_table: npt.NDArray[np.integer[Any]] = np.clip((table * percent + 50) // 100, 1, 255)
+    return scaled_table
+
+
+def component_names(header: Header) -> tuple[str, ...]:
+    """What the components are called by their colour kind."""
+    if header.color in ("grey", "YCbCr", "YCCK"):
+        return (*COMPONENT_NAMES, "K")[: len(header.components)]
+    if header.color in ("RGB", "CMYK"):
+        return tuple(header.color)
+    return tuple(f"component {component.identifier}" for component in header.components)
+
+
+def subsampling(header: Header) -> str:
+    """Sampling factors as people write them: "4:2:0", else "2x2, 1x1, 1x1"."""
+    factors = [(c.horizontal_sampling_factor, c.vertical_sampling_factor) for c in header.components]
+    if len(factors) == 1:
+        return "one component"
+    (h, v), *others = factors
+    known = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (1, 2): "4:4:0", (4, 1): "4:1:1", (4, 2): "4:1:0"}
+    if len(set(others)) == 1 and h % others[0][0] == 0 and v % others[0][1] == 0:
+        ratio = (h // others[0][0], v // others[0][1])
+        if ratio in known:
+            return known[ratio]
+    return ", ".join(f"{h}x{v}" for h, v in factors)
+
+
+def file_facts(path: str, size_bytes: int, structure: Structure, coefficients: Coefficients | None) -> dict[str, Any]:
+    """Everything `inspect` shows, as it is written for --json."""
+    header = structure.header
+    names = component_names(header)
+    tables = [table for table in structure.quantization_tables if table is not None]
+    quality = estimated_quality(tables) if tables and header.color in ("grey", "YCbCr", "YCCK") else None
+    damage = structure.damage or (coefficients.damage if coefficients else None)
+    return {
+        "file": path,
+        "size_bytes": size_bytes,
+        "height": header.height,
+        "width": header.width,
+        "process": header.process,
+        "precision": header.precision,
+        "color": header.color,
+        "subsampling": subsampling(header),
+        "restart_interval": header.restart_interval,
+        "orientation": header.orientation,
+        "bits_per_pixel": round(8 * size_bytes / max(1, header.height * header.width), 3),
+        "estimated_quality": quality and quality.value,
+        "quality_is_exact": quality and quality.exact,
+        "components": [
+            {
+                "name": name,
+                "identifier": component.identifier,
+                "sampling": [component.horizontal_sampling_factor, component.vertical_sampling_factor],
+                "blocks": [component.blocks_high, component.blocks_wide],
+                "quantization_table_id": component.quantization_table_id,
+                "quantization_table": None if table is None else table.tolist(),
+                "coefficients": plane_facts(coefficients.planes[c]) if coefficients else None,
+            }
+            for c, (name, component, table) in enumerate(
+                zip(names, header.components, structure.quantization_tables, strict=True)
+            )
+        ],
+        "scans": [
+            {
+                "components": [names[part.index] for part in scan.components],
+                "spectral_selection": [scan.Ss, scan.Se],
+                "successive_approximation": [scan.Ah, scan.Al],
+                "restart_interval": scan.restart_interval,
+                "offset_bytes": scan.offset_bytes,
+                "data_size_bytes": scan.data_size_bytes,
+                "huffman_tables": [f"{table.kind} {table.identifier}" for table in scan.huffman_tables],
+            }
+            for scan in structure.scans
+        ],
+        "segments": [
+            {"name": segment.name, "offset_bytes": segment.offset_bytes, "size_bytes": segment.size_bytes}
+            for segment in structure.segments
+        ],
+        "damage": damage and str(damage),
+    }
+
+
+def plane_facts(plane: npt.NDArray[np.int16]) -> dict[str, Any]:
+    """How one component's quantized coefficients are spread.
+
+    Returns:
+        Shares and counts; "nonzero" is [8, 8], the share of blocks in which each frequency [v, u] is not zero.
+    """
+    blocks = plane.reshape(-1, 8, 8)
+    nonzero = np.zeros((8, 8), np.int64)
+    flat_blocks = 0
+    step = 1 << 16  # blocks at a time: the masks stay small for any picture
+    for start in range(0, len(blocks), step):
+        mask = blocks[start : start + step] != 0
+        nonzero += mask.sum(axis=0)
+        flat_blocks += int((~mask.reshape(len(mask), 64)[:, 1:].any(axis=1)).sum())
+    count = max(1, len(blocks))
+    return {
+        "nonzero_per_block": round(float(nonzero.sum()) / count, 3),
+        "flat_blocks": round(flat_blocks / count, 4),
+        "frequencies_in_use": int((nonzero > 0).sum()),
+        "smallest": int(blocks.min(initial=0)),
+        "largest": int(blocks.max(initial=0)),
+        "nonzero": np.round(nonzero / count, 4).tolist(),
+    }
