@@ -71,6 +71,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         Job& job = image->job;
         fuzz::require(image->times_done == 1, "each job is done once");
         std::memcpy(image->planes->output.quantization_tables, job.output.quantization_tables, sizeof job.output.quantization_tables);
+        fuzz::note(*image->planes);
         fuzz::Planes alone(job.header, 0x00);
         Decoder decoder;
         const Status status = decoder.read_coefficients(job.jpeg, job.header, limits, alone.output);

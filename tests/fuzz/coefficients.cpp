@@ -28,6 +28,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     fuzz::Planes first(header, 0x00), second(header, 0xA5);
     const Status status = used.read_coefficients(jpeg, header, limits, first.output);
     fuzz::require_sound(status, size);
+    fuzz::note(first);
     Decoder fresh;
     fuzz::require(fuzz::equal(fresh.read_coefficients(jpeg, header, limits, second.output), status), "the same Status again");
     fuzz::require(first == second, "every coefficient is written, and the same ones again");

@@ -65,6 +65,19 @@ bool Planes::begins_like(const Planes& whole, const Header& header, uint32_t mcu
     return true;
 }
 
+uint64_t* checksum = nullptr;
+
+void note(const Planes& planes) {
+    if (!checksum) return;
+    for (size_t c = 0; c < planes.planes_.size(); c++) {
+        for (size_t i = 0; i < planes.sizes_[c]; i += 4) {
+            uint64_t four;
+            std::memcpy(&four, planes.planes_[c].get() + i, sizeof four);
+            *checksum = (*checksum ^ four) * 0x9E3779B97F4A7C15 >> 1;
+        }
+    }
+}
+
 Status read_promise(Bytes jpeg, Header& header) {
     Status status = read_header(jpeg, header);
     if (!status.ok()) return status;

@@ -43,9 +43,15 @@ public:
     bool begins_like(const Planes& whole, const jpegfreq::Header& header, uint32_t mcu_rows) const;
 
 private:
+    friend void note(const Planes& planes);
+
     std::vector<std::unique_ptr<int16_t[]>> planes_;
     std::vector<size_t> sizes_;  // int16
 };
+
+// Of all coefficients noted so far, for builds and machines to be compared by. Null: nobody asks.
+extern uint64_t* checksum;
+void note(const Planes& planes);
 
 // read_header, then check_promise: whether planes may be allocated.
 jpegfreq::Status read_promise(jpegfreq::Bytes jpeg, jpegfreq::Header& header);

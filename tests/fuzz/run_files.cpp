@@ -1,5 +1,7 @@
-// Runs a fuzz target once on each file named on standard input, one path a line. Prints the slowest.
+// Runs a fuzz target once on each file named on standard input, one path a line. Prints the slowest, and a
+// checksum of all coefficients.
 #include <chrono>
+#include <cinttypes>
 #include <cstdio>
 #include <string>
 
@@ -9,6 +11,8 @@ int main() {
     std::string path, slowest;
     double slowest_seconds = 0;
     int files = 0;
+    uint64_t checksum = 0;
+    fuzz::checksum = &checksum;
     for (int c; (c = std::getchar()) != EOF;) {
         if (c != '\n') {
             path += char(c);
@@ -35,6 +39,6 @@ int main() {
         files++;
         path.clear();
     }
-    std::printf("%d files, the slowest %.3f s: %s\n", files, slowest_seconds, slowest.c_str());
+    std::printf("%d files, checksum %016" PRIx64 ", the slowest %.3f s: %s\n", files, checksum, slowest_seconds, slowest.c_str());
     return 0;
 }
