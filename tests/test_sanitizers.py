@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests import edits
+from tests.pictures import picture
 from tests.samples import PROGRESSIVE, small_picture
 from tests.support import data_files, unavailable
 from tests.writer import WrittenScan, write
@@ -89,6 +90,7 @@ def what_fuzzing_found() -> dict[str, bytes]:
     return {
         "a progressive scan with Se > 0 names an AC table that there is not": progressive,
         "a scan adds to a component, brings others and ends early": edits.cut_scan(twice, 60, index=1),
+        "more than 8 bits of a batch's image match no code": edits.replace_scan_data(picture(), b"\xff\x00" * 2000),
     }
 
 

@@ -6,7 +6,9 @@ namespace jpegfreq {
 namespace {
 
 constexpr int32_t sub_state(int number) { return int32_t(number) << place_bits; }
-constexpr LaneEntry no_code_entry = {0, 0, 0, 256};
+
+// `back`: out of the sub-state of this level (build_lane_table). A lane that stayed in it would never be seen to end.
+constexpr LaneEntry no_code_entry(int32_t back) { return {0, 0, 0, 256 + back}; }
 
 int32_t extend(int32_t bits, int size) { return bits >> (size - 1) ? bits : bits - (1 << size) + 1; }
 
@@ -18,7 +20,6 @@ struct CodeWord {
 
 LaneEntry entry_of(const CodeWord& code, bool is_dc, int consumed, int low_bits, int available, int32_t back) {
     // `consumed`: bits of the code that earlier levels took. `available`: bits behind the code within this look-up.
-    // `back`: out of the sub-state of this level.
     const int size = is_dc ? code.symbol : code.symbol & 15;
     const int run = is_dc ? 0 : code.symbol >> 4;
     const int length = code.length - consumed;
@@ -29,7 +30,7 @@ LaneEntry entry_of(const CodeWord& code, bool is_dc, int consumed, int low_bits,
         entry.advance = 2 + back;
         return entry;
     }
-    if (size > longest_value) return no_code_entry;  // only 12-bit files have such values (F.1.2.1.1, F.1.2.2.1)
+    if (size > longest_value) return no_code_entry(back);  // only 12-bit files have such values (F.1.2.1.1, F.1.2.2.1)
     if (size > available) {
         entry.advance += sub_state(size);
         if (size <= lane_bits) entry.bits = uint8_t(length - (lane_bits - size));
@@ -60,8 +61,8 @@ void build_lane_table(const HuffmanSpec& spec, bool is_dc, LaneTable& table, Lan
     table.levels = 0;
     for (int level = 0; level < code_levels; level++) {
         LaneEntry* entries = all_entries + level * lane_entries;
-        for (int i = 0; i < lane_entries; i++) entries[i] = no_code_entry;
         const int32_t back = level ? 128 - sub_state(first_level_state + level - 1) : 0;
+        for (int i = 0; i < lane_entries; i++) entries[i] = no_code_entry(back);
         table.levels++;
         for (; done < count && codes[done].length - consumed <= lane_bits; done++) {
             const CodeWord& code = codes[done];
@@ -85,7 +86,7 @@ void build_lane_table(const HuffmanSpec& spec, bool is_dc, LaneTable& table, Lan
 void build_constant_tables(LaneEntry* all_entries) {
     const auto table = [&](int number) { return all_entries + number * lane_entries; };
     for (int i = 0; i < lane_entries; i++) {
-        table(no_code_table)[i] = no_code_entry;
+        table(no_code_table)[i] = no_code_entry(0);
         table(behind_table)[i] = {0, 0, 0, 256};
     }
     for (int size = 1; size <= lane_bits; size++)

@@ -10,6 +10,19 @@ namespace {
 // A refill leaves at least 56 bits.
 constexpr int steps_a_refill = 56 / lane_bits;
 
+#if defined(JPEGFREQ_PLAIN_LANE_STEP)
+
+// One step of Note [Lane automaton], for the sanitizers, which see into no assembly.
+template <int lane>
+inline void step(LaneMemory* memory, uint64_t& window, uint64_t& p) {
+    const LaneEntry entry = memory->tables[memory->program[lane][p >> 7] + (window >> (64 - lane_bits))];
+    p = uint32_t((p | entry.mask) + uint32_t(entry.advance));
+    window <<= entry.bits & 63;
+    memory->scratch[lane][memory->slot_of[(p & ((1 << place_bits) - 2)) / 2] / 2] = entry.value;
+}
+
+#else
+
 // One step of Note [Lane automaton]. In assembly because compilers spill the lanes' windows and places, which puts a store
 // and a load into each lane's chain of dependences.
 template <int lane>
@@ -39,6 +52,8 @@ inline __attribute__((always_inline)) void step(LaneMemory* memory, uint64_t& wi
           [scratch] "i"(offsetof(LaneMemory, scratch) + lane * sizeof memory->scratch[0])
         : "cc", "memory");
 }
+
+#endif
 
 // The refill of Note [Bit window]; the position stays in memory.
 inline __attribute__((always_inline)) void refill(Lane& lane, uint64_t& window) {
