@@ -85,11 +85,13 @@ def test_no_file_makes_the_sanitizers_speak(target: str, targets: Path) -> None:
 
 def what_fuzzing_found() -> dict[str, bytes]:
     """The inputs of bugs that are no more, by name."""
+    progressive_photo = picture(progressive=True)
     progressive = edits.set_scan(PROGRESSIVE, selectors=[(1, 0, 13), (2, 0, 13)], Se=2)
     twice = write(small_picture(0, (WrittenScan((2,)), WrittenScan((0, 1, 2))), ((2, 2), (1, 1), (1, 1))), 1)
     return {
         "a progressive scan with Se > 0 names an AC table that there is not": progressive,
         "a scan adds to a component, brings others and ends early": edits.cut_scan(twice, 60, index=1),
+        "no code matches in a progressive refinement": edits.replace_scan_data(progressive_photo, b"\xff\x00" * 99, 5),
         "more than 8 bits of a batch's image match no code": edits.replace_scan_data(picture(), b"\xff\x00" * 2000),
     }
 

@@ -13,8 +13,9 @@ struct PlainOps {
         return dealt;
     }
 
-    // Only the lowest mark counts.
+    // Only the lowest mark counts; no code has none.
     static uint64_t deposit_marks(uint64_t bits, uint64_t places) {
+        if (!bits) return 0;
         for (int run = __builtin_ctzll(bits); run > 0 && places; run--) places &= places - 1;
         return places;
     }
