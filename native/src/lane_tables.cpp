@@ -87,7 +87,7 @@ void build_constant_tables(LaneEntry* all_entries) {
     const auto table = [&](int number) { return all_entries + number * lane_entries; };
     for (int i = 0; i < lane_entries; i++) {
         table(no_code_table)[i] = no_code_entry(0);
-        table(behind_table)[i] = {0, 0, 0, 256};
+        table(behind_table)[i] = {0, 0, 0, 128};
     }
     for (int size = 1; size <= lane_bits; size++)
         for (int i = 0; i < lane_entries; i++)

@@ -19,9 +19,11 @@ namespace jpegfreq {
 //   long value    advance as above + sub-state of its size. The code's last bits stay, as many as fit before the value into
 //                 one look-up: so the next step, which reads both, touches few lines of its table. It leaves the sub-state.
 //   long code     sub-state of the next level; and 128 places back, where no slot is, until the code is complete
-//   no such code  advance 256: a block without a DC, found out when the chunk is full
+//   no such code  advance 256, out of any sub-state: a block without a DC, found out when the chunk is full
 // Slot 0 of every block holds no_dc before: where a run passed coefficient 63 the next DC falls into another slot, and the
-// mark stays. Behind the last block of a chunk only steps of advance 256 and no bits follow, until all lanes are looked at.
+// mark stays. Behind the last block of a chunk only steps of advance 128 and no bits follow, until all lanes are looked at;
+// a run past coefficient 63 of the last block shows in the place, which then is no multiple of 128.
+// Every entry of a sub-state leaves it or goes on to a higher one, so no stream keeps a lane from its chunk's end.
 // 8 bits: with 4 lanes the tables of 4 images are what fills the first-level cache; 7, 9 and 10 bits were slower.
 constexpr int lane_bits = 8;
 constexpr int chunk_blocks = 24;
@@ -44,6 +46,9 @@ constexpr int first_rest_state = longest_value + 1;
 constexpr int first_level_state = first_rest_state + (2 << (longest_value - lane_bits)) - 2;
 constexpr int code_levels = 4;
 constexpr int sub_states = first_level_state + code_levels - 1;
+// A step behind the last block is one of at most 56 / lane_bits before the lanes are looked at; the first may come from a
+// block without a code.
+static_assert(256 * (chunk_blocks + 3) + 128 * (56 / lane_bits) < 1 << place_bits, "places do not run into the sub-states");
 
 struct LaneTable {
     HuffmanSpec spec;

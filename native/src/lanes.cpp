@@ -268,7 +268,7 @@ bool Lanes::finish_chunk(int lane) {
     const uint64_t used = state.position - 8 * uint64_t(reinterpret_cast<uintptr_t>(w.image->data.bytes.data()));
     Cursor cursor;
     cursor.bit_position = used;
-    if (!complete || ((state.p - state.end) & 255) != 0 || used > 8 * w.segment_end) return false;
+    if (!complete || ((state.p - state.end) & 127) != 0 || used > 8 * w.segment_end) return false;
     const bool more_segments = w.mcu < scan.mcu_end;
     return w.mcu < w.mcu_end || !more_segments || bytes_left(cursor, w.segment_end) == 0;
 }
