@@ -88,19 +88,21 @@ struct AxisScratch {
     }
 };
 
-// Bands that the taps of one output block row touch at most, whatever make_taps chooses.
-uint32_t max_ring_bands(const Axis& axis) {
+// Bands that the taps of `row_group` output block rows touch at most, whatever make_taps chooses.
+uint32_t max_ring_bands(const Axis& axis, uint32_t row_group) {
     const SampleRange range = source_range(axis);
-    const uint64_t step = (uint64_t(7) * axis.size + axis.output_size - 1) / axis.output_size;  // in pixels, so at least in samples
+    // Samples are pixels at least.
+    const uint64_t step = (uint64_t(8 * row_group - 1) * axis.size + axis.output_size - 1) / axis.output_size;
     const uint64_t rows = std::min<uint64_t>(step + max_taps(axis) + 2, range.end - range.begin);
     return uint32_t((rows + 6) / 8 + 1);
 }
 
-uint32_t ring_bands(const Axis& axis, const Taps& taps) {
+uint32_t ring_bands(const Axis& axis, const Taps& taps, uint32_t row_group) {
     uint32_t bands = 1;
-    for (uint32_t o = 0; o < axis.output_size; o += 8) {
-        const uint32_t first = std::min(taps.start[o], taps.start[o + 7]);
-        const uint32_t end = std::max(taps.start[o], taps.start[o + 7]) + taps.count;
+    for (uint32_t o = 0; o < axis.output_size; o += 8 * row_group) {
+        const uint32_t last = std::min(o + 8 * row_group, axis.output_size) - 1;
+        const uint32_t first = std::min(taps.start[o], taps.start[last]);
+        const uint32_t end = std::max(taps.start[o], taps.start[last]) + taps.count;
         bands = std::max(bands, (end + 7) / 8 - first / 8);
     }
     return bands;
@@ -151,18 +153,18 @@ bool is_whole_block(const Channels& channels) {
     return true;
 }
 
-// Values go past the caches in whole vectors of 32 bytes, and are worth it in whole lines of 64: how many block rows make lines.
+// How many block rows of a channel fill lines of 64 bytes, or else the most that are worked on together.
 uint32_t rows_in_lines(uint32_t blocks_wide) {
-    for (uint32_t rows = 1; rows <= 4; rows *= 2) {
-        if (rows * blocks_wide % 16 == 0) return rows;
-    }
-    return 1;
+    uint32_t rows = 1;
+    while (rows < max_row_group && rows * blocks_wide % 16 != 0) rows *= 2;
+    return rows;
 }
 
+// Stores past the caches are worth it in whole lines only.
 bool can_stream(const TensorSpec& spec, const ResamplePass& pass, const void* out) {
-    if (!spec.stream || spec.type != TensorType::float32 || reinterpret_cast<uintptr_t>(out) % 32 != 0) return false;
-    if (spec.layout == TensorLayout::hwc) return pass.interleaved && spec.channel_count % 8 == 0 && pass.positions[0] % 8 == 0;
-    return pass.blocks_high * pass.blocks_wide % 8 == 0 && pass.row_group * pass.blocks_wide % 8 == 0;
+    if (!spec.stream || spec.type != TensorType::float32 || reinterpret_cast<uintptr_t>(out) % 64 != 0) return false;
+    if (spec.layout == TensorLayout::hwc) return pass.interleaved && spec.channel_count % 16 == 0 && pass.positions[0] % 16 == 0;
+    return pass.blocks_high * pass.blocks_wide % 16 == 0 && pass.row_group * pass.blocks_wide % 16 == 0;
 }
 
 // Lays the component's scratch out in the arena and fills the pass, but for the taps.
@@ -188,7 +190,7 @@ void lay_out(const Header& header, const ResampleGeometry& geometry, const Tenso
     pass.scale = channels.scale;
     pass.shift = channels.shift;
     pass.interleaved = spec.layout == TensorLayout::hwc && is_whole_block(channels);
-    pass.row_group = spec.layout == TensorLayout::chw && spec.stream ? rows_in_lines(pass.blocks_wide) : 1;
+    pass.row_group = spec.layout == TensorLayout::chw ? rows_in_lines(pass.blocks_wide) : 1;
     pass.stream = can_stream(spec, pass, out);
 
     uint32_t needed_u = 0;
@@ -198,12 +200,14 @@ void lay_out(const Header& header, const ResampleGeometry& geometry, const Tenso
     const size_t padded = (pass.blocks_wide + 7) / 8 * 8;
     // An odd number of lines: rows a power of two apart would meet in the same cache sets.
     pass.ring_stride = ((pass.interleaved ? size_t(8) * pass.blocks_wide : u_count * padded) + 15) / 16 * 16 | 16;
-    pass.rows_stride = size_t(pass.row_group) * pass.blocks_wide + 8;
+    // An odd number of half lines, for the same reason.
+    pass.rows_stride = ((pass.row_group * size_t(pass.blocks_wide) + 7) / 8 * 8) | 8;
+    const size_t row_count = pass.interleaved ? 0 : spec.layout == TensorLayout::chw ? 8 : channels.count;
 
     dequantize = arena.take<float>(64);
     pass.columns = arena.take<float>(size_t(64) * pass.block_columns);
-    pass.rows = arena.take<float>(pass.interleaved ? 0 : channels.count * pass.rows_stride);
-    pass.ring = arena.take<float>((size_t(8) * max_ring_bands(vertical) + max_taps(vertical)) * pass.ring_stride);
+    pass.rows = arena.take<float>(row_count * pass.rows_stride);
+    pass.ring = arena.take<float>((size_t(8) * max_ring_bands(vertical, pass.row_group) + max_taps(vertical)) * pass.ring_stride);
 }
 
 // The channels of a component that the image does not have.
@@ -325,6 +329,10 @@ Status Resampler::resample(const Header& header, const int16_t* const planes[], 
         // Cb and Cr share theirs. The horizontal taps come first in the scratch, so both must be the same to be kept.
         if (!made_horizontal || !(*made_horizontal == horizontal[c] && *made_vertical == vertical[c])) {
             make_taps(horizontal[c], horizontal_scratch.work, horizontal_scratch.lengths, horizontal_scratch.taps);
+            const uint32_t first_column = source_range(horizontal[c]).begin / 8 * 8;
+            for (uint32_t o = 0; o < geometry.output_width; ++o) {
+                horizontal_scratch.taps.start[o] = 8 * (horizontal_scratch.taps.start[o] - first_column);
+            }
             make_taps(vertical[c], vertical_scratch.work, vertical_scratch.lengths, vertical_scratch.taps);
             made_horizontal = &horizontal[c];
             made_vertical = &vertical[c];
@@ -341,13 +349,13 @@ Status Resampler::resample(const Header& header, const int16_t* const planes[], 
         }
         pass.dequantize = dequantize;
         pass.plane = planes[c];
-        pass.horizontal_start = horizontal_scratch.taps.start;
+        pass.horizontal_offset = horizontal_scratch.taps.start;
         pass.horizontal_weights = horizontal_scratch.taps.weights;
         pass.horizontal_count = horizontal_count;
         pass.vertical_start = vertical_scratch.taps.start;
         pass.vertical_weights = vertical_scratch.taps.weights;
         pass.vertical_count = vertical_count;
-        pass.ring_bands = ring_bands(vertical[c], vertical_scratch.taps);
+        pass.ring_bands = ring_bands(vertical[c], vertical_scratch.taps, pass.row_group);
         pass.out = out;
 #if defined(__x86_64__)
         if (use_avx2()) {

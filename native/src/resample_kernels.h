@@ -96,10 +96,8 @@ template <int Count>
 [[gnu::always_inline]] inline void horizontal_block(const ResamplePass& pass, uint32_t block, F8 (&x)[8]) {
     const uint32_t count = Count ? Count : pass.horizontal_count;
     const float* weights = pass.horizontal_weights + size_t(8) * block * count;
-    const float* origin = pass.columns - size_t(64) * pass.first_block_column;
-    for (int i = 0; i < 8; ++i, weights += count) {
-        x[i] = apply_taps<Count>(origin + size_t(8) * pass.horizontal_start[8 * block + i], 8, weights, count);
-    }
+    const uint32_t* offset = pass.horizontal_offset + 8 * block;
+    for (int i = 0; i < 8; ++i) x[i] = apply_taps<Count>(pass.columns + offset[i], 8, weights + i * count, count);
     forward_dct(x);
 }
 
@@ -113,12 +111,34 @@ void horizontal_interleaved(const ResamplePass& pass, float* ring) {
     }
 }
 
-// Which u, and which v of them, the component's channels need.
+// The channels of a component by u, as planar passes work on them.
 struct Needed {
+    struct Column {
+        uint8_t u;
+        uint8_t count;
+        uint8_t v[8];
+        uint8_t channel[8];  // number within the component, in the order of the output
+    };
     uint32_t count = 0;
-    uint8_t u[8];
-    float* rows[8][8];  // [index of u][v]: where the channel's finished rows go; null where it is not wanted
+    Column columns[8];
 };
+
+Needed needed_frequencies(const ResamplePass& pass) {
+    Needed needed;
+    int index[8] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    for (uint32_t k = 0; k < pass.channel_count; ++k) {
+        const int v = pass.frequencies[k] >> 3, u = pass.frequencies[k] & 7;
+        if (index[u] < 0) {
+            index[u] = int(needed.count);
+            needed.columns[needed.count].u = uint8_t(u);
+            needed.columns[needed.count++].count = 0;
+        }
+        Needed::Column& column = needed.columns[index[u]];
+        column.v[column.count] = uint8_t(v);
+        column.channel[column.count++] = uint8_t(k);
+    }
+    return needed;
+}
 
 template <int Count>
 void horizontal_planar(const ResamplePass& pass, const Needed& needed, float* ring) {
@@ -134,7 +154,7 @@ void horizontal_planar(const ResamplePass& pass, const Needed& needed, float* ri
         }
         for (uint32_t i = 0; i < needed.count; ++i) {
             F8 x[8];
-            for (int b = 0; b < 8; ++b) x[b] = load(turned[b] + 8 * needed.u[i]);
+            for (int b = 0; b < 8; ++b) x[b] = load(turned[b] + 8 * needed.columns[i].u);
             transpose(x);
             for (int y = 0; y < 8; ++y) store(ring + y * pass.ring_stride + 8 * (i * groups + group), x[y]);
         }
@@ -177,25 +197,25 @@ void vertical_interleaved(const ResamplePass& pass, const RowTaps& taps, uint32_
     }
 }
 
+// All groups of 8 blocks of one u in one block row. to[v]: where finished rows go; null where v is not needed.
 template <int Count>
-void vertical_planar(const ResamplePass& pass, const Needed& needed, const RowTaps& taps, size_t row_begin) {
+[[gnu::always_inline]] inline void vertical_planar(const ResamplePass& pass, const Needed& needed, uint32_t column, const RowTaps& taps,
+                                                   float* const (&to)[8]) {
     const uint32_t groups = (pass.blocks_wide + 7) / 8;
     const uint32_t tail = pass.blocks_wide & 7;
-    for (uint32_t i = 0; i < needed.count; ++i) {
-        const float* scale = pass.scale + needed.u[i];
-        const float* shift = pass.shift + needed.u[i];
-        for (uint32_t group = 0; group < groups; ++group) {
-            F8 x[8];
-            vertical_block<Count>(pass, taps, size_t(8) * (i * groups + group), x);
+    const float* scale = pass.scale + needed.columns[column].u;
+    const float* shift = pass.shift + needed.columns[column].u;
+    for (uint32_t group = 0; group < groups; ++group) {
+        F8 x[8];
+        vertical_block<Count>(pass, taps, size_t(8) * (column * groups + group), x);
+        for (int v = 0; v < 8; ++v) x[v] = multiply_add(x[v], broadcast(scale[8 * v]), broadcast(shift[8 * v]));
+        if (tail && group == groups - 1) {  // rows stand without gaps: nothing may be written behind their end
             for (int v = 0; v < 8; ++v) {
-                if (!needed.rows[i][v]) continue;
-                float* to = needed.rows[i][v] + row_begin + 8 * group;
-                const F8 value = multiply_add(x[v], broadcast(scale[8 * v]), broadcast(shift[8 * v]));
-                if (tail && group == groups - 1) {
-                    store_partial(to, value, tail);
-                } else {
-                    store(to, value);
-                }
+                if (to[v]) store_partial(to[v] + 8 * group, x[v], tail);
+            }
+        } else {
+            for (int v = 0; v < 8; ++v) {
+                if (to[v]) store(to[v] + 8 * group, x[v]);
             }
         }
     }
@@ -212,23 +232,42 @@ inline void store_run(const ResamplePass& pass, const float* from, size_t index,
     }
     float* to = static_cast<float*>(pass.out) + index;
     if (pass.stream) {
-        for (; i + 8 <= count; i += 8) stream(to + i, load(from + i));
-    } else {
-        for (; i + 8 <= count; i += 8) store(to + i, load(from + i));
+        for (; i < count; i += 8) stream(to + i, load(from + i));
+        return;
     }
+    for (; i + 8 <= count; i += 8) store(to + i, load(from + i));
     if (i < count) store_partial(to + i, load(from + i), uint32_t(count - i));
 }
 
-// Stores the block rows [block_row, block_row + row_count) that stand in pass.rows.
-void store_planes(const ResamplePass& pass, size_t rows_stride, uint32_t block_row, uint32_t row_count) {
+// CHW: the block rows [block_row, block_row + row_count), one u after the other. taps: of each of them.
+template <int Count>
+void vertical_planes(const ResamplePass& pass, const Needed& needed, const RowTaps* taps, uint32_t block_row, uint32_t row_count) {
     const size_t plane = size_t(pass.blocks_high) * pass.blocks_wide;
-    for (uint32_t k = 0; k < pass.channel_count; ++k) {
-        store_run(pass, pass.rows + k * rows_stride, pass.positions[k] * plane + size_t(block_row) * pass.blocks_wide,
-                  size_t(row_count) * pass.blocks_wide);
+    const size_t begin = size_t(block_row) * pass.blocks_wide;
+    const size_t length = size_t(row_count) * pass.blocks_wide;
+    for (uint32_t i = 0; i < needed.count; ++i) {
+        const Needed::Column& column = needed.columns[i];
+        for (uint32_t r = 0; r < row_count; ++r) {
+            float* to[8] = {};
+            for (uint32_t n = 0; n < column.count; ++n) to[column.v[n]] = pass.rows + n * pass.rows_stride + r * pass.blocks_wide;
+            vertical_planar<Count>(pass, needed, i, taps[r], to);
+        }
+        // Memory takes stores past the caches fastest in long runs with no other stores in between.
+        for (uint32_t n = 0; n < column.count; ++n) {
+            store_run(pass, pass.rows + n * pass.rows_stride, pass.positions[column.channel[n]] * plane + begin, length);
+        }
     }
 }
 
-void store_blocks(const ResamplePass& pass, size_t rows_stride, uint32_t block_row) {
+// HWC, of components that are not whole blocks.
+template <int Count>
+void vertical_channels(const ResamplePass& pass, const Needed& needed, const RowTaps& taps, uint32_t block_row) {
+    for (uint32_t i = 0; i < needed.count; ++i) {
+        const Needed::Column& column = needed.columns[i];
+        float* to[8] = {};
+        for (uint32_t n = 0; n < column.count; ++n) to[column.v[n]] = pass.rows + column.channel[n] * pass.rows_stride;
+        vertical_planar<Count>(pass, needed, i, taps, to);
+    }
     const size_t begin = size_t(block_row) * pass.blocks_wide * pass.output_channels;
     for (uint32_t k = 0; k < pass.channel_count;) {
         // Up to 8 channels that stand side by side in the output.
@@ -236,7 +275,7 @@ void store_blocks(const ResamplePass& pass, size_t rows_stride, uint32_t block_r
         while (run < 8 && k + run < pass.channel_count && pass.positions[k + run] == pass.positions[k] + run) ++run;
         for (uint32_t block = 0; block < pass.blocks_wide; block += 8) {
             F8 x[8];
-            for (uint32_t i = 0; i < 8; ++i) x[i] = load(pass.rows + (k + (i < run ? i : 0)) * rows_stride + block);
+            for (uint32_t i = 0; i < 8; ++i) x[i] = load(pass.rows + (k + (i < run ? i : 0)) * pass.rows_stride + block);
             transpose(x);
             const uint32_t left = pass.blocks_wide - block;
             for (uint32_t b = 0; b < 8 && b < left; ++b) {
@@ -262,30 +301,14 @@ void horizontal(const ResamplePass& pass, const Needed& needed, float* ring) {
 }
 
 template <int Count>
-void vertical(const ResamplePass& pass, const Needed& needed, const RowTaps& taps, uint32_t block_row,
-              size_t row_begin) {
+void vertical(const ResamplePass& pass, const Needed& needed, const RowTaps* taps, uint32_t block_row, uint32_t row_count) {
     if (pass.interleaved) {
-        vertical_interleaved<Count>(pass, taps, block_row);
+        vertical_interleaved<Count>(pass, taps[0], block_row);
+    } else if (pass.layout == TensorLayout::hwc) {
+        vertical_channels<Count>(pass, needed, taps[0], block_row);
     } else {
-        vertical_planar<Count>(pass, needed, taps, row_begin);
+        vertical_planes<Count>(pass, needed, taps, block_row, row_count);
     }
-}
-
-Needed needed_frequencies(const ResamplePass& pass, size_t rows_stride) {
-    Needed needed;
-    int index[8] = {-1, -1, -1, -1, -1, -1, -1, -1};
-    for (auto& row : needed.rows) {
-        for (auto& pointer : row) pointer = nullptr;
-    }
-    for (uint32_t k = 0; k < pass.channel_count; ++k) {
-        const int v = pass.frequencies[k] >> 3, u = pass.frequencies[k] & 7;
-        if (index[u] < 0) {
-            index[u] = int(needed.count);
-            needed.u[needed.count++] = uint8_t(u);
-        }
-        needed.rows[index[u]][v] = pass.rows + k * rows_stride;
-    }
-    return needed;
 }
 
 // The ring's first rows stand behind its last one again, so that the taps of a row, which are count rows, never wrap around.
@@ -298,16 +321,19 @@ void repeat_first_rows(const ResamplePass& pass, uint32_t slot) {
 }
 
 void run_pass(const ResamplePass& pass) {
-    const size_t rows_stride = pass.rows_stride;
-    const Needed needed = pass.interleaved ? Needed() : needed_frequencies(pass, rows_stride);
+    const Needed needed = needed_frequencies(pass);
     const uint32_t ring_rows = 8 * pass.ring_bands;
     const uint32_t count = pass.vertical_count;
+    const uint32_t groups = (pass.blocks_high + pass.row_group - 1) / pass.row_group;
     uint32_t next_band = 0;
-    for (uint32_t k = 0; k < pass.blocks_high; ++k) {
-        const uint32_t block_row = pass.reverse_rows ? pass.blocks_high - 1 - k : k;
+    for (uint32_t k = 0; k < groups; ++k) {
+        const uint32_t block_row = pass.row_group * (pass.reverse_rows ? groups - 1 - k : k);
+        const uint32_t left = pass.blocks_high - block_row;
+        const uint32_t row_count = left < pass.row_group ? left : pass.row_group;
         const uint32_t* start = pass.vertical_start + 8 * block_row;
-        const uint32_t first = pass.reverse_rows ? start[7] : start[0];
-        const uint32_t end = (pass.reverse_rows ? start[0] : start[7]) + count;
+        const uint32_t top = start[0], bottom = start[8 * row_count - 1];
+        const uint32_t first = top < bottom ? top : bottom;
+        const uint32_t end = (top < bottom ? bottom : top) + count;
         if (next_band < first / 8) next_band = first / 8;  // bands that no tap reads
         for (; 8 * next_band < end; ++next_band) {
             float* ring = pass.ring + size_t(8 * (next_band % pass.ring_bands)) * pass.ring_stride;
@@ -320,24 +346,16 @@ void run_pass(const ResamplePass& pass) {
             }
             repeat_first_rows(pass, next_band % pass.ring_bands);
         }
-        RowTaps taps;
-        for (int i = 0; i < 8; ++i) taps.rows[i] = pass.ring + size_t(start[i] % ring_rows) * pass.ring_stride;
-        taps.weights = pass.vertical_weights + size_t(8) * block_row * count;
-        const uint32_t in_group = block_row % pass.row_group;
-        const size_t row_begin = size_t(in_group) * pass.blocks_wide;
-        switch (count) {
-            case 2: vertical<2>(pass, needed, taps, block_row, row_begin); break;
-            case 3: vertical<3>(pass, needed, taps, block_row, row_begin); break;
-            case 4: vertical<4>(pass, needed, taps, block_row, row_begin); break;
-            default: vertical<0>(pass, needed, taps, block_row, row_begin);
+        RowTaps taps[max_row_group];
+        for (uint32_t r = 0; r < row_count; ++r) {
+            for (int i = 0; i < 8; ++i) taps[r].rows[i] = pass.ring + size_t(start[8 * r + i] % ring_rows) * pass.ring_stride;
+            taps[r].weights = pass.vertical_weights + size_t(8) * (block_row + r) * count;
         }
-        if (pass.interleaved) continue;
-        if (pass.layout == TensorLayout::hwc) {
-            store_blocks(pass, rows_stride, block_row);
-        } else if (pass.reverse_rows ? in_group == 0 : (in_group == pass.row_group - 1 || block_row == pass.blocks_high - 1)) {
-            const uint32_t group_begin = block_row - in_group;
-            const uint32_t left = pass.blocks_high - group_begin;
-            store_planes(pass, rows_stride, group_begin, left < pass.row_group ? left : pass.row_group);
+        switch (count) {
+            case 2: vertical<2>(pass, needed, taps, block_row, row_count); break;
+            case 3: vertical<3>(pass, needed, taps, block_row, row_count); break;
+            case 4: vertical<4>(pass, needed, taps, block_row, row_count); break;
+            default: vertical<0>(pass, needed, taps, block_row, row_count);
         }
     }
     if (pass.stream) finish_stream();

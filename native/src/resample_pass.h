@@ -6,6 +6,8 @@
 
 namespace jpegfreq {
 
+constexpr uint32_t max_row_group = 4;
+
 struct ResamplePass {
     // Source: block (row, column) starts at plane + row * row_stride + column * column_stride.
     const int16_t* plane;
@@ -15,8 +17,8 @@ struct ResamplePass {
     uint32_t first_block_column;
     uint32_t block_columns;      // that the taps touch
 
-    // Taps, in samples of the component; see Taps.
-    const uint32_t* horizontal_start;
+    // See Taps. Horizontal ones start at columns + horizontal_offset, vertical ones at row vertical_start of the component.
+    const uint32_t* horizontal_offset;
     const float* horizontal_weights;
     uint32_t horizontal_count;
     const uint32_t* vertical_start;
@@ -29,8 +31,8 @@ struct ResamplePass {
     float* ring;                 // [8 * ring_bands + vertical_count - 1][ring_stride]: bands after the horizontal taps and DCT
     uint32_t ring_bands;
     size_t ring_stride;
-    float* rows;                 // [channel_count][rows_stride]: row_group finished block rows, without gaps, and 8 floats over
-    size_t rows_stride;
+    float* rows;                 // finished rows of channels; HWC [channel_count][rows_stride], CHW [8][rows_stride]
+    size_t rows_stride;          // CHW: row_group block rows without gaps, and up to 15 floats over
 
     // Output.
     uint32_t blocks_high, blocks_wide;
@@ -40,7 +42,7 @@ struct ResamplePass {
     const uint32_t* positions;   // [channel_count]: channels of the output
     const float* scale;          // [64] by 8 * v + u, with the scale factors of the forward DCT
     const float* shift;          // [64]
-    uint32_t row_group;          // block rows that `rows` collects before they are stored
+    uint32_t row_group;          // block rows that are worked on together, 1 to max_row_group
     TensorLayout layout;
     TensorType type;
     bool stream;

@@ -21,25 +21,43 @@ uint32_t component_size(const Axis& axis) {
 
 bool full_resolution(const Axis& axis) { return axis.sampling == axis.max_sampling; }
 
-// One or two samples of the component that make one pixel of the enlarged component.
-struct Enlarged {
-    uint32_t first, second;
-    double second_weight;
-};
+// Pixels of the enlarged component, one after the other, each made of one or two of the component's samples.
+class Enlarger {
+public:
+    explicit Enlarger(const Axis& axis)
+        : last_(component_size(axis) - 1),
+          twice_max_(2 * axis.max_sampling),
+          step_(2 * axis.sampling),
+          unit_(axis.chroma == ChromaResampling::replicate ? 0.0f : 1.0f / float(twice_max_)),
+          origin_(axis.sampling + (unit_ == 0.0f ? twice_max_ : axis.max_sampling)) {}
 
-Enlarged enlarge(const Axis& axis, uint32_t pixel, uint32_t samples) {
-    const int64_t twice_max = 2 * int64_t(axis.max_sampling);
-    const int64_t centre = (2 * int64_t(pixel) + 1) * axis.sampling;  // of the pixel, in samples, times twice_max
-    if (axis.chroma == ChromaResampling::replicate) {
-        const uint32_t nearest = std::min(uint32_t(centre / twice_max), samples - 1);
-        return {nearest, nearest, 0.0};
+    // Numbers stay below 2^20: a side has at most 65535 pixels, a sampling factor is at most 4 (T.81 B.2.2).
+    Enlarger at(uint32_t pixel) const {
+        Enlarger moved = *this;
+        const uint32_t position = pixel * step_ + origin_;
+        moved.second_ = position / twice_max_;
+        moved.part_ = position - moved.second_ * twice_max_;
+        return moved;
     }
-    const int64_t position = centre - axis.max_sampling;  // distance from the centre of sample 0; at least -twice_max / 2
-    const int64_t first = (position + twice_max) / twice_max - 1;
-    const double second_weight = double(position - first * twice_max) / double(twice_max);
-    const int64_t last = int64_t(samples) - 1;
-    return {uint32_t(std::clamp<int64_t>(first, 0, last)), uint32_t(std::clamp<int64_t>(first + 1, 0, last)), second_weight};
-}
+    uint32_t first() const { return std::min(second_ == 0 ? 0 : second_ - 1, last_); }
+    uint32_t second() const { return unit_ == 0.0f ? first() : std::min(second_, last_); }
+    float second_weight() const { return float(part_) * unit_; }
+    void next() {
+        part_ += step_;
+        while (part_ >= twice_max_) {
+            part_ -= twice_max_;
+            ++second_;
+        }
+    }
+
+private:
+    uint32_t last_, twice_max_, step_;
+    float unit_;  // 0 for replication: all of a pixel comes from the first sample
+    // Of the centre of pixel 0, from the centre of the sample before sample 0 (for replication: from that sample's beginning),
+    // in samples, times twice_max.
+    uint32_t origin_;
+    uint32_t second_ = 0, part_ = 0;  // the position divided by twice_max: quotient, remainder
+};
 
 // The grid on which the filter runs: pixels of the box, or the component's own samples.
 struct Grid {
@@ -47,7 +65,7 @@ struct Grid {
     double scale;      // samples an output sample
     uint32_t origin;   // absolute number of the first sample
     uint32_t samples;  // that the filter may use
-    bool enlarged;     // a sample is a pixel, made of the component's samples by enlarge()
+    bool enlarged;     // a sample is a pixel, made of the component's samples by an Enlarger
 };
 
 Grid make_grid(const Axis& axis) {
@@ -70,13 +88,11 @@ double cubic(double x, double a) {
     return 0.0;
 }
 
-double kernel(Filter filter, double x) {
-    switch (filter) {
-        case Filter::box: return x > -0.5 && x <= 0.5 ? 1.0 : 0.0;
-        case Filter::bilinear: return std::max(0.0, 1.0 - std::fabs(x));
-        case Filter::bicubic: return cubic(x, -0.5);
-    }
-    return 0.0;
+template <Filter filter>
+double kernel(double x) {
+    if (filter == Filter::box) return x > -0.5 && x <= 0.5 ? 1.0 : 0.0;
+    if (filter == Filter::bilinear) return std::max(0.0, 1.0 - std::fabs(x));
+    return cubic(x, -0.5);
 }
 
 uint32_t grid_taps(const Axis& axis, const Grid& grid) {
@@ -84,25 +100,92 @@ uint32_t grid_taps(const Axis& axis, const Grid& grid) {
     return uint32_t(std::ceil(2.0 * radius(axis.filter) * stretch)) + 2;
 }
 
-// Adds taps of one output sample up; `begin` is the first sample they can touch.
-struct Accumulator {
-    float* weights;
-    uint32_t begin;
-    uint32_t length = 0;
+// What every output sample of an axis needs.
+struct Plan {
+    const Axis& axis;
+    Grid grid;
+    Enlarger enlarger;
+    uint32_t limit;  // max_taps
+    double stretch;
 
-    void add(uint32_t sample, double weight) {
-        const uint32_t index = sample - begin;
-        while (length <= index) weights[length++] = 0.0f;
-        weights[index] += float(weight);
-    }
+    explicit Plan(const Axis& axis)
+        : axis(axis), grid(make_grid(axis)), enlarger(axis), limit(max_taps(axis)),
+          stretch(axis.antialias ? std::max(grid.scale, 1.0) : 1.0) {}
 };
 
-void add_tap(const Axis& axis, const Grid& grid, uint32_t samples, int64_t index, double weight, Accumulator& sum) {
-    const uint32_t sample = grid.origin + uint32_t(index);
-    if (!grid.enlarged) return sum.add(sample, weight);
-    const Enlarged pixel = enlarge(axis, sample, samples);
-    sum.add(pixel.first, weight * (1.0 - pixel.second_weight));
-    if (pixel.second_weight != 0.0) sum.add(pixel.second, weight * pixel.second_weight);
+// The taps of one output sample: their first sample and how many.
+struct TapRun {
+    uint32_t start, length;
+};
+
+// `factor` times weight(j) on the grid's samples [begin, end), each clamped to [0, grid.samples).
+template <class Weight>
+TapRun place_taps(const Plan& plan, int64_t begin, int64_t end, Weight weight, double factor, float* weights) {
+    const int64_t last = int64_t(plan.grid.samples) - 1;
+    const uint32_t first = plan.grid.origin + uint32_t(std::clamp(begin, int64_t(0), last));
+    std::fill_n(weights, plan.limit, 0.0f);
+    if (!plan.grid.enlarged) {
+        TapRun run{first, 0};
+        for (int64_t j = begin; j < end; ++j) {
+            const uint32_t index = plan.grid.origin + uint32_t(std::clamp(j, int64_t(0), last)) - first;
+            weights[index] += float(weight(j) * factor);
+            run.length = index + 1;
+        }
+        return run;
+    }
+    Enlarger pixel = plan.enlarger.at(first);
+    TapRun run{pixel.first(), 0};
+    for (int64_t j = begin; j < end; ++j) {
+        const float value = float(weight(j) * factor);
+        const uint32_t second = pixel.second() - run.start;
+        weights[pixel.first() - run.start] += value * (1.0f - pixel.second_weight());
+        weights[second] += value * pixel.second_weight();
+        run.length = second + 1;
+        if (j >= 0 && j < last) pixel.next();
+    }
+    return run;
+}
+
+template <Filter filter>
+TapRun taps_of(const Plan& plan, uint32_t output, float* weights) {
+    const double centre = plan.grid.begin + (output + 0.5) * plan.grid.scale;
+    if (filter == Filter::bicubic && !plan.axis.antialias) {  // PyTorch repeats the border here; with antialias it shortens the filter
+        const int64_t begin = int64_t(std::floor(centre - 0.5)) - 1;
+        return place_taps(plan, begin, begin + 4, [&](int64_t j) { return cubic(j - centre + 0.5, -0.75); }, 1.0, weights);
+    }
+    const double support = radius(filter) * plan.stretch;
+    const double inverse_stretch = 1.0 / plan.stretch;
+    const int64_t begin = std::max(int64_t(centre - support + 0.5), int64_t(0));
+    const int64_t end = std::min(int64_t(centre + support + 0.5), int64_t(plan.grid.samples));
+    const auto weight = [&](int64_t j) { return kernel<filter>((j - centre + 0.5) * inverse_stretch); };
+    double total = 0.0;
+    for (int64_t j = begin; j < end; ++j) total += weight(j);
+    if (total == 0.0) {  // rounding put the only sample of a box just outside it
+        return place_taps(plan, int64_t(centre), int64_t(centre) + 1, [](int64_t) { return 1.0; }, 1.0, weights);
+    }
+    return place_taps(plan, begin, end, weight, 1.0 / total, weights);
+}
+
+// Bilinear taps that are not stretched are linear interpolation between two samples, with the border repeated.
+TapRun interpolated(const Plan& plan, uint32_t output, float* weights) {
+    const double position = plan.grid.begin + (output + 0.5) * plan.grid.scale - 0.5;
+    const double clamped = std::clamp(position, 0.0, double(plan.grid.samples - 1));
+    const uint32_t first = uint32_t(clamped);
+    const double second_weight = clamped - first;
+    weights[0] = float(1.0 - second_weight);
+    weights[1] = float(second_weight);
+    return {plan.grid.origin + first, second_weight == 0.0 ? 1u : 2u};
+}
+
+TapRun taps_of(const Plan& plan, uint32_t output, float* weights) {
+    switch (plan.axis.filter) {
+        case Filter::box: return taps_of<Filter::box>(plan, output, weights);
+        case Filter::bilinear:
+            if (plan.stretch == 1.0 && !plan.grid.enlarged && plan.limit >= 2) return interpolated(plan, output, weights);
+            return taps_of<Filter::bilinear>(plan, output, weights);
+        case Filter::bicubic: return taps_of<Filter::bicubic>(plan, output, weights);
+    }
+    return {0, 0};
 }
 
 }  // namespace
@@ -111,9 +194,8 @@ SampleRange source_range(const Axis& axis) {
     const uint32_t samples = component_size(axis);
     if (full_resolution(axis)) return {axis.begin, axis.begin + axis.size};
     if (axis.chroma != ChromaResampling::direct) {
-        const Enlarged first = enlarge(axis, axis.begin, samples);
-        const Enlarged last = enlarge(axis, axis.begin + axis.size - 1, samples);
-        return {first.first, last.second + 1};
+        const Enlarger enlarger(axis);
+        return {enlarger.at(axis.begin).first(), enlarger.at(axis.begin + axis.size - 1).second() + 1};
     }
     const uint64_t end = uint64_t(axis.begin + axis.size) * axis.sampling;
     return {uint32_t(uint64_t(axis.begin) * axis.sampling / axis.max_sampling),
@@ -130,55 +212,23 @@ uint32_t max_taps(const Axis& axis) {
 }
 
 void make_taps(const Axis& axis, float* work, uint32_t* lengths, Taps& taps) {
-    const Grid grid = make_grid(axis);
-    const SampleRange range = source_range(axis);
-    const uint32_t samples = component_size(axis);
-    const uint32_t limit = max_taps(axis);
-    const double stretch = axis.antialias ? std::max(grid.scale, 1.0) : 1.0;
-    const double support = radius(axis.filter) * stretch;
-    const double inverse_stretch = 1.0 / stretch;
-    const int64_t last = int64_t(grid.samples) - 1;
-    const bool clamp_edges = axis.filter == Filter::bicubic && !axis.antialias;
-
+    const Plan plan(axis);
+    const uint32_t end = source_range(axis).end;
     taps.count = 1;
     for (uint32_t o = 0; o < axis.output_size; ++o) {
-        const uint32_t slot = axis.flip ? axis.output_size - 1 - o : o;
-        const double centre = grid.begin + (o + 0.5) * grid.scale;
-        int64_t begin = std::max(int64_t(centre - support + 0.5), int64_t(0));
-        int64_t end = std::min(int64_t(centre + support + 0.5), int64_t(grid.samples));
-        double total = 0.0;
-        if (clamp_edges) {  // PyTorch repeats the border here, where it shortens the filter with antialias
-            begin = int64_t(std::floor(centre - 0.5)) - 1;
-            end = begin + 4;
-            total = 1.0;
-        } else {
-            for (int64_t j = begin; j < end; ++j) total += kernel(axis.filter, (j - centre + 0.5) * inverse_stretch);
-            if (total == 0.0) {  // rounding put the only sample of a box just outside it
-                begin = std::clamp(int64_t(centre), int64_t(0), last);
-                end = begin;
-            }
-        }
-        Accumulator sum{work + size_t(o) * limit, 0};
-        const uint32_t first = grid.origin + uint32_t(std::clamp(begin, int64_t(0), last));
-        sum.begin = grid.enlarged ? enlarge(axis, first, samples).first : first;
-        if (total == 0.0) add_tap(axis, grid, samples, begin, 1.0, sum);
-        for (int64_t j = begin; j < end; ++j) {
-            const double x = (j - centre + 0.5) * inverse_stretch;
-            const double weight = clamp_edges ? cubic(x, -0.75) : kernel(axis.filter, x) / total;
-            add_tap(axis, grid, samples, std::clamp(j, int64_t(0), last), weight, sum);
-        }
-        taps.start[slot] = sum.begin;
-        lengths[o] = sum.length;
-        taps.count = std::max(taps.count, sum.length);
+        const TapRun run = taps_of(plan, o, work + size_t(o) * plan.limit);
+        taps.start[axis.flip ? axis.output_size - 1 - o : o] = run.start;
+        lengths[o] = run.length;
+        taps.count = std::max(taps.count, run.length);
     }
     for (uint32_t o = 0; o < axis.output_size; ++o) {
         const uint32_t slot = axis.flip ? axis.output_size - 1 - o : o;
         // Every slot reads `count` samples: move its start back where they would pass the end of the range.
-        const uint32_t start = std::min(taps.start[slot], range.end - taps.count);
+        const uint32_t start = std::min(taps.start[slot], end - taps.count);
         const uint32_t lead = taps.start[slot] - start;
+        const float* from = work + size_t(o) * plan.limit;
         float* weights = taps.weights + size_t(slot) * taps.count;
-        std::fill(weights, weights + taps.count, 0.0f);
-        std::copy(work + size_t(o) * limit, work + size_t(o) * limit + lengths[o], weights + lead);
+        for (uint32_t t = 0; t < taps.count; ++t) weights[t] = t >= lead && t - lead < lengths[o] ? from[t - lead] : 0.0f;
         taps.start[slot] = start;
     }
 }
