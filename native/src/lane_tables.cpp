@@ -8,7 +8,8 @@ namespace {
 constexpr int32_t sub_state(int number) { return int32_t(number) << place_bits; }
 
 // `back`: out of the sub-state of this level (build_lane_table). A lane that stayed in it would never be seen to end.
-constexpr LaneEntry no_code_entry(int32_t back) { return {0, 0, 0, 256 + back}; }
+// Behind a DC code, the slot it fills is that of the next block's DC: the mark is put there again.
+constexpr LaneEntry no_code_entry(int32_t back) { return {0, 0, no_dc, 256 + back}; }
 
 int32_t extend(int32_t bits, int size) { return bits >> (size - 1) ? bits : bits - (1 << size) + 1; }
 

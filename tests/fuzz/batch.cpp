@@ -75,7 +75,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         fuzz::Planes alone(job.header, 0x00);
         Decoder decoder;
         const Status status = decoder.read_coefficients(job.jpeg, job.header, limits, alone.output);
-        fuzz::require(fuzz::equal(status, job.status), "the Status it has alone");
+        fuzz::require_equal(job.status, status, "the Status it has alone");
         fuzz::require(alone == *image->planes, "the coefficients it has alone");
     }
     return 0;

@@ -30,7 +30,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     fuzz::require_sound(status, size);
     fuzz::note(first);
     Decoder fresh;
-    fuzz::require(fuzz::equal(fresh.read_coefficients(jpeg, header, limits, second.output), status), "the same Status again");
+    fuzz::require_equal(fresh.read_coefficients(jpeg, header, limits, second.output), status, "the same Status again");
     fuzz::require(first == second, "every coefficient is written, and the same ones again");
 
     fuzz::Planes early(header, 0xA5);

@@ -22,9 +22,19 @@ void require_sound(const Status& status, size_t size) {
     require(status.offset_bytes <= size, "a fault stands in the file");
 }
 
-bool equal(const Status& a, const Status& b) {
-    return a.code == b.code && std::strcmp(a.segment, b.segment) == 0 && std::strcmp(a.message, b.message) == 0 &&
-           std::strcmp(a.clause, b.clause) == 0 && a.offset_bytes == b.offset_bytes && a.detail == b.detail;
+static void print(const Status& status) {
+    std::fprintf(stderr, "  code %d, %s at byte %llu: %s (detail %lld, %s)\n", int(status.code), status.segment,
+                 static_cast<unsigned long long>(status.offset_bytes), status.message, static_cast<long long>(status.detail), status.clause);
+}
+
+void require_equal(const Status& status, const Status& expected, const char* what) {
+    const bool equal = status.code == expected.code && std::strcmp(status.segment, expected.segment) == 0 &&
+                       std::strcmp(status.message, expected.message) == 0 && std::strcmp(status.clause, expected.clause) == 0 &&
+                       status.offset_bytes == expected.offset_bytes && status.detail == expected.detail;
+    if (equal) return;
+    print(status);
+    print(expected);
+    require(false, what);
 }
 
 ExactBytes::ExactBytes(const uint8_t* data, size_t size) : data_(new uint8_t[size]), size_(size) {

@@ -19,7 +19,8 @@ void require(bool condition, const char* what);
 // A Status of a fault must say what, where and which rule.
 void require_sound(const jpegfreq::Status& status, size_t size);
 
-bool equal(const jpegfreq::Status& a, const jpegfreq::Status& b);
+// Ends the process like require(), telling both.
+void require_equal(const jpegfreq::Status& status, const jpegfreq::Status& expected, const char* what);
 
 // An image's bytes in a block of their own, so that a read behind them is seen.
 class ExactBytes {
