@@ -25,7 +25,7 @@
 namespace jpegfreq {
 
 // A band's coefficients stay in the second-level cache while all scans pass over them.
-constexpr uint32_t band_blocks = 2048;
+constexpr uint32_t band_blocks = 1024;
 constexpr uint64_t visits_per_block = 32;
 constexpr uint64_t visits_per_byte = 64;
 // What is kept between images: a buffer over this size is given back.
@@ -232,52 +232,70 @@ Status ProgressiveScratch::decode_dc(const MarkerReader& reader, const Header& h
 // G.1.2.1: the sequential coding of DC differences, of values without their Al low bits; then bit Al of each.
 template <bool refine>
 void ProgressiveScratch::decode_dc_blocks(const Header& header, const Scan& scan, ScanData& data) {
+    struct Block {
+        int16_t* row = nullptr;
+        uint32_t columns = 0;  // A.2.3: the blocks that fill up the last MCUs of a row and of the image are dropped
+        uint8_t part = 0, x = 0, y = 0, wide = 1, high = 1;
+    };
+    Block blocks[blocks_per_mcu_limit];
+    uint32_t block_count = 0;
+    for (uint8_t part = 0; part < scan.component_count; part++) {
+        const Component& component = header.components[scan.components[part].index];
+        Block block;
+        block.part = part;
+        if (scan.component_count > 1) {
+            block.wide = component.horizontal_sampling_factor;
+            block.high = component.vertical_sampling_factor;
+        }
+        for (block.y = 0; block.y < block.high; block.y++)
+            for (block.x = 0; block.x < block.wide; block.x++) blocks[block_count++] = block;
+    }
     BitReader reader(data);
+    ScanFailure failure = ScanFailure::none;
     uint32_t prediction[max_components] = {};  // modulo 2^32, as only 16 bits of it are kept
-    const bool interleaved = scan.component_count > 1;
+    uint32_t until_restart = data.restart_interval;
     for (uint32_t row = 0; row < scan.mcus_high; row++) {
+        for (uint32_t i = 0; i < block_count; i++) {
+            const int index = scan.components[blocks[i].part].index;
+            const uint32_t y = row * blocks[i].high + blocks[i].y;
+            blocks[i].columns = y < header.components[index].blocks_high ? header.components[index].blocks_wide : 0;
+            blocks[i].row = dc_planes_[index] + size_t(y) * blocks[i].columns;
+        }
         for (uint32_t column = 0; column < scan.mcus_wide; column++) {
-            if (data.restart_interval && data.until_restart-- == 0) {
-                reader.save(data);
+            if (data.restart_interval && until_restart-- == 0) {
                 if (!next_segment(data)) {
                     data.failure = ScanFailure::no_restart;
                     return;
                 }
-                data.until_restart--;
+                until_restart = data.restart_interval - 1;
                 reader = BitReader(data);
                 for (uint32_t& value : prediction) value = 0;
             }
-            for (int i = 0; i < scan.component_count; i++) {
-                const Component& component = header.components[scan.components[i].index];
-                int16_t* const plane = dc_planes_[scan.components[i].index];
-                const uint32_t wide = interleaved ? component.horizontal_sampling_factor : 1;
-                const uint32_t high = interleaved ? component.vertical_sampling_factor : 1;
-                for (uint32_t y = row * high; y < (row + 1) * high; y++) {
-                    for (uint32_t x = column * wide; x < (column + 1) * wide; x++) {
-                        refill_high(reader);
-                        uint32_t value;
-                        if (refine) {
-                            value = take_high(reader, 1) << scan.Al;
-                        } else {
-                            uint32_t entry = dc_tables_[i].entries[reader.bits >> (64 - table_bits)];
-                            skip_high(reader, entry & 63);
-                            if (entry & first_apart) entry = read_first_apart(dc_tables_[i], 0, entry, reader);
-                            if ((entry >> 8 & 255) == bad_advance) data.failure = ScanFailure::bad_code;
-                            prediction[i] += uint32_t(int32_t(entry) >> 16);
-                            value = prediction[i] << scan.Al;
-                        }
-                        if (reader.overran(data.segment_end)) data.failure = ScanFailure::data_end;
-                        if (data.failure != ScanFailure::none) {
-                            reader.save(data);
-                            return;
-                        }
-                        // A.2.3: the last MCUs of a row and of the image may be filled up with blocks that are dropped.
-                        if (x < component.blocks_wide && y < component.blocks_high) {
-                            int16_t& dc = plane[size_t(y) * component.blocks_wide + x];
-                            dc = int16_t(refine ? dc | value : value);
-                        }
+            if (refine) refill_high(reader);  // a bit a block
+            for (uint32_t i = 0; i < block_count; i++) {
+                const Block& block = blocks[i];
+                const uint32_t x = column * block.wide + block.x;
+                uint32_t value;
+                if (refine) {
+                    value = take_high(reader, 1) << scan.Al;
+                } else {
+                    const ScanTable& table = dc_tables_[block.part];
+                    refill_high(reader);
+                    uint32_t entry = table.entries[reader.bits >> (64 - table_bits)];
+                    skip_high(reader, entry & 63);
+                    if (entry & first_apart) {
+                        entry = read_first_apart(table, 0, entry, reader);
+                        if (entry == bad_advance << 8) failure = ScanFailure::bad_code;
                     }
+                    value = (prediction[block.part] += uint32_t(int32_t(entry) >> 16)) << scan.Al;
                 }
+                if (__builtin_expect(reader.next > data.segment_end, 0) && reader.overran(data.segment_end)) failure = ScanFailure::data_end;
+                if (__builtin_expect(failure != ScanFailure::none, 0)) {
+                    reader.save(data);
+                    data.failure = failure;
+                    return;
+                }
+                if (x < block.columns) block.row[x] = int16_t(refine ? uint32_t(block.row[x]) | value : value);
             }
         }
     }
