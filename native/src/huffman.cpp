@@ -4,17 +4,28 @@
 
 namespace jpegfreq {
 
-void build_table(const HuffmanSpec& spec, bool is_dc, HuffmanTable& table) {
-    // An unused code is an escape of length 0 that find_long_code does not find.
-    for (uint32_t& entry : table.entries) entry = entry_escape;
-    std::memcpy(table.values, spec.values, sizeof table.values);
-    table.is_dc = is_dc;
+void build_long_codes(const HuffmanSpec& spec, LongCodes& codes) {
+    std::memcpy(codes.values, spec.values, sizeof codes.values);
     uint32_t code = 0;
     int index = 0;
     for (int length = 1; length <= 16; length++) {
-        if (length > table_bits) table.value_offsets[length - 11] = index - int32_t(code);
+        if (length > table_bits) codes.value_offsets[length - 11] = index - int32_t(code);
+        code += spec.code_counts[length - 1];
+        index += spec.code_counts[length - 1];
+        if (length > table_bits) codes.limits[length - 11] = code << (16 - length);
+        code <<= 1;
+    }
+}
+
+void build_table(const HuffmanSpec& spec, bool is_dc, HuffmanTable& table) {
+    // An unused code is an escape of length 0 that find_long_code does not find.
+    for (uint32_t& entry : table.entries) entry = entry_escape;
+    build_long_codes(spec, table);
+    table.is_dc = is_dc;
+    uint32_t code = 0;
+    int index = 0;
+    for (int length = 1; length <= table_bits; length++) {
         for (int i = 0; i < spec.code_counts[length - 1]; i++, code++, index++) {
-            if (length > table_bits) continue;
             const int symbol = spec.values[index];
             const int run = is_dc ? 0 : symbol >> 4;
             const int size = is_dc ? symbol : symbol & 15;
@@ -33,7 +44,6 @@ void build_table(const HuffmanSpec& spec, bool is_dc, HuffmanTable& table) {
                 table.entries[first + low] = entry;
             }
         }
-        if (length > table_bits) table.limits[length - 11] = code << (16 - length);
         code <<= 1;
     }
 }

@@ -80,6 +80,8 @@ Status failure_status(Bytes jpeg, const ScanData& data) {
             return make_status(Code::malformed, "scan data", reader_offset(jpeg, data), "no Huffman code of the table, or a value it may not have", "G.2.2");
         case ScanFailure::past_band:
             return make_status(Code::malformed, "scan data", reader_offset(jpeg, data), "a run leaves the spectral band", "G.2.2");
+        case ScanFailure::surplus:
+            return make_status(Code::malformed, "scan data", reader_offset(jpeg, data), "surplus bytes at the end of restart interval {}", "E.2.4", data.segments_read - 1);
         case ScanFailure::data_end:
         case ScanFailure::no_restart: break;
     }
@@ -263,10 +265,8 @@ void ProgressiveScratch::decode_dc_blocks(const Header& header, const Scan& scan
         }
         for (uint32_t column = 0; column < scan.mcus_wide; column++) {
             if (data.restart_interval && until_restart-- == 0) {
-                if (!next_segment(data)) {
-                    data.failure = ScanFailure::no_restart;
-                    return;
-                }
+                reader.save(data);
+                if (!next_segment(data)) return;
                 until_restart = data.restart_interval - 1;
                 reader = BitReader(data);
                 for (uint32_t& value : prediction) value = 0;
@@ -316,10 +316,7 @@ static uint32_t decode_blocks(AcScan& scan, const AcKernels& kernels, int16_t* b
         uint32_t count = end - at;
         if (data.restart_interval) {
             if (data.until_restart == 0) {
-                if (!next_segment(data)) {
-                    data.failure = ScanFailure::no_restart;
-                    break;
-                }
+                if (!next_segment(data)) break;
                 scan.end_of_band_run = 0;
             }
             if (count > data.until_restart) count = data.until_restart;

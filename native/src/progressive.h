@@ -7,12 +7,12 @@
 //   progressive_avx2.cpp      ... with BMI2 and AVX2
 #pragma once
 
-#include "markers.h"
+#include "huffman.h"
 
 namespace jpegfreq {
 
 // Why a scan stopped before its last block.
-enum class ScanFailure : uint8_t { none, bad_code, past_band, data_end, no_restart };
+enum class ScanFailure : uint8_t { none, bad_code, past_band, data_end, surplus, no_restart };
 
 // The entropy-coded data of a scan without stuffed zeros and markers: restart segments one behind the other, each with its
 // size before it. Scans that refine AC coefficients hold every byte bit-reversed: they are read from the low end, so that
@@ -45,7 +45,7 @@ struct ScanData {
 // there on, and 8 more. Returns the end of the copy.
 uint8_t* copy_scan_data(Bytes jpeg, ScanData& data, uint8_t* copy);
 
-// Goes to the first or next restart segment. False where there is none.
+// Goes to the next restart segment. Sets data.failure and returns false where bytes of this one are left or there is no next.
 bool next_segment(ScanData& data);
 
 // Offset in the file of the byte that the reader stands at.
@@ -63,7 +63,6 @@ uint64_t reader_offset(Bytes jpeg, const ScanData& data);
 //   bits 26-31   how many bits it takes
 // Where not everything fits, the entry has its `apart` flag and holds the symbol; it takes 0 bits if the code alone is too long.
 // In first scans so do coefficients of value 0 (ZRL), so that the common path marks its coefficient without a look.
-constexpr uint32_t table_bits = 10;
 constexpr uint32_t end_of_band = 64;  // more than any k: one comparison finds the last coefficient, the end and errors
 constexpr uint32_t bad_advance = 127;
 constexpr uint32_t first_apart = 0x8000;
@@ -74,12 +73,8 @@ constexpr uint32_t refine_apart = 1u << 19;
 constexpr uint32_t refine_special = refine_end | refine_apart;
 constexpr uint32_t refine_length_shift = 26;
 
-struct ScanTable {
+struct ScanTable : LongCodes {
     uint32_t entries[1 << table_bits];
-    // T.81 F.2.2.3, for codes longer than table_bits.
-    int32_t max_code[17];
-    int32_t value_offset[17];
-    uint8_t values[256];
 };
 
 void build_first_table(const HuffmanSpec& spec, uint32_t Al, ScanTable& table);

@@ -61,11 +61,6 @@ inline void skip_low(BitReader& reader, uint32_t count) {
     reader.left -= count;
 }
 
-// F.2.2.1, figure F.12
-inline int32_t extend(uint32_t value, uint32_t size) {
-    return size && value < (1u << (size - 1)) ? int32_t(value) - (1 << size) + 1 : int32_t(value);
-}
-
 inline uint32_t extra_bits(uint32_t symbol) {
     const uint32_t run = symbol >> 4, size = symbol & 15;
     return size ? size : run < 15 ? run : 0;
@@ -74,7 +69,7 @@ inline uint32_t extra_bits(uint32_t symbol) {
 // What a symbol and the bits behind it mean, as advance << 8 | value << 16. The libjpeg way: values too large for an int16 wrap.
 inline uint32_t first_meaning(uint32_t symbol, uint32_t extra, uint32_t Al) {
     const uint32_t run = symbol >> 4, size = symbol & 15;
-    if (size) return (run + 1) << 8 | (uint32_t(extend(extra, size)) << Al) << 16;
+    if (size) return (run + 1) << 8 | (uint32_t(extend(extra, int(size))) << Al) << 16;
     if (run == 15) return 16 << 8;
     return end_of_band << 8 | ((1u << run) + extra - 1) << 16;
 }
@@ -86,23 +81,14 @@ inline uint32_t refinement_meaning(uint32_t symbol, uint32_t extra, uint32_t len
     return ((1u << run) + extra) | refine_end | taken;
 }
 
-// F.2.2.3, figure F.16, for codes longer than table_bits. `code` holds the next 16 bits. Returns length << 8 | symbol; 0: no code.
-inline uint32_t find_long_code(const ScanTable& table, uint32_t code) {
-    for (uint32_t length = table_bits + 1; length <= 16; length++) {
-        const int32_t value = int32_t(code >> (16 - length));
-        if (value <= table.max_code[length]) return length << 8 | table.values[(value + table.value_offset[length]) & 255];
-    }
-    return 0;
-}
-
 // The rest of a symbol whose entry has `first_apart`. Takes up to 31 bits.
 inline uint32_t read_first_apart(const ScanTable& table, uint32_t Al, uint32_t entry, BitReader& reader) {
     uint32_t symbol = entry >> 16;
     if ((entry & 63) == 0) {
-        const uint32_t found = find_long_code(table, uint32_t(reader.bits >> 48));
-        if (!found) return bad_advance << 8;
-        symbol = found & 255;
-        skip_high(reader, found >> 8);
+        const LongCode found = find_long_code(table, uint32_t(reader.bits >> 48));
+        if (found.length == 0) return bad_advance << 8;
+        symbol = found.symbol;
+        skip_high(reader, uint32_t(found.length));
     }
     return first_meaning(symbol, take_high(reader, extra_bits(symbol)), Al);
 }
@@ -120,10 +106,10 @@ inline uint32_t find_refinement_apart(const ScanTable& table, uint32_t entry, ui
     uint32_t symbol = entry & 255;
     uint32_t length = entry >> refine_length_shift;
     if (length == 0) {
-        const uint32_t found = find_long_code(table, reverse16(uint32_t(bits) & 0xFFFF));
-        symbol = found & 255;
-        length = found >> 8;
-        if (!found) return 0;
+        const LongCode found = find_long_code(table, reverse16(uint32_t(bits) & 0xFFFF));
+        symbol = found.symbol;
+        length = uint32_t(found.length);
+        if (length == 0) return 0;
     }
     if ((symbol & 15) > 1) return 0;
     const uint32_t count = extra_bits(symbol);

@@ -21,24 +21,26 @@ uint8_t* copy_bytes_reversed(const uint8_t* __restrict from, size_t count, uint8
     return to + count;
 }
 
-// C.2: the codes in the order of HUFFVAL.
+// C.2: the codes of up to table_bits bits, in the order of HUFFVAL.
 template <class F>
-void for_each_code(const HuffmanSpec& spec, F visit) {
+void for_each_short_code(const HuffmanSpec& spec, F visit) {
     uint32_t code = 0, index = 0;
-    for (uint32_t length = 1; length <= 16; length++, code <<= 1)
+    for (uint32_t length = 1; length <= table_bits; length++, code <<= 1)
         for (uint32_t i = 0; i < spec.code_counts[length - 1]; i++) visit(code++, length, spec.values[index++ & 255]);
 }
 
-void build_search(const HuffmanSpec& spec, ScanTable& table) {
-    int32_t code = 0, index = 0;
-    for (int length = 1; length <= 16; length++, code <<= 1) {
-        const int32_t count = spec.code_counts[length - 1];
-        table.value_offset[length] = index - code;
-        code += count;
-        index += count;
-        table.max_code[length] = count ? code - 1 : -1;
-    }
-    std::memcpy(table.values, spec.values, sizeof table.values);
+// The first byte of which no bit is taken.
+const uint8_t* reader_position(const ScanData& data) { return data.next - data.bits_left / 8; }
+
+void enter_segment(ScanData& data) {
+    uint32_t size;
+    std::memcpy(&size, data.segment_end, 4);
+    data.next = data.segment_end + 4;
+    data.segment_end = data.next + size;
+    data.bits = 0;
+    data.bits_left = 0;
+    data.until_restart = data.restart_interval;
+    data.segments_read++;
 }
 
 uint32_t reverse(uint32_t value, uint32_t bits) { return reverse16(value) >> (16 - bits); }
@@ -87,32 +89,26 @@ uint8_t* copy_scan_data(Bytes jpeg, ScanData& data, uint8_t* copy) {
     close_segment();
     data.end_offset_bytes = uint64_t(from - jpeg.data);
     data.copy_end = to;
-    data.next = data.segment_end = data.copy;
-    data.bits = 0;
-    data.bits_left = 0;
-    data.segments_read = 0;
-    next_segment(data);
+    data.segment_end = data.copy;
+    enter_segment(data);
     return to;
 }
 
 bool next_segment(ScanData& data) {
-    if (data.segment_end == data.copy_end) return false;
-    uint32_t size;
-    std::memcpy(&size, data.segment_end, 4);
-    data.next = data.segment_end + 4;
-    data.segment_end = data.next + size;
-    data.bits = 0;
-    data.bits_left = 0;
-    data.until_restart = data.restart_interval;
-    data.segments_read++;
-    return true;
+    if (data.segment_end == data.copy_end) {
+        data.failure = ScanFailure::no_restart;
+    } else if (reader_position(data) < data.segment_end) {
+        data.failure = ScanFailure::surplus;
+    } else {
+        enter_segment(data);
+    }
+    return data.failure == ScanFailure::none;
 }
 
 // Counts the bytes of the copy again, in the file.
 uint64_t reader_offset(Bytes jpeg, const ScanData& data) {
-    const uint8_t* position = data.next - data.bits_left / 8;
-    if (position > data.segment_end) position = data.segment_end;
-    uint64_t count = uint64_t(position - data.copy) - 4 * uint64_t(data.segments_read);
+    const uint8_t* const position = reader_position(data);
+    uint64_t count = uint64_t((position < data.segment_end ? position : data.segment_end) - data.copy) - 4 * uint64_t(data.segments_read);
     uint64_t at = data.data_offset_bytes;
     while (at < data.end_offset_bytes) {
         uint64_t size = 1;
@@ -131,8 +127,7 @@ uint64_t reader_offset(Bytes jpeg, const ScanData& data) {
 // DC tables go here too: their symbols are those of AC coefficients with a run of 0.
 void build_first_table(const HuffmanSpec& spec, uint32_t Al, ScanTable& table) {
     for (uint32_t& entry : table.entries) entry = first_apart;
-    for_each_code(spec, [&](uint32_t code, uint32_t length, uint32_t symbol) {
-        if (length > table_bits) return;
+    for_each_short_code(spec, [&](uint32_t code, uint32_t length, uint32_t symbol) {
         const uint32_t room = table_bits - length, extra = extra_bits(symbol);
         uint32_t* entry = table.entries + ((code << room) & ((1 << table_bits) - 1));
         if (extra > room) {
@@ -146,13 +141,12 @@ void build_first_table(const HuffmanSpec& spec, uint32_t Al, ScanTable& table) {
             for (uint32_t i = 0; i < 1u << (room - extra); i++) *entry++ = filled;
         }
     });
-    build_search(spec, table);
+    build_long_codes(spec, table);
 }
 
 void build_refinement_table(const HuffmanSpec& spec, ScanTable& table) {
     for (uint32_t& entry : table.entries) entry = refine_apart;
-    for_each_code(spec, [&](uint32_t code, uint32_t length, uint32_t symbol) {
-        if (length > table_bits) return;
+    for_each_short_code(spec, [&](uint32_t code, uint32_t length, uint32_t symbol) {
         const uint32_t room = table_bits - length, extra = extra_bits(symbol);
         const bool apart = extra > room || (symbol & 15) > 1;
         const uint32_t taken = apart ? length : length + extra;
@@ -162,7 +156,7 @@ void build_refinement_table(const HuffmanSpec& spec, ScanTable& table) {
             for (uint32_t i = first; i < 1 << table_bits; i += 1u << taken) table.entries[i] = filled;
         }
     });
-    build_search(spec, table);
+    build_long_codes(spec, table);
 }
 
 }  // namespace jpegfreq
