@@ -226,6 +226,10 @@ uint32_t decode_refinement(AcScan& scan, int16_t* blocks, uint64_t* maps, uint32
                 refill_low(reader);
                 if (__builtin_expect(entry & refine_special, 0)) {
                     if (entry & refine_apart) entry = find_refinement_apart(scan.table, entry, reader.bits);
+                    if (entry == 0) {
+                        failure = ScanFailure::bad_code;
+                        break;
+                    }
                     if (entry & refine_end) {
                         skip_low(reader, entry >> refine_length_shift);
                         run = entry & 0xFFFF;
@@ -238,7 +242,7 @@ uint32_t decode_refinement(AcScan& scan, int16_t* blocks, uint64_t* maps, uint32
                 const uint64_t below = marks ^ (marks - 1);
                 const uint64_t end = marks & -marks;
                 take_corrections<Ops>(reader, rest & nonzero & (marks - 1), bits);
-                if (__builtin_expect(!marks, 0)) failure = entry ? ScanFailure::past_band : ScanFailure::bad_code;
+                if (__builtin_expect(!marks, 0)) failure = ScanFailure::past_band;
                 bits |= entry & refine_negative ? end : 0;
                 fresh |= entry & refine_new ? end : 0;
                 rest &= ~below;
