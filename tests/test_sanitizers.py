@@ -87,7 +87,7 @@ def what_fuzzing_found() -> dict[str, bytes]:
     """The inputs of bugs that are no more, by name."""
     progressive_photo = picture(progressive=True)
     progressive = edits.set_scan(PROGRESSIVE, selectors=[(1, 0, 13), (2, 0, 13)], Se=2)
-    # Luma has the end of block as its only AC code, so the bit 1 behind its DC code is none. What follows would be sound.
+    # Luma has the end of block as its only AC code, so the bit 1 behind its DC code is none. The rest is sound.
     one_code = edits.replace_segment(picture(8, 8, subsampling=0), "DHT", index=1, body=b"\x10\x01" + bytes(16))
     twice = write(small_picture(0, (WrittenScan((2,)), WrittenScan((0, 1, 2))), ((2, 2), (1, 1), (1, 1))), 1)
     return {
