@@ -4,6 +4,8 @@
 #include <cstring>
 #include <new>
 
+#include "dispatch.h"
+#include "lanes.h"
 #include "scan_decoders.h"
 #include "sequential.h"
 
@@ -13,6 +15,7 @@ struct Decoder::Scratch {
     TableCache tables;
     Unstuffed data;
     ProgressiveScratch* progressive = nullptr;
+    Lanes* lanes = nullptr;
 };
 
 namespace {
@@ -123,11 +126,29 @@ Decoder::Decoder() : scratch_(new (std::nothrow) Scratch) {}
 
 Decoder::~Decoder() {
     if (scratch_ && scratch_->progressive) delete_progressive_scratch(scratch_->progressive);
+#if defined(__x86_64__)
+    if (scratch_ && scratch_->lanes) delete_lanes(scratch_->lanes);
+#endif
     delete scratch_;
 }
 
+#if defined(__x86_64__)
+// Scans below this gain nothing from lanes.
+static constexpr uint64_t least_lane_bytes = 8192;
+
+static bool try_lanes(Lanes*& lanes, Bytes jpeg, const Header& header, const Limits& limits, Output& output) {
+    const uint64_t least = header.restart_interval ? least_lane_bytes / 4 : least_lane_bytes;
+    if (!use_avx2() || int(header.process) > 1 || jpeg.size - header.frame_offset_bytes < least) return false;
+    if (!lanes) lanes = new_lanes();
+    return lanes && decode_in_lanes(*lanes, jpeg, header, limits, output);
+}
+#endif
+
 Status Decoder::read_coefficients(Bytes jpeg, const Header& header, const Limits& limits, Output& output) {
     if (!scratch_) return out_of_memory();
+#if defined(__x86_64__)
+    if (try_lanes(scratch_->lanes, jpeg, header, limits, output)) return Status();
+#endif
     MarkerReader reader(jpeg);
     Header frame;
     Status status = reader.read_frame(frame);

@@ -1,76 +1,15 @@
 // Feeds the lanes: which image, which restart segment, which chunk. The loop itself is lanes_avx2.cpp.
-#include "lanes.h"
-
 #include <cstring>
 #include <new>
 
-#include "sequential.h"
+#include "lanes_state.h"
 
 #if defined(__x86_64__)
 
 namespace jpegfreq {
-namespace {
 
-// Larger scans go to the plain decoder, which needs one copy of the data and not one a lane.
-constexpr uint64_t largest_scan_bytes = 1 << 20;
-
-struct TableSlot {
-    LaneTable table;
-    uint16_t first_entry = 0;  // in LaneMemory::tables
-    int users = 0;
-    uint64_t last_use = 0;
-    bool built = false;
-};
-
-// An image of which at least one lane decodes a restart segment, or the only segment.
-struct LaneImage {
-    Job* job = nullptr;  // nullptr: free
-    SequentialScan scan;
-    TableSlot* tables[2][max_components] = {};
-    Unstuffed data;
-    uint32_t next_segment = 0;
-    uint32_t segment_count = 0;  // as many as the MCUs need
-    int lanes = 0;               // that work on it
-    bool failed = false;
-    uint64_t serial = 0;
-};
-
-struct LaneWork {
-    LaneImage* image = nullptr;
-    uint64_t program_serial = 0;  // of the image whose program the lane holds
-    int program_blocks = 0;       // blocks before `behind`
-    uint64_t segment_end = 0;     // bytes
-    uint64_t mcu = 0, mcu_end = 0;
-    int chunk_mcus = 0;
-    int16_t* targets[chunk_blocks];  // of the chunk's blocks
-    uint8_t components[chunk_blocks] = {};
-    uint32_t dc[max_components] = {};
-};
-
-struct Lanes {
-    LaneMemory memory;
-    LaneWork work[max_lanes];
-    LaneImage images[max_lanes];
-    TableSlot slots[table_slots];
-    TableCache plain_tables;  // for finish_alone
-    uint64_t clock = 0;
-    alignas(64) int16_t spare[64];  // for padding blocks
-
-    Lanes();
-    bool open(Job& job, LaneImage& image, const Limits& limits);
-    void release(LaneImage& image);
-    TableSlot* table(const HuffmanSpec& spec, bool is_dc);
-    bool acquire(int lane, JobQueue& queue, const Limits& limits, Decoder& plain);
-    bool start_segment(int lane, LaneImage& image);
-    void set_program(int lane, int blocks);
-    void start_chunk(int lane);
-    void aim(int lane);
-    bool finish_chunk(int lane);
-    bool finish_alone(int lane);
-    void leave(int lane, JobQueue& queue, const Limits& limits, Decoder& plain);
-    void move(int from, int to);
-    void run(JobQueue& queue, const Limits& limits, Decoder& plain);
-};
+// Larger scans are decoded alone, with one copy of the data and not one a lane.
+static constexpr uint64_t largest_scan_bytes = 1 << 20;
 
 Lanes::Lanes() {
     build_slots(memory.slot_of);
@@ -108,8 +47,7 @@ TableSlot* Lanes::table(const HuffmanSpec& spec, bool is_dc) {
     return oldest;
 }
 
-// False: not for the lanes; nothing was kept.
-bool Lanes::open(Job& job, LaneImage& image, const Limits& limits) {
+bool Lanes::open(Job& job, LaneImage& image, const Limits& limits, uint64_t most_bytes) {
     const Header& header = job.header;
     if (int(header.process) > 1 || header.precision != 8) return false;
     if (uint64_t(header.height) * header.width > limits.max_pixels) return false;
@@ -119,7 +57,7 @@ bool Lanes::open(Job& job, LaneImage& image, const Limits& limits) {
     bool found = false;
     if (!reader.read_frame(frame).ok() || !same_geometry(frame, header)) return false;
     if (!reader.next_scan(header, parsed, found).ok() || !found || parsed.component_count != header.component_count) return false;
-    if (job.jpeg.size - parsed.data_offset_bytes > largest_scan_bytes) return false;
+    if (job.jpeg.size - parsed.data_offset_bytes > most_bytes) return false;
     if (!unstuff(job.jpeg, parsed.data_offset_bytes, parsed.restart_interval != 0, image.data)) return false;
     if (!job.output.mcu_rows) {
         // Another scan, or damage behind this one: the plain decoder says what it is.
@@ -156,15 +94,15 @@ void Lanes::release(LaneImage& image) {
 }
 
 // The next segment for a lane: of its own image, else of a new one, else of another lane's. False: there is nothing to do.
-bool Lanes::acquire(int lane, JobQueue& queue, const Limits& limits, Decoder& plain) {
+bool Lanes::acquire(int lane, JobQueue& queue, const Limits& limits, Decoder* plain) {
     LaneImage* own = work[lane].image;
     if (own && start_segment(lane, *own)) return true;
     leave(lane, queue, limits, plain);
     for (LaneImage& image : images) {
         if (image.job) continue;
         while (Job* job = queue.next()) {
-            if (open(*job, image, limits)) return start_segment(lane, image);
-            job->status = plain.read_coefficients(job->jpeg, job->header, limits, job->output);
+            if (open(*job, image, limits, largest_scan_bytes)) return start_segment(lane, image);
+            job->status = plain->read_coefficients(job->jpeg, job->header, limits, job->output);
             queue.done(*job);
         }
         break;
@@ -280,23 +218,29 @@ bool Lanes::finish_alone(int lane) {
     cursor.mcu = w.mcu;
     cursor.bit_position = memory.lanes[lane].position - 8 * uint64_t(reinterpret_cast<uintptr_t>(w.image->data.bytes.data()));
     std::memcpy(cursor.dc, w.dc, sizeof w.dc);
-    for (int i = 0; i < w.image->scan.component_count; i++) {
-        w.image->scan.components[i].dc = plain_tables.get(w.image->tables[1][i]->table.spec, true, i);
-        w.image->scan.components[i].ac = plain_tables.get(w.image->tables[0][i]->table.spec, false, i);
+    return decode_plain(*w.image, w.segment_end, w.mcu_end, cursor) &&
+           (w.mcu_end == w.image->scan.mcu_end || bytes_left(cursor, w.segment_end) == 0);
+}
+
+bool Lanes::decode_plain(LaneImage& image, uint64_t segment_end, uint64_t mcu_end, Cursor& cursor) {
+    for (int i = 0; i < image.scan.component_count; i++) {
+        image.scan.components[i].dc = plain_tables.get(image.tables[1][i]->table.spec, true, i);
+        image.scan.components[i].ac = plain_tables.get(image.tables[0][i]->table.spec, false, i);
     }
-    const Stop stop = decode_segment(w.image->scan, w.image->data.bytes.data(), w.segment_end, w.mcu_end, cursor);
-    return stop == Stop::done && (w.mcu_end == w.image->scan.mcu_end || bytes_left(cursor, w.segment_end) == 0);
+    return decode_segment(image.scan, image.data.bytes.data(), segment_end, mcu_end, cursor) == Stop::done;
 }
 
 // The lane has no more to do for its image; whoever leaves last hands the image back.
-void Lanes::leave(int lane, JobQueue& queue, const Limits& limits, Decoder& plain) {
+void Lanes::leave(int lane, JobQueue& queue, const Limits& limits, Decoder* plain) {
     LaneImage* image = work[lane].image;
     work[lane].image = nullptr;
     if (!image || --image->lanes > 0) return;
     Job& job = *image->job;
     release(*image);
-    if (image->failed) {
-        job.status = plain.read_coefficients(job.jpeg, job.header, limits, job.output);
+    if (image->failed && plain) {
+        job.status = plain->read_coefficients(job.jpeg, job.header, limits, job.output);
+    } else if (image->failed) {
+        job.status.code = Code::malformed;
     } else {
         zero_blocks(image->scan, image->scan.mcu_end);
         job.status = Status();
@@ -317,7 +261,7 @@ void Lanes::move(int from, int to) {
     work[from] = LaneWork();
 }
 
-void Lanes::run(JobQueue& queue, const Limits& limits, Decoder& plain) {
+void Lanes::run(JobQueue& queue, const Limits& limits, Decoder* plain) {
     int count = 0;
     while (count < max_lanes && acquire(count, queue, limits, plain)) count++;
     while (count > 0) {
@@ -341,11 +285,9 @@ void Lanes::run(JobQueue& queue, const Limits& limits, Decoder& plain) {
     }
 }
 
-}  // namespace
-
-void LaneDecoder::run(JobQueue& queue, const Limits& limits, Decoder& plain) {
+void decode_jobs_in_lanes(JobQueue& queue, const Limits& limits, Decoder& plain) {
     Lanes* lanes = new (std::nothrow) Lanes;
-    if (lanes) lanes->run(queue, limits, plain);
+    if (lanes) lanes->run(queue, limits, &plain);
     delete lanes;
     // Out of memory: one after the other.
     while (Job* job = queue.next()) {

@@ -35,11 +35,14 @@ unsigned step_lanes_avx2(LaneMemory& memory, int count);
 // `dc`, writes the block to its target. False: a block has no DC (a run passed coefficient 63, or no code matched).
 bool take_blocks_avx2(int16_t* scratch, int count, int16_t* const* targets, const uint8_t* components, uint32_t* dc);
 
-// Images on one thread, several at a time. Opaque: lanes.cpp.
-class LaneDecoder {
-public:
-    // Decodes until the queue is empty. What the lanes do not read or find damaged goes to `plain`, which says why.
-    static void run(JobQueue& queue, const Limits& limits, Decoder& plain);
-};
+// decode_jobs in lanes. What the lanes do not read or find damaged goes to `plain`, which says why. lanes.cpp
+void decode_jobs_in_lanes(JobQueue& queue, const Limits& limits, Decoder& plain);
+
+// One image alone, in as many lanes as it can feed. False: not for the lanes, or damaged; nothing is known of the planes.
+// split.cpp
+struct Lanes;
+Lanes* new_lanes();  // nullptr: out of memory
+void delete_lanes(Lanes*);
+bool decode_in_lanes(Lanes& lanes, Bytes jpeg, const Header& header, const Limits& limits, Output& output);
 
 }  // namespace jpegfreq

@@ -1,0 +1,89 @@
+// What the lanes know besides their working memory: images, tables, and which lane does what.
+#pragma once
+
+#include "lanes.h"
+#include "sequential.h"
+
+namespace jpegfreq {
+
+struct TableSlot {
+    LaneTable table;
+    uint16_t first_entry = 0;  // in LaneMemory::tables
+    int users = 0;
+    uint64_t last_use = 0;
+    bool built = false;
+};
+
+// An image of which at least one lane decodes a restart segment, or the only segment.
+struct LaneImage {
+    Job* job = nullptr;  // nullptr: free
+    SequentialScan scan;
+    TableSlot* tables[2][max_components] = {};
+    Unstuffed data;
+    uint32_t next_segment = 0;
+    uint32_t segment_count = 0;  // as many as the MCUs need
+    int lanes = 0;               // that work on it
+    bool failed = false;
+    uint64_t serial = 0;
+};
+
+struct LaneWork {
+    LaneImage* image = nullptr;
+    uint64_t program_serial = 0;  // of the image whose program the lane holds
+    int program_blocks = 0;       // blocks before `behind`
+    uint64_t segment_end = 0;     // bytes
+    uint64_t mcu = 0, mcu_end = 0;
+    int chunk_mcus = 0;
+    int16_t* targets[chunk_blocks];  // of the chunk's blocks
+    uint8_t components[chunk_blocks] = {};
+    uint32_t dc[max_components] = {};
+};
+
+// A part of an image that is decoded alone (Note [Split], split.cpp).
+struct Part {
+    enum State { warming, running, joined, ended } state = ended;
+    uint64_t begin = 0;        // bit where its kept blocks begin; known from `running` on
+    uint64_t last_error = 0;   // bit
+    uint64_t give_up = 0;      // bit: still warming there means it never will
+    bool single = false;       // an MCU at a time, in order to stop where the next part begins
+    Cursor cursor;             // mcu counts from the part's first but in part 0
+    int16_t* blocks = nullptr; // in the order of decoding; of part 0 nullptr: it writes to the planes
+};
+
+struct Lanes {
+    LaneMemory memory;
+    LaneWork work[max_lanes];
+    LaneImage images[max_lanes];
+    TableSlot slots[table_slots];
+    TableCache plain_tables;  // for finish_alone
+    uint64_t clock = 0;
+    alignas(64) int16_t spare[64];  // for padding blocks
+
+    Lanes();
+    // False: not for the lanes; nothing was kept.
+    bool open(Job& job, LaneImage& image, const Limits& limits, uint64_t most_bytes);
+    void release(LaneImage& image);
+    TableSlot* table(const HuffmanSpec& spec, bool is_dc);
+    bool acquire(int lane, JobQueue& queue, const Limits& limits, Decoder* plain);
+    bool start_segment(int lane, LaneImage& image);
+    void set_program(int lane, int blocks);
+    void start_chunk(int lane);
+    void aim(int lane);
+    bool finish_chunk(int lane);
+    bool finish_alone(int lane);
+    bool decode_plain(LaneImage& image, uint64_t segment_end, uint64_t mcu_end, Cursor& cursor);
+    void leave(int lane, JobQueue& queue, const Limits& limits, Decoder* plain);
+    void move(int from, int to);
+    void run(JobQueue& queue, const Limits& limits, Decoder* plain);
+
+    // The images are open already where the queue is empty from the start; without `plain` a damaged image is only marked.
+    // split.cpp
+    bool decode_split(LaneImage& image);
+    bool decode_window(LaneImage& image, Cursor& truth);
+    void begin_chunk(int lane, Part& part, int mcus);
+    bool end_chunk(int lane, Part* parts, int number, uint64_t window_end);
+    void place(const LaneImage& image, const Part& part, Cursor& truth);
+    Buffer<int16_t> part_blocks;
+};
+
+}  // namespace jpegfreq

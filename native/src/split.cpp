@@ -1,0 +1,237 @@
+// One image alone in several lanes.
+//
+// Note [Split]
+// A Huffman-coded stream read from a wrong bit soon falls into step with the right reading: so a window of the scan is cut into
+// as many parts as there are lanes. Part 0 begins where decoding stands. The others begin anywhere, read without keeping
+// anything until a stretch without an error lies behind them (`warming`), and then keep their blocks from an MCU on, whose
+// place in the image and whose DC predictions nobody knows yet. Each part reads until exactly the bit where the next one
+// began to keep. Where it ends an MCU at that bit, the next part was in step, for the same bits read from the same state give
+// the same blocks: its blocks are moved into the planes behind those of the part before it and its predictions added. Where
+// it does not, the next part and those after it are dropped, and the next window begins there. So nothing is believed that
+// was not read in order.
+#include <cstring>
+#include <new>
+
+#include "lanes_state.h"
+
+#if defined(__x86_64__)
+
+namespace jpegfreq {
+namespace {
+
+constexpr uint64_t warm_bits = 8 * 512;
+constexpr uint64_t largest_part_bytes = 16384;  // so that the kept blocks stay in the second-level cache
+constexpr uint64_t smallest_part_bytes = 2048;
+constexpr uint64_t part_capacity = 2048;  // blocks
+
+class NoMoreJobs final : public JobQueue {
+public:
+    Job* next() override { return nullptr; }
+    void done(Job&) override {}
+};
+
+uint64_t base_bit(const LaneImage& image) { return 8 * uint64_t(reinterpret_cast<uintptr_t>(image.data.bytes.data())); }
+
+void set_position(Lane& lane, const LaneImage& image, uint64_t bit) {
+    lane.position = base_bit(image) + bit;
+    uint64_t word;
+    std::memcpy(&word, image.data.bytes.data() + bit / 8, 8);
+    lane.window = __builtin_bswap64(word) << (bit & 7) | 1;
+}
+
+}  // namespace
+
+// The next chunk of `mcus` MCUs, from where the lane's window stands.
+void Lanes::begin_chunk(int lane, Part& part, int mcus) {
+    LaneWork& w = work[lane];
+    const SequentialScan& scan = w.image->scan;
+    const int blocks = mcus * scan.blocks_per_mcu;
+    w.chunk_mcus = mcus;
+    w.mcu = part.cursor.mcu;
+    if (w.program_serial != w.image->serial || w.program_blocks != blocks) set_program(lane, blocks);
+    memory.lanes[lane].p = 256;
+    memory.lanes[lane].end = uint32_t(256 * (blocks + 1));
+    if (part.state != Part::warming && !part.blocks) return aim(lane);
+    int16_t* target = part.blocks + part.cursor.mcu * unsigned(scan.blocks_per_mcu) * 64;
+    for (int i = 0; i < blocks; i++) {
+        w.targets[i] = part.state == Part::warming ? spare : target + 64 * i;
+        w.components[i] = scan.blocks[i % scan.blocks_per_mcu].component;
+    }
+}
+
+// Looks at a full chunk and begins the next one. False: the part has come to its end.
+bool Lanes::end_chunk(int lane, Part* parts, int number, uint64_t window_end) {
+    LaneWork& w = work[lane];
+    Part& part = parts[number];
+    const LaneImage& image = *w.image;
+    const SequentialScan& scan = image.scan;
+    Lane& state = memory.lanes[lane];
+    const uint64_t bit = state.position - base_bit(image);
+    const int blocks = w.chunk_mcus * scan.blocks_per_mcu;
+    const int most_mcus = chunk_blocks / scan.blocks_per_mcu;
+    const bool next_keeps = number + 1 < max_lanes && parts[number + 1].state != Part::warming && parts[number + 1].begin > 0;
+    const bool overshot = part.state == Part::running && next_keeps && bit > parts[number + 1].begin;
+    if (overshot)
+        for (int i = 0; i < blocks; i++) w.targets[i] = spare;
+    uint32_t dc[max_components];
+    std::memcpy(dc, part.cursor.dc, sizeof dc);
+    const bool good = take_blocks_avx2(memory.scratch[lane], blocks, w.targets, w.components, dc) &&
+                      ((state.p - state.end) & 127) == 0 && bit <= 8 * w.segment_end;
+    if (part.state == Part::warming) {
+        if (bit >= part.give_up) {
+            part.state = Part::ended;
+            return false;
+        }
+        if (!good) {
+            // No bits are used where no code matches, so reading on would stand still.
+            part.last_error = bit + 8;
+            set_position(state, image, bit + 8);
+        }
+        if (good && bit - part.last_error >= warm_bits) {
+            part.state = Part::running;
+            part.begin = bit;
+            part.cursor = Cursor();
+            part.cursor.bit_position = bit;
+        }
+        begin_chunk(lane, part, most_mcus);
+        return true;
+    }
+    if (!good || (overshot && part.single)) {
+        part.state = Part::ended;
+        return false;
+    }
+    if (overshot) {
+        part.single = true;
+        set_position(state, image, part.cursor.bit_position);
+        begin_chunk(lane, part, 1);
+        return true;
+    }
+    part.cursor.mcu += unsigned(w.chunk_mcus);
+    part.cursor.bit_position = bit;
+    std::memcpy(part.cursor.dc, dc, sizeof dc);
+    if (next_keeps && bit == parts[number + 1].begin) {
+        part.state = Part::joined;
+        return false;
+    }
+    const uint64_t room = part.blocks ? part_capacity / unsigned(scan.blocks_per_mcu) : scan.mcu_end;
+    uint64_t mcus = part.single ? 1 : uint64_t(most_mcus);
+    if (room - part.cursor.mcu < mcus) mcus = room - part.cursor.mcu;
+    if (mcus == 0 || (!next_keeps && bit >= window_end)) {
+        part.state = Part::ended;
+        return false;
+    }
+    begin_chunk(lane, part, int(mcus));
+    return true;
+}
+
+// Moves a part's blocks into the planes behind `truth`, which moves to the part's end.
+void Lanes::place(const LaneImage& image, const Part& part, Cursor& truth) {
+    const SequentialScan& scan = image.scan;
+    const uint64_t left = scan.mcu_end - truth.mcu;
+    const uint64_t mcus = part.cursor.mcu < left ? part.cursor.mcu : left;
+    const int16_t* from = part.blocks;
+    uint64_t mcu_y = truth.mcu / scan.mcus_wide, mcu_x = truth.mcu % scan.mcus_wide;
+    for (uint64_t i = 0; i < mcus; i++) {
+        for (int b = 0; b < scan.blocks_per_mcu; b++, from += 64) {
+            const int component = scan.blocks[b].component;
+            const auto& plane = scan.components[component];
+            const uint64_t row = mcu_y * plane.mcu_height + scan.blocks[b].y;
+            const uint64_t column = mcu_x * plane.mcu_width + scan.blocks[b].x;
+            if (row >= plane.blocks_high || column >= plane.blocks_wide) continue;
+            int16_t* target = plane.plane + (row * plane.blocks_wide + column) * 64;
+            __builtin_prefetch(target + 4 * 64, 1);
+            __builtin_prefetch(target + 4 * 64 + 32, 1);
+            std::memcpy(target, from, 128);
+            target[0] = int16_t(uint32_t(int32_t(from[0])) + truth.dc[component]);
+        }
+        if (++mcu_x == scan.mcus_wide) {
+            mcu_x = 0;
+            mcu_y++;
+        }
+    }
+    truth.mcu += mcus;
+    truth.bit_position = part.cursor.bit_position;
+    for (int i = 0; i < scan.component_count; i++) truth.dc[i] += part.cursor.dc[i];
+}
+
+// One window, from `truth` on. False: it got nowhere, so the plain decoder has to go on.
+bool Lanes::decode_window(LaneImage& image, Cursor& truth) {
+    const uint64_t end = image.data.segments[1];
+    const uint64_t left = end - truth.bit_position / 8;
+    const uint64_t part_bytes = left / max_lanes < largest_part_bytes ? left / max_lanes : largest_part_bytes;
+    if (truth.bit_position / 8 >= end || part_bytes < smallest_part_bytes) return false;
+    const uint64_t window_end = truth.bit_position + 8 * part_bytes * max_lanes;
+    Part parts[max_lanes];
+    int part_of[max_lanes];
+    const uint64_t before = truth.mcu;
+    const int most_mcus = chunk_blocks / image.scan.blocks_per_mcu;
+    for (int i = 0; i < max_lanes; i++) {
+        Part& part = parts[i];
+        part_of[i] = i;
+        part.state = i ? Part::warming : Part::running;
+        const uint64_t bit = truth.bit_position + 8 * part_bytes * unsigned(i);
+        part.last_error = bit;
+        part.give_up = bit + 8 * part_bytes;
+        if (i == 0) part.cursor = truth;
+        if (i > 0) part.blocks = part_blocks.data() + (i - 1) * part_capacity * 64;
+        LaneWork& w = work[i];
+        w.image = &image;
+        w.segment_end = end;
+        set_position(memory.lanes[i], image, bit);
+        const uint64_t room = image.scan.mcu_end - truth.mcu;
+        begin_chunk(i, part, i == 0 && room < uint64_t(most_mcus) ? int(room) : most_mcus);
+    }
+    int count = max_lanes;
+    while (count > 0) {
+        const unsigned finished = step_lanes_avx2(memory, count);
+        for (int lane = count - 1; lane >= 0; lane--) {
+            if (!(finished >> lane & 1) || end_chunk(lane, parts, part_of[lane], window_end)) continue;
+            count--;
+            if (lane < count) {
+                move(count, lane);
+                part_of[lane] = part_of[count];
+            }
+        }
+    }
+    truth = parts[0].cursor;
+    for (int i = 1; i < max_lanes && parts[i - 1].state == Part::joined && truth.mcu < image.scan.mcu_end; i++)
+        place(image, parts[i], truth);
+    return truth.mcu > before;
+}
+
+bool Lanes::decode_split(LaneImage& image) {
+    if (!part_blocks.reserve((max_lanes - 1) * part_capacity * 64)) return false;
+    Cursor truth;
+    const uint64_t end = image.scan.mcu_end;
+    while (truth.mcu < end && decode_window(image, truth)) {}
+    return truth.mcu >= end || decode_plain(image, image.data.segments[1], end, truth);
+}
+
+Lanes* new_lanes() { return new (std::nothrow) Lanes; }
+void delete_lanes(Lanes* lanes) { delete lanes; }
+
+bool decode_in_lanes(Lanes& lanes, Bytes jpeg, const Header& header, const Limits& limits, Output& output) {
+    Job job;
+    job.jpeg = jpeg;
+    job.header = header;
+    job.output = output;
+    LaneImage& image = lanes.images[0];
+    if (!lanes.open(job, image, limits, UINT32_MAX)) return false;
+    if (image.segment_count > 1) {
+        NoMoreJobs queue;
+        lanes.run(queue, limits, nullptr);  // releases the image
+    } else {
+        if (!lanes.decode_split(image)) job.status.code = Code::malformed;
+        lanes.release(image);
+        for (LaneWork& w : lanes.work) w.image = nullptr;
+        zero_blocks(image.scan, image.scan.mcu_end);
+    }
+    std::memcpy(output.quantization_tables, job.output.quantization_tables, sizeof output.quantization_tables);
+    image.data.bytes.trim(4 << 20);
+    image.data.segments.trim(1 << 20);
+    return job.status.ok();
+}
+
+}  // namespace jpegfreq
+
+#endif
