@@ -120,6 +120,7 @@ struct Needed {
         uint8_t channel[8];  // number within the component, in the order of the output
     };
     uint32_t count = 0;
+    bool low = true;  // no v or u above 3: half of every DCT is not needed
     Column columns[8];
 };
 
@@ -133,6 +134,7 @@ Needed needed_frequencies(const ResamplePass& pass) {
             needed.columns[needed.count].u = uint8_t(u);
             needed.columns[needed.count++].count = 0;
         }
+        if (v > 3 || u > 3) needed.low = false;
         Needed::Column& column = needed.columns[index[u]];
         column.v[column.count] = uint8_t(v);
         column.channel[column.count++] = uint8_t(k);
@@ -140,7 +142,7 @@ Needed needed_frequencies(const ResamplePass& pass) {
     return needed;
 }
 
-template <int Count>
+template <int Count, bool Low>
 void horizontal_planar(const ResamplePass& pass, const Needed& needed, float* ring) {
     const uint32_t groups = (pass.blocks_wide + 7) / 8;
     for (uint32_t group = 0; group < groups; ++group) {
@@ -150,7 +152,7 @@ void horizontal_planar(const ResamplePass& pass, const Needed& needed, float* ri
         for (uint32_t b = 0; b < 8; ++b) {
             F8 x[8];
             horizontal_block<Count>(pass, 8 * group + (b < blocks ? b : blocks - 1), x);
-            for (int u = 0; u < 8; ++u) store(turned[b] + 8 * u, x[u]);
+            for (int u = 0; u < (Low ? 4 : 8); ++u) store(turned[b] + 8 * u, x[u]);
         }
         for (uint32_t i = 0; i < needed.count; ++i) {
             F8 x[8];
@@ -198,9 +200,10 @@ void vertical_interleaved(const ResamplePass& pass, const RowTaps& taps, uint32_
 }
 
 // All groups of 8 blocks of one u in one block row. to[v]: where finished rows go; null where v is not needed.
-template <int Count>
-[[gnu::always_inline]] inline void vertical_planar(const ResamplePass& pass, const Needed& needed, uint32_t column, const RowTaps& taps,
-                                                   float* const (&to)[8]) {
+template <int Count, bool Low>
+void vertical_planar(const ResamplePass& pass, const Needed& needed, uint32_t column, const RowTaps& taps,
+                     float* const (&to)[8]) {
+    constexpr int frequencies = Low ? 4 : 8;
     const uint32_t groups = (pass.blocks_wide + 7) / 8;
     const uint32_t tail = pass.blocks_wide & 7;
     const float* scale = pass.scale + needed.columns[column].u;
@@ -208,17 +211,22 @@ template <int Count>
     for (uint32_t group = 0; group < groups; ++group) {
         F8 x[8];
         vertical_block<Count>(pass, taps, size_t(8) * (column * groups + group), x);
-        for (int v = 0; v < 8; ++v) x[v] = multiply_add(x[v], broadcast(scale[8 * v]), broadcast(shift[8 * v]));
+        for (int v = 0; v < frequencies; ++v) x[v] = multiply_add(x[v], broadcast(scale[8 * v]), broadcast(shift[8 * v]));
         if (tail && group == groups - 1) {  // rows stand without gaps: nothing may be written behind their end
-            for (int v = 0; v < 8; ++v) {
+            for (int v = 0; v < frequencies; ++v) {
                 if (to[v]) store_partial(to[v] + 8 * group, x[v], tail);
             }
         } else {
-            for (int v = 0; v < 8; ++v) {
+            for (int v = 0; v < frequencies; ++v) {
                 if (to[v]) store(to[v] + 8 * group, x[v]);
             }
         }
     }
+}
+
+template <int Count>
+void vertical_column(const ResamplePass& pass, const Needed& needed, uint32_t column, const RowTaps& taps, float* const (&to)[8]) {
+    needed.low ? vertical_planar<Count, true>(pass, needed, column, taps, to) : vertical_planar<Count, false>(pass, needed, column, taps, to);
 }
 
 // A run of `count` values from `from` to the tensor's element `index`.
@@ -250,7 +258,7 @@ void vertical_planes(const ResamplePass& pass, const Needed& needed, const RowTa
         for (uint32_t r = 0; r < row_count; ++r) {
             float* to[8] = {};
             for (uint32_t n = 0; n < column.count; ++n) to[column.v[n]] = pass.rows + n * pass.rows_stride + r * pass.blocks_wide;
-            vertical_planar<Count>(pass, needed, i, taps[r], to);
+            vertical_column<Count>(pass, needed, i, taps[r], to);
         }
         // Memory takes stores past the caches fastest in long runs with no other stores in between.
         for (uint32_t n = 0; n < column.count; ++n) {
@@ -266,7 +274,7 @@ void vertical_channels(const ResamplePass& pass, const Needed& needed, const Row
         const Needed::Column& column = needed.columns[i];
         float* to[8] = {};
         for (uint32_t n = 0; n < column.count; ++n) to[column.v[n]] = pass.rows + column.channel[n] * pass.rows_stride;
-        vertical_planar<Count>(pass, needed, i, taps, to);
+        vertical_column<Count>(pass, needed, i, taps, to);
     }
     const size_t begin = size_t(block_row) * pass.blocks_wide * pass.output_channels;
     for (uint32_t k = 0; k < pass.channel_count;) {
@@ -296,7 +304,7 @@ void horizontal(const ResamplePass& pass, const Needed& needed, float* ring) {
     if (pass.interleaved) {
         horizontal_interleaved<Count>(pass, ring);
     } else {
-        horizontal_planar<Count>(pass, needed, ring);
+        needed.low ? horizontal_planar<Count, true>(pass, needed, ring) : horizontal_planar<Count, false>(pass, needed, ring);
     }
 }
 
