@@ -21,7 +21,7 @@ done
 
 failed=()
 # Every path of the run-time dispatch: what this machine has, and the plain C++ that others run.
-for run in header: coefficients: coefficients:generic batch: batch:generic; do
+for run in header: coefficients: coefficients:generic batch: batch:generic resample: resample:generic; do
     target=${run%%:*}
     echo "== $run $seconds s"
     mkdir -p "$build/corpus/$target"

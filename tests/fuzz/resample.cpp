@@ -1,0 +1,136 @@
+// Boxes, sizes and formats drawn from the input's bytes: what an early stop decodes is enough, and every value is written.
+#include <cstdlib>
+#include <cstring>
+
+#include "harness.h"
+#include "jpegfreq_resample.h"
+
+using namespace jpegfreq;
+
+namespace {
+
+// xorshift, started from the input (FNV-1a).
+class Draws {
+public:
+    Draws(const uint8_t* data, size_t size) {
+        for (size_t i = 0; i < size; i++) state_ = (state_ ^ data[i]) * 0x100000001b3;
+    }
+    uint32_t below(uint32_t bound) {
+        state_ ^= state_ << 13;
+        state_ ^= state_ >> 7;
+        state_ ^= state_ << 17;
+        return uint32_t((state_ >> 20) % bound);
+    }
+
+private:
+    uint64_t state_ = 0xcbf29ce484222325;
+};
+
+ResampleGeometry draw_geometry(Draws& draws, const Header& header) {
+    ResampleGeometry geometry;
+    const bool turned = header.orientation >= 5;
+    const uint32_t height = turned ? header.width : header.height, width = turned ? header.height : header.width;
+    geometry.height = 1 + draws.below(height);
+    geometry.width = 1 + draws.below(width);
+    // One in sixteen lies outside.
+    const uint32_t outside = draws.below(16) == 0;
+    geometry.top = draws.below(height - geometry.height + 1) + outside * height;
+    geometry.left = draws.below(width - geometry.width + 1);
+    geometry.output_height = 8 * (1 + draws.below(12));
+    geometry.output_width = 8 * (1 + draws.below(40));
+    geometry.horizontal_flip = draws.below(2) != 0;
+    geometry.vertical_flip = draws.below(2) != 0;
+    geometry.antialias = draws.below(2) != 0;
+    geometry.filter = static_cast<Filter>(draws.below(3));
+    geometry.chroma = static_cast<ChromaResampling>(draws.below(3));
+    return upright(header, geometry);
+}
+
+// A tensor in a block of its own, so that a value written outside is seen; every bit set, which no result is.
+class Tensor {
+public:
+    Tensor(const TensorSpec& spec, const ResampleGeometry& geometry)
+        : item_(spec.type == TensorType::float16 ? 2 : 4),
+          size_(size_t(spec.channel_count) * (geometry.output_height / 8) * (geometry.output_width / 8) * item_),
+          data_(std::aligned_alloc(64, (size_ + 63) / 64 * 64)) {
+        fuzz::require(data_ != nullptr, "memory for a tensor");
+        std::memset(data_, 0xFF, (size_ + 63) / 64 * 64);
+    }
+    ~Tensor() { std::free(data_); }
+    void* data() { return data_; }
+
+    bool untouched() const { return count_set() == (size_ + 63) / 64 * 64 / item_; }
+    bool complete() const { return count_set() == ((size_ + 63) / 64 * 64 - size_) / item_; }
+    bool operator==(const Tensor& other) const { return size_ == other.size_ && std::memcmp(data_, other.data_, size_) == 0; }
+
+private:
+    // Items with every bit set. Those behind the end, up to the block's, must stay so.
+    size_t count_set() const {
+        const uint8_t* bytes = static_cast<const uint8_t*>(data_);
+        size_t count = 0;
+        for (size_t i = 0; i < (size_ + 63) / 64 * 64; i += item_) {
+            bool set = true;
+            for (size_t j = 0; j < item_; j++) set &= bytes[i + j] == 0xFF;
+            count += set;
+        }
+        return count;
+    }
+
+    size_t item_, size_;
+    void* data_;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+    const fuzz::ExactBytes exact(data, size);
+    Header header;
+    if (!fuzz::read_promise(exact.bytes(), header).ok()) return 0;
+    if (uint64_t(header.height) * header.width > 1 << 19) return 0;  // larger ones take long here and show nothing new
+    Limits limits;
+    limits.max_pixels = fuzz::max_pixels;
+    Decoder decoder;
+    fuzz::Planes whole(header, 0xA5);
+    if (!decoder.read_coefficients(exact.bytes(), header, limits, whole.output).ok()) return 0;
+
+    uint16_t channels[max_tensor_channels];
+    float scale[max_tensor_channels], shift[max_tensor_channels];
+    Draws draws(data, size);
+    Resampler resampler;
+    for (int round = 0; round < 3; round++) {
+        ResampleGeometry geometry = draw_geometry(draws, header);
+        TensorSpec spec;
+        // All of three components in order, or some channels in any order.
+        spec.channel_count = draws.below(2) ? 192 : 1 + draws.below(192);
+        const uint32_t step = spec.channel_count == 192 ? 1 : 1 + 2 * draws.below(90);
+        for (uint32_t k = 0; k < spec.channel_count; k++) {
+            channels[k] = uint16_t(k * step % (step == 1 ? 192 : 256));  // an odd step meets each of 256 once
+            scale[k] = 1.0f;
+            shift[k] = 0.0f;
+        }
+        spec.channels = channels;
+        spec.scale = scale;
+        spec.shift = shift;
+        spec.layout = static_cast<TensorLayout>(draws.below(2));
+        spec.type = static_cast<TensorType>(draws.below(4) == 0);
+        spec.stream = draws.below(2) != 0;
+        Tensor tensor(spec, geometry);
+        const Status status =
+            resampler.resample(header, whole.output.planes, whole.output.quantization_tables, geometry, spec, tensor.data());
+        fuzz::require(status.ok() == check_geometry(header, geometry).ok(), "only the geometry is refused");
+        if (!status.ok()) {
+            fuzz::require(tensor.untouched(), "a refused geometry writes nothing");
+            continue;
+        }
+        fuzz::require(tensor.complete(), "every value is written, and nothing behind them");
+
+        fuzz::Planes part(header, 0x5A);
+        part.output.mcu_rows = mcu_rows_needed(header, geometry);
+        fuzz::require(decoder.read_coefficients(exact.bytes(), header, limits, part.output).ok(), "the part of a sound image is sound");
+        Tensor again(spec, geometry);
+        fuzz::require(resampler.resample(header, part.output.planes, part.output.quantization_tables, geometry, spec, again.data()).ok(),
+                      "the same geometry is accepted again");
+        fuzz::require(tensor == again, "the rows that an early stop decodes are enough");
+    }
+    return 0;
+}
