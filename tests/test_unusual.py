@@ -9,7 +9,14 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from jpegfreq import JpegError, MalformedJpegError, TruncatedJpegError, read_coefficients, read_header
+from jpegfreq import (
+    JpegError,
+    MalformedJpegError,
+    TruncatedJpegError,
+    read_coefficients,
+    read_coefficients_batch,
+    read_header,
+)
 from tests import edits
 from tests.agreement import assert_agrees
 from tests.generate import random_picture
@@ -311,3 +318,20 @@ def test_values_of_every_size_are_read(size: int, length: int) -> None:
     (plane,) = read_coefficients(one_block(bits + "0" * (length - 1) + "1", size, length)).planes
     low, high = 1 << (size - 1), (1 << size) - 1
     assert plane.ravel()[[1, 8, 16, 9]].tolist() == [-high, high, low, -low]
+
+
+@pytest.mark.parametrize("bits", ["001" * 4, "1" * 40, "001001" + "1" * 40], ids=["run", "code", "later_code"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_damage_of_one_image_leaves_no_trace_in_the_next(bits: str, threads: int) -> None:
+    """What a run or an unknown code at a chunk's end writes behind its blocks must not appear in a later image."""
+    bad = one_block(bits, 0xF1, 2)
+    images = [bad, BASELINE, SEPARATE, bad, bad, bad, bad] + [BASELINE] * 8
+    results = read_coefficients_batch(images * 2, threads=threads, errors="return")
+    expected = {id(BASELINE): BASELINE_PICTURE, id(SEPARATE): SEPARATE_PICTURE}
+    for image, result in zip(images * 2, results, strict=True):
+        if image is bad:
+            assert isinstance(result, MalformedJpegError)
+            continue
+        assert not isinstance(result, Exception)
+        for plane, expected_plane in zip(result.planes, expected[id(image)].expected_planes(), strict=True):
+            np.testing.assert_array_equal(plane, expected_plane)

@@ -16,11 +16,7 @@ Lanes::Lanes() {
     build_constant_tables(memory.tables);
     for (int i = 0; i < table_slots; i++) slots[i].first_entry = uint16_t((constant_tables + i * code_levels) * lane_entries);
     for (int lane = 0; lane < max_lanes; lane++) {
-        for (int block = 0; block <= chunk_blocks; block++) {
-            int16_t* slot = memory.scratch[lane] + 64 * block;
-            std::memset(slot, 0, 128);
-            slot[0] = no_dc;
-        }
+        clean(lane);
         for (int state = 0; state < sub_states; state++)
             for (int place = 0; place < lane_states; place++)
                 memory.program[lane][state * lane_states + place] =
@@ -253,12 +249,13 @@ void Lanes::move(int from, int to) {
     std::memcpy(memory.program[to], memory.program[from], sizeof memory.program[to]);
     memory.lanes[to] = memory.lanes[from];
     work[to] = work[from];
-    // The lane that was moved away is clean again: nothing but empty slots.
-    for (int block = 0; block <= chunk_blocks; block++) {
-        std::memset(memory.scratch[from] + 64 * block, 0, 128);
-        memory.scratch[from][64 * block] = no_dc;
-    }
+    clean(from);
     work[from] = LaneWork();
+}
+
+void Lanes::clean(int lane) {
+    std::memset(memory.scratch[lane], 0, sizeof memory.scratch[lane]);
+    for (int block = 0; block <= chunk_blocks; block++) memory.scratch[lane][64 * block] = no_dc;
 }
 
 void Lanes::run(JobQueue& queue, const Limits& limits, Decoder* plain) {
@@ -270,6 +267,7 @@ void Lanes::run(JobQueue& queue, const Limits& limits, Decoder* plain) {
             if (!(finished >> lane & 1)) continue;
             LaneWork& w = work[lane];
             bool good = finish_chunk(lane);
+            if (!good) clean(lane);
             if (good && count == 1 && w.mcu < w.mcu_end) {
                 good = finish_alone(lane);
                 w.mcu = w.mcu_end;

@@ -74,6 +74,8 @@ struct Lanes {
     bool decode_plain(LaneImage& image, uint64_t segment_end, uint64_t mcu_end, Cursor& cursor);
     void leave(int lane, JobQueue& queue, const Limits& limits, Decoder* plain);
     void move(int from, int to);
+    // Nothing but empty slots in the lane's scratch: behind a chunk that failed, whose strays may lie behind its blocks.
+    void clean(int lane);
     void run(JobQueue& queue, const Limits& limits, Decoder* plain);
 
     // The images are open already where the queue is empty from the start; without `plain` a damaged image is only marked.

@@ -77,6 +77,7 @@ bool Lanes::end_chunk(int lane, Part* parts, int number, uint64_t window_end) {
     std::memcpy(dc, part.cursor.dc, sizeof dc);
     const bool good = take_blocks_avx2(memory.scratch[lane], blocks, w.targets, w.components, dc) &&
                       ((state.p - state.end) & 127) == 0 && bit <= 8 * w.segment_end;
+    if (!good) clean(lane);
     if (part.state == Part::warming) {
         if (bit >= part.give_up) {
             part.state = Part::ended;
