@@ -53,10 +53,7 @@ void Lanes::begin_chunk(int lane, Part& part, int mcus) {
     memory.lanes[lane].end = uint32_t(256 * (blocks + 1));
     if (part.state != Part::warming && !part.blocks) return aim(lane);
     int16_t* target = part.blocks + part.cursor.mcu * unsigned(scan.blocks_per_mcu) * 64;
-    for (int i = 0; i < blocks; i++) {
-        w.targets[i] = part.state == Part::warming ? spare : target + 64 * i;
-        w.components[i] = scan.blocks[i % scan.blocks_per_mcu].component;
-    }
+    for (int i = 0; i < blocks; i++) w.targets[i] = part.state == Part::warming ? spare : target + 64 * i;
 }
 
 // Looks at a full chunk and begins the next one. False: the part has come to its end.
