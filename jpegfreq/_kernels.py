@@ -38,9 +38,12 @@ from jpegfreq._lanes import (
     double_across_wide,
     double_down_narrow,
     double_down_wide,
+    double_ending_narrow,
+    double_ending_wide,
     ends_across_narrow,
     ends_across_wide,
-    ends_down,
+    ends_down_narrow,
+    ends_down_wide,
     fetch,
     fetch_to_write,
     kernel,
@@ -138,10 +141,12 @@ def _emit(
 
 
 @kernel()
-def _load(blocks: Integers, first: int, count: int, factors: Floats, tile: Floats, offset: int) -> None:
-    """Dequantize `count` blocks from block number `first` on into a tile's columns 0, 1, ..."""
+def _load(blocks: Integers, first: int, count: int, factors: Floats, wanted: Flags, tile: Floats, offset: int) -> None:
+    """Dequantize the rows v wanted of `count` blocks from number `first` on into a tile's columns 0, 1, ..."""
     if count >= 8:
         for v in range(8):
+            if not wanted[v]:
+                continue
             for step in range(0, count, 8):
                 x = min(step, count - 8)
                 ahead = (first + count) * 16 + (v * count + step) * 2  # Note [Fetching ahead]
@@ -157,18 +162,17 @@ def _load(blocks: Integers, first: int, count: int, factors: Floats, tile: Float
 
 @kernel()
 def move(blocks: Integers, count: int, factors: Floats, where: Integers, affine: Floats, out: Floats) -> None:
-    """Put a component on the full grid that is on it already, float32, CHW: what place() does then, without tiles.
+    """Put all 64 frequencies of a component that is on the full grid: place() without tiles, for float32 and CHW.
 
     Args:
         blocks: int64 [count * 16], four quantized coefficients a word.
         count: blocks, 8 or more.
         factors: float32 [64], the quantization table.
-        where: int64 [2, n]: frequency where[0, i] goes to channel where[1, i].
-        affine: float32 [2, n]: ... as value * affine[0, i] + affine[1, i].
+        where: int64 [2, 64]: frequency where[0, i] goes to channel where[1, i].
+        affine: float32 [2, 64]: ... as value * affine[0, i] + affine[1, i].
         out: float32, the whole tensor, flat.
     """
-    coefficients = blocks.view(np.int16)
-    places = np.full(64, -1, np.int64)
+    places = np.empty(64, np.int64)
     scales, shifts = np.empty(64, np.float32), np.empty(64, np.float32)
     for n in range(where.shape[1]):
         k = where[0, n]
@@ -178,23 +182,15 @@ def move(blocks: Integers, count: int, factors: Floats, where: Integers, affine:
     for begin in range(0, count, COLUMNS):
         end = min(begin + COLUMNS, count)
         for v in range(8):
-            row = places[8 * v : 8 * v + 8]
-            if row.min() >= 0:
-                for step in range(begin, end, 8):
-                    x = min(step, count - 8)
-                    # Note [Fetching ahead]
-                    ahead = (begin + COLUMNS) * 16 + (v * COLUMNS + step - begin) * 2
-                    fetch(blocks, ahead)
-                    fetch(blocks, ahead + 8)
-                    for u in range((step & 8) // 2, (step & 8) // 2 + 4):
-                        fetch_to_write(out, places[(8 * v + 8 + u) & 63] + x)
-                    move_8x8(blocks, x * 16 + 2 * v, scales, shifts, places, v, out, x)
-                continue
-            for k in range(8 * v, 8 * v + 8):
-                if places[k] >= 0:
-                    target = out[places[k] : places[k] + count]
-                    for x in range(begin, end):
-                        target[x] = np.float32(coefficients[x * 64 + k]) * scales[k] + shifts[k]
+            for step in range(begin, end, 8):
+                x = min(step, count - 8)
+                # Note [Fetching ahead]
+                ahead = (begin + COLUMNS) * 16 + (v * COLUMNS + step - begin) * 2
+                fetch(blocks, ahead)
+                fetch(blocks, ahead + 8)
+                for u in range((step & 8) // 2, (step & 8) // 2 + 4):
+                    fetch_to_write(out, places[(8 * v + 8 + u) & 63] + x)
+                move_8x8(blocks, x * 16 + 2 * v, scales, shifts, places, v, out, x)
 
 
 @kernel()
@@ -211,19 +207,19 @@ def _reach(blocks: Integers, first: int, count: int, reach: Integers) -> None:
 
 
 @kernel()
-def _extend(tile: Floats, offset: int, pitch: int, across: int, begin: int, end: int, matrix: Floats) -> None:
-    """Replace the samples behind the component's edge by its last one: `matrix`, transposed, along one axis."""
+def _extend_down(tile: Floats, offset: int, columns: int, matrix: Floats) -> None:
+    """Replace the samples below the component's last row by that row: `matrix`, transposed, along v."""
     samples = np.empty(8, np.float32)
-    for other in range(8):
-        start = offset + other * across
-        for x in range(begin, end):
+    for u in range(8):
+        start = offset + u * STRIDE
+        for x in range(start, start + columns):
             samples[:] = 0
             for j in range(8):
-                value = tile[start + j * pitch + x]
+                value = tile[j * 8 * STRIDE + x]
                 for i in range(8):
                     samples[i] += matrix[j, i] * value
             for i in range(8):
-                tile[start + i * pitch + x] = samples[i]
+                tile[i * 8 * STRIDE + x] = samples[i]
 
 
 @kernel()
@@ -251,19 +247,39 @@ def _double_down(
 
 
 @kernel()
+def _ends_down(
+    tile: Floats, offset: int, basis: Floats, groups: int, reach: Integers, first: Floats, last: Floats
+) -> None:
+    """First and last line of samples of a row of blocks, still by u."""
+    for group in range(groups):
+        for line in range(8 * group, 8 * group + 8 * STRIDE, STRIDE):
+            if reach[group] & 2:
+                ends_down_wide(tile, offset + line, basis, first, line, last, line)
+            else:
+                ends_down_narrow(tile, offset + line, basis, first, line, last, line)
+
+
+@kernel()
 def _double_across(
     tile: Floats,
     offset: int,
     operators: Floats,
+    ending: Floats,
     wanted: Flags,
     columns: int,
     reach: Integers,
     first: Floats,
     last: Floats,
+    places: Integers,
+    affine: Floats,
     out: Floats,
+    begin: int,
 ) -> None:
-    """A tile to one of twice as many columns, for the rows of frequencies wanted."""
-    basis = operators[9]
+    """A tile's rows of frequencies that are wanted, with twice the columns, to out[places[k] + begin + ...].
+
+    `ending` is not empty where the last column of blocks has an ending of its own: see _ending().
+    """
+    basis, signed, tail = operators[9], operators[18:90], operators[106]
     groups = (columns + 7) // 8
     for v in range(8):
         if not wanted[v]:
@@ -277,14 +293,43 @@ def _double_across(
                 ends_across_narrow(tile, start + x, basis, first, x, last, x + 1)
         last[0] = first[0]
         first[columns] = last[columns]
-        line = 8 * v * STRIDE
+        if ending.size > 0:
+            end = np.float32(0)
+            for u in range(8 if reach[groups - 1] & 1 else 4):
+                end += tail[u] * tile[start + u * STRIDE + columns - 1]
+            first[columns] = end
         for group in range(groups):
             x = 8 * group
-            to = line + 2 * x
-            if reach[group] & 1:
-                double_across_wide(tile, start + x, operators, last, x, first, x + 1, out, to, to)
+            to = begin + 2 * x
+            for u in range(8):
+                fetch_to_write(out, places[(8 * v + 8 + u) & 63] + to)  # Note [Fetching ahead]
+            wide = reach[group] & 1 != 0
+            if ending.size > 0 and group == groups - 1:
+                if wide:
+                    double_ending_wide(tile, start + x, ending, last, x, first, x + 1, v, places, affine, out, to)
+                else:
+                    double_ending_narrow(tile, start + x, ending, last, x, first, x + 1, v, places, affine, out, to)
+            elif wide:
+                double_across_wide(tile, start + x, signed, last, x, first, x + 1, v, places, affine, out, to)
             else:
-                double_across_narrow(tile, start + x, operators, last, x, first, x + 1, out, to, to)
+                double_across_narrow(tile, start + x, signed, last, x, first, x + 1, v, places, affine, out, to)
+
+
+@kernel()
+def _ending(operators: Floats, column: int) -> Floats:
+    """`signed` of double_ending: as of any group, but for the component's last column of blocks, which ends early.
+
+    Behind the component's last sample that sample is repeated: two matrices of their own, for left and right.
+    """
+    ending = np.empty((144, 8), np.float32)
+    ending[:72] = operators[18:90]
+    ending[72:] = operators[18:90]
+    half, lane = 72 * (column % 8 // 4), 2 * (column % 4)
+    for i in range(8):
+        for j in range(8):
+            ending[half + 9 * i + j, lane] = operators[90 + i, j]
+            ending[half + 9 * i + j, lane + 1] = operators[98 + i, j]
+    return ending
 
 
 @kernel()
@@ -318,8 +363,10 @@ def place(
         across: the same for the horizontal axis.
         partial_down: the component ends inside its last row of blocks: replicate its last row of samples.
         partial_across: the same for columns.
-        operators: float32 [26, 8]: `A` and `edge` of Note [Twofold upsampling], the first sample of each frequency, and
-            the two replications of the component's last sample, down and across, transposed.
+        operators: float32 [107, 8], from _doubling(): `A` of Note [Twofold upsampling] (rows 0 to 7), `edge` (8), the
+            first sample of each frequency (9); the replication of the component's last row of samples, transposed (10
+            to 17); `signed` of double_across (18 to 89); and for the component's last column of blocks, which ends
+            early, the matrices of left and right (90, 98) and its last sample of each frequency (106).
         where: int64 [2, n]: frequency where[0, i] goes to channel where[1, i]; where[1] ascends.
         affine: float32 [2, n]: ... as value * affine[0, i] + affine[1, i].
         out: float32, the whole tensor, flat; or empty.
@@ -332,18 +379,28 @@ def place(
     wanted = np.zeros(8, np.bool_)
     for k in where[0]:
         wanted[k // 8] = True
-    tiles = np.zeros(2 * 64 * STRIDE, np.float32)  # this row and the next one
+    loaded_rows = wanted if down == across == 1 else np.ones(8, np.bool_)
+    tiles = np.empty(2 * 64 * STRIDE, np.float32)  # this row and the next one
     block = np.empty(64, np.float32)
-    halves = np.zeros(128 * STRIDE, np.float32) if down == 2 else tiles
-    firsts = np.zeros(3 * 8 * STRIDE if down == 2 else 0, np.float32)  # of the previous, this and the next row:
-    lasts = np.zeros(3 * 8 * STRIDE if down == 2 else 0, np.float32)  # their first and last line of samples
-    doubled = np.zeros(64 * STRIDE if across == 2 else 0, np.float32)
-    first = np.zeros(STRIDE, np.float32)
-    last = np.zeros(STRIDE, np.float32)
+    halves = np.empty(128 * STRIDE, np.float32) if down == 2 else tiles
+    firsts = np.empty(3 * 8 * STRIDE if down == 2 else 0, np.float32)  # of the previous, this and the next row:
+    lasts = np.empty(3 * 8 * STRIDE if down == 2 else 0, np.float32)  # their first and last line of samples
+    doubled = np.empty(64 * STRIDE if across == 2 else 0, np.float32)
+    first = np.empty(STRIDE, np.float32)
+    last = np.empty(STRIDE, np.float32)
     reach = np.zeros((3, COLUMNS // 8 + 1), np.int64)
-    reached = np.zeros(COLUMNS // 8 + 1, np.int64)
+
+    lines_of_tile = np.arange(64) * STRIDE
+    plain = np.ones(128, np.float32)
+    plain[64:] = 0
+    places, by_frequency = np.zeros(64, np.int64), np.ones(128, np.float32)
+    for n in range(where.shape[1]):
+        places[where[0, n]] = where[1, n] * grid_high * grid_wide
+        by_frequency[where[0, n]], by_frequency[64 + where[0, n]] = affine[0, n], affine[1, n]
 
     part = COLUMNS // across
+    # Whole rows of all frequencies leave for CHW without a tile between.
+    direct = rows_first and half.size == 0 and where.shape[1] == 64 and blocks_wide <= part
     if across == 2 and blocks_wide > part:
         part -= 8  # a neighbour on either side
     for begin in range(0, blocks_wide, part):
@@ -353,33 +410,29 @@ def place(
             low, high = max(begin - 1, 0), min(end + 1, blocks_wide)
         total = high - low
         groups = (total + 7) // 8
+        ending = operators[:0]
+        if partial_across and high == blocks_wide:
+            ending = _ending(operators, total - 1)
         loaded = 0
         for row in range(blocks_high):
             while loaded < min(row + down, blocks_high):  # of two rows, where upsampling needs the next one
                 offset = (loaded % 2) * 64 * STRIDE
                 number = loaded * blocks_wide + low
-                _load(blocks, number, total, factors, tiles, offset)
-                if partial_across and high == blocks_wide:
-                    _extend(tiles, offset, STRIDE, 8 * STRIDE, total - 1, total, operators[18:26])
+                _load(blocks, number, total, factors, loaded_rows, tiles, offset)
+                reached = reach[loaded % 3]
                 if down == 2 or across == 2:
-                    _reach(blocks, number, total, reach[loaded % 3])
-                    if partial_across and high == blocks_wide:
-                        reach[loaded % 3, groups - 1] |= 1
+                    _reach(blocks, number, total, reached)
                 if down == 2:
                     lines = (loaded % 3) * 8 * STRIDE
-                    for line in range(0, 8 * STRIDE, STRIDE):
-                        for x in range(line, line + 8 * groups, 8):
-                            ends_down(tiles, offset + x, operators[9], firsts, lines + x, lasts, lines + x)
+                    _ends_down(tiles, offset, operators[9], groups, reached, firsts[lines:], lasts[lines:])
                     if partial_down and loaded == blocks_high - 1:
-                        _extend(tiles, offset, 8 * STRIDE, STRIDE, 0, total, operators[10:18])
-                        reach[loaded % 3] |= 2
-                        for line in range(0, 8 * STRIDE, STRIDE):
-                            for x in range(line, line + 8 * groups, 8):
-                                ends_down(tiles, offset + x, operators[9], first, 0, lasts, lines + x)
+                        _extend_down(tiles, offset, total, operators[10:18])
+                        reached |= 2  # the first line stays what it is
+                        _ends_down(tiles, offset, operators[9], groups, reached, firsts[lines:], lasts[lines:])
                 loaded += 1
 
             offset = (row % 2) * 64 * STRIDE
-            reached[:] = reach[row % 3]
+            reached = reach[row % 3].copy()
             if down == 2:
                 above, above_at = lasts, (row + 2) % 3 * 8 * STRIDE
                 below, below_at = firsts, (row + 1) % 3 * 8 * STRIDE
@@ -396,14 +449,73 @@ def place(
                 _double_down(tiles, offset, operators, above, above_at, below, below_at, groups, reached, halves)
                 offset = 0
             for y in range(row * down, min((row + 1) * down, grid_high)):
-                if across == 2:
-                    _double_across(halves, offset, operators, wanted, total, reached, first, last, doubled)
+                if across == 2 and direct and y * grid_wide + 16 * groups <= grid_high * grid_wide:
+                    # The last group may reach into the next rows, which are still to be written.
+                    _double_across(
+                        halves,
+                        offset,
+                        operators,
+                        ending,
+                        wanted,
+                        total,
+                        reached,
+                        first,
+                        last,
+                        places,
+                        by_frequency,
+                        out,
+                        y * grid_wide,
+                    )
+                elif across == 2:
+                    _double_across(
+                        halves,
+                        offset,
+                        operators,
+                        ending,
+                        wanted,
+                        total,
+                        reached,
+                        first,
+                        last,
+                        lines_of_tile,
+                        plain,
+                        doubled,
+                        0,
+                    )
                     columns = min(2 * (end - begin), grid_wide - 2 * begin)
-                    _emit(doubled, 2 * (begin - low), columns, where, affine, out, half, rows_first, y, 2 * begin,
-                          grid_high, grid_wide, channels, block)  # fmt: skip
+                    _emit(
+                        doubled,
+                        2 * (begin - low),
+                        columns,
+                        where,
+                        affine,
+                        out,
+                        half,
+                        rows_first,
+                        y,
+                        2 * begin,
+                        grid_high,
+                        grid_wide,
+                        channels,
+                        block,
+                    )
                 else:
-                    _emit(halves, offset, end - begin, where, affine, out, half, rows_first, y, begin, grid_high,
-                          grid_wide, channels, block)  # fmt: skip
+                    _emit(
+                        halves,
+                        offset,
+                        end - begin,
+                        where,
+                        affine,
+                        out,
+                        half,
+                        rows_first,
+                        y,
+                        begin,
+                        grid_high,
+                        grid_wide,
+                        channels,
+                        block,
+                    )
                 offset += 64 * STRIDE
 
 

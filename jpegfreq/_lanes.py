@@ -139,11 +139,10 @@ def _ends_intrinsic(terms: int, pitch: int) -> Any:
     return ends
 
 
-def _double_intrinsic(terms: int, pitch: int, out_pitch: int, *, interleaved: bool) -> Any:
+def _double_down_intrinsic(terms: int) -> Any:
     """`double(tile, start, operators, before, before_at, after, after_at, out, left, right)`: 8 blocks to 16.
 
-    Note [Twofold upsampling], along the axis whose frequencies lie `pitch` apart in the tile, of the first `terms` of
-    them; in `out` they lie `out_pitch` apart. Interleaved, left and right blocks alternate from `left` on.
+    Note [Twofold upsampling], along v, of the first `terms` frequencies; the upper ones go to `left`.
     """
 
     @_intrinsic
@@ -170,22 +169,18 @@ def _double_intrinsic(terms: int, pitch: int, out_pitch: int, *, interleaved: bo
             def operator(row: int, column: int) -> Any:
                 return _splat(builder, builder.load(at(2, constant(8 * row + column))))
 
+            pitch = 8 * STRIDE
             source = [_load_lanes(builder, at(0, builder.add(args[1], constant(j * pitch)))) for j in range(terms)]
             previous, following = _load_lanes(builder, at(3, args[4])), _load_lanes(builder, at(5, args[6]))
             for i in range(8):
                 same = _dot(builder, [(source[j], operator(i, j)) for j in range(i % 2, terms, 2)])
                 other = _dot(builder, [(source[j], operator(i, j)) for j in range(1 - i % 2, terms, 2)])
                 edge = operator(8, i)
-                halves = [
-                    builder.fadd(builder.fadd(same, other), builder.fmul(previous, edge)),
-                    (builder.fsub if i % 2 else builder.fadd)(builder.fsub(same, other), builder.fmul(following, edge)),
-                ]
-                places = [builder.add(args[n], constant(i * out_pitch)) for n in (8, 9)]
-                if interleaved:
-                    halves = [_shuffle(builder, halves[0], halves[1], lanes) for lanes in (_LOW, _HIGH)]
-                    places[1] = builder.add(places[0], constant(8))
-                for half, place in zip(halves, places, strict=True):
-                    _store_lanes(builder, half, at(7, place))
+                upper = builder.fadd(builder.fadd(same, other), builder.fmul(previous, edge))
+                combine = builder.fsub if i % 2 else builder.fadd
+                lower = combine(builder.fsub(same, other), builder.fmul(following, edge))
+                _store_lanes(builder, upper, at(7, builder.add(args[8], constant(i * pitch))))
+                _store_lanes(builder, lower, at(7, builder.add(args[9], constant(i * pitch))))
             return context.get_dummy_value()
 
         integer = types.int64
@@ -197,15 +192,77 @@ def _double_intrinsic(terms: int, pitch: int, out_pitch: int, *, interleaved: bo
     return double
 
 
+def _double_across_intrinsic(terms: int, *, ending: bool) -> Any:
+    """`double(tile, start, signed, before, before_at, after, after_at, v, places, affine, out, x)`: 8 blocks to 16.
+
+    Note [Twofold upsampling], along u, of the first `terms` frequencies: for k = 8 v + i,
+    out[places[k] + x + 0..15] = value * affine[k] + affine[64 + k], left and right blocks in turn. The sources are
+    doubled, instead of the results being interleaved: `signed` holds, for each output frequency i, the matrix's row and
+    then the edge, each value eight times, with the sign changing from lane to lane where F has it so. At a component's
+    `ending`, where a block has a matrix of its own, there is a second such table for the upper 8 of the 16.
+    """
+
+    @_intrinsic
+    def double(
+        typingctx: Any,
+        tile: Any,
+        start: Any,
+        signed: Any,
+        before: Any,
+        before_at: Any,
+        after: Any,
+        after_at: Any,
+        v: Any,
+        places: Any,
+        affine: Any,
+        out: Any,
+        x: Any,
+    ) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            def at(argument: int, offset: Any) -> Any:
+                return _address(context, builder, signature.args[argument], args[argument], offset)
+
+            def constant(value: int) -> Any:
+                return ir.Constant(args[1].type, value)
+
+            source = [_load_lanes(builder, at(0, builder.add(args[1], constant(j * STRIDE)))) for j in range(terms)]
+            edges = _load_lanes(builder, at(3, args[4])), _load_lanes(builder, at(5, args[6]))
+            sources = [[_shuffle(builder, lane, lane, lanes) for lane in source] for lanes in (_LOW, _HIGH)]
+            for half, lanes in enumerate((_LOW, _HIGH)):
+                sources[half].append(_shuffle(builder, edges[0], edges[1], lanes))
+            for i in range(8):
+                places = [8 * (9 * i + j) for j in (*range(terms), 8)]
+                row = [_load_lanes(builder, at(2, constant(place))) for place in places]
+                upper = [_load_lanes(builder, at(2, constant(576 + place))) for place in places] if ending else row
+                k = builder.add(builder.mul(args[7], constant(8)), constant(i))
+                scale = _splat(builder, builder.load(at(9, k)))
+                shift = _splat(builder, builder.load(at(9, builder.add(k, constant(64)))))
+                place = builder.add(builder.load(at(8, k)), args[11])
+                for half, values in enumerate((row, upper)):
+                    lanes = _dot(builder, list(zip(sources[half], values, strict=True)))
+                    lanes = builder.fadd(builder.fmul(lanes, scale), shift)
+                    _store_lanes(builder, lanes, at(10, builder.add(place, constant(8 * half))))
+            return context.get_dummy_value()
+
+        integer = types.int64
+        signature = (tile, integer, signed, before, integer, after, integer, integer, places, affine, out, integer)
+        return types.void(*signature), codegen
+
+    return double
+
+
 fetch = _fetch_intrinsic(to_write=False)
 fetch_to_write = _fetch_intrinsic(to_write=True)
-ends_down = _ends_intrinsic(8, 8 * STRIDE)
+ends_down_narrow = _ends_intrinsic(4, 8 * STRIDE)
+ends_down_wide = _ends_intrinsic(8, 8 * STRIDE)
 ends_across_narrow = _ends_intrinsic(4, STRIDE)
 ends_across_wide = _ends_intrinsic(8, STRIDE)
-double_down_narrow = _double_intrinsic(4, 8 * STRIDE, 8 * STRIDE, interleaved=False)
-double_down_wide = _double_intrinsic(8, 8 * STRIDE, 8 * STRIDE, interleaved=False)
-double_across_narrow = _double_intrinsic(4, STRIDE, STRIDE, interleaved=True)
-double_across_wide = _double_intrinsic(8, STRIDE, STRIDE, interleaved=True)
+double_down_narrow = _double_down_intrinsic(4)
+double_down_wide = _double_down_intrinsic(8)
+double_across_narrow = _double_across_intrinsic(4, ending=False)
+double_across_wide = _double_across_intrinsic(8, ending=False)
+double_ending_narrow = _double_across_intrinsic(4, ending=True)
+double_ending_wide = _double_across_intrinsic(8, ending=True)
 
 
 @_intrinsic

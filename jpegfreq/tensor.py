@@ -76,22 +76,34 @@ def to_frequency_tensor(
         channels,
     )
 
+    components = header.components
+    most_down = max([component.vertical_sampling_factor for component in components])
+    most_across = max([component.horizontal_sampling_factor for component in components])
     for component, (where, affine) in enumerate(format.placements):
         if where.shape[1] == 0:
             continue
-        if component >= len(coefficients.planes):  # chroma of a grey image
+        if component >= len(components):  # chroma of a grey image
             view = out if rows_first else out.transpose(2, 0, 1)
             view[where[1]] = affine[1, :, None, None]
             continue
-        down, across = _axes(header, component, coefficients.planes[component].shape)
-        plane, factors = _kernel_arrays(coefficients, component)
+        down = _axis(header.height, most_down, components[component].vertical_sampling_factor)
+        across = _axis(header.width, most_across, components[component].horizontal_sampling_factor)
+        blocks = _kernel_plane(coefficients.planes[component])
+        factors = coefficients.quantization_tables[component].astype(np.float32).reshape(64)
         on_grid = down.step == across.step == 1
-        blocks = plane.reshape(-1).view(np.int64)
-        if on_grid and rows_first and format.dtype == "float32" and blocks.size >= 8 * 16:
+        if on_grid and rows_first and format.dtype == "float32" and where.shape[1] == 64 and blocks.size >= 8 * 16:
             _kernels.move(blocks, blocks.size // 16, factors, where, affine, flat)
             continue
         exact = format.chroma in ("fancy", "replicate")
-        if on_grid or (exact and min(down.step, across.step) > 0):
+        if on_grid:  # one long row of blocks
+            count = grid_high * grid_wide
+            unused = _doubling("fancy", 0, 0)
+            grid = (rows_first, 1, count, channels)
+            _kernels.place(
+                blocks, 1, count, factors, 1, 1, False, False, unused, where, affine, target[0], target[1], *grid
+            )
+            continue
+        if exact and min(down.step, across.step) > 0:
             _kernels.place(
                 blocks,
                 down.blocks,
@@ -107,6 +119,7 @@ def to_frequency_tensor(
                 *target,
             )
             continue
+        plane = blocks.view(np.int16).reshape(down.blocks, across.blocks, 64)
         enlarged = np.empty((grid_high, grid_wide, 64), np.float32)
         if exact:
             operators = (*_block_operators(format.chroma, down), *_block_operators(format.chroma, across))
@@ -141,23 +154,19 @@ class _Axis(NamedTuple):
     grid: int
 
 
-def _axes(header: Header, component: int, plane_shape: tuple[int, ...]) -> tuple[_Axis, _Axis]:
-    components = header.components
-    down = (max(c.vertical_sampling_factor for c in components), components[component].vertical_sampling_factor)
-    across = (max(c.horizontal_sampling_factor for c in components), components[component].horizontal_sampling_factor)
-    return _axis(header.height, down, plane_shape[0]), _axis(header.width, across, plane_shape[1])
+@lru_cache(maxsize=4096)
+def _axis(size: int, most: int, own: int) -> _Axis:
+    samples = -(-size * own // most)
+    step = most // own if most in (own, 2 * own) else 0
+    return _Axis((most, own), step, samples, -(-samples // 8), -(-size // 8))
 
 
-def _axis(size: int, ratio: tuple[int, int], blocks: int) -> _Axis:
-    step = {1.0: 1, 2.0: 2}.get(ratio[0] / ratio[1], 0)
-    return _Axis(ratio, step, -(-size * ratio[1] // ratio[0]), blocks, -(-size // 8))
-
-
-def _kernel_arrays(coefficients: Coefficients, component: int) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.float32]]:
-    """One component's plane [blocks_high, blocks_wide, 64] and table [64], as the kernels are compiled for them."""
-    plane = np.require(coefficients.planes[component], np.int16, ["C", "A", "W"])
-    table = coefficients.quantization_tables[component].astype(np.float32)
-    return plane.reshape(*plane.shape[:2], 64), table.reshape(64)
+def _kernel_plane(plane: npt.NDArray[np.int16]) -> npt.NDArray[np.int64]:
+    """A plane as the kernels are compiled for it: flat, aligned, four coefficients a word."""
+    flags = plane.flags
+    if not (flags.c_contiguous and flags.aligned and flags.writeable):
+        plane = np.require(plane, np.int16, ["C", "A", "W"])
+    return plane.reshape(-1).view(np.int64)
 
 
 def _check_color(header: Header, format: TensorFormat) -> None:
@@ -200,10 +209,15 @@ def _doubling(chroma: str, samples_high: int, samples_wide: int) -> npt.NDArray[
         upsample[output[1:], np.where(output % 2, output // 2 + 1, output // 2 - 1)[1:]] += 0.25
         edge = 0.25 * dct[:, 0]
     operators = [dct @ upsample @ dct.T, edge[None], dct[None, :, 0]]
-    for samples in (samples_high, samples_wide):
-        kept = np.minimum(output, (samples or 8) - 1)
-        operators.append((dct @ np.eye(8)[kept] @ dct.T).T)
-    return np.concatenate(operators).astype(np.float32)
+    signs = np.where(np.add.outer(output, output)[:, :, None] % 2, (-1.0) ** output, 1)
+    signed = np.concatenate([operators[0][:, :, None] * signs, edge[:, None, None] * signs[:, :1]], axis=1)
+    repeat_down, repeat_across = (
+        dct @ np.eye(8)[np.minimum(output, (samples or 8) - 1)] @ dct.T for samples in (samples_high, samples_wide)
+    )
+    mirror = np.diag((-1.0) ** output)
+    ending = [operators[0] @ repeat_across, mirror @ operators[0] @ mirror @ repeat_across]
+    tail = dct[None, :, (samples_wide or 8) - 1]
+    return np.concatenate([*operators, repeat_down.T, signed.reshape(72, 8), *ending, tail]).astype(np.float32)
 
 
 def _taps(
