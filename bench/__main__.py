@@ -18,6 +18,7 @@ STAGES = {
     "large": "the same for large photographs, in memory that is fresh for every image",
     "rgb": "RGB decoders on the same bytes: simplejpeg, PyTurboJPEG, OpenCV, Pillow, torchvision",
     "tensor": "bytes to the float32 frequency tensor, against libjpeg-turbo's RGB decode",
+    "crops": "bytes to a batch of random-resized crops, against torchvision and OpenCV",
     "memory": "peak memory beyond input and coefficients",
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench import bench_coefficients as coefficients
+from bench import bench_crops as crops
 from bench import bench_large as large
 from bench import bench_memory as memory
 from bench import bench_tensor as tensor
@@ -72,6 +73,13 @@ FIGURES = (
     _coefficients("batch, two threads over one, C", 1.9, 1.97, coefficients.THREADS, "C", _THREADS),
     Figure("float32 [192, H/8, W/8] against RGB, A", 1.3, 1.7, "tensor", tensor.TENSOR, "A", tensor.CHW),
     Figure("float32 [192, H/8, W/8] against RGB, B", 1.3, 1.7, "tensor", tensor.TENSOR, "B", tensor.CHW),
+    Figure("crops against torchvision, A", 4, 5, "crops", crops.TITLE, "A", crops.HWC),
+    Figure("crops against torchvision, 4:4:4", 3.7, 4.7, "crops", crops.TITLE, "A, 4:4:4", crops.HWC),
+    Figure("crops against torchvision, 4:2:0", 6, 7.5, "crops", crops.TITLE, "A, 4:2:0", crops.HWC),
+    Figure("crops against OpenCV", 2.8, 3.6, "crops", crops.AGAINST_OPENCV, "A", crops.HWC),
+    Figure("crops against OpenCV with a block DCT", 5, 7, "crops", crops.AGAINST_BLOCKS, "A", crops.HWC),
+    Figure("crops, channels first, share of the speed", 0.85, 0.95, "crops", crops.AGAINST_OURS, "A", crops.CHW),
+    Figure("crops, 24 channels, against all 192", 1.15, 1.3, "crops", crops.AGAINST_OURS, "A", crops.HWC_24),
     Figure("large photographs (L), fresh memory", 1.5, 2.0, "large", large.LARGE, "L"),
     Figure("read_header on a photograph, us", 20, 5, "coefficients", f"{coefficients.HEADER}, jpegfreq"),
     Figure("`import jpegfreq` over numpy, ms", 100, 20, "coefficients", coefficients.IMPORT),

@@ -11,6 +11,7 @@ import dataclasses
 import re
 import time
 from dataclasses import dataclass
+from random import Random
 from typing import Literal
 
 import numpy as np
@@ -140,9 +141,9 @@ def test_what_stands_behind_eoi_is_not_read(file: Written, other: Written, trail
 
 
 @given(files(), st.randoms(use_true_random=False))
-def test_padding_between_segments_changes_nothing(file: Written, random: object) -> None:
+def test_padding_between_segments_changes_nothing(file: Written, random: Random) -> None:
     """Fill bytes (B.1.1.2), foreign segments, stray restart markers, and junk where no scan ends."""
-    choose = random.choice  # type: ignore[attr-defined]
+    choose = random.choice
     out, before = b"", ""
     for segment in edits.segments(file.data):
         if segment.name not in ("SOI", "scan data"):
@@ -225,10 +226,28 @@ def test_any_bytes_at_all_end_in_an_error(noise: bytes, behind_soi: bool) -> Non
 # ------------------------------------------------------------------------------------------------ batch
 
 
-@given(st.lists(st.tuples(files(largest_side=40), st.floats(0, 1)), max_size=8), st.integers(1, 3), st.booleans())
-def test_batch_reads_what_single_calls_read(images: list[tuple[Written, float]], threads: int, keep: bool) -> None:
-    """Some images whole, some cut; good and bad beside each other."""
-    data = [file.data[: int(len(file.data) * min(1, 2 * where))] for file, where in images]
+@st.composite
+def whole_and_damaged(draw: st.DrawFn) -> list[bytes]:
+    """A file as it is, cut, and with bytes changed behind its first third."""
+    data = draw(files(largest_side=60, sofs=(0, 0, 0, 1, 2, 9))).data
+    out = [data] * draw(st.integers(1, 3))
+    for _ in range(draw(st.integers(0, 2))):
+        changed = bytearray(data)
+        for _ in range(draw(st.integers(1, 2))):
+            changed[draw(st.integers(len(data) // 3, len(data) - 1))] = draw(st.integers(0, 255))
+        out.append(bytes(changed))
+    if draw(st.booleans()):
+        out.append(data[: draw(st.integers(0, len(data)))])
+    return out
+
+
+@given(st.lists(whole_and_damaged(), max_size=6), st.randoms(use_true_random=False), st.integers(1, 3), st.booleans())
+def test_batch_reads_what_single_calls_read(
+    images: list[list[bytes]], random: Random, threads: int, keep: bool
+) -> None:
+    """Good and bad beside each other: neither an error nor a coefficient passes from one image to another."""
+    data = [image for variants in images for image in variants]
+    random.shuffle(data)
     damage: Literal["keep", "raise"] = "keep" if keep else "raise"
     results = read_coefficients_batch(data, threads=threads, damage=damage, errors="return")
     assert len(results) == len(data)

@@ -131,7 +131,7 @@ public:
 // gains by it. The queue's methods may be called by several threads at once, each running its own decode_jobs.
 void decode_jobs(JobQueue& queue, const Limits& limits);
 
-// Instruction set that run-time dispatch chose: "generic", "avx2", "avx512".
+// Instruction set that run-time dispatch chose: "generic" or "avx2".
 const char* instruction_set();
 
 }  // namespace jpegfreq

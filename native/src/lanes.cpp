@@ -137,6 +137,8 @@ void Lanes::set_program(int lane, int blocks) {
     const int before = w.program_serial == image.serial ? w.program_blocks : 0;
     w.program_serial = image.serial;
     w.program_blocks = blocks;
+    for (int block = before; block < blocks; block++)
+        w.components[block] = image.scan.blocks[block % image.scan.blocks_per_mcu].component;
     for (int block = before; block < blocks; block++) {
         const int component = image.scan.blocks[block % image.scan.blocks_per_mcu].component;
         const TableSlot& dc = *image.tables[1][component];
@@ -171,24 +173,24 @@ void Lanes::aim(int lane) {
     LaneWork& w = work[lane];
     const SequentialScan& scan = w.image->scan;
     uint64_t mcu_y = w.mcu / scan.mcus_wide, mcu_x = w.mcu % scan.mcus_wide;
-    int count = 0;
-    for (int i = 0; i < w.chunk_mcus; i++) {
-        for (int b = 0; b < scan.blocks_per_mcu; b++, count++) {
-            const int component = scan.blocks[b].component;
-            const auto& part = scan.components[component];
+    for (int done = 0; done < w.chunk_mcus; mcu_x = 0, mcu_y++) {
+        const uint64_t in_row = scan.mcus_wide - mcu_x;
+        const int mcus = in_row < uint64_t(w.chunk_mcus - done) ? int(in_row) : w.chunk_mcus - done;
+        for (int b = 0; b < scan.blocks_per_mcu; b++) {
+            const auto& part = scan.components[scan.blocks[b].component];
             const uint64_t row = mcu_y * part.mcu_height + scan.blocks[b].y;
-            const uint64_t column = mcu_x * part.mcu_width + scan.blocks[b].x;
-            const bool real = row < part.blocks_high && column < part.blocks_wide;
-            int16_t* target = real ? part.plane + (row * part.blocks_wide + column) * 64 : spare;
-            __builtin_prefetch(target, 1);
-            __builtin_prefetch(target + 32, 1);
-            w.targets[count] = target;
-            w.components[count] = uint8_t(component);
+            const uint64_t wide = row < part.blocks_high ? part.blocks_wide : 0;
+            uint64_t column = mcu_x * part.mcu_width + scan.blocks[b].x;
+            int16_t* const blocks = part.plane + row * part.blocks_wide * 64;
+            int16_t** targets = w.targets + done * scan.blocks_per_mcu + b;
+            for (int i = 0; i < mcus; i++, column += part.mcu_width, targets += scan.blocks_per_mcu) {
+                int16_t* target = column < wide ? blocks + column * 64 : spare;
+                __builtin_prefetch(target, 1);
+                __builtin_prefetch(target + 32, 1);
+                *targets = target;
+            }
         }
-        if (++mcu_x == scan.mcus_wide) {
-            mcu_x = 0;
-            mcu_y++;
-        }
+        done += mcus;
     }
 }
 

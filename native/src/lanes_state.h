@@ -86,6 +86,7 @@ struct Lanes {
     bool end_chunk(int lane, Part* parts, int number, uint64_t window_end);
     void place(const LaneImage& image, const Part& part, Cursor& truth);
     Buffer<int16_t> part_blocks;
+    uint64_t capacity = 0;  // of a part, blocks
 };
 
 }  // namespace jpegfreq

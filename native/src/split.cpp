@@ -21,8 +21,11 @@ namespace {
 
 constexpr uint64_t warm_bits = 8 * 512;
 constexpr uint64_t largest_part_bytes = 16384;  // so that the kept blocks stay in the second-level cache
-constexpr uint64_t smallest_part_bytes = 2048;
-constexpr uint64_t part_capacity = 2048;  // blocks
+constexpr uint64_t smallest_part_bytes = 1536;
+// Blocks that a part can keep; fewer where the copy of the scan takes most of what a thread may use.
+constexpr uint64_t part_capacity = 2048;
+constexpr uint64_t part_capacity_of_large_scans = 512;
+constexpr uint64_t large_scan_bytes = 1 << 20;
 
 class NoMoreJobs final : public JobQueue {
 public:
@@ -53,10 +56,7 @@ void Lanes::begin_chunk(int lane, Part& part, int mcus) {
     memory.lanes[lane].end = uint32_t(256 * (blocks + 1));
     if (part.state != Part::warming && !part.blocks) return aim(lane);
     int16_t* target = part.blocks + part.cursor.mcu * unsigned(scan.blocks_per_mcu) * 64;
-    for (int i = 0; i < blocks; i++) {
-        w.targets[i] = part.state == Part::warming ? spare : target + 64 * i;
-        w.components[i] = scan.blocks[i % scan.blocks_per_mcu].component;
-    }
+    for (int i = 0; i < blocks; i++) w.targets[i] = part.state == Part::warming ? spare : target + 64 * i;
 }
 
 // Looks at a full chunk and begins the next one. False: the part has come to its end.
@@ -114,7 +114,7 @@ bool Lanes::end_chunk(int lane, Part* parts, int number, uint64_t window_end) {
         part.state = Part::joined;
         return false;
     }
-    const uint64_t room = part.blocks ? part_capacity / unsigned(scan.blocks_per_mcu) : scan.mcu_end;
+    const uint64_t room = part.blocks ? capacity / unsigned(scan.blocks_per_mcu) : scan.mcu_end;
     uint64_t mcus = part.single ? 1 : uint64_t(most_mcus);
     if (room - part.cursor.mcu < mcus) mcus = room - part.cursor.mcu;
     if (mcus == 0 || (!next_keeps && bit >= window_end)) {
@@ -159,7 +159,11 @@ void Lanes::place(const LaneImage& image, const Part& part, Cursor& truth) {
 bool Lanes::decode_window(LaneImage& image, Cursor& truth) {
     const uint64_t end = image.data.segments[1];
     const uint64_t left = end - truth.bit_position / 8;
-    const uint64_t part_bytes = left / max_lanes < largest_part_bytes ? left / max_lanes : largest_part_bytes;
+    // As many bytes as the blocks kept take at the image's mean, with a quarter to spare.
+    const uint64_t blocks = image.scan.mcu_end * unsigned(image.scan.blocks_per_mcu);
+    uint64_t part_bytes = end * capacity / blocks * 3 / 4;
+    if (part_bytes > largest_part_bytes) part_bytes = largest_part_bytes;
+    if (part_bytes > left / max_lanes) part_bytes = left / max_lanes;
     if (truth.bit_position / 8 >= end || part_bytes < smallest_part_bytes) return false;
     const uint64_t window_end = truth.bit_position + 8 * part_bytes * max_lanes;
     Part parts[max_lanes];
@@ -174,7 +178,7 @@ bool Lanes::decode_window(LaneImage& image, Cursor& truth) {
         part.last_error = bit;
         part.give_up = bit + 8 * part_bytes;
         if (i == 0) part.cursor = truth;
-        if (i > 0) part.blocks = part_blocks.data() + (i - 1) * part_capacity * 64;
+        if (i > 0) part.blocks = part_blocks.data() + unsigned(i - 1) * capacity * 64;
         LaneWork& w = work[i];
         w.image = &image;
         w.segment_end = end;
@@ -201,7 +205,10 @@ bool Lanes::decode_window(LaneImage& image, Cursor& truth) {
 }
 
 bool Lanes::decode_split(LaneImage& image) {
-    if (!part_blocks.reserve((max_lanes - 1) * part_capacity * 64)) return false;
+    capacity = image.data.segments[1] > large_scan_bytes ? part_capacity_of_large_scans : part_capacity;
+    const size_t kept = (max_lanes - 1) * capacity * 64;
+    part_blocks.trim(kept * sizeof(int16_t) * 5 / 4 + 64);
+    if (!part_blocks.reserve(kept)) return false;
     Cursor truth;
     const uint64_t end = image.scan.mcu_end;
     while (truth.mcu < end && decode_window(image, truth)) {}

@@ -1,0 +1,195 @@
+"""JPEG bytes to a training batch: random-resized crop, flip, normalization, into a batch tensor that no cache holds.
+
+Every method crops and flips the same images alike, on one thread. jpegfreq gives the frequency tensor of a 448 px crop
+(56 x 56 blocks); torchvision and OpenCV give the 224 px RGB tensor that a network takes in its place. OpenCV with a
+block DCT gives the same frequency tensor, but for rounding and OpenCV's own filter: what it costs without jpegfreq.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+import jpegfreq
+from bench import jpegfreq_methods as ours
+from bench.results import Options, Result, Table
+from bench.sets import Image
+from bench.timing import Method, compare
+from jpegfreq.resample import Box, random_resized_crop_box
+
+TITLE = "bytes to a batch of random-resized crops"
+AGAINST_OPENCV = f"{TITLE}, against OpenCV"
+AGAINST_BLOCKS = f"{TITLE}, against OpenCV with a block DCT"
+AGAINST_OURS = f"{TITLE}, ours among themselves"
+TORCHVISION, OPENCV, BLOCKS = "torchvision, RGB 224", "OpenCV, RGB 224", "OpenCV, block DCT 448"
+HWC, CHW = "jpegfreq, 192 channels last, 448", "jpegfreq, 192 channels first, 448"
+HWC_24, CHW_24 = "jpegfreq, 24 channels last, 448", "jpegfreq, 24 channels first, 448"
+MOST = 50  # images a batch call
+
+Draw = tuple[Box, bool]
+Draws = dict[Image, Draw]
+
+
+def run(result: Result, options: Options) -> None:
+    images = options.images("A")
+    if not images:
+        return
+    random = np.random.default_rng(0)
+    draws = {image: _draw(image, random) for image in images}
+    kinds = {"A": images, "A, 4:4:4": _sampled(images, 1, 1), "A, 4:2:0": _sampled(images, 2, 2)}
+    for name, chosen in kinds.items():
+        if not chosen:
+            continue
+        units = [chosen[i : i + MOST] for i in range(0, len(chosen), MOST)]
+        methods = [
+            _torchvision(draws),
+            _opencv(draws),
+            _blocks(draws),
+            _ours(draws, HWC, jpegfreq.TensorFormat(layout="HWC", statistics=_statistics())),
+            _ours(draws, CHW, jpegfreq.TensorFormat(layout="CHW", statistics=_statistics())),
+            _ours(draws, HWC_24, jpegfreq.TensorFormat(24, layout="HWC", statistics=_statistics())),
+            _ours(draws, CHW_24, jpegfreq.TensorFormat(24, layout="CHW", statistics=_statistics())),
+        ]
+        samples = result.compare(TITLE, name, units, methods, baseline=TORCHVISION, seconds=3 * options.seconds)
+        for title, baseline in ((AGAINST_OPENCV, OPENCV), (AGAINST_BLOCKS, BLOCKS), (AGAINST_OURS, HWC)):
+            result.add(Table(title, name, compare(samples, baseline)))
+
+
+def _draw(image: Image, random: np.random.Generator) -> Draw:
+    header = jpegfreq.read_header(image.data)
+    return random_resized_crop_box(header.height, header.width, random), bool(random.integers(2))
+
+
+def _sampled(images: Sequence[Image], horizontal: int, vertical: int) -> tuple[Image, ...]:
+    """Those of three components whose luma has these sampling factors."""
+    found = []
+    for image in images:
+        components = jpegfreq.read_header(image.data).components
+        factors = (components[0].horizontal_sampling_factor, components[0].vertical_sampling_factor)
+        if len(components) == 3 and factors == (horizontal, vertical):
+            found.append(image)
+    return tuple(found)
+
+
+def _statistics() -> jpegfreq.ChannelStatistics:
+    return jpegfreq.ChannelStatistics((1.0,) * 192, (50.0,) * 192, "made up: any normalization costs the same")
+
+
+def _ours(draws: Draws, name: str, tensor_format: jpegfreq.TensorFormat) -> Method[ours.Chunk]:
+    shape = tensor_format.shape(448, 448)
+    batch = _aligned_zeros((MOST, *shape))
+
+    def run(chunk: ours.Chunk) -> None:
+        boxes, flips = zip(*(draws[image] for image in chunk), strict=True)
+        jpegfreq.read_batch(
+            [image.data for image in chunk],
+            size=(448, 448),
+            boxes=boxes,
+            flips=flips,
+            format=tensor_format,
+            threads=1,
+            out=batch[: len(chunk)],
+        )
+
+    def check(chunk: ours.Chunk) -> str:
+        run(chunk)
+        for image, slot in zip(chunk, batch, strict=False):
+            box, flip = draws[image]
+            coefficients = jpegfreq.read_coefficients(image.data)
+            if not np.array_equal(
+                slot, jpegfreq.resample(coefficients, box, (448, 448), flip=flip, format=tensor_format)
+            ):
+                return f"{image.name} differs from the same image alone"
+        return ""
+
+    return Method(name, run, check, strict=True)
+
+
+def _aligned_zeros(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """On a cache line's boundary, as PyTorch's tensors are; touched, as a batch that is filled again and again is."""
+    memory = np.zeros(int(np.prod(shape)) + 16, np.float32)
+    memory += 0
+    start = -memory.ctypes.data % 64 // 4
+    return memory[start : start + int(np.prod(shape))].reshape(shape)
+
+
+def _each(work: Callable[[Image, int], None]) -> Callable[[ours.Chunk], None]:
+    def run(chunk: ours.Chunk) -> None:
+        for slot, image in enumerate(chunk):
+            work(image, slot)
+
+    return run
+
+
+def _torchvision(draws: Draws) -> Method[ours.Chunk]:
+    import torch
+    from torchvision.io import ImageReadMode, decode_jpeg
+    from torchvision.transforms.v2 import functional
+
+    torch.set_num_threads(1)
+    batch = torch.zeros(MOST, 3, 224, 224)
+    inputs = {image: torch.frombuffer(bytearray(image.data), dtype=torch.uint8) for image in draws}
+    mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+    std = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+
+    def work(image: Image, slot: int) -> None:
+        (top, left, height, width), flip = draws[image]
+        pixels = decode_jpeg(inputs[image], mode=ImageReadMode.RGB)
+        pixels = functional.resized_crop(pixels, top, left, height, width, [224, 224], antialias=True)
+        if flip:
+            pixels = pixels.flip(-1)
+        batch[slot] = (pixels.float() / 255 - mean) / std
+
+    return Method(TORCHVISION, _each(work))
+
+
+def _opencv(draws: Draws) -> Method[ours.Chunk]:
+    import cv2
+
+    cv2.setNumThreads(1)
+    batch = np.zeros((MOST, 3, 224, 224), np.float32)
+    mean = 255 * np.array([0.485, 0.456, 0.406], np.float32)
+    scale = 1 / (255 * np.array([0.229, 0.224, 0.225], np.float32))
+
+    def work(image: Image, slot: int) -> None:
+        pixels = cv2.cvtColor(_opencv_crop(image, draws[image], 224), cv2.COLOR_BGR2RGB)
+        batch[slot] = ((pixels.astype(np.float32) - mean) * scale).transpose(2, 0, 1)
+
+    return Method(OPENCV, _each(work))
+
+
+def _blocks(draws: Draws) -> Method[ours.Chunk]:
+    import cv2
+
+    cv2.setNumThreads(1)
+    batch = np.zeros((MOST, 56, 56, 192), np.float32)
+    frequency, sample = np.mgrid[:8, :8]
+    dct = np.cos((2 * sample + 1) * frequency * np.pi / 16).astype(np.float32) / 2
+    dct[0] = np.sqrt(1 / 8)
+
+    def work(image: Image, slot: int) -> None:
+        pixels = cv2.cvtColor(_opencv_crop(image, draws[image], 448), cv2.COLOR_BGR2YCrCb)[..., [0, 2, 1]]
+        samples = (pixels.astype(np.float32) - 128).reshape(56, 8, 56, 8, 3).transpose(0, 2, 4, 1, 3)
+        batch[slot] = ((dct @ samples @ dct.T).reshape(56, 56, 192) - 1) / 50
+
+    def check(chunk: ours.Chunk) -> str:
+        work(chunk[0], 0)
+        box, flip = draws[chunk[0]]
+        tensor_format = jpegfreq.TensorFormat(layout="HWC", statistics=_statistics())
+        coefficients = jpegfreq.read_coefficients(chunk[0].data)
+        same = jpegfreq.resample(coefficients, box, (448, 448), flip=flip, format=tensor_format)
+        distance = float(np.abs(batch[0] - same).mean()) * 50
+        return "" if distance < 4 else f"{chunk[0].name} is {distance:.1f} away from ours, on average"
+
+    return Method(BLOCKS, _each(work), check)
+
+
+def _opencv_crop(image: Image, draw: Draw, size: int) -> NDArray[np.uint8]:
+    import cv2
+
+    (top, left, height, width), flip = draw
+    pixels = cv2.imdecode(np.frombuffer(image.data, np.uint8), cv2.IMREAD_COLOR)
+    pixels = cv2.resize(pixels[top : top + height, left : left + width], (size, size), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.flip(pixels, 1) if flip else pixels, np.uint8)
