@@ -77,6 +77,14 @@ def _to_half(value: np.float32) -> np.uint16:
     return np.uint16(sign | ((magnitude + 0xFFF + ((magnitude >> 13) & 1) - 0x38000000) >> 13))
 
 
+@kernel(forceinline=True)
+def _emit_one(value: np.float32, out: Floats, half: Halves, position: int) -> None:
+    if half.size > 0:
+        half[position] = _to_half(value)
+    else:
+        out[position] = value
+
+
 @kernel()
 def _emit(
     tile: Floats,
@@ -92,7 +100,6 @@ def _emit(
     grid_high: int,
     grid_wide: int,
     channels: int,
-    block: Floats,
 ) -> None:
     """Normalize the selected frequencies of a tile and write them where they belong: see place() for the arguments."""
     frequencies, slots, scale, shift = where[0], where[1], affine[0], affine[1]
@@ -100,19 +107,18 @@ def _emit(
         for n in range(frequencies.size):
             line = offset + frequencies[n] * STRIDE
             position = (slots[n] * grid_high + y) * grid_wide + x0
-            if half.size > 0:
+            if columns < 8:
                 for x in range(columns):
-                    half[position + x] = _to_half(multiply_add(tile[line + x], scale[n], shift[n]))
-            elif columns < 8:
-                for x in range(columns):
-                    out[position + x] = tile[line + x] * scale[n] + shift[n]
-            else:
-                ahead = (slots[min(n + 3, frequencies.size - 1)] * grid_high + y) * grid_wide + x0
-                for x in range(0, columns - 7, 8):
+                    _emit_one(multiply_add(tile[line + x], scale[n], shift[n]), out, half, position + x)
+                continue
+            ahead = (slots[min(n + 3, frequencies.size - 1)] * grid_high + y) * grid_wide + x0
+            for step in range(0, columns, 8):
+                x = min(step, columns - 8)
+                if half.size > 0:
+                    store_8(tile, line + x, scale[n], shift[n], half, position + x)
+                else:
                     fetch_to_write(out, ahead + x)  # Note [Fetching ahead]
                     store_8(tile, line + x, scale[n], shift[n], out, position + x)
-                if columns % 8 != 0:  # the last 8 columns, some of them for the second time
-                    store_8(tile, line + columns - 8, scale[n], shift[n], out, position + columns - 8)
         return
     start = (y * grid_wide + x0) * channels
     n = 0
@@ -122,10 +128,7 @@ def _emit(
                 x = min(step, columns - 8)
                 position = start + x * channels + slots[n]
                 if half.size > 0:
-                    store_8x8(tile, offset + x, frequencies, scale, shift, n, block, 0, 8)
-                    for i in range(8):
-                        for j in range(8):
-                            half[position + i * channels + j] = _to_half(block[8 * i + j])
+                    store_8x8(tile, offset + x, frequencies, scale, shift, n, half, position, channels)
                 else:
                     store_8x8(tile, offset + x, frequencies, scale, shift, n, out, position, channels)
             n += 8
@@ -133,10 +136,7 @@ def _emit(
         line = offset + frequencies[n] * STRIDE
         for x in range(columns):
             value = multiply_add(tile[line + x], scale[n], shift[n])
-            if half.size > 0:
-                half[start + x * channels + slots[n]] = _to_half(value)
-            else:
-                out[start + x * channels + slots[n]] = value
+            _emit_one(value, out, half, start + x * channels + slots[n])
         n += 1
 
 
@@ -381,7 +381,6 @@ def place(
         wanted[k // 8] = True
     loaded_rows = wanted if down == across == 1 else np.ones(8, np.bool_)
     tiles = np.empty(2 * 64 * STRIDE, np.float32)  # this row and the next one
-    block = np.empty(64, np.float32)
     halves = np.empty(128 * STRIDE, np.float32) if down == 2 else tiles
     firsts = np.empty(3 * 8 * STRIDE if down == 2 else 0, np.float32)  # of the previous, this and the next row:
     lasts = np.empty(3 * 8 * STRIDE if down == 2 else 0, np.float32)  # their first and last line of samples
@@ -497,7 +496,6 @@ def place(
                         grid_high,
                         grid_wide,
                         channels,
-                        block,
                     )
                 else:
                     _emit(
@@ -514,7 +512,6 @@ def place(
                         grid_high,
                         grid_wide,
                         channels,
-                        block,
                     )
                 offset += 64 * STRIDE
 
@@ -533,14 +530,13 @@ def place_plane(
 ) -> None:
     """Put a component on the grid that is dequantized and enlarged already: float32 [grid_high, grid_wide, 64]."""
     tile = np.zeros(64 * STRIDE, np.float32)
-    block = np.empty(64, np.float32)
     for y in range(grid_high):
         for x0 in range(0, grid_wide, COLUMNS):
             columns = min(COLUMNS, grid_wide - x0)
             for k in where[0]:
                 for x in range(columns):
                     tile[k * STRIDE + x] = plane[y, x0 + x, k]
-            _emit(tile, 0, columns, where, affine, out, half, rows_first, y, x0, grid_high, grid_wide, channels, block)
+            _emit(tile, 0, columns, where, affine, out, half, rows_first, y, x0, grid_high, grid_wide, channels)
 
 
 @kernel()

@@ -21,6 +21,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _F32 = ir.FloatType()
 _I16X8 = ir.VectorType(ir.IntType(16), 8)
+_I32X8 = ir.VectorType(ir.IntType(32), 8)
 _F32X8 = ir.VectorType(_F32, 8)
 _LOW = (0, 8, 1, 9, 2, 10, 3, 11)
 _HIGH = (4, 12, 5, 13, 6, 14, 7, 15)
@@ -72,6 +73,35 @@ def _load_lanes(builder: Any, address: Any) -> Any:
 
 def _store_lanes(builder: Any, lanes: Any, address: Any) -> None:
     builder.store(lanes, builder.bitcast(address, _F32X8.as_pointer()), align=4)
+
+
+def _store_as(builder: Any, lanes: Any, array_type: Any, address: Any) -> None:
+    """Store as float32, or, in a uint16 array, as the bits of float16: rounded to nearest even, saturated."""
+    if array_type.dtype == types.float32:
+        _store_lanes(builder, lanes, address)
+        return
+
+    def floats(value: float) -> Any:
+        return ir.Constant(_F32X8, [value] * 8)
+
+    def integers(value: int) -> Any:
+        return ir.Constant(_I32X8, [value] * 8)
+
+    for comparison, limit in (("<", 65504.0), (">", -65504.0)):
+        inside = builder.fcmp_ordered(comparison, lanes, floats(limit))
+        lanes = builder.select(inside, lanes, floats(limit))
+    bits = builder.bitcast(lanes, _I32X8)
+    sign = builder.and_(builder.lshr(bits, integers(16)), integers(0x8000))
+    magnitude = builder.and_(bits, integers(0x7FFFFFFF))
+    odd = builder.and_(builder.lshr(magnitude, integers(13)), integers(1))
+    rounded = builder.add(builder.add(magnitude, integers(0xFFF - 0x38000000)), odd)
+    normal = builder.lshr(rounded, integers(13))
+    # Below 2 ** -14 one step of float16 is 2 ** -24, which adding 0.5 rounds to.
+    shifted = builder.bitcast(builder.fadd(builder.bitcast(magnitude, _F32X8), floats(0.5)), _I32X8)
+    subnormal = builder.sub(shifted, integers(0x3F000000))
+    small = builder.icmp_signed("<", magnitude, integers(0x38800000))
+    half = builder.or_(sign, builder.select(small, subnormal, normal))
+    builder.store(builder.trunc(half, _I16X8), builder.bitcast(address, _I16X8.as_pointer()), align=2)
 
 
 def _fetch_intrinsic(*, to_write: bool) -> Any:
@@ -333,14 +363,14 @@ def move_8x8(
 
 @_intrinsic
 def store_8(typingctx: Any, tile: Any, offset: Any, scale: Any, shift: Any, out: Any, position: Any) -> Any:
-    """out[position + x] = tile[offset + x] * scale + shift, x in 0..7."""
+    """out[position + x] = tile[offset + x] * scale + shift, x in 0..7, as float32 or the bits of float16."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         source = _address(context, builder, signature.args[0], args[0], args[1])
         target = _address(context, builder, signature.args[4], args[4], args[5])
         lanes = _load_lanes(builder, source)
         lanes = builder.fadd(builder.fmul(lanes, _splat(builder, args[2])), _splat(builder, args[3]))
-        _store_lanes(builder, lanes, target)
+        _store_as(builder, lanes, signature.args[4], target)
         return context.get_dummy_value()
 
     return types.void(tile, types.int64, types.float32, types.float32, out, types.int64), codegen
@@ -373,7 +403,7 @@ def store_8x8(
         for x, lanes in enumerate(_transposed(builder, lines)):
             address = at(6, builder.add(args[7], builder.mul(args[8], ir.Constant(args[8].type, x))))
             lanes = builder.fadd(builder.fmul(lanes, scale), shift)
-            _store_lanes(builder, lanes, address)
+            _store_as(builder, lanes, signature.args[6], address)
         return context.get_dummy_value()
 
     integer = types.int64
