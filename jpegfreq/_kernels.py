@@ -1,4 +1,4 @@
-"""Numba kernels of `to_frequency_tensor`: quantized blocks in, rows of the tensor out.
+"""Numba kernels of `to_frequency_tensor`: quantized blocks in, upsampled, rows of the tensor out.
 
 Note [Tiles]
 A tile is one row of blocks of one component, at most COLUMNS block columns of it, as float32 with one line a frequency:
@@ -48,7 +48,6 @@ from jpegfreq._lanes import (
     fetch_to_write,
     kernel,
     load_8x8,
-    move_8x8,
     multiply_add,
     store_8,
     store_8x8,
@@ -59,7 +58,6 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float32]
     Integers = npt.NDArray[np.int64]
-    Shorts = npt.NDArray[np.int16]
     Halves = npt.NDArray[np.uint16]
     Flags = npt.NDArray[np.bool_]
 
@@ -86,7 +84,7 @@ def _emit_one(value: np.float32, out: Floats, half: Halves, position: int) -> No
 
 
 @kernel()
-def _emit(
+def emit(
     tile: Floats,
     offset: int,
     columns: int,
@@ -158,39 +156,6 @@ def _load(blocks: Integers, first: int, count: int, factors: Floats, wanted: Fla
     for k in range(64):
         for x in range(count):
             tile[offset + k * STRIDE + x] = np.float32(coefficients[(first + x) * 64 + k]) * factors[k]
-
-
-@kernel()
-def move(blocks: Integers, count: int, factors: Floats, where: Integers, affine: Floats, out: Floats) -> None:
-    """Put all 64 frequencies of a component that is on the full grid: place() without tiles, for float32 and CHW.
-
-    Args:
-        blocks: int64 [count * 16], four quantized coefficients a word.
-        count: blocks, 8 or more.
-        factors: float32 [64], the quantization table.
-        where: int64 [2, 64]: frequency where[0, i] goes to channel where[1, i].
-        affine: float32 [2, 64]: ... as value * affine[0, i] + affine[1, i].
-        out: float32, the whole tensor, flat.
-    """
-    places = np.empty(64, np.int64)
-    scales, shifts = np.empty(64, np.float32), np.empty(64, np.float32)
-    for n in range(where.shape[1]):
-        k = where[0, n]
-        places[k] = where[1, n] * count
-        scales[k] = factors[k] * affine[0, n]
-        shifts[k] = affine[1, n]
-    for begin in range(0, count, COLUMNS):
-        end = min(begin + COLUMNS, count)
-        for v in range(8):
-            for step in range(begin, end, 8):
-                x = min(step, count - 8)
-                # Note [Fetching ahead]
-                ahead = (begin + COLUMNS) * 16 + (v * COLUMNS + step - begin) * 2
-                fetch(blocks, ahead)
-                fetch(blocks, ahead + 8)
-                for u in range((step & 8) // 2, (step & 8) // 2 + 4):
-                    fetch_to_write(out, places[(8 * v + 8 + u) & 63] + x)
-                move_8x8(blocks, x * 16 + 2 * v, scales, shifts, places, v, out, x)
 
 
 @kernel()
@@ -482,7 +447,7 @@ def place(
                         0,
                     )
                     columns = min(2 * (end - begin), grid_wide - 2 * begin)
-                    _emit(
+                    emit(
                         doubled,
                         2 * (begin - low),
                         columns,
@@ -498,7 +463,7 @@ def place(
                         channels,
                     )
                 else:
-                    _emit(
+                    emit(
                         halves,
                         offset,
                         end - begin,
@@ -514,97 +479,3 @@ def place(
                         channels,
                     )
                 offset += 64 * STRIDE
-
-
-@kernel()
-def place_plane(
-    plane: Floats,
-    where: Integers,
-    affine: Floats,
-    out: Floats,
-    half: Halves,
-    rows_first: bool,
-    grid_high: int,
-    grid_wide: int,
-    channels: int,
-) -> None:
-    """Put a component on the grid that is dequantized and enlarged already: float32 [grid_high, grid_wide, 64]."""
-    tile = np.zeros(64 * STRIDE, np.float32)
-    for y in range(grid_high):
-        for x0 in range(0, grid_wide, COLUMNS):
-            columns = min(COLUMNS, grid_wide - x0)
-            for k in where[0]:
-                for x in range(columns):
-                    tile[k * STRIDE + x] = plane[y, x0 + x, k]
-            _emit(tile, 0, columns, where, affine, out, half, rows_first, y, x0, grid_high, grid_wide, channels)
-
-
-@kernel()
-def enlarge_grid(
-    plane: Shorts,
-    rows: Integers,
-    row_weights: Floats,
-    columns: Integers,
-    column_weights: Floats,
-    factors: Floats,
-    out: Floats,
-) -> None:
-    """Interpolate between whole blocks: out[y, x] is the mean of blocks rows[:, y] x columns[:, x], weighted.
-
-    Args:
-        plane: int16 [blocks_high, blocks_wide, 64].
-        rows: int64 [2, grid_high].
-        row_weights: float32 [2, grid_high].
-        columns: int64 [2, grid_wide].
-        column_weights: float32 [2, grid_wide].
-        factors: float32 [64], the quantization table.
-        out: float32 [grid_high, grid_wide, 64].
-    """
-    for y in range(out.shape[0]):
-        top, bottom = plane[rows[0, y]], plane[rows[1, y]]
-        for x in range(out.shape[1]):
-            a, b = top[columns[0, x]], top[columns[1, x]]
-            c, d = bottom[columns[0, x]], bottom[columns[1, x]]
-            upper, lower = row_weights[0, y], row_weights[1, y]
-            left, right = column_weights[0, x], column_weights[1, x]
-            target = out[y, x]
-            for k in range(64):
-                value = upper * (left * a[k] + right * b[k]) + lower * (left * c[k] + right * d[k])
-                target[k] = value * factors[k]
-
-
-@kernel()
-def enlarge_blocks(
-    plane: Shorts, rows: Integers, down: Floats, columns: Integers, across: Floats, factors: Floats, out: Floats
-) -> None:
-    """Upsample by any ratio: every output block from `span` blocks each way, by one matrix an axis and block.
-
-    Args:
-        plane: int16 [blocks_high, blocks_wide, 64].
-        rows: int64 [grid_high], the first row of blocks that each output row is made of.
-        down: float32 [grid_high, 8, 8 * span].
-        columns: int64 [grid_wide].
-        across: float32 [grid_wide, 8, 8 * span].
-        factors: float32 [64], the quantization table.
-        out: float32 [grid_high, grid_wide, 64].
-    """
-    blocks_wide = plane.shape[1]
-    strip = np.empty((8, blocks_wide * 8), np.float32)
-    for y in range(out.shape[0]):
-        strip[:] = 0
-        for n in range(down.shape[2]):
-            v = n % 8
-            for x in range(blocks_wide):
-                line = plane[rows[y] + n // 8, x]
-                for i in range(8):
-                    weight = down[y, i, n]
-                    for u in range(8):
-                        strip[i, x * 8 + u] += weight * (np.float32(line[8 * v + u]) * factors[8 * v + u])
-        for x in range(out.shape[1]):
-            start = columns[x] * 8
-            for v in range(8):
-                for i in range(8):
-                    total = np.float32(0)
-                    for n in range(across.shape[2]):
-                        total += across[x, i, n] * strip[v, start + n]
-                    out[y, x, 8 * v + i] = total

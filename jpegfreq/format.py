@@ -33,10 +33,14 @@ class Placement(NamedTuple):
     Attributes:
         where: int64 [2, n]: frequency where[0, i] = 8 * v + u goes to channel where[1, i], ascending.
         affine: float32 [2, n]: it goes there as value * affine[0, i] + affine[1, i].
+        whole: all 64 are there.
+        raster: they are, in raster order and side by side.
     """
 
     where: npt.NDArray[np.int64]
     affine: npt.NDArray[np.float32]
+    whole: bool
+    raster: bool
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,9 @@ class TensorFormat:
             channels = 64 * component + where[0]
             affine[0] = 1 / np.array(self.statistics.std)[channels]
             affine[1] = -np.array(self.statistics.mean)[channels] * affine[0]
-        return Placement(where, affine.astype(np.float32))
+        whole = where.shape[1] == 64
+        raster = whole and bool((where[0] == np.arange(64)).all()) and int(where[1, 63] - where[1, 0]) == 63
+        return Placement(where, affine.astype(np.float32), whole, raster)
 
     def shape(self, height: int, width: int) -> tuple[int, int, int]:
         """Shape of the tensor of an image of height x width pixels."""

@@ -53,7 +53,7 @@ def to_frequency_tensor(
     >>> to_frequency_tensor(read_coefficients(gray_16x8)).shape
     (192, 1, 2)
     """
-    from jpegfreq import _kernels  # Numba, which takes a second to import
+    from jpegfreq import _enlarge, _kernels, _on_grid  # Numba, which takes a second to import
 
     if format is None:
         format = _DEFAULT
@@ -79,7 +79,7 @@ def to_frequency_tensor(
     components = header.components
     most_down = max([component.vertical_sampling_factor for component in components])
     most_across = max([component.horizontal_sampling_factor for component in components])
-    for component, (where, affine) in enumerate(format.placements):
+    for component, (where, affine, whole, raster) in enumerate(format.placements):
         if where.shape[1] == 0:
             continue
         if component >= len(components):  # chroma of a grey image
@@ -91,8 +91,11 @@ def to_frequency_tensor(
         blocks = _kernel_plane(coefficients.planes[component])
         factors = coefficients.quantization_tables[component].astype(np.float32).reshape(64)
         on_grid = down.step == across.step == 1
-        if on_grid and rows_first and format.dtype == "float32" and where.shape[1] == 64 and blocks.size >= 8 * 16:
-            _kernels.move(blocks, blocks.size // 16, factors, where, affine, flat)
+        if on_grid and format.dtype == "float32" and rows_first and whole and blocks.size >= 8 * 16:
+            _on_grid.move(blocks, blocks.size // 16, factors, where, affine, flat)
+            continue
+        if on_grid and format.dtype == "float32" and not rows_first and raster:
+            _on_grid.move_last(blocks, factors, affine, int(where[1, 0]), channels, flat)
             continue
         exact = format.chroma in ("fancy", "replicate")
         if on_grid:  # one long row of blocks
@@ -123,11 +126,11 @@ def to_frequency_tensor(
         enlarged = np.empty((grid_high, grid_wide, 64), np.float32)
         if exact:
             operators = (*_block_operators(format.chroma, down), *_block_operators(format.chroma, across))
-            _kernels.enlarge_blocks(plane, *operators, factors, enlarged)
+            _enlarge.enlarge_blocks(plane, *operators, factors, enlarged)
         else:
             grid_taps = [_taps(format.chroma, axis.ratio, axis.blocks, axis.grid) for axis in (down, across)]
-            _kernels.enlarge_grid(plane, *grid_taps[0], *grid_taps[1], factors, enlarged)
-        _kernels.place_plane(enlarged, where, affine, *target)
+            _enlarge.enlarge_grid(plane, *grid_taps[0], *grid_taps[1], factors, enlarged)
+        _enlarge.place_plane(enlarged, where, affine, *target)
     return out
 
 
