@@ -36,7 +36,7 @@ ALLOWED = {
     "jpegfreq.blocks": DECODER - {"_native"},
     "jpegfreq.resample": DECODER | FORMAT | {"tensor"},
     "jpegfreq.batch": DECODER | FORMAT | {"tensor", "resample"},
-    "jpegfreq.store": DATA - {"", "store", "_native"},
+    "jpegfreq.store": DATA - {"store", "_native"},
     "jpegfreq.torch.*": DATA - {"_native"},
     "jpegfreq.models.*": DATA - {"_native"} | {"torch.*"},
     "jpegfreq.report.*": {"*"},

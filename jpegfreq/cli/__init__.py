@@ -12,13 +12,15 @@ import jpegfreq
 
 # Each module has SUMMARY, DESCRIPTION, add_arguments(parser) and run(arguments) -> exit code, and imports what it needs
 # only when it runs.
-COMMANDS = ("inspect", "decode", "show")
+COMMANDS = ("inspect", "decode", "show", "stats", "convert")
 
 _EPILOG = """\
 examples:
   jpegfreq inspect photo.jpg                     what is in the file
   jpegfreq decode photos/ --out tensors/         a frequency tensor for each picture
   jpegfreq show photo.jpg --out picture.png      the 192 channels as a picture
+  jpegfreq stats photos/ --out stats.json        mean and deviation of each channel
+  jpegfreq convert photos/ --out store/          a data set of fixed-size tensors
 """
 
 

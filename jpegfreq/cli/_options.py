@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from jpegfreq.batch import _usable_cores
 from jpegfreq.channels import ChannelSelection
 from jpegfreq.cli import CommandError
 from jpegfreq.format import TensorFormat
 from jpegfreq.statistics import ChannelStatistics
+from jpegfreq.store import View
 
 _SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"}
 
@@ -48,28 +50,43 @@ def find_inputs(arguments: Sequence[str]) -> list[Input]:
     return list(named.values())
 
 
-def add_format_arguments(parser: argparse.ArgumentParser) -> None:
-    """The fields of a TensorFormat as options."""
+def add_format_arguments(
+    parser: argparse.ArgumentParser,
+    *,
+    channels: str = "--channels",
+    chromas: Sequence[str] = ("fancy", "replicate", "nearest", "bilinear"),
+    dtypes: Sequence[str] = ("float32", "float16"),
+) -> None:
+    """The fields of a TensorFormat as options.
+
+    Args:
+        parser: where to add them.
+        channels: the option's name for the channels.
+        chromas: the chroma modes that the command knows.
+        dtypes: what it can write.
+    """
     group = parser.add_argument_group("what the tensor holds")
     group.add_argument(
-        "--channels",
+        channels,
+        dest="channels",
         default="all",
         metavar="CHANNELS",
-        help='"all" (192); a preset: 6, 24, 32, 48, 64; "zigzag:14,5,5", the lowest frequencies of Y, Cb, Cr; channel '
-        "numbers 64 * component + 8 * v + u, as in 0,1,8,64,128; or a JSON file of a ChannelSelection (default: all)",
+        help='"all" (192); a preset: 6, 24, 32, 48, 64 (or dct24); "zigzag:14,5,5", the lowest frequencies of Y, Cb, Cr; '
+        "channel numbers 64 * component + 8 * v + u, as in 0,1,8,64,128; or a JSON file of a ChannelSelection (default: all)",
     )
     group.add_argument(
         "--order", choices=("raster", "zigzag"), help="sort the channels of each component so (default: as chosen)"
     )
     group.add_argument(
         "--chroma",
-        choices=("fancy", "replicate", "nearest", "bilinear"),
+        choices=chromas,
         default="fancy",
-        help="how chroma reaches the luma grid: as libjpeg upsamples it, by pixel replication, or by enlarging the "
-        "block grid (default: fancy)",
+        help="how chroma reaches the luma grid: fancy, as libjpeg upsamples it, or replicate, by pixel replication"
+        + ("; or by enlarging the block grid" if "nearest" in chromas else "")
+        + " (default: fancy)",
     )
     group.add_argument("--layout", choices=("CHW", "HWC"), default="CHW", help="default: CHW")
-    group.add_argument("--dtype", choices=("float32", "float16"), default="float32", help="default: float32")
+    group.add_argument("--dtype", choices=dtypes, default="float32", help="default: float32")
     group.add_argument(
         "--statistics",
         metavar="FILE",
@@ -78,7 +95,7 @@ def add_format_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def format_from(arguments: argparse.Namespace) -> TensorFormat:
-    """The TensorFormat that the options describe.
+    """The TensorFormat that the options describe; int16 is a way to store float32.
 
     Raises:
         CommandError: one of them is wrong.
@@ -91,14 +108,66 @@ def format_from(arguments: argparse.Namespace) -> TensorFormat:
             channels=channels,
             chroma=arguments.chroma,
             layout=arguments.layout,
-            dtype=arguments.dtype,
+            dtype="float32" if arguments.dtype == "int16" else arguments.dtype,
             statistics=_statistics(arguments.statistics),
         )
     except (ValueError, KeyError, OSError) as error:
         raise CommandError(str(error)) from error
 
 
+def add_view_arguments(parser: argparse.ArgumentParser, *, size: int) -> None:
+    """The part of each image that becomes a tensor, and the threads that make it."""
+    parser.add_argument(
+        "--size", type=int, default=size, metavar="PIXELS",
+        help=f"height and width of the crop, a multiple of 8; the tensor's grid is an eighth of it (default: {size})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--shorter-side", type=int, metavar="PIXELS",
+        help="what the shorter side is resized to before the centre crop (default: 8/7 of the size, 256 for 224)",
+    )  # fmt: skip
+    parser.add_argument("--threads", type=int, metavar="N", help="default: one for each core")
+
+
+def view_from(arguments: argparse.Namespace) -> View:
+    """The View that the options describe.
+
+    Raises:
+        CommandError: one of them is wrong.
+    """
+    shorter_side = round(arguments.size * 8 / 7) if arguments.shorter_side is None else arguments.shorter_side
+    try:
+        return View(arguments.size, shorter_side)
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+
+
+def threads_from(arguments: argparse.Namespace) -> int:
+    """How many threads to use.
+
+    Raises:
+        CommandError: fewer than one.
+    """
+    if arguments.threads is None:
+        return _usable_cores()
+    if arguments.threads < 1:
+        raise CommandError("--threads must be 1 or more")
+    return int(arguments.threads)
+
+
+def images_below(folder: Path) -> list[Input]:
+    """The JPEG files below a folder.
+
+    Raises:
+        CommandError: it is no folder, or there are none.
+    """
+    if not folder.is_dir():
+        raise CommandError(f"{folder}: no such folder")
+    return find_inputs([str(folder)])
+
+
 def _selection(text: str) -> ChannelSelection:
+    if text.startswith("dct"):
+        return ChannelSelection.of(text.removeprefix("dct"))
     if text.endswith(".json"):
         return ChannelSelection.from_json(Path(text).read_text(encoding="utf-8"))
     if text.startswith("zigzag:"):

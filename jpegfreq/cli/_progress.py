@@ -1,0 +1,64 @@
+"""What long commands show: a bar with the speed, and the failures at the end."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from jpegfreq.store import Failure
+
+
+class Advance(Protocol):
+    """Tells the bar what is done."""
+
+    def __call__(self, images: int, size_bytes: int) -> None:
+        """So many more images, of so many bytes."""
+
+
+@contextmanager
+def speed_bar(console: Console, what: str, total: int) -> Iterator[Advance]:
+    """A progress bar with images/s and MB/s."""
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+    )
+    start = time.perf_counter()
+    done = done_bytes = 0
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("", total=total, speed="")
+
+        def advance(images: int, size_bytes: int) -> None:
+            nonlocal done, done_bytes
+            done, done_bytes = done + images, done_bytes + size_bytes
+            seconds = time.perf_counter() - start
+            speed = f"{done / seconds:.0f} images/s, {done_bytes / seconds / 1e6:.1f} MB/s"
+            progress.update(task, completed=done, speed=speed)
+
+        yield advance
+
+
+def list_failures(console: Console, failures: Sequence[Failure]) -> None:
+    """Every file that failed, and how many by reason."""
+    if not failures:
+        return
+    counts = Counter(failure.reason for failure in failures)
+    title = f"{len(failures)} failed: " + ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
+    table = Table(title=title, title_justify="left", title_style="bold red")
+    for heading in ("file", "reason", "what is wrong"):
+        table.add_column(heading, overflow="fold")
+    for failure in failures:
+        table.add_row(Text(failure.name), failure.reason, Text(failure.message))
+    console.print(table)

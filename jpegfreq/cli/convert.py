@@ -1,0 +1,80 @@
+"""`jpegfreq convert`: a folder of pictures to a store of fixed-size tensors."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+SUMMARY = "convert a data set to fixed-size tensors (.npy shards and a manifest)"
+DESCRIPTION = """\
+Convert the JPEG files of a folder to tensors of one size (shorter side resized, centre
+cropped): OUT/shards/*.npy, and OUT/manifest.json with the format, file names, sizes and
+hashes, and labels (the first folder of each name). Read it with jpegfreq.store.StoredDataset.
+Run the same command again after an interruption: what is complete is kept, and the store
+becomes the one that an uninterrupted run makes, byte for byte.
+
+--dtype says how values are stored. float16 loses at most 2**-11 of each value; int16, in
+steps of 1/16 of a coefficient, at most 1/32 of a coefficient, and is read as float32.
+
+examples:
+  jpegfreq convert photos/ --out store/ --format dct24 --size 224
+  jpegfreq convert photos/ --out store/ --format dct24 --dtype float16 --statistics stats.json
+  jpegfreq convert photos/ --out /shared/store/ --shard 2/8     the second of eight machines
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    from jpegfreq.cli._options import add_format_arguments, add_view_arguments
+
+    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of JPEG files")
+    parser.add_argument("--out", required=True, type=Path, metavar="STORE", help="folder for the store")
+    parser.add_argument(
+        "--shard", type=_part, default=(1, 1), metavar="I/N",
+        help="convert the I-th of N parts; the machine that completes the store writes the manifest",
+    )  # fmt: skip
+    add_view_arguments(parser, size=224)
+    add_format_arguments(
+        parser, channels="--format", chromas=("fancy", "replicate"), dtypes=("float32", "float16", "int16")
+    )
+
+
+def _part(text: str) -> tuple[int, int]:
+    part, _, parts = text.partition("/")
+    if not (part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
+        raise argparse.ArgumentTypeError(f"must be I/N with I from 1 to N, not {text!r}")
+    return int(part), int(parts)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Convert what is missing; 1 where some files of this part failed."""
+    from rich.console import Console
+
+    from jpegfreq.cli import CommandError
+    from jpegfreq.cli._options import format_from, images_below, threads_from, view_from
+    from jpegfreq.cli._progress import list_failures, speed_bar
+    from jpegfreq.store import Conversion, begin, convert_shards, finish, missing_shards
+
+    threads, (part, parts), out = threads_from(arguments), arguments.shard, arguments.out
+    names = tuple(image.name for image in images_below(arguments.folder))
+    conversion = Conversion(
+        arguments.folder, names, format_from(arguments), view_from(arguments), storage=arguments.dtype
+    )
+    console = Console(stderr=True)
+    try:
+        begin(conversion, out, part=part)
+        shards = missing_shards(conversion, out, part=part, parts=parts)
+        own = len(range(part - 1, conversion.shard_count, parts))
+        if len(shards) < own:
+            console.print(f"{own - len(shards)} of {own} shards are complete already")
+        with speed_bar(console, "converting", sum(len(conversion.shard_names(n)) for n in shards)) as advance:
+            convert_shards(conversion, out, shards, threads=threads, progress=advance)
+        missing, failures = finish(conversion, out, part=part, parts=parts)
+    except (OSError, ValueError) as error:
+        raise CommandError(str(error)) from error
+    list_failures(console, failures)
+    if missing:
+        console.print(f"{missing} shards of other parts are missing: the last one to run writes {out}/manifest.json")
+    else:
+        console.print(f"{out}: complete, {conversion.shard_count} shards of up to {conversion.images_per_shard} images")
+    return 1 if failures else 0

@@ -1,0 +1,461 @@
+"""A data set converted to fixed-size tensors: .npy shards, a record beside each, and manifest.json over all.
+
+A conversion is a function of its plan and the files: each shard holds a fixed run of the sorted file names, and is
+complete once its record has its name. So it may be killed at any time and run again, or be shared among machines.
+"""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+
+from jpegfreq.batch import read_batch
+from jpegfreq.errors import JpegError, MalformedJpegError, TruncatedJpegError, UnsupportedJpegError
+from jpegfreq.format import TensorFormat
+from jpegfreq.header import Header, read_header
+from jpegfreq.resample import Box, center_crop_box
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+__all__ = ["Conversion", "Failure", "StoredDataset", "View", "begin", "convert_shards", "finish", "missing_shards"]
+
+Storage: TypeAlias = Literal["float32", "float16", "int16"]
+
+# int16 holds coefficients, before normalization, in steps of 1/16: up to +-2047, which every 8-bit image keeps to.
+INT16_STEP = 1 / 16
+# What each kind of storage may lose.
+STORAGE_ERRORS = {
+    "float32": "none",
+    "float16": "at most 2**-11 of each value (2**-25 for values below 2**-14)",
+    "int16": "at most 1/32 of a coefficient, before normalization",
+}
+_STORE_VERSION = 1
+_SHARD_BYTES = 64 << 20
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class View:
+    """The part of each image that becomes a tensor: shorter side resized, centre cropped.
+
+    Attributes:
+        size: height and width of the crop, pixels, a multiple of 8.
+        shorter_side: what the image's shorter side is resized to first, pixels.
+    """
+
+    size: int
+    shorter_side: int
+
+    def __post_init__(self) -> None:
+        """Check both."""
+        if self.size < 8 or self.size % 8:
+            raise ValueError(f"size must be a multiple of 8, not {self.size}")
+        if self.shorter_side < self.size:
+            raise ValueError(f"the shorter side, {self.shorter_side}, must not be below the size, {self.size}")
+
+    def load(self, path: Path) -> LoadedImage | Exception:
+        """Read a file, and find its box; or why not."""
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            return error
+        try:
+            header = read_header(data)
+            crop = (self.size, self.size)
+            box = center_crop_box(header.height, header.width, crop, shorter_side=self.shorter_side)
+        except (ValueError, MemoryError) as error:
+            return UnreadableImageError(error, data)
+        return LoadedImage(data, header, box)
+
+    def __str__(self) -> str:
+        """In words, for what was measured on it."""
+        return f"size {self.size}, shorter side {self.shorter_side}, centre crop"
+
+
+@dataclass(frozen=True)
+class LoadedImage:
+    """A file's bytes, and which part of the image is wanted."""
+
+    data: bytes
+    header: Header
+    box: Box
+
+
+class UnreadableImageError(Exception):
+    """A file's bytes hold no image that can be read."""
+
+    def __init__(self, error: Exception, data: bytes) -> None:
+        """Keep the reason, and the bytes."""
+        super().__init__(str(error))
+        self.error = error
+        self.data = data
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that gave no tensor.
+
+    Attributes:
+        name: the file's name below the folder.
+        reason: "not a JPEG", "malformed", "truncated", "unsupported" or "unreadable".
+        message: what, where and which rule.
+    """
+
+    name: str
+    reason: str
+    message: str
+
+    @classmethod
+    def of(cls, name: str, error: Exception, data: bytes = b"\xff\xd8") -> Failure:
+        """The failure that an error is, in words that do not depend on its place in a batch."""
+        if isinstance(error, UnreadableImageError):
+            return cls.of(name, error.error, error.data)
+        message = str(error)
+        if isinstance(error, JpegError):
+            message = message.removeprefix(f"image {error.index}: ")
+        elif isinstance(error, OSError):
+            message = error.strerror or type(error).__name__
+        if isinstance(error, JpegError) and data[:2] != b"\xff\xd8":
+            return cls(name, "not a JPEG", message)
+        for kind, reason in _REASONS:
+            if isinstance(error, kind):
+                return cls(name, reason, message)
+        return cls(name, "unsupported", message)
+
+
+_REASONS: tuple[tuple[type[Exception], str], ...] = (
+    (MalformedJpegError, "malformed"),
+    (TruncatedJpegError, "truncated"),
+    (UnsupportedJpegError, "unsupported"),
+    (OSError, "unreadable"),
+    (MemoryError, "unreadable"),
+)
+
+
+def read_views(
+    paths: Iterable[tuple[str, Path]], view: View, format: TensorFormat, threads: int, batch: int
+) -> Iterator[tuple[list[str], list[LoadedImage | Exception], npt.NDArray[Any]]]:
+    """Batches of tensors in the files' order; the next batch is read from disk while one is decoded.
+
+    Yields:
+        Names; what was loaded, or the error in its place; tensors, where a failed image's slot is zero.
+    """
+    files = list(paths)
+    parts = [files[start : start + batch] for start in range(0, len(files), batch)]
+    with ThreadPoolExecutor(threads) as pool:
+
+        def begin_reading(number: int) -> list[Future[LoadedImage | Exception]]:
+            return [pool.submit(view.load, path) for _, path in parts[number]] if number < len(parts) else []
+
+        ahead = begin_reading(0)
+        for number, part in enumerate(parts):
+            loaded = [future.result() for future in ahead]
+            ahead = begin_reading(number + 1)
+            good = [image for image in loaded if isinstance(image, LoadedImage)]
+            tensors, errors = read_batch(
+                [image.data for image in good],
+                size=(view.size, view.size),
+                boxes=[image.box for image in good],
+                format=format,
+                threads=threads,
+                errors="return",
+            )
+            slots = [index for index, image in enumerate(loaded) if isinstance(image, LoadedImage)]
+            for slot, image, error in zip(slots, good, errors, strict=True):
+                if error is not None:
+                    loaded[slot] = UnreadableImageError(error, image.data)
+            if len(good) < len(part):
+                spread = np.zeros((len(part), *tensors.shape[1:]), tensors.dtype)
+                spread[slots] = tensors
+                tensors = spread
+            yield [name for name, _ in part], loaded, tensors
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """The plan of a conversion: it alone, and the files' bytes, decide what the store holds.
+
+    Attributes:
+        folder: where the files are; not part of what is written.
+        names: the files below it, in order. A file's label is the first folder of its name.
+        format: what StoredDataset will give.
+        view: the part of each image.
+        storage: how values are stored: "float32" and "float16" as the format's dtype; "int16" for float32.
+    """
+
+    folder: Path
+    names: tuple[str, ...]
+    format: TensorFormat
+    view: View
+    storage: Storage = "float32"
+
+    def __post_init__(self) -> None:
+        """Check that storage and format agree."""
+        if self.format.dtype != ("float32" if self.storage == "int16" else self.storage):
+            raise ValueError(f"{self.storage} storage does not give tensors of {self.format.dtype}")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the labels, sorted: the first folder of each name."""
+        return tuple(sorted({name.split("/")[0] for name in self.names if "/" in name}))
+
+    @property
+    def images_per_shard(self) -> int:
+        """As many as fill 64 MB."""
+        values = int(np.prod(self.format.shape(self.view.size, self.view.size)))
+        return max(1, _SHARD_BYTES // (values * np.dtype(self.storage).itemsize))
+
+    @property
+    def shard_count(self) -> int:
+        """How many shards the files make."""
+        return -(-len(self.names) // self.images_per_shard)
+
+    def shard_names(self, shard: int) -> tuple[str, ...]:
+        """The files of one shard."""
+        return self.names[shard * self.images_per_shard : (shard + 1) * self.images_per_shard]
+
+    def plan(self) -> dict[str, Any]:
+        """What must agree for two runs to fill one store."""
+        from jpegfreq import __version__
+
+        return {
+            "store_version": _STORE_VERSION,
+            "versions": {"jpegfreq": __version__, "numpy": np.__version__},
+            "format": json.loads(self.format.to_json()),
+            "size": self.view.size,
+            "shorter_side": self.view.shorter_side,
+            "storage": self.storage,
+            "storage_error": STORAGE_ERRORS[self.storage],
+            "int16_step": INT16_STEP if self.storage == "int16" else None,
+            "classes": self.classes,
+            "files": len(self.names),
+            "names_sha256": hashlib.sha256("\n".join(self.names).encode()).hexdigest(),
+        }
+
+
+def begin(conversion: Conversion, out: Path, *, part: int = 1) -> None:
+    """Make the store's folder, or go on with one of the same plan.
+
+    Args:
+        conversion: the plan.
+        out: the store.
+        part: which of several machines this is.
+
+    Raises:
+        ValueError: the store was begun with another plan.
+    """
+    (out / "shards").mkdir(parents=True, exist_ok=True)
+    text = _json(conversion.plan())
+    path = out / "plan.json"
+    if path.exists():
+        before, wanted = json.loads(path.read_text(encoding="utf-8")), json.loads(text)
+        different = ", ".join(key for key in wanted if before.get(key) != wanted[key])
+        if different:
+            raise ValueError(f"{out} was begun with another plan (different: {different}); choose another folder")
+    _write(path, text, part)
+
+
+def missing_shards(conversion: Conversion, out: Path, *, part: int = 1, parts: int = 1) -> list[int]:
+    """The shards of one machine's part (of 1 to `parts`) that are not complete."""
+    return [n for n in range(part - 1, conversion.shard_count, parts) if not _record_path(out, n).exists()]
+
+
+def convert_shards(
+    conversion: Conversion,
+    out: Path,
+    shards: Iterable[int],
+    *,
+    threads: int = 1,
+    progress: Callable[[int, int], None] = lambda images, size_bytes: None,
+) -> None:
+    """Convert the files of some shards; each is complete at once, or not at all.
+
+    Args:
+        conversion: the plan.
+        out: the store, begun.
+        shards: their numbers.
+        threads: how many threads decode.
+        progress: called after each batch with the images and bytes it took.
+    """
+    with ThreadPoolExecutor(1) as writer:
+        writing: Future[None] | None = None
+        for shard in shards:
+            made = _convert_shard(conversion, shard, threads, progress)
+            if writing is not None:
+                writing.result()  # one shard on its way to disk, one in work: memory stays bounded
+            writing = writer.submit(_write_shard, out, shard, *made)
+        if writing is not None:
+            writing.result()
+
+
+def _convert_shard(
+    conversion: Conversion, shard: int, threads: int, progress: Callable[[int, int], None]
+) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+    names = conversion.shard_names(shard)
+    label_of = {name: label for label, name in enumerate(conversion.classes)}
+    format, view = conversion.format, conversion.view
+    stored = np.empty((len(names), *format.shape(view.size, view.size)), conversion.storage)
+    files: list[dict[str, Any]] = []
+    failures: list[Failure] = []
+    paths = ((name, conversion.folder / name) for name in names)
+    plain = replace(format, statistics=None) if conversion.storage == "int16" else format
+    for batch_names, loaded, tensors in read_views(paths, view, plain, threads, _BATCH):
+        size_bytes = 0
+        for name, image, tensor in zip(batch_names, loaded, tensors, strict=True):
+            if isinstance(image, Exception):
+                failures.append(Failure.of(name, image))
+                continue
+            size_bytes += len(image.data)
+            if conversion.storage == "int16":
+                tensor = np.rint(tensor / np.float32(INT16_STEP))
+                if not np.abs(tensor).max() <= 32767:
+                    failures.append(Failure(name, "unsupported", "a coefficient is too large for int16 storage"))
+                    continue
+            stored[len(files)] = tensor
+            files.append(
+                {
+                    "name": name,
+                    "size_bytes": len(image.data),
+                    "sha256": hashlib.sha256(image.data).hexdigest(),
+                    "label": label_of.get(name.split("/")[0], -1) if "/" in name else -1,
+                }
+            )
+        progress(len(batch_names), size_bytes)
+    record = {"shard": _shard_name(shard), "files": files, "failures": [vars(failure) for failure in failures]}
+    return stored[: len(files)], record
+
+
+def _write_shard(out: Path, shard: int, tensors: npt.NDArray[Any], record: dict[str, Any]) -> None:
+    _write(out / _shard_name(shard), tensors)
+    _write(_record_path(out, shard), _json(record))  # last: it says that the shard is complete
+
+
+def finish(conversion: Conversion, out: Path, *, part: int = 1, parts: int = 1) -> tuple[int, list[Failure]]:
+    """Write manifest.json where every shard is complete.
+
+    Returns:
+        How many shards of other machines are still missing, and the failures of this part.
+    """
+    missing = len(missing_shards(conversion, out))
+    own = range(part - 1, conversion.shard_count, parts)
+    records = {n: json.loads(_record_path(out, n).read_text("utf-8")) for n in (own if missing else _all(conversion))}
+    if not missing:
+        shards = [{key: record[key] for key in ("shard", "files")} for record in records.values()]
+        failures = [failure for record in records.values() for failure in record["failures"]]
+        _write(out / "manifest.json", _json({**conversion.plan(), "shards": shards, "failures": failures}), part)
+    return missing, [Failure(**failure) for n in own for failure in records[n]["failures"]]
+
+
+def _all(conversion: Conversion) -> range:
+    return range(conversion.shard_count)
+
+
+def _shard_name(shard: int) -> str:
+    return f"shards/{shard:05d}.npy"
+
+
+def _record_path(out: Path, shard: int) -> Path:
+    return out / f"shards/{shard:05d}.json"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1) + "\n"
+
+
+def _write(path: Path, content: str | npt.NDArray[Any], part: int = 1) -> None:
+    """Give a file its name only when all of it is on disk. The name it has before is the same after a kill."""
+    temporary = path.with_name(f"{path.name}.part{part}")
+    with temporary.open("wb") as file:
+        if isinstance(content, str):
+            file.write(content.encode())
+        else:
+            np.save(file, content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+class StoredDataset:
+    """A finished store, read by memory map.
+
+    Attributes:
+        format: what the tensors hold.
+        names: the source file of each tensor.
+        labels: int64 [N], indices into `classes`; -1 for files that lay in no folder.
+        classes: names of the labels.
+        manifest: all that manifest.json says of the store but its shards.
+
+    >>> store = StoredDataset("store")  # doctest: +SKIP
+    >>> tensor, label = store[0]  # doctest: +SKIP
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Open a store; its shards are mapped when first used."""
+        self.path = Path(path)
+        manifest = json.loads((self.path / "manifest.json").read_text(encoding="utf-8"))
+        if manifest["store_version"] != _STORE_VERSION:
+            raise ValueError(f"{self.path}: a store of version {manifest['store_version']}, not {_STORE_VERSION}")
+        shards = manifest.pop("shards")
+        self.manifest: dict[str, Any] = manifest
+        self.format = TensorFormat.from_json(json.dumps(manifest["format"]))
+        self.classes: tuple[str, ...] = tuple(manifest["classes"])
+        files = [file for shard in shards for file in shard["files"]]
+        self.names: list[str] = [file["name"] for file in files]
+        self.labels: npt.NDArray[np.int64] = np.array([file["label"] for file in files], np.int64)
+        self._files = [str(shard["shard"]) for shard in shards]
+        self._ends = list(accumulate(len(shard["files"]) for shard in shards))
+        self._maps: list[npt.NDArray[Any] | None] = [None] * len(shards)
+        self._affine = self._dequantization() if manifest["storage"] == "int16" else None
+
+    def __len__(self) -> int:
+        """How many tensors."""
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> tuple[npt.NDArray[Any], int]:
+        """One tensor, a copy in memory, and its label."""
+        if index < 0:
+            index += len(self)
+        if not 0 <= index < len(self):
+            raise IndexError(f"tensor {index} of {len(self)}")
+        shard = bisect.bisect_right(self._ends, index)
+        tensors = self._maps[shard]
+        if tensors is None:
+            # A plain array over the map: np.memmap's own indexing takes longer than the copy.
+            tensors = self._maps[shard] = np.asarray(np.load(self.path / self._files[shard], mmap_mode="r"))
+        stored = tensors[index - self._ends[shard]]
+        label = int(self.labels[index])
+        if self._affine is None:
+            return stored.copy(), label
+        scale, shift = self._affine
+        tensor = np.multiply(stored, scale, dtype=np.float32)
+        tensor += shift
+        return tensor, label
+
+    def __reduce__(self) -> tuple[type[StoredDataset], tuple[str]]:
+        """Another process opens the store itself, and maps the same pages."""
+        return StoredDataset, (str(self.path),)
+
+    def _dequantization(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        channels = np.array(self.format.selection.channels)
+        scale, shift = np.full(len(channels), float(self.manifest["int16_step"])), np.zeros(len(channels))
+        if self.format.statistics is not None:
+            std = np.array(self.format.statistics.std)[channels]
+            scale, shift = scale / std, -np.array(self.format.statistics.mean)[channels] / std
+        shape = (-1, 1, 1) if self.format.layout == "CHW" else (1, 1, -1)
+        return scale.astype(np.float32).reshape(shape), shift.astype(np.float32).reshape(shape)

@@ -1,0 +1,221 @@
+"""A store: what it holds, that a kill loses nothing, and how it is read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jpegfreq import read_batch
+from jpegfreq.format import TensorFormat
+from jpegfreq.resample import center_crop_box
+from jpegfreq.statistics import ChannelStatistics
+from jpegfreq.store import (
+    INT16_STEP,
+    Conversion,
+    Storage,
+    StoredDataset,
+    View,
+    begin,
+    convert_shards,
+    finish,
+    missing_shards,
+)
+from tests.pictures import picture
+
+VIEW = View(32, 40)
+FORMAT = TensorFormat(channels=24)
+SHARD_BYTES = 5 * 24 * 4 * 4 * 4  # five images of FORMAT
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Twelve good files in two folders and one in none, and three that fail."""
+    root = tmp_path / "photos"
+    for n in range(12):
+        path = root / ("cat", "dog")[n % 2] / f"{n:02d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture(50 + 7 * n, 60, "L" if n == 3 else "RGB", seed=n, quality=90))
+    (root / "loose.jpg").write_bytes(picture(64, 64))
+    (root / "cat" / "04a.jpg").write_bytes(picture(16, 16, "CMYK"))
+    (root / "cat" / "png.jpg").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (root / "dog" / "cut.jpg").write_bytes(picture(64, 64)[:-200])
+    return root
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jpegfreq.store._SHARD_BYTES", SHARD_BYTES)
+
+
+def plan(folder: Path, format: TensorFormat = FORMAT, storage: Storage = "float32") -> Conversion:
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.jpg"))
+    return Conversion(folder, tuple(names), format, VIEW, storage)
+
+
+def convert(conversion: Conversion, out: Path, *, threads: int = 1) -> StoredDataset:
+    begin(conversion, out)
+    convert_shards(conversion, out, missing_shards(conversion, out), threads=threads)
+    assert finish(conversion, out)[0] == 0
+    return StoredDataset(out)
+
+
+def content(store: Path) -> dict[str, bytes]:
+    return {path.relative_to(store).as_posix(): path.read_bytes() for path in store.rglob("*") if path.is_file()}
+
+
+def expected(path: Path, format: TensorFormat) -> np.ndarray:
+    from jpegfreq import read_header
+
+    header = read_header(path)
+    box = center_crop_box(header.height, header.width, (VIEW.size, VIEW.size), shorter_side=VIEW.shorter_side)
+    return read_batch([path], size=(VIEW.size, VIEW.size), boxes=[box], format=format)[0]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("layout", ["CHW", "HWC"])
+def test_a_store_holds_what_read_batch_gives(folder: Path, tmp_path: Path, dtype: Storage, layout: str) -> None:
+    format = TensorFormat(channels=24, dtype=dtype, layout=layout, statistics=ChannelStatistics.preset("dctnet"))  # type: ignore[arg-type]
+    store = convert(plan(folder, format, dtype), tmp_path / "store")
+    assert store.format == format
+    assert len(store) == 13
+    for index, name in enumerate(store.names):
+        tensor, label = store[index]
+        np.testing.assert_array_equal(tensor, expected(folder / name, format))
+        assert label == (-1 if name == "loose.jpg" else ("cat", "dog").index(name.split("/")[0]))
+    assert store.classes == ("cat", "dog")
+    np.testing.assert_array_equal(store[-1][0], store[12][0])
+    with pytest.raises(IndexError):
+        store[13]
+
+
+def test_the_manifest_names_every_file_once(folder: Path, tmp_path: Path) -> None:
+    conversion = plan(folder)
+    convert(conversion, tmp_path / "store")
+    manifest = json.loads((tmp_path / "store" / "manifest.json").read_text())
+    files = [file for shard in manifest["shards"] for file in shard["files"]]
+    assert len(manifest["shards"]) == conversion.shard_count == 4
+    failed = {failure["name"]: failure["reason"] for failure in manifest["failures"]}
+    assert failed == {"cat/04a.jpg": "unsupported", "cat/png.jpg": "not a JPEG", "dog/cut.jpg": "truncated"}
+    assert sorted([file["name"] for file in files] + list(failed)) == list(conversion.names)
+    for file in files:
+        data = (folder / file["name"]).read_bytes()
+        assert (file["size_bytes"], file["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
+
+
+@pytest.mark.parametrize(("storage", "dtype"), [("int16", "float32"), ("float16", "float16")])
+def test_small_storage_keeps_to_its_stated_error(folder: Path, tmp_path: Path, storage: Storage, dtype: str) -> None:
+    statistics = ChannelStatistics.preset("dctnet")
+    format = TensorFormat(channels=24, dtype=dtype, statistics=statistics)  # type: ignore[arg-type]
+    store = convert(plan(folder, format, storage), tmp_path / "store")
+    std = np.array(statistics.std)[list(format.selection)].reshape(-1, 1, 1)
+    for index, name in enumerate(store.names):
+        tensor = store[index][0]
+        assert tensor.dtype == dtype
+        exact = expected(folder / name, TensorFormat(channels=24, statistics=statistics)).astype(np.float64)
+        bound = np.maximum(2.0**-11 * np.abs(exact), 2.0**-25) if storage == "float16" else INT16_STEP / 2 / std
+        assert (np.abs(tensor - exact) <= bound * 1.001 + 1e-6 * np.abs(exact)).all()
+
+
+def test_threads_and_machines_do_not_change_a_byte(folder: Path, tmp_path: Path) -> None:
+    conversion = plan(folder)
+    convert(conversion, tmp_path / "one")
+    convert(conversion, tmp_path / "threads", threads=3)
+    out = tmp_path / "machines"
+    for part in (2, 3, 1):
+        begin(conversion, out, part=part)
+        convert_shards(conversion, out, missing_shards(conversion, out, part=part, parts=3))
+        missing, _ = finish(conversion, out, part=part, parts=3)
+        assert (out / "manifest.json").exists() == (missing == 0) == (part == 1)
+    assert content(tmp_path / "one") == content(tmp_path / "threads") == content(out)
+
+
+def test_another_plan_is_refused(folder: Path, tmp_path: Path) -> None:
+    convert(plan(folder), tmp_path / "store")
+    before = content(tmp_path / "store")
+    (folder / "new.jpg").write_bytes(picture(8, 8))
+    with pytest.raises(ValueError, match="different: format, files, names_sha256"):
+        begin(plan(folder, TensorFormat(channels=6)), tmp_path / "store")
+    assert content(tmp_path / "store") == before
+
+
+def test_a_dataset_is_sent_to_other_processes_by_its_path(folder: Path, tmp_path: Path) -> None:
+    store = convert(plan(folder), tmp_path / "store")
+    np.testing.assert_array_equal(store[2][0], store[2][0])
+    sent = pickle.dumps(store)
+    assert len(sent) < 1000
+    np.testing.assert_array_equal(pickle.loads(sent)[2][0], store[2][0])
+
+
+def killed_runs(folder: Path, tmp_path: Path, runs: int) -> None:
+    """Kill -9 a conversion at random points, each time going on, until `runs` were killed; then let it end."""
+    convert(plan(folder), tmp_path / "whole")
+    out = tmp_path / "killed"
+    code = (
+        "import os, sys, time, jpegfreq.store as store; from jpegfreq.cli import main\n"
+        "store._SHARD_BYTES = int(sys.argv[1])\n"
+        "os.fsync = lambda file: time.sleep(0.03)\n"  # a slow disk: twenty of these, so that kills hit every stage
+        "print('ready', flush=True); sys.exit(main(sys.argv[2:]))"
+    )
+    options = ["convert", str(folder), "--out", str(out), "--format", "dct24", "--size", "32", "--shorter-side", "40"]
+    command = [sys.executable, "-c", code, str(SHARD_BYTES), *options, "--threads", "1"]
+    delays = random.Random(5)
+    killed = 0
+    while killed < runs:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(delays.uniform(0.05, 0.5))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        if process.returncode == -signal.SIGKILL:
+            killed += 1
+        else:  # it was done before: begin anew
+            assert content(out) == content(tmp_path / "whole")
+            for path in sorted(out.rglob("*"), reverse=True):
+                path.rmdir() if path.is_dir() else path.unlink()
+    assert subprocess.run(command, capture_output=True).returncode == 1
+    assert content(out) == content(tmp_path / "whole")
+
+
+def test_killed_conversions_go_on_to_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+    killed_runs(folder, tmp_path, 4)
+
+
+@pytest.mark.long
+def test_twenty_killed_conversions_go_on_to_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+    killed_runs(folder, tmp_path, 20)
+
+
+@pytest.mark.parametrize("stop", range(1, 11))
+def test_a_stop_before_any_rename_loses_nothing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    """plan.json, four shards with a record each, manifest.json: ten files get their names, in turn."""
+    conversion = plan(folder)
+    convert(conversion, tmp_path / "whole")
+    real, calls = Path.replace, 0
+
+    def replace(self: Path, target: Path) -> Path:
+        nonlocal calls
+        calls += 1
+        if calls == stop:
+            raise KeyboardInterrupt
+        return real(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", replace)
+        with pytest.raises(KeyboardInterrupt):
+            convert(conversion, tmp_path / "cut")
+    assert content(tmp_path / "cut") != content(tmp_path / "whole")
+    convert(conversion, tmp_path / "cut")
+    assert content(tmp_path / "cut") == content(tmp_path / "whole")
