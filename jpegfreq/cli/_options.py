@@ -71,8 +71,9 @@ def add_format_arguments(
         dest="channels",
         default="all",
         metavar="CHANNELS",
-        help='"all" (192); a preset: 6, 24, 32, 48, 64 (or dct24); "zigzag:14,5,5", the lowest frequencies of Y, Cb, Cr; '
-        "channel numbers 64 * component + 8 * v + u, as in 0,1,8,64,128; or a JSON file of a ChannelSelection (default: all)",
+        help='"all" (192); a preset: 6, 24, 32, 48, 64 (or dct24); "zigzag:14,5,5", the lowest frequencies of '
+        "Y, Cb, Cr; channel numbers 64 * component + 8 * v + u, as in 0,1,8,64,128; or a JSON file of a "
+        "ChannelSelection (default: all)",
     )
     group.add_argument(
         "--order", choices=("raster", "zigzag"), help="sort the channels of each component so (default: as chosen)"
