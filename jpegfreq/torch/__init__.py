@@ -1,0 +1,22 @@
+"""Frequency tensors for PyTorch: data sets, a loader that fills whole batches, augmentations."""
+
+from jpegfreq.torch.dataset import Batch, FrequencyDataset, Stray, collate
+from jpegfreq.torch.images import Images, file_list, image_folder, tar_shards
+from jpegfreq.torch.loader import FrequencyLoader
+from jpegfreq.torch.rgb import RgbDataset
+from jpegfreq.torch.views import EvaluationView, TrainingView
+
+__all__ = [
+    "Batch",
+    "EvaluationView",
+    "FrequencyDataset",
+    "FrequencyLoader",
+    "Images",
+    "RgbDataset",
+    "Stray",
+    "TrainingView",
+    "collate",
+    "file_list",
+    "image_folder",
+    "tar_shards",
+]

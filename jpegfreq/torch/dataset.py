@@ -1,0 +1,331 @@
+"""Map-style data sets: what the frequency data set and its RGB twin share, and the frequency data set."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import Dataset, get_worker_info
+
+from jpegfreq.batch import read_batch
+from jpegfreq.errors import JpegError, TruncatedJpegError, UnsupportedJpegError
+from jpegfreq.format import TensorFormat
+from jpegfreq.header import read_header
+from jpegfreq.torch.images import Images
+from jpegfreq.torch.pixels import crop_pixels, read_pixels, to_frequency
+from jpegfreq.torch.views import Crop, View, draw_crop
+
+__all__ = ["Batch", "CropDataset", "FrequencyDataset", "Request", "Stray", "collate"]
+
+ReadError: TypeAlias = ValueError | OSError | MemoryError
+Sample: TypeAlias = tuple[torch.Tensor, int]
+
+_NO_JPEG = ((b"\x89PNG", "PNG"), (b"RIFF", "WebP"), (b"GIF8", "GIF"), (b"BM", "BMP"), (b"II*\0", "TIFF"))
+
+
+class Stray(NamedTuple):
+    """An image that could not be read as the others are.
+
+    Attributes:
+        image_index: its place in the data set.
+        reason: "PNG", "CMYK", "truncated", "unreadable" ...: what to count it under.
+        message: the error, with the image's name.
+        read: whether its pixels were taken instead; else it was left out.
+    """
+
+    image_index: int
+    reason: str
+    message: str
+    read: bool
+
+
+class Batch(NamedTuple):
+    """A batch of images; those left out have no row.
+
+    Attributes:
+        tensors: [N, C, H, W]; in channels_last memory order for layout "HWC".
+        labels: int64 [N].
+        indices: int64 [N]: each image's place in the data set.
+        strays: the images that are left out, or were read from their pixels.
+    """
+
+    tensors: torch.Tensor
+    labels: torch.Tensor
+    indices: torch.Tensor
+    strays: tuple[Stray, ...]
+
+
+class _Samples(list[Sample]):
+    """The images of a batch one by one, and the batch that they are views of."""
+
+    batch: Batch
+
+
+def collate(samples: _Samples) -> Batch:
+    """`collate_fn` for a DataLoader over these data sets: the batch as it was read, without a copy."""
+    return samples.batch
+
+
+@dataclass(frozen=True)
+class Request:
+    """One image of a batch that is about to be read: its bytes and crop, or why there are none."""
+
+    index: int
+    data: bytes
+    crop: Crop
+    error: ReadError | None
+
+
+_NO_CROP = Crop((0, 0, 1, 1), False)
+
+
+class CropDataset(Dataset[Sample], ABC):
+    """Images seen through a view: crop, resize and flip drawn from (seed, epoch, index) alone.
+
+    Two data sets with the same images, seed and view (but for its size) see the same boxes and flips, whatever they
+    make of them, and however many workers read them.
+
+    Attributes:
+        images: where the images lie.
+        view: what is cut out of each.
+        seed: of all that is drawn.
+        errors: "raise" ends the epoch at a file that cannot be read; "skip" leaves it out.
+        fallback: "pixels" lets Pillow decode what is no YCbCr JPEG before `errors` has its say.
+        stray_counts: how many files of each reason this process has met. With DataLoader workers each counts its own:
+            take `Batch.strays` there.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        view: View,
+        *,
+        seed: int = 0,
+        errors: Literal["raise", "skip"] = "raise",
+        fallback: Literal["pixels"] | None = None,
+    ) -> None:
+        """See the class."""
+        if errors not in ("raise", "skip"):
+            raise ValueError(f'errors must be "raise" or "skip", not {errors!r}')
+        if fallback not in (None, "pixels"):
+            raise ValueError(f'fallback must be "pixels" or None, not {fallback!r}')
+        self.images = images
+        self.view = view
+        self.seed = seed
+        self.errors = errors
+        self.fallback = fallback
+        self.stray_counts: Counter[str] = Counter()
+        # In shared memory, so that workers that outlive an epoch see the next one's number.
+        self._epoch = torch.zeros((), dtype=torch.int64)
+        self._epoch.share_memory_()  # type: ignore[no-untyped-call]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw the boxes and flips of this epoch from now on; call it before each pass over a DataLoader."""
+        self._epoch.fill_(epoch)
+
+    def __len__(self) -> int:
+        """How many images, strays and all."""
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Sample:
+        """One image and its label. It cannot be left out: its error is raised, whatever `errors` says."""
+        requests = self.prepare([range(len(self))[index]])
+        batch = self.fill(requests, errors="raise")
+        return batch.tensors[0], int(batch.labels[0])
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Sample]:
+        """A batch, in one call: (tensor, label) of each image that is not left out, views of one tensor."""
+        batch = self.fill(self.prepare(indices))
+        samples = _Samples(zip(batch.tensors, batch.labels.tolist(), strict=True))
+        samples.batch = batch
+        return samples
+
+    def prepare(self, indices: Sequence[int], *, epoch: int | None = None) -> list[Request]:
+        """Read the bytes of images and draw their crops, for `fill`.
+
+        Args:
+            indices: which images.
+            epoch: whose boxes and flips to draw; None for that of `set_epoch`.
+        """
+        epoch = int(self._epoch) if epoch is None else epoch
+        requests = []
+        for index in map(int, indices):
+            data = b""
+            try:
+                data = self.images.read(index)
+                header = read_header(data)
+                requests.append(Request(index, data, self.crop(index, header.height, header.width, epoch), None))
+            except (ValueError, OSError, MemoryError) as error:
+                requests.append(Request(index, data, _NO_CROP, error))
+        return requests
+
+    def crop(self, index: int, height: int, width: int, epoch: int) -> Crop:
+        """The crop of one image, of so many pixels, in one epoch."""
+        return draw_crop(self.view, height, width, seed=self.seed, epoch=epoch, index=index)
+
+    def fill(
+        self,
+        requests: Sequence[Request],
+        *,
+        epoch: int | None = None,
+        out: npt.NDArray[Any] | None = None,
+        errors: Literal["raise", "skip"] | None = None,
+    ) -> Batch:
+        """Read what was prepared into one tensor.
+
+        Args:
+            requests: from `prepare`.
+            epoch: as for `prepare`.
+            out: where to write: `batch_shape(len(requests))` of `numpy_dtype`, C-contiguous.
+            errors: as the data set's, which is the default.
+
+        Raises:
+            JpegError, ValueError, OSError, MemoryError: an image cannot be read, with errors "raise".
+        """
+        epoch = int(self._epoch) if epoch is None else epoch
+        out = np.empty(self.batch_shape(len(requests)), self.numpy_dtype) if out is None else out
+        kept: list[int] = []
+        strays: list[Stray] = []
+        for slot, (request, found) in enumerate(zip(requests, self._read(requests, out), strict=True)):
+            error = request.error or found
+            if error is not None:
+                read = False
+                if self.fallback == "pixels":
+                    try:
+                        pixels = read_pixels(request.data)
+                        crop = self.crop(request.index, pixels.shape[1], pixels.shape[2], epoch)
+                        out[slot] = self._from_pixels(pixels, crop)
+                        read = True
+                    except (ValueError, OSError, MemoryError, SyntaxError):
+                        pass  # the first error says more
+                name = self.images.name(request.index)
+                if not read and (errors or self.errors) == "raise":
+                    error.add_note(f"image {request.index} of the data set: {name}")
+                    raise error
+                strays.append(Stray(request.index, stray_reason(request.data, error), f"{name}: {error}", read))
+                if not read:
+                    continue
+            if len(kept) != slot:
+                out[len(kept)] = out[slot]
+            kept.append(request.index)
+        self.stray_counts.update(stray.reason for stray in strays)
+        tensors = torch.from_numpy(out)[: len(kept)]
+        labels = torch.tensor([self.images.labels[index] for index in kept], dtype=torch.int64)
+        return Batch(self._channels_first(tensors), labels, torch.tensor(kept, dtype=torch.int64), tuple(strays))
+
+    @abstractmethod
+    def batch_shape(self, count: int) -> tuple[int, ...]:
+        """Shape of the array that `fill` writes."""
+
+    @property
+    @abstractmethod
+    def numpy_dtype(self) -> np.dtype[Any]:
+        """Of the array that `fill` writes."""
+
+    @abstractmethod
+    def _read(self, requests: Sequence[Request], out: npt.NDArray[Any]) -> Sequence[ReadError | None]:
+        """Fill each request's slot; say why where that cannot be done."""
+
+    @abstractmethod
+    def _from_pixels(self, pixels: torch.Tensor, crop: Crop) -> npt.NDArray[Any]:
+        """A slot's content from decoded RGB pixels, uint8 [3, height, width]."""
+
+    @abstractmethod
+    def _channels_first(self, tensors: torch.Tensor) -> torch.Tensor:
+        """[N, C, H, W], as a view."""
+
+
+class FrequencyDataset(CropDataset):
+    """JPEG files as frequency tensors: cropped, resized, flipped and normalized with no pixel decode.
+
+    >>> dataset = FrequencyDataset(image_folder("train"), TrainingView((448, 448)), format=TensorFormat(24))
+    >>> loader = DataLoader(dataset, batch_size=64, shuffle=True, num_workers=2, collate_fn=collate)
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        view: View,
+        *,
+        format: TensorFormat | None = None,
+        seed: int = 0,
+        errors: Literal["raise", "skip"] = "raise",
+        fallback: Literal["pixels"] | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """As for CropDataset.
+
+        Args:
+            images: where the images lie.
+            view: what is cut out of each; its size in multiples of 8.
+            format: channels, chroma, layout ("HWC" gives channels_last), dtype and statistics.
+            seed: of boxes and flips.
+            errors: "raise" or "skip".
+            fallback: "pixels", or None.
+            threads: native threads a batch; None for one a usable core, and for one in a DataLoader worker.
+        """
+        super().__init__(images, view, seed=seed, errors=errors, fallback=fallback)
+        self.format = TensorFormat() if format is None else format
+        self.threads = threads
+        if any(side % 8 for side in view.size):
+            raise ValueError(f"the view's size must be in multiples of 8, not {view.size}")
+
+    def batch_shape(self, count: int) -> tuple[int, ...]:
+        """[N, C, height / 8, width / 8], or [N, .., .., C] for layout "HWC"."""
+        return (count, *self.format.shape(*self.view.size))
+
+    @property
+    def numpy_dtype(self) -> np.dtype[Any]:
+        """The format's."""
+        return self.format.numpy_dtype
+
+    def _read(self, requests: Sequence[Request], out: npt.NDArray[Any]) -> Sequence[ReadError | None]:
+        threads = 1 if self.threads is None and get_worker_info() is not None else self.threads
+        # A request that has failed fails again, its bytes empty.
+        return read_batch(
+            [b"" if request.error else request.data for request in requests],
+            size=self.view.size,
+            boxes=[request.crop.box for request in requests],
+            flips=[request.crop.flip for request in requests],
+            format=self.format,
+            out=out,
+            threads=threads,
+            errors="return",
+        )[1]
+
+    def _from_pixels(self, pixels: torch.Tensor, crop: Crop) -> npt.NDArray[Any]:
+        return to_frequency(crop_pixels(pixels, crop, self.view.size), self.format)
+
+    def _channels_first(self, tensors: torch.Tensor) -> torch.Tensor:
+        return tensors.permute(0, 3, 1, 2) if self.format.layout == "HWC" else tensors
+
+
+def stray_reason(data: bytes, error: ReadError) -> str:
+    """What to count a file under that could not be read."""
+    for magic, name in _NO_JPEG:
+        if data.startswith(magic):
+            return name
+    if isinstance(error, UnsupportedJpegError):
+        color = read_header(data).color if data[:2] == b"\xff\xd8" and _has_header(data) else ""
+        return color if color in ("CMYK", "YCCK", "RGB") else "unsupported JPEG"
+    if isinstance(error, TruncatedJpegError):
+        return "truncated"
+    if isinstance(error, OSError):
+        return "unreadable"
+    if isinstance(error, JpegError):
+        return "malformed" if data[:2] == b"\xff\xd8" else "no image"
+    return "out of memory" if isinstance(error, MemoryError) else "other"
+
+
+def _has_header(data: bytes) -> bool:
+    try:
+        read_header(data)
+    except (ValueError, MemoryError):
+        return False
+    return True

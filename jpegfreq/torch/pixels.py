@@ -1,0 +1,73 @@
+"""Images that are no YCbCr JPEG: decoded by Pillow, and brought to the same frequency tensor."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from jpegfreq.coefficients import DEFAULT_MAX_PIXELS
+from jpegfreq.format import TensorFormat
+from jpegfreq.tensor import _dct_matrix
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from jpegfreq.torch.views import Crop
+
+__all__ = ["crop_pixels", "read_pixels", "to_frequency"]
+
+# JFIF 1.02: YCbCr from RGB, without the offset of 128 that chroma gets.
+_YCBCR = ((0.299, 0.587, 0.114), (-0.168735892, -0.331264108, 0.5), (0.5, -0.418687589, -0.081312411))
+
+
+def read_pixels(data: bytes) -> torch.Tensor:
+    """Decode an image of any kind that Pillow knows.
+
+    Returns:
+        RGB, uint8 [3, height, width]; an alpha channel is dropped, as `Image.convert` does.
+
+    Raises:
+        OSError: Pillow cannot read it, or it is larger than the decoder's `max_pixels`.
+    """
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as image:
+        if image.width * image.height > DEFAULT_MAX_PIXELS:
+            raise OSError(f"{image.width} x {image.height} pixels are more than {DEFAULT_MAX_PIXELS}")
+        pixels = np.array(image.convert("RGB"))
+    return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+def crop_pixels(pixels: torch.Tensor, crop: Crop, size: tuple[int, int]) -> torch.Tensor:
+    """Cut a crop out of [3, height, width] pixels, resize (bilinear, antialias) and flip it: float32 [3, *size]."""
+    top, left, height, width = crop.box
+    part = pixels[:, top : top + height, left : left + width].to(torch.float32)
+    resized = torch.nn.functional.interpolate(part[None], size=size, mode="bilinear", antialias=True)[0]
+    return resized.flip(2) if crop.flip else resized
+
+
+def to_frequency(pixels: torch.Tensor, format: TensorFormat) -> npt.NDArray[Any]:
+    """The frequency tensor of RGB pixels, float [3, height, width] of 0 to 255: YCbCr, then the block DCT.
+
+    Returns:
+        What `resample` gives for the same picture: [C, height / 8, width / 8], or [.., .., C] for layout "HWC".
+    """
+    dct = torch.from_numpy(_dct_matrix())
+    planes = torch.einsum("kc,chw->khw", torch.tensor(_YCBCR, dtype=torch.float64), pixels.to(torch.float64))
+    planes[0] -= 128
+    _, height, width = planes.shape
+    blocks = planes.reshape(3, height // 8, 8, width // 8, 8)
+    channels = torch.einsum("vy,kiyjx,ux->kvuij", dct, blocks, dct).reshape(192, height // 8, width // 8).numpy()
+    chosen = np.array(format.selection.channels)
+    values = channels[chosen]
+    if format.statistics is not None:
+        mean, std = (np.array(x)[chosen, None, None] for x in (format.statistics.mean, format.statistics.std))
+        values = (values - mean) / std
+    if format.layout == "HWC":
+        values = values.transpose(1, 2, 0)
+    if format.dtype == "float16":
+        values = values.clip(-65504, 65504)
+    return np.ascontiguousarray(values, format.numpy_dtype)

@@ -1,0 +1,82 @@
+"""The frequency data set's RGB twin, for fair baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from jpegfreq.torch.dataset import CropDataset, ReadError, Request
+from jpegfreq.torch.images import Images
+from jpegfreq.torch.pixels import crop_pixels
+from jpegfreq.torch.views import Crop, View
+
+__all__ = ["RgbDataset"]
+
+
+class RgbDataset(CropDataset):
+    """JPEG files as RGB tensors through torchvision's decoder: crop, resize (bilinear, antialias), flip, normalize.
+
+    With the images and seed of a FrequencyDataset, and a view that differs in size alone (an EvaluationView: in size
+    and shorter side alike), it sees the same boxes and flips.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        view: View,
+        *,
+        mean: tuple[float, float, float] = (0.485, 0.456, 0.406),
+        std: tuple[float, float, float] = (0.229, 0.224, 0.225),
+        seed: int = 0,
+        errors: Literal["raise", "skip"] = "raise",
+        fallback: Literal["pixels"] | None = None,
+    ) -> None:
+        """As for CropDataset.
+
+        Args:
+            images: where the images lie.
+            view: what is cut out of each.
+            mean: subtracted from R, G and B of 0 to 1; the default is what torchvision's models were trained with.
+            std: what they are divided by then.
+            seed: of boxes and flips.
+            errors: "raise" or "skip".
+            fallback: "pixels" (Pillow), or None.
+        """
+        super().__init__(images, view, seed=seed, errors=errors, fallback=fallback)
+        self.scale = torch.tensor(std).mul(255).reciprocal()[:, None, None]
+        self.shift = -(torch.tensor(mean) / torch.tensor(std))[:, None, None]
+
+    def batch_shape(self, count: int) -> tuple[int, ...]:
+        """[N, 3, height, width]."""
+        return (count, 3, *self.view.size)
+
+    @property
+    def numpy_dtype(self) -> np.dtype[Any]:
+        """float32."""
+        return np.dtype(np.float32)
+
+    def _read(self, requests: Sequence[Request], out: npt.NDArray[Any]) -> Sequence[ReadError | None]:
+        from torchvision.io import ImageReadMode, decode_jpeg
+
+        errors: list[ReadError | None] = []
+        for slot, request in enumerate(requests):
+            error = request.error
+            if error is None:
+                try:
+                    encoded = torch.frombuffer(bytearray(request.data), dtype=torch.uint8)
+                    out[slot] = self._from_pixels(decode_jpeg(encoded, mode=ImageReadMode.RGB), request.crop)
+                except RuntimeError as failure:
+                    error = ValueError(str(failure))
+            errors.append(error)
+        return errors
+
+    def _from_pixels(self, pixels: torch.Tensor, crop: Crop) -> npt.NDArray[Any]:
+        array: npt.NDArray[Any] = (crop_pixels(pixels, crop, self.view.size) * self.scale + self.shift).numpy()
+        return array
+
+    def _channels_first(self, tensors: torch.Tensor) -> torch.Tensor:
+        return tensors

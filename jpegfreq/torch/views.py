@@ -1,0 +1,71 @@
+"""What is cut out of an image: a random crop to train on, the centre to evaluate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from jpegfreq.resample import Box, center_crop_box, random_resized_crop_box
+
+__all__ = ["Crop", "EvaluationView", "TrainingView", "View", "draw_crop"]
+
+
+class Crop(NamedTuple):
+    """A box of an image, and whether it is mirrored left to right after it was resized."""
+
+    box: Box
+    flip: bool
+
+
+@dataclass(frozen=True)
+class TrainingView:
+    """RandomResizedCrop as torchvision draws it, then a flip left to right by chance.
+
+    Attributes:
+        size: (height, width) in pixels that every crop is resized to.
+        scale: lower and upper bound of the crop's share of the image's area.
+        ratio: lower and upper bound of the crop's width / height.
+        flip_probability: how likely a crop is mirrored.
+    """
+
+    size: tuple[int, int]
+    scale: tuple[float, float] = (0.08, 1.0)
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    flip_probability: float = 0.5
+
+    def crop(self, height: int, width: int, random: np.random.Generator) -> Crop:
+        """Draw the crop of an image of height x width pixels."""
+        box = random_resized_crop_box(height, width, random, scale=self.scale, ratio=self.ratio)
+        return Crop(box, bool(random.random() < self.flip_probability))
+
+
+@dataclass(frozen=True)
+class EvaluationView:
+    """Resize the shorter side, then crop the centre; drawn as the one box that this keeps.
+
+    Attributes:
+        size: (height, width) of the crop, pixels.
+        shorter_side: what the image's shorter side is resized to, pixels.
+    """
+
+    size: tuple[int, int]
+    shorter_side: int
+
+    def __post_init__(self) -> None:
+        """Check that the crop lies inside any image."""
+        if max(self.size) > self.shorter_side:
+            raise ValueError(f"a crop of {self.size} is larger than a shorter side of {self.shorter_side}")
+
+    def crop(self, height: int, width: int, random: np.random.Generator) -> Crop:
+        """The crop of an image of height x width pixels; nothing is drawn."""
+        return Crop(center_crop_box(height, width, self.size, shorter_side=self.shorter_side), False)
+
+
+View: TypeAlias = TrainingView | EvaluationView
+
+
+def draw_crop(view: View, height: int, width: int, *, seed: int, epoch: int, index: int) -> Crop:
+    """The crop of one image in one epoch: the same whichever worker draws it, and in whatever order."""
+    return view.crop(height, width, np.random.default_rng((seed, epoch, index)))

@@ -1,0 +1,336 @@
+"""Data sets and loader: the same tensors as read_batch, whatever reads them; strays counted; epochs resumable."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jpegfreq import JpegError, TensorFormat, read_batch, read_header
+from jpegfreq.statistics import ChannelStatistics
+from tests.pictures import picture
+from tests.support import unavailable
+
+try:
+    import torch
+    import torchvision
+    from torch.utils.data import DataLoader
+
+    from jpegfreq.torch import (
+        EvaluationView,
+        FrequencyDataset,
+        FrequencyLoader,
+        RgbDataset,
+        TrainingView,
+        collate,
+        file_list,
+        image_folder,
+        tar_shards,
+    )
+except ImportError:
+    torch = None  # type: ignore[assignment]
+
+SIZE = (32, 24)
+FORMAT = TensorFormat(24, layout="HWC")
+
+
+@pytest.fixture(autouse=True)
+def _needs_torch() -> None:
+    if torch is None:
+        unavailable("torch or torchvision is not installed (extra train)")
+
+
+def encoded(kind: str, width: int = 60, height: int = 50) -> bytes:
+    file = io.BytesIO()
+    Image.open(io.BytesIO(picture(width, height))).save(file, kind, **({"lossless": True} if kind == "WEBP" else {}))
+    return file.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Eleven good images of two classes."""
+    root = tmp_path / "images"
+    for i in range(11):
+        path = root / "ba"[i % 2] / f"{i:02}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture(60 + 9 * i, 90 - 5 * i, seed=i, quality=90, subsampling=("4:2:0", "4:4:4")[i % 2]))
+    return root
+
+
+STRAYS = {"PNG": encoded("PNG"), "WebP": encoded("WEBP"), "CMYK": picture(50, 40, mode="CMYK")}
+BROKEN = {"truncated": picture(300, 300, quality=95)[:6000], "no image": b"no image"}
+
+
+@pytest.fixture
+def mixed(folder: Path) -> Path:
+    """The same with five bad files among them."""
+    for i, data in enumerate((STRAYS | BROKEN).values()):
+        (folder / "a" / f"{i:02}x.jpg").write_bytes(data)
+    return folder
+
+
+def test_folder_is_read_in_torchvisions_order(folder: Path) -> None:
+    (folder / "a" / "deep").mkdir()
+    (folder / "a" / "deep" / "z.JPEG").write_bytes(picture())
+    images, peer = image_folder(folder), torchvision.datasets.ImageFolder(folder)
+    assert list(zip(images.paths, images.labels, strict=True)) == peer.samples
+    assert list(images.classes) == peer.classes
+
+
+def test_tar_shards_hold_what_the_folder_holds(folder: Path, tmp_path: Path) -> None:
+    images = image_folder(folder)
+    for shard in range(2):
+        with tarfile.open(tmp_path / f"{shard}.tar", "w") as tar:
+            for i in range(shard, len(images), 2):
+                for name, content in ((f"{i:03}.jpg", images.read(i)), (f"{i:03}.cls", b"%d" % images.labels[i])):
+                    info = tarfile.TarInfo(name)
+                    info.size = len(content)
+                    tar.addfile(info, io.BytesIO(content))
+    shards = tar_shards(sorted(tmp_path.glob("*.tar")))
+    order = [*range(0, len(images), 2), *range(1, len(images), 2)]
+    assert [shards.read(i) for i in range(len(shards))] == [images.read(i) for i in order]
+    assert list(shards.labels) == [images.labels[i] for i in order]
+    assert shards.name(0) == "0.tar/000.jpg"
+
+
+def test_a_tar_image_without_a_label_is_an_error(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "0.tar", "w") as tar:
+        tar.addfile(tarfile.TarInfo("7.jpg"))
+    with pytest.raises(ValueError, match=r"0\.tar/7\.jpg has no label"):
+        tar_shards([tmp_path / "0.tar"])
+
+
+def test_a_file_list_needs_a_label_for_each() -> None:
+    with pytest.raises(ValueError, match="2 files need as many labels"):
+        file_list(["a", "b"], [1])
+
+
+def test_tensors_are_those_of_read_batch(folder: Path) -> None:
+    dataset = FrequencyDataset(image_folder(folder), TrainingView(SIZE), format=FORMAT, seed=4)
+    dataset.set_epoch(3)
+    files = [dataset.images.read(i) for i in range(len(dataset))]
+    crops = [dataset.crop(i, read_header(f).height, read_header(f).width, 3) for i, f in enumerate(files)]
+    want = read_batch(files, size=SIZE, boxes=[c.box for c in crops], flips=[c.flip for c in crops], format=FORMAT)
+    batch = collate(dataset.__getitems__(range(len(dataset))))  # type: ignore[arg-type]
+    assert batch.tensors.is_contiguous(memory_format=torch.channels_last)
+    np.testing.assert_array_equal(batch.tensors.permute(0, 2, 3, 1).numpy(), want)
+    assert batch.labels.tolist() == list(dataset.images.labels)
+    for i in (0, 5):
+        tensor, label = dataset[i]
+        assert torch.equal(tensor, batch.tensors[i])
+        assert label == dataset.images.labels[i]
+    assert {c.flip for c in crops} == {True, False}
+
+
+def test_each_epoch_and_seed_has_its_own_crops_and_evaluation_none(folder: Path) -> None:
+    images = image_folder(folder)
+    dataset, other = (FrequencyDataset(images, TrainingView(SIZE), seed=seed) for seed in (0, 1))
+    crops = {dataset.crop(0, 60, 90, epoch) for epoch in range(3)} | {other.crop(0, 60, 90, 0)}
+    assert len(crops) == 4
+    view = EvaluationView(SIZE, 40)
+    assert len({FrequencyDataset(images, view).crop(0, 60, 90, epoch) for epoch in range(3)}) == 1
+    with pytest.raises(ValueError, match="larger than a shorter side"):
+        EvaluationView((224, 224), 200)
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_workers_change_nothing(folder: Path, persistent: bool) -> None:
+    images = image_folder(folder)
+    seen = []
+    for workers in (0, 2):
+        dataset = FrequencyDataset(images, TrainingView(SIZE), format=FORMAT)
+        options: dict[str, Any] = {"persistent_workers": True} if persistent and workers else {}
+        loader = DataLoader(dataset, 4, num_workers=workers, collate_fn=collate, **options)
+        epochs = []
+        for epoch in range(2):
+            dataset.set_epoch(epoch)
+            epochs.append(torch.cat([batch.tensors for batch in loader]))
+        assert not torch.equal(*epochs)
+        seen.append(epochs)
+    assert all(torch.equal(*pair) for pair in zip(*seen, strict=True))
+
+
+def test_default_collation_gives_the_same_tensors(folder: Path) -> None:
+    dataset = FrequencyDataset(image_folder(folder), EvaluationView(SIZE, 32), format=FORMAT)
+    tensors, labels = next(iter(DataLoader(dataset, 11)))
+    batch = next(iter(DataLoader(dataset, 11, collate_fn=collate)))
+    assert torch.equal(tensors, batch.tensors)
+    assert torch.equal(labels, batch.labels)
+
+
+def test_data_set_pickles(folder: Path) -> None:
+    dataset = FrequencyDataset(image_folder(folder), TrainingView(SIZE), format=FORMAT)
+    dataset.set_epoch(2)
+    assert torch.equal(pickle.loads(pickle.dumps(dataset))[1][0], dataset[1][0])
+
+
+def test_a_bad_file_raises_by_default_and_is_named(mixed: Path) -> None:
+    dataset = FrequencyDataset(image_folder(mixed), TrainingView(SIZE))
+    with pytest.raises(JpegError) as caught:
+        dataset.__getitems__(range(len(dataset)))
+    assert any("00x.jpg" in note for note in caught.value.__notes__)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_skipping_sees_every_good_image_once_and_counts_the_others(mixed: Path, workers: int) -> None:
+    images = image_folder(mixed)
+    dataset = FrequencyDataset(images, EvaluationView(SIZE, 32), format=FORMAT, errors="skip")
+    batches = list(DataLoader(dataset, 4, num_workers=workers, collate_fn=collate))
+    indices = torch.cat([batch.indices for batch in batches]).tolist()
+    assert [images.paths[i][-5] for i in indices].count("x") == 0
+    assert len(set(indices)) == len(indices) == 11
+    strays = [stray for batch in batches for stray in batch.strays]
+    assert sorted(stray.reason for stray in strays) == sorted(STRAYS | BROKEN)
+    assert not any(stray.read for stray in strays)
+    assert all(images.paths[stray.image_index] in stray.message for stray in strays)
+    tensors = torch.cat([batch.tensors for batch in batches])
+    alone = FrequencyDataset(images, EvaluationView(SIZE, 32), format=FORMAT)
+    for place, index in enumerate(indices):
+        assert torch.equal(tensors[place], alone[index][0])
+
+
+def test_pixels_are_taken_where_there_are_no_coefficients(mixed: Path) -> None:
+    images = image_folder(mixed)
+    dataset = FrequencyDataset(images, TrainingView(SIZE), errors="skip", fallback="pixels")
+    batch = collate(dataset.__getitems__(range(len(images))))  # type: ignore[arg-type]
+    assert sorted(stray.reason for stray in batch.strays if stray.read) == sorted(STRAYS)
+    assert sorted(stray.reason for stray in batch.strays if not stray.read) == sorted(BROKEN)
+    assert len(batch.labels) == 14
+    assert dataset.stray_counts == dict.fromkeys(STRAYS | BROKEN, 1)
+
+
+@pytest.mark.parametrize("layout", ["CHW", "HWC"])
+def test_pixels_give_nearly_what_coefficients_give(tmp_path: Path, layout: Any) -> None:
+    """A JPEG saved as PNG: its pixels are rounded and clamped, no more."""
+    smooth = np.add.outer(np.arange(50), np.arange(60))[..., None] + np.array([40, 70, 100])
+    Image.fromarray(smooth.astype(np.uint8)).save(tmp_path / "a.jpg", quality=97, subsampling="4:4:4")
+    Image.open(tmp_path / "a.jpg").save(tmp_path / "a.png")
+    statistics = ChannelStatistics(tuple(range(192)), (2.0,) * 192, "made up")
+    format = TensorFormat([0, 130, 1, 64, 9, 128], layout=layout, statistics=statistics)
+    images = file_list([tmp_path / "a.jpg", tmp_path / "a.png"], [0, 0])
+    dataset = FrequencyDataset(images, EvaluationView(SIZE, 40), format=format, fallback="pixels")
+    torch.testing.assert_close(dataset[0][0], dataset[1][0], atol=2, rtol=0)
+
+
+def test_rgb_twin_sees_the_same_boxes_and_flips(mixed: Path) -> None:
+    """Its tensors' luma is the frequency data set's, but for rounding, clamping and chroma."""
+    from jpegfreq.torch.pixels import to_frequency
+
+    images = image_folder(mixed)
+    options: dict[str, Any] = {"seed": 5, "errors": "skip", "fallback": "pixels"}
+    frequency = FrequencyDataset(images, TrainingView(SIZE), format=TensorFormat(range(64)), **options)
+    rgb = RgbDataset(images, TrainingView(SIZE), mean=(0, 0, 0), std=(1 / 255,) * 3, **options)
+    for dataset in (frequency, rgb):
+        dataset.set_epoch(1)
+    for index in range(len(images)):
+        if images.paths[index].endswith("x.jpg"):
+            continue
+        luma = to_frequency(rgb[index][0], TensorFormat(range(64)))
+        assert np.abs(luma - frequency[index][0].numpy()).mean() < 2
+    batch = collate(rgb.__getitems__(range(len(images))))  # type: ignore[arg-type]
+    assert {"PNG", "WebP", "no image"} <= {stray.reason for stray in batch.strays}
+
+
+def loader_of(folder: Path, batch_size: int = 4, **options: Any) -> Any:
+    dataset = FrequencyDataset(image_folder(folder), TrainingView(SIZE), format=FORMAT, errors="skip")
+    return FrequencyLoader(dataset, batch_size, **options)
+
+
+def test_loader_reads_every_image_once_in_an_order_of_its_epoch(folder: Path) -> None:
+    loader, again = loader_of(folder), loader_of(folder)
+    epochs = [list(loader) for _ in range(2)]
+    assert loader.epoch == 2
+    orders = [torch.cat([batch.indices for batch in epoch]).tolist() for epoch in epochs]
+    assert sorted(orders[0]) == sorted(orders[1]) == list(range(11))
+    assert orders[0] != orders[1]
+    assert [len(batch.labels) for batch in epochs[0]] == [4, 4, 3]
+    assert epochs[0][0].tensors.is_contiguous(memory_format=torch.channels_last)
+    again.set_epoch(1)
+    for batch, same in zip(epochs[1], again, strict=True):
+        assert torch.equal(batch.tensors, same.tensors)
+    plain = loader_of(folder, shuffle=False, drop_last=True)
+    assert [batch.indices.tolist() for batch in plain] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+
+
+def test_batches_that_are_kept_are_not_overwritten(folder: Path) -> None:
+    loader = loader_of(folder, 2)
+    first = next(iter(loader))
+    view, copy = first.tensors[1:], first.tensors[1:].clone()
+    del first
+    for _ in range(3):
+        for batch in loader:
+            batch.tensors.zero_()
+            del batch
+    assert torch.equal(view, copy)
+
+
+def test_memory_of_a_batch_comes_back(folder: Path) -> None:
+    loader = loader_of(folder, 2)
+    for _ in range(3):
+        for batch in loader:
+            del batch
+    assert len(loader._free) <= loader.prefetch + 1
+
+
+@pytest.mark.parametrize("consumed", [0, 1, 2, 3])
+def test_loader_resumes_mid_epoch(folder: Path, consumed: int) -> None:
+    whole = [batch for loader in [loader_of(folder)] for _ in range(2) for batch in loader]
+    stopped = loader_of(folder)
+    for _, batch in zip(range(consumed), stopped, strict=False):
+        assert batch.indices.numel()
+        if consumed == stopped.state_dict()["step"]:
+            break
+    state = json.loads(json.dumps(stopped.state_dict()))
+    resumed = loader_of(folder)
+    resumed.load_state_dict(state)
+    rest = [batch for _ in range(2) for batch in resumed][: len(whole) - consumed]
+    assert len(rest) == 6 - consumed
+    for batch, same in zip(whole[consumed:], rest, strict=True):
+        assert torch.equal(batch.tensors, same.tensors)
+    with pytest.raises(ValueError, match="global_batch_size=4"):
+        loader_of(folder, 5).load_state_dict(state)
+
+
+def test_loader_raises_what_the_data_set_raises(mixed: Path) -> None:
+    loader = FrequencyLoader(FrequencyDataset(image_folder(mixed), TrainingView(SIZE)), 4)
+    with pytest.raises(JpegError):
+        list(loader)
+
+
+def test_loader_passes_over_a_batch_of_strays(mixed: Path) -> None:
+    loader = loader_of(mixed, 1)
+    assert all(len(batch.labels) == 1 for batch in loader)
+    assert loader.dataset.stray_counts == dict.fromkeys(STRAYS | BROKEN, 1)
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_ranks_share_the_steps_of_one_process(folder: Path, world_size: int) -> None:
+    alone = loader_of(folder, 6)
+    ranks = [loader_of(folder, 6 // world_size, rank=rank, world_size=world_size) for rank in range(world_size)]
+    for step in range(len(alone)):
+        parts = np.concatenate([rank.step_indices(step) for rank in ranks])
+        np.testing.assert_array_equal(parts, alone.step_indices(step))
+    with pytest.raises(ValueError, match="rank must lie"):
+        loader_of(folder, rank=2, world_size=2)
+
+
+def test_two_processes_of_torchrun_see_disjoint_shards(folder: Path, tmp_path: Path) -> None:
+    script = Path(__file__).with_name("torch_shards.py")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    run = subprocess.run([*command, str(folder), str(tmp_path)], capture_output=True, text=True, timeout=100)
+    assert run.returncode == 0, run.stderr
+    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+    alone = loader_of(folder, 6)
+    for epoch in range(2):
+        alone.set_epoch(epoch)
+        for step in range(len(alone)):
+            assert first[epoch][step] + second[epoch][step] == alone.step_indices(step).tolist()

@@ -1,0 +1,21 @@
+"""Run by torchrun in two processes: prints what each one's loader hands out."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import torch.distributed
+
+from jpegfreq import TensorFormat
+from jpegfreq.torch import FrequencyDataset, FrequencyLoader, TrainingView, image_folder
+
+torch.distributed.init_process_group("gloo")
+dataset = FrequencyDataset(image_folder(sys.argv[1]), TrainingView((16, 16)), format=TensorFormat(6))
+loader = FrequencyLoader(dataset, 3)
+epochs = [[batch.indices.tolist() for batch in loader] for _ in range(2)]
+torch.distributed.barrier()
+Path(sys.argv[2], f"{os.environ['RANK']}.json").write_text(json.dumps(epochs))
+torch.distributed.destroy_process_group()
