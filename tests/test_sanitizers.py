@@ -95,6 +95,9 @@ def what_fuzzing_found() -> dict[str, bytes]:
         "a scan adds to a component, brings others and ends early": edits.cut_scan(twice, 60, index=1),
         "no code matches in a progressive refinement": edits.replace_scan_data(progressive_photo, b"\xff\x00" * 99, 5),
         "no code matches behind a DC code of a batch's image": edits.replace_scan_data(one_code, b"\x2e\x07"),
+        "other Huffman tables stand behind a batch's image": edits.insert_segment(
+            picture(), "DHT", b"\x11\x01" + bytes(15) + b"\x01", before="EOI"
+        ),
         "more than 8 bits of a batch's image match no code": edits.replace_scan_data(picture(), b"\xff\x00" * 2000),
     }
 

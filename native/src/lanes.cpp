@@ -57,9 +57,11 @@ bool Lanes::open(Job& job, LaneImage& image, const Limits& limits, uint64_t most
     if (!unstuff(job.jpeg, parsed.data_offset_bytes, parsed.restart_interval != 0, image.data)) return false;
     if (!job.output.mcu_rows) {
         // Another scan, or damage behind this one: the plain decoder says what it is.
+        // Read by a copy: tables defined behind the scan are not the scan's.
         Scan second;
-        reader.seek(image.data.end);
-        if (!reader.next_scan(header, second, found).ok() || found) return false;
+        MarkerReader behind = reader;
+        behind.seek(image.data.end);
+        if (!behind.next_scan(header, second, found).ok() || found) return false;
     }
     place_scan(header, parsed, job.output, 0, image.scan);
     bool fits = true;
