@@ -122,13 +122,21 @@ bool Lanes::start_segment(int lane, LaneImage& image) {
     w.mcu_end = w.mcu + image.scan.restart_interval;
     if (w.mcu_end > image.scan.mcu_end) w.mcu_end = image.scan.mcu_end;
     std::memset(w.dc, 0, sizeof w.dc);
-    Lane& state = memory.lanes[lane];
-    state.position = 8 * uint64_t(reinterpret_cast<uintptr_t>(image.data.bytes.data()) + begin);
-    uint64_t word;
-    std::memcpy(&word, image.data.bytes.data() + begin, 8);
-    state.window = __builtin_bswap64(word) | 1;
+    set_position(lane, 8 * begin);
     start_chunk(lane);
     return true;
+}
+
+void Lanes::set_position(int lane, uint64_t bit) {
+    const uint8_t* bytes = work[lane].image->data.bytes.data();
+    memory.lanes[lane].position = 8 * uint64_t(reinterpret_cast<uintptr_t>(bytes)) + bit;
+    uint64_t word;
+    std::memcpy(&word, bytes + bit / 8, 8);
+    memory.lanes[lane].window = __builtin_bswap64(word) << (bit & 7) | 1;
+}
+
+uint64_t Lanes::bit_position(int lane) const {
+    return memory.lanes[lane].position - 8 * uint64_t(reinterpret_cast<uintptr_t>(work[lane].image->data.bytes.data()));
 }
 
 // The lane's program: `blocks` blocks of the image's MCU pattern, then nothing more.
@@ -203,7 +211,7 @@ bool Lanes::finish_chunk(int lane) {
     const Lane& state = memory.lanes[lane];
     const bool complete = take_blocks_avx2(memory.scratch[lane], w.chunk_mcus * scan.blocks_per_mcu, w.targets, w.components, w.dc);
     w.mcu += unsigned(w.chunk_mcus);
-    const uint64_t used = state.position - 8 * uint64_t(reinterpret_cast<uintptr_t>(w.image->data.bytes.data()));
+    const uint64_t used = bit_position(lane);
     Cursor cursor;
     cursor.bit_position = used;
     if (!complete || ((state.p - state.end) & 127) != 0 || used > 8 * w.segment_end) return false;
@@ -216,7 +224,7 @@ bool Lanes::finish_alone(int lane) {
     LaneWork& w = work[lane];
     Cursor cursor;
     cursor.mcu = w.mcu;
-    cursor.bit_position = memory.lanes[lane].position - 8 * uint64_t(reinterpret_cast<uintptr_t>(w.image->data.bytes.data()));
+    cursor.bit_position = bit_position(lane);
     std::memcpy(cursor.dc, w.dc, sizeof w.dc);
     return decode_plain(*w.image, w.segment_end, w.mcu_end, cursor) &&
            (w.mcu_end == w.image->scan.mcu_end || bytes_left(cursor, w.segment_end) == 0);

@@ -76,9 +76,14 @@ struct Lanes {
     void move(int from, int to);
     // Nothing but empty slots in the lane's scratch: behind a chunk that failed, whose strays may lie behind its blocks.
     void clean(int lane);
+    // Until the queue is empty and all open images are done. Without `plain`, a damaged image is only marked, and the queue
+    // must be empty from the start.
     void run(JobQueue& queue, const Limits& limits, Decoder* plain);
+    // Has the lane read on from `bit` of its image's unstuffed bytes.
+    void set_position(int lane, uint64_t bit);
+    // How far the lane has read.
+    uint64_t bit_position(int lane) const;
 
-    // The images are open already where the queue is empty from the start; without `plain` a damaged image is only marked.
     // split.cpp
     bool decode_split(LaneImage& image);
     bool decode_window(LaneImage& image, Cursor& truth);

@@ -1,5 +1,5 @@
-// The entropy decoders, one a process. All write into Output's planes (already zeroed by decoder.cpp) and return where and
-// why they stopped. Each leaves the reader at the end of what it consumed.
+// The entropy decoders, one a process. All write into Output's planes (which decoder.cpp has zeroed for
+// arithmetic coding only) and return where and why they stopped. Each leaves the reader at the end of what it consumed.
 #pragma once
 
 #include "markers.h"

@@ -33,15 +33,6 @@ public:
     void done(Job&) override {}
 };
 
-uint64_t base_bit(const LaneImage& image) { return 8 * uint64_t(reinterpret_cast<uintptr_t>(image.data.bytes.data())); }
-
-void set_position(Lane& lane, const LaneImage& image, uint64_t bit) {
-    lane.position = base_bit(image) + bit;
-    uint64_t word;
-    std::memcpy(&word, image.data.bytes.data() + bit / 8, 8);
-    lane.window = __builtin_bswap64(word) << (bit & 7) | 1;
-}
-
 }  // namespace
 
 // The next chunk of `mcus` MCUs, from where the lane's window stands.
@@ -65,8 +56,8 @@ bool Lanes::end_chunk(int lane, Part* parts, int number, uint64_t window_end) {
     Part& part = parts[number];
     const LaneImage& image = *w.image;
     const SequentialScan& scan = image.scan;
-    Lane& state = memory.lanes[lane];
-    const uint64_t bit = state.position - base_bit(image);
+    const Lane& state = memory.lanes[lane];
+    const uint64_t bit = bit_position(lane);
     const int blocks = w.chunk_mcus * scan.blocks_per_mcu;
     const int most_mcus = chunk_blocks / scan.blocks_per_mcu;
     const bool next_keeps = number + 1 < max_lanes && parts[number + 1].state != Part::warming && parts[number + 1].begin > 0;
@@ -86,7 +77,7 @@ bool Lanes::end_chunk(int lane, Part* parts, int number, uint64_t window_end) {
         if (!good) {
             // No bits are used where no code matches, so reading on would stand still.
             part.last_error = bit + 8;
-            set_position(state, image, bit + 8);
+            set_position(lane, bit + 8);
         }
         if (good && bit - part.last_error >= warm_bits) {
             part.state = Part::running;
@@ -103,7 +94,7 @@ bool Lanes::end_chunk(int lane, Part* parts, int number, uint64_t window_end) {
     }
     if (overshot) {
         part.single = true;
-        set_position(state, image, part.cursor.bit_position);
+        set_position(lane, part.cursor.bit_position);
         begin_chunk(lane, part, 1);
         return true;
     }
@@ -182,7 +173,7 @@ bool Lanes::decode_window(LaneImage& image, Cursor& truth) {
         LaneWork& w = work[i];
         w.image = &image;
         w.segment_end = end;
-        set_position(memory.lanes[i], image, bit);
+        set_position(i, bit);
         const uint64_t room = image.scan.mcu_end - truth.mcu;
         begin_chunk(i, part, i == 0 && room < uint64_t(most_mcus) ? int(room) : most_mcus);
     }
