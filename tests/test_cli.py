@@ -34,7 +34,7 @@ def test_help_teaches_with_an_example(command: str, capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit) as end:
         main([command, "--help"])
     assert end.value.code == 0
-    assert f"jpegfreq {command} photo" in capsys.readouterr().out
+    assert f"  jpegfreq {command} " in capsys.readouterr().out
 
 
 def test_missing_inputs_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from jpegfreq.torch.views import Crop
 
-__all__ = ["crop_pixels", "read_pixels", "to_frequency"]
+__all__ = ["crop_pixels", "decode_rgb", "read_pixels", "to_frequency"]
 
 # JFIF 1.02: YCbCr from RGB, without the offset of 128 that chroma gets.
 _YCBCR = ((0.299, 0.587, 0.114), (-0.168735892, -0.331264108, 0.5), (0.5, -0.418687589, -0.081312411))
@@ -39,6 +39,21 @@ def read_pixels(data: bytes) -> torch.Tensor:
             raise OSError(f"{image.width} x {image.height} pixels are more than {DEFAULT_MAX_PIXELS}")
         pixels = np.array(image.convert("RGB"))
     return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+def decode_rgb(data: bytes) -> torch.Tensor:
+    """Decode a JPEG with torchvision.
+
+    Returns:
+        RGB, uint8 [3, height, width].
+
+    Raises:
+        RuntimeError: torchvision cannot read it.
+    """
+    from torchvision.io import ImageReadMode, decode_jpeg
+
+    pixels: torch.Tensor = decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8), mode=ImageReadMode.RGB)
+    return pixels
 
 
 def crop_pixels(pixels: torch.Tensor, crop: Crop, size: tuple[int, int]) -> torch.Tensor:

@@ -11,7 +11,7 @@ import torch
 
 from jpegfreq.torch.dataset import CropDataset, ReadError, Request
 from jpegfreq.torch.images import Images
-from jpegfreq.torch.pixels import crop_pixels
+from jpegfreq.torch.pixels import crop_pixels, decode_rgb
 from jpegfreq.torch.views import Crop, View
 
 __all__ = ["RgbDataset"]
@@ -60,15 +60,12 @@ class RgbDataset(CropDataset):
         return np.dtype(np.float32)
 
     def _read(self, requests: Sequence[Request], out: npt.NDArray[Any]) -> Sequence[ReadError | None]:
-        from torchvision.io import ImageReadMode, decode_jpeg
-
         errors: list[ReadError | None] = []
         for slot, request in enumerate(requests):
             error = request.error
             if error is None:
                 try:
-                    encoded = torch.frombuffer(bytearray(request.data), dtype=torch.uint8)
-                    out[slot] = self._from_pixels(decode_jpeg(encoded, mode=ImageReadMode.RGB), request.crop)
+                    out[slot] = self._from_pixels(decode_rgb(request.data), request.crop)
                 except RuntimeError as failure:
                     error = ValueError(str(failure))
             errors.append(error)

@@ -1,0 +1,137 @@
+"""The figures of the reports: heat maps, decode times, training curves."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from jpegfreq.channels import COMPONENT_NAMES, ChannelSelection
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from jpegfreq.models.heatmap import HeatMap
+    from jpegfreq.report.profile import Profile
+
+__all__ = ["curves_figure", "heat_figure", "png_bytes", "profile_figure"]
+
+_OURS, _THEIRS, _INK = "#1b7f5c", "#9aa5b1", "#22303c"
+
+
+def heat_figure(heat: HeatMap, selection: ChannelSelection | None = None) -> Figure:
+    """Three 8 x 8 maps, Y, Cb, Cr, of how often each frequency is on, in per cent, on one colour scale.
+
+    Args:
+        heat: what to draw; channels that are not among the model's inputs are hatched.
+        selection: channels to frame: those that were selected.
+    """
+    figure = Figure(figsize=(13.2, 5.2), layout="constrained")
+    axes = figure.subplots(1, 3)
+    chosen = set() if selection is None else set(selection)
+    shared = ScalarMappable(Normalize(0, 1), "viridis")
+    for component, name in enumerate(COMPONENT_NAMES):
+        rates = np.array(heat.on_rate[64 * component : 64 * component + 64]).reshape(8, 8)
+        axis = axes[component]
+        axis.set_facecolor("#f1f3f5")
+        axis.imshow(np.ma.masked_invalid(rates), cmap=shared.cmap, norm=shared.norm)
+        _frequency_axes(axis, f"{name}: {_percent(rates)}")
+        for k, rate in enumerate(rates.flat):
+            v, u = divmod(k, 8)
+            if math.isnan(rate):
+                axis.text(u, v, "·", ha="center", va="center", color="#9aa5b1")
+                continue
+            axis.text(u, v, f"{100 * rate:.0f}", ha="center", va="center", fontsize=9, color=_on(rate))
+            if 64 * component + k in chosen:
+                _frame(axis, u, v)
+    figure.colorbar(shared, ax=axes, shrink=0.85, label="share of images that use the channel")
+    framed = "" if selection is None else f"; framed: the {len(selection)} channels of {selection.name}"
+    figure.suptitle(
+        f"How often each channel is on, % of {heat.images} images: {heat.mean_channels_on:.1f} of {len(heat.channels)} "
+        f"channels an image{framed}",
+        fontsize=13,
+    )
+    return figure
+
+
+def _percent(rates: np.ndarray[Any, Any]) -> str:
+    known = rates[~np.isnan(rates)]
+    return f"on in {100 * known.mean():.0f} % of the images, mean" if known.size else "not among the inputs"
+
+
+def _on(rate: float) -> str:
+    return "black" if rate > 0.6 else "white"
+
+
+def _frame(axes: Axes, u: int, v: int) -> None:
+    x, y = np.array([-0.44, 0.44, 0.44, -0.44, -0.44]) + u, np.array([-0.44, -0.44, 0.44, 0.44, -0.44]) + v
+    axes.plot(x, y, color="#ff5a36", linewidth=2)
+
+
+def _frequency_axes(axes: Axes, title: str) -> None:
+    axes.set_title(title, fontsize=12)
+    axes.set_xticks(range(8))
+    axes.set_yticks(range(8))
+    axes.set_xlim(-0.5, 7.5)
+    axes.set_ylim(7.5, -0.5)
+    axes.set_xlabel("horizontal frequency u \N{RIGHTWARDS ARROW}")
+    axes.set_ylabel("\N{LEFTWARDS ARROW} vertical frequency v")
+    axes.tick_params(length=0)
+
+
+def profile_figure(profile: Profile) -> Figure:
+    """A bar a method: CPU time of one photograph."""
+    rows = profile.rows
+    figure = Figure(figsize=(10, 0.5 * len(rows) + 1.4), layout="constrained")
+    axes = figure.subplots()
+    places = range(len(rows))
+    bars = axes.barh(
+        places, [1e3 * row.seconds for row in rows], color=[_OURS if row.ours else _THEIRS for row in rows], height=0.7
+    )
+    labels = [
+        f"{1e3 * row.seconds:.2f} ms" + ("" if row.speed_up is None else f"   {row.speed_up:.2f} x") for row in rows
+    ]
+    axes.bar_label(bars, labels, padding=5, color=_INK)
+    axes.set_yticks(places, [f"{row.name}: {row.result}" for row in rows])
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.25e3 * max(row.seconds for row in rows))
+    axes.set_xlabel(f"milliseconds of one core, one of {profile.images} photographs (median)")
+    _bare(axes)
+    return figure
+
+
+def curves_figure(panels: Mapping[str, Mapping[str, Sequence[float]]], *, axis: str = "epoch") -> Figure:
+    """Curves over the epochs, a panel for each title.
+
+    Args:
+        panels: values from the first epoch on, by panel and by curve.
+        axis: what is counted to the right.
+    """
+    figure = Figure(figsize=(4.4 * len(panels), 3.4), layout="constrained")
+    for axes, (title, curves) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for name, values in curves.items():
+            axes.plot(range(1, len(values) + 1), values, marker="o", markersize=3, label=name)
+        axes.set_title(title, fontsize=12)
+        axes.set_xlabel(axis)
+        if len(curves) > 1:
+            axes.legend(frameon=False)
+        axes.grid(color="#e3e7eb")
+        _bare(axes)
+    return figure
+
+
+def _bare(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def png_bytes(figure: Figure, *, dpi: int = 110) -> bytes:
+    """A figure as a PNG file."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=dpi)
+    return file.getvalue()

@@ -1,0 +1,194 @@
+"""How often a trained gate turns each of the 192 channels on: the heat map of the paper."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jpegfreq.models.ranking import Ranking
+
+from jpegfreq.channels import CHANNEL_COUNT, ZIGZAG
+from jpegfreq.torch import EvaluationView, FrequencyDataset, FrequencyLoader, Images
+
+if TYPE_CHECKING:
+    from jpegfreq.models.checkpoint import Classifier
+
+__all__ = ["HeatMap", "evaluation_loader", "heat_map"]
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """How often each channel is on, over a set of images.
+
+    Attributes:
+        on_rate: share of the images for which the gate's decision is on, 192 numbers by channel number
+            (64 * component + 8 * v + u); NaN where the channel is not among the model's inputs.
+        on_probability: mean probability of on, likewise.
+        images: how many images it was measured on.
+        source: which model and which images.
+    """
+
+    on_rate: tuple[float, ...]
+    on_probability: tuple[float, ...]
+    images: int
+    source: str
+
+    def __post_init__(self) -> None:
+        """Check lengths and values."""
+        for name in ("on_rate", "on_probability"):
+            # One NaN object for all, so that equal heat maps compare equal.
+            values = tuple(
+                math.nan if value is None or value != value else float(value) for value in getattr(self, name)
+            )
+            if len(values) != CHANNEL_COUNT:
+                raise ValueError(f"{name} needs {CHANNEL_COUNT} values, one a channel, not {len(values)}")
+            if any(not 0 <= value <= 1 for value in values if value == value):
+                raise ValueError(f"{name} holds a value outside 0 to 1")
+            object.__setattr__(self, name, values)
+        if [math.isnan(value) for value in self.on_rate] != [math.isnan(value) for value in self.on_probability]:
+            raise ValueError("on_rate and on_probability must be of the same channels")
+        if not self.channels:
+            raise ValueError("a heat map needs at least one channel")
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """The channel numbers it knows, those of the model's inputs, ascending."""
+        return tuple(channel for channel, rate in enumerate(self.on_rate) if not math.isnan(rate))
+
+    @property
+    def mean_channels_on(self) -> float:
+        """How many channels an image uses, on average."""
+        return sum(self.on_rate[channel] for channel in self.channels)
+
+    @property
+    def luma_over_chroma(self) -> float:
+        """Mean on-rate of the luma channels over that of the chroma channels; NaN where the model lacks either."""
+        luma = [channel for channel in self.channels if channel < 64]
+        return self._ratio(luma, [channel for channel in self.channels if channel >= 64])
+
+    @property
+    def low_over_high(self) -> float:
+        """Mean on-rate of low over high frequencies; NaN where the model lacks either.
+
+        Low are the 16 lowest frequencies along the zigzag (T.81 figure A.6), high the 32 highest, in all three
+        components: the rates of Y, Cb and Cr are pooled.
+        """
+        low, high = set(ZIGZAG[:16]), set(ZIGZAG[32:])
+        return self._ratio(*([channel for channel in self.channels if channel % 64 in part] for part in (low, high)))
+
+    def _ratio(self, above: list[int], below: list[int]) -> float:
+        if not above or not below:
+            return math.nan
+        top, bottom = (sum(self.on_rate[channel] for channel in part) / len(part) for part in (above, below))
+        return top / bottom if bottom else (math.inf if top else math.nan)
+
+    def ranking(self) -> Ranking:
+        """Channels by on-rate; equal ones by probability of on, then along the zigzag, Y before Cb before Cr."""
+        scores = {channel: (self.on_rate[channel], self.on_probability[channel]) for channel in self.channels}
+        return Ranking.of("gate", scores, self.source)
+
+    def to_json(self) -> str:
+        """As JSON text, null where a channel is not among the inputs; `from_json` gives an equal heat map back."""
+        rates = {
+            name: [None if math.isnan(value) else value for value in getattr(self, name)]
+            for name in ("on_rate", "on_probability")
+        }
+        return json.dumps({"images": self.images, "source": self.source, **rates})
+
+    @classmethod
+    def from_json(cls, text: str) -> HeatMap:
+        """From the text of `to_json`.
+
+        Raises:
+            ValueError: the text is no heat map.
+        """
+        value: Any = json.loads(text)
+        if not isinstance(value, dict) or "on_rate" not in value:
+            raise ValueError('no heat map: there is no "on_rate"')
+        return cls(value["on_rate"], value["on_probability"], value["images"], value["source"])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write as JSON."""
+        target = Path(path)
+        temporary = target.with_name(target.name + ".part")
+        temporary.write_text(self.to_json() + "\n", encoding="utf-8")
+        temporary.replace(target)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> HeatMap:
+        """Read what `save` wrote."""
+        return cls.from_json(Path(path).read_text(encoding="utf-8"))
+
+
+def evaluation_loader(
+    classifier: Classifier, images: Images, *, batch_size: int = 64, threads: int | None = None
+) -> FrequencyLoader:
+    """Images in order, as the model was validated on: same format, size and crop; unreadable ones are left out."""
+    config = classifier.config
+    if config.format is None:
+        raise ValueError("the model takes RGB pixels: it has no frequency channels")
+    view = EvaluationView(config.size, config.shorter_side)
+    dataset = FrequencyDataset(images, view, format=config.format, errors="skip", fallback="pixels", threads=threads)
+    return FrequencyLoader(dataset, batch_size, shuffle=False)
+
+
+@torch.inference_mode()
+def heat_map(
+    classifier: Classifier,
+    images: Images,
+    *,
+    batch_size: int = 64,
+    threads: int | None = None,
+    progress: Callable[[int], None] | None = None,
+    source: str = "",
+) -> HeatMap:
+    """Measure how often a gated model turns each channel on, image by image.
+
+    Images are seen as in validation, and the gate decides deterministically: a channel is on where the probability of
+    on is the larger one. Images that cannot be read are left out.
+
+    Args:
+        classifier: a model that was trained with a gate.
+        images: to measure on; labels are not looked at.
+        batch_size: images at a time.
+        threads: native threads that read; None for one a core.
+        progress: called with the number of images after each batch.
+        source: what to remember it by.
+
+    Raises:
+        ValueError: the model has no gate, or no image could be read.
+    """
+    if not classifier.config.gated or classifier.config.format is None:
+        raise ValueError(
+            "the model has no gate, so no channel is ever off; rank its channels by energy, loss or weights instead"
+        )
+    network = classifier.network.eval()
+    device = next(network.parameters()).device
+    on = torch.zeros(len(classifier.config.format.selection), dtype=torch.float64)
+    probability = torch.zeros_like(on)
+    count = 0
+    for batch in evaluation_loader(classifier, images, batch_size=batch_size, threads=threads):
+        _, decision = network.gate(batch.tensors.to(device, torch.float32))  # [N, C], [N, C]
+        on += decision.on.sum(0, dtype=torch.float64).cpu()
+        probability += decision.on_probability.sum(0, dtype=torch.float64).cpu()
+        count += len(batch.labels)
+        if progress is not None:
+            progress(len(batch.labels) + sum(not stray.read for stray in batch.strays))
+    if not count:
+        raise ValueError("no image could be read")
+    selection = classifier.config.format.selection
+    return HeatMap(_spread(selection, on / count), _spread(selection, probability / count), count, source)
+
+
+def _spread(channels: Iterable[int], values: torch.Tensor) -> tuple[float, ...]:
+    """The values of some channels at their places among 192."""
+    spread = [math.nan] * CHANNEL_COUNT
+    for channel, value in zip(channels, values.clamp(0, 1).tolist(), strict=True):
+        spread[channel] = value
+    return tuple(spread)

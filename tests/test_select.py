@@ -1,0 +1,58 @@
+"""Rankings of channels, and selections from them."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+from jpegfreq.models.ranking import Ranking, agreement, energy_ranking, save_selection, select
+
+from jpegfreq.channels import ChannelSelection
+from jpegfreq.cli._options import _selection
+from jpegfreq.statistics import ChannelStatistics
+
+RANKING = Ranking("gate", (0, 64, 9, 1, 8), (1.0, 0.9, 0.8, 0.8, 0.1), "flowers")
+
+
+def test_selection_holds_the_first_channels_in_raster_order() -> None:
+    chosen = select(RANKING, 3)
+    assert chosen.channels == (0, 9, 64)
+    assert chosen.name == "learned-3"
+    assert select(RANKING, 2, name="flowers-2").name == "flowers-2"
+
+
+@pytest.mark.parametrize("count", [0, 6])
+def test_more_channels_than_ranked_is_an_error(count: int) -> None:
+    with pytest.raises(ValueError, match="the ranking holds 5 channels"):
+        select(RANKING, count)
+
+
+def test_saved_selection_is_taken_wherever_a_preset_is(tmp_path: Path) -> None:
+    file = tmp_path / "learned.json"
+    save_selection(file, select(RANKING, 3), RANKING)
+    assert ChannelSelection.from_json(file.read_text()) == ChannelSelection((0, 9, 64))
+    assert _selection(str(file)).name == "learned-3"  # --channels of decode and convert
+    assert json.loads(file.read_text())["learned_from"] == {"by": "gate", "source": "flowers", "of_channels": 5}
+
+
+def test_energy_is_the_variance_and_knows_only_the_channels_asked_for() -> None:
+    std = [1.0] * 192
+    std[9], std[70] = 5.0, 3.0
+    ranking = energy_ranking(ChannelStatistics((0.0,) * 192, tuple(std), "made up"), (0, 8, 9, 70))
+    assert ranking.channels == (9, 70, 0, 8)
+    assert ranking.scores == (25.0, 9.0, 1.0, 1.0)
+
+
+def test_agreement_is_of_the_channels_that_both_hold() -> None:
+    other = Ranking("energy", (8, 1, 9, 0, 100), (5.0, 4.0, 3.0, 2.0, 1.0), "")
+    same = agreement(RANKING, RANKING, 2)
+    assert (same.spearman, same.overlap) == (1.0, 2)
+    against = agreement(RANKING, other, 2)  # 0 9 1 8 against 8 1 9 0
+    assert against.spearman == pytest.approx(-1)
+    assert against.overlap == 0
+    assert math.isnan(agreement(RANKING, Ranking("loss", (0,), (1.0,), ""), 1).spearman)
