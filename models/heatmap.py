@@ -5,21 +5,22 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jpegfreq.models.evaluation import Progress, evaluation_batches
 from jpegfreq.models.ranking import Ranking
 
 from jpegfreq.channels import CHANNEL_COUNT, ZIGZAG
-from jpegfreq.torch import EvaluationView, FrequencyDataset, FrequencyLoader, Images
+from jpegfreq.torch import Images
 
 if TYPE_CHECKING:
     from jpegfreq.models.checkpoint import Classifier
 
-__all__ = ["HeatMap", "evaluation_loader", "heat_map"]
+__all__ = ["HeatMap", "heat_map"]
 
 
 @dataclass(frozen=True)
@@ -126,18 +127,6 @@ class HeatMap:
         return cls.from_json(Path(path).read_text(encoding="utf-8"))
 
 
-def evaluation_loader(
-    classifier: Classifier, images: Images, *, batch_size: int = 64, threads: int | None = None
-) -> FrequencyLoader:
-    """Images in order, as the model was validated on: same format, size and crop; unreadable ones are left out."""
-    config = classifier.config
-    if config.format is None:
-        raise ValueError("the model takes RGB pixels: it has no frequency channels")
-    view = EvaluationView(config.size, config.shorter_side)
-    dataset = FrequencyDataset(images, view, format=config.format, errors="skip", fallback="pixels", threads=threads)
-    return FrequencyLoader(dataset, batch_size, shuffle=False)
-
-
 @torch.inference_mode()
 def heat_map(
     classifier: Classifier,
@@ -145,7 +134,7 @@ def heat_map(
     *,
     batch_size: int = 64,
     threads: int | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
     source: str = "",
 ) -> HeatMap:
     """Measure how often a gated model turns each channel on, image by image.
@@ -169,17 +158,14 @@ def heat_map(
             "the model has no gate, so no channel is ever off; rank its channels by energy, loss or weights instead"
         )
     network = classifier.network.eval()
-    device = next(network.parameters()).device
     on = torch.zeros(len(classifier.config.format.selection), dtype=torch.float64)
     probability = torch.zeros_like(on)
     count = 0
-    for batch in evaluation_loader(classifier, images, batch_size=batch_size, threads=threads):
-        _, decision = network.gate(batch.tensors.to(device, torch.float32))  # [N, C], [N, C]
+    for x, batch in evaluation_batches(classifier, images, batch_size=batch_size, threads=threads, progress=progress):
+        _, decision = network.gate(x)  # [N, C], [N, C]
         on += decision.on.sum(0, dtype=torch.float64).cpu()
         probability += decision.on_probability.sum(0, dtype=torch.float64).cpu()
         count += len(batch.labels)
-        if progress is not None:
-            progress(len(batch.labels) + sum(not stray.read for stray in batch.strays))
     if not count:
         raise ValueError("no image could be read")
     selection = classifier.config.format.selection

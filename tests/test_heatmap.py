@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 
 import pytest
-
-pytest.importorskip("torch")
-
 from jpegfreq.models.heatmap import HeatMap
 
 from jpegfreq.channels import ZIGZAG

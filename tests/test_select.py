@@ -7,12 +7,11 @@ import math
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("torch")
-
+from jpegfreq.models.heatmap import HeatMap
 from jpegfreq.models.ranking import Ranking, agreement, energy_ranking, save_selection, select
 
 from jpegfreq.channels import ChannelSelection
+from jpegfreq.cli import main
 from jpegfreq.cli._options import _selection
 from jpegfreq.statistics import ChannelStatistics
 
@@ -56,3 +55,36 @@ def test_agreement_is_of_the_channels_that_both_hold() -> None:
     assert against.spearman == pytest.approx(-1)
     assert against.overlap == 0
     assert math.isnan(agreement(RANKING, Ranking("loss", (0,), (1.0,), ""), 1).spearman)
+
+
+def test_command_takes_a_heat_map_or_statistics(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    heat, stats, out = tmp_path / "heat.json", tmp_path / "stats.json", tmp_path / "learned.json"
+    rates = tuple((191 - channel) / 191 for channel in range(192))
+    HeatMap(rates, rates, 3, "made up").save(heat)
+    assert main(["select", str(heat), "-k", "3", "--out", str(out)]) == 0
+    assert json.loads(out.read_text())["channels"] == [0, 1, 2]
+    assert json.loads(out.read_text())["name"] == "learned"
+    assert "Y 3, Cb 0, Cr 0" in capsys.readouterr().out
+    ChannelStatistics((0.0,) * 192, tuple(float(k + 1) for k in range(192)), "made up").save(stats)
+    assert main(["select", str(stats), "-k", "2", "--out", str(out)]) == 0
+    assert json.loads(out.read_text())["channels"] == [190, 191]
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["gone.json", "--out", "x.json"], "gone.json"),
+        (["gone", "--out", "x.json"], "no checkpoint"),
+        (["gone", "--out", "x.txt"], "--out must end in .json"),
+        (["gone"], "--out FILE is missing"),
+        (["odd.json", "--out", "x.json"], "neither a heat map"),
+        (["odd.json", "--by", "loss", "--out", "x.json"], "for checkpoints"),
+    ],
+)
+def test_command_says_what_is_wrong(
+    words: list[str], error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "odd.json").write_text("{}")
+    assert main(["select", *words]) == 2
+    assert error in capsys.readouterr().err

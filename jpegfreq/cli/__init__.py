@@ -12,7 +12,7 @@ import jpegfreq
 
 # Each module has SUMMARY, DESCRIPTION, add_arguments(parser) and run(arguments) -> exit code, and imports what it needs
 # only when it runs.
-COMMANDS = ("inspect", "decode", "show", "stats", "convert", "profile")
+COMMANDS = ("inspect", "decode", "show", "stats", "convert", "profile", "heatmap", "select")
 
 _EPILOG = """\
 examples:
@@ -22,6 +22,8 @@ examples:
   jpegfreq stats photos/ --out stats.json        mean and deviation of each channel
   jpegfreq convert photos/ --out store/          a data set of fixed-size tensors
   jpegfreq profile photos/                       how much decode time your own files save
+  jpegfreq heatmap runs/gated photos/ --out heat.json   how often a gate uses each channel
+  jpegfreq select heat.json -k 24 --out learned24.json  the channels that matter most
 """
 
 

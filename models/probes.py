@@ -1,0 +1,142 @@
+"""Rankings that need no gate: what a channel's absence costs a trained model, and the weight that meets it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jpegfreq.models.evaluation import Progress, device_of, evaluation_batches
+from jpegfreq.models.ranking import Ranking
+from torch import Tensor, nn
+
+from jpegfreq.torch import Images
+
+if TYPE_CHECKING:
+    from jpegfreq.models.checkpoint import Classifier
+
+    from jpegfreq.channels import ChannelSelection
+
+__all__ = ["loss_ranking", "sample_images", "weight_ranking"]
+
+
+def sample_images(images: Images, count: int, *, seed: int = 0) -> Images:
+    """So many of the images, drawn at random; all where there are no more."""
+    if count >= len(images):
+        return images
+    chosen = sorted(np.random.default_rng(seed).permutation(len(images))[:count].tolist())
+    spans, names = ([column[n] for n in chosen] if column else [] for column in (images.spans, images.names))
+    return Images(
+        tuple(images.paths[n] for n in chosen),
+        tuple(images.labels[n] for n in chosen),
+        tuple(spans),
+        tuple(names),
+        images.classes,
+    )
+
+
+@torch.inference_mode()
+def loss_ranking(
+    classifier: Classifier,
+    images: Images,
+    *,
+    batch_size: int = 64,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Ranking:
+    """Rank by what a channel's absence costs: the rise of the cross-entropy when it is replaced by its mean.
+
+    The mean is that over the images given, so with a format that normalizes it is near zero. One pass over the images
+    for each channel, so take a sample (`sample_images`): a few hundred images tell the larger channels apart.
+
+    Args:
+        classifier: a trained model on frequency channels.
+        images: labelled images, by the model's class numbers.
+        batch_size: images at a time.
+        threads: native threads that read; None for one a core.
+        progress: called with (images times channels) after each step.
+
+    Raises:
+        ValueError: the model takes pixels, or no image could be read.
+    """
+    selection = _selection(classifier)
+    if images.labels and max(images.labels) >= classifier.config.num_classes:
+        raise ValueError(
+            f"the images' labels go to {max(images.labels)}, and the model has {classifier.config.num_classes} classes"
+        )
+    network = classifier.network.eval()
+    batches = [
+        (tensors.cpu(), batch.labels)
+        for tensors, batch in evaluation_batches(classifier, images, batch_size=batch_size, threads=threads)
+    ]
+    count = sum(len(labels) for _, labels in batches)
+    if not count:
+        raise ValueError("no image could be read")
+    mean = sum((tensors.mean(dim=(2, 3)).sum(0) for tensors, _ in batches), torch.zeros(())) / count  # [C]
+    device = device_of(network)
+    rise = torch.zeros(len(selection), dtype=torch.float64)
+    for tensors, labels in batches:
+        x, y = tensors.to(device), labels.to(device)  # [N, C, H, W], [N]
+        whole = _loss(network, x, y)
+        for channel in range(len(selection)):
+            kept = x[:, channel].clone()
+            x[:, channel] = mean[channel]
+            rise[channel] += _loss(network, x, y) - whole
+            x[:, channel] = kept
+            if progress is not None:
+                progress(len(labels))
+    scores = {channel: (float(rise[n]) / count,) for n, channel in enumerate(selection)}
+    return Ranking.of("loss", scores, f"rise of the loss on {count} images without the channel")
+
+
+def _loss(network: nn.Module, x: Tensor, y: Tensor) -> float:
+    return float(nn.functional.cross_entropy(network(x), y, reduction="sum"))
+
+
+def weight_ranking(classifier: Classifier) -> Ranking:
+    """Rank by the weights of the first convolutions: the L2 norm of all weights that multiply a channel.
+
+    First are all convolutions that see the input itself: in a ResNet `layer1.0.conv1` and `layer1.0.downsample.0`.
+    Norms compare channels fairly only where the format normalizes them.
+
+    Raises:
+        ValueError: the model takes pixels, or no convolution sees its channels.
+    """
+    selection = _selection(classifier)
+    height, width = classifier.config.size
+    network = classifier.network.network if classifier.config.gated else classifier.network
+    x = torch.zeros(1, len(selection), height // 8, width // 8, device=device_of(network))
+    first: list[str] = []
+    squares = torch.zeros(len(selection), dtype=torch.float64)
+    handles = []
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d):
+
+            def seen(module: nn.Module, inputs: tuple[Tensor, ...], name: str = name) -> None:
+                if inputs[0].data_ptr() == x.data_ptr() and inputs[0].shape == x.shape:
+                    first.append(name)
+
+            handles.append(module.register_forward_pre_hook(seen))
+    try:
+        with torch.inference_mode():
+            network.eval()(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    for name in dict.fromkeys(first):
+        convolution = network.get_submodule(name)
+        assert isinstance(convolution, nn.Conv2d)
+        if convolution.groups == 1:
+            squares += convolution.weight.detach().double().square().sum(dim=(0, 2, 3)).cpu()  # [out, C, kh, kw]
+        else:
+            first = [other for other in first if other != name]
+    if not first:
+        raise ValueError(f"no convolution of {classifier.config.architecture} sees the input channels themselves")
+    scores = {channel: (float(squares[n].sqrt()),) for n, channel in enumerate(selection)}
+    return Ranking.of("weights", scores, f"L2 norm of the weights of {', '.join(dict.fromkeys(first))}")
+
+
+def _selection(classifier: Classifier) -> ChannelSelection:
+    if classifier.config.format is None:
+        raise ValueError("the model takes RGB pixels: it has no frequency channels to rank")
+    return classifier.config.format.selection

@@ -1,0 +1,151 @@
+"""Heat maps and rankings measured on models whose answer is known."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from jpegfreq.models.heatmap import heat_map
+from jpegfreq.models.probes import loss_ranking, sample_images, weight_ranking
+from torch import Tensor, nn
+
+from jpegfreq import TensorFormat, read_batch, read_header
+from jpegfreq.channels import ChannelSelection
+from jpegfreq.resample import center_crop_box
+from jpegfreq.torch import Images, image_folder
+from tests.pictures import picture
+
+CHANNELS = (0, 1, 9, 64)
+
+
+class Decision(NamedTuple):
+    on_probability: Tensor
+    on: Tensor
+
+
+class Gate(nn.Module):
+    """On where a channel's mean is positive."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Decision]:
+        mean = x.mean(dim=(2, 3))
+        on = (mean > 0).float()
+        return x * on[:, :, None, None], Decision(torch.sigmoid(mean), on)
+
+
+class Network(nn.Module):
+    """Two convolutions that see the input, and one that does not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(4, 8, 3, padding=1, bias=False)
+        self.beside = nn.Conv2d(4, 8, 1, bias=False)
+        self.last = nn.Conv2d(8, 2, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(torch.relu(self.first(x) + self.beside(x))).mean(dim=(2, 3))
+
+
+class Gated(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate, self.network = Gate(), Network()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(self.gate(x)[0])
+
+
+def classifier(*, gated: bool = True, channels: tuple[int, ...] = CHANNELS) -> Any:
+    torch.manual_seed(0)
+    format = TensorFormat(ChannelSelection(channels))
+    config = SimpleNamespace(
+        architecture="tiny", num_classes=2, format=format, size=(32, 32), shorter_side=32, gated=gated
+    )
+    return SimpleNamespace(config=config, network=Gated() if gated else Network())
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Images:
+    for n in range(5):
+        path = tmp_path / f"class{n % 2}" / f"{n}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(picture(48, 40, seed=n))
+    return image_folder(tmp_path)
+
+
+def tensors(images: Images) -> np.ndarray:
+    headers = [read_header(path) for path in images.paths]
+    boxes = [center_crop_box(h.height, h.width, (32, 32), shorter_side=32) for h in headers]
+    return read_batch(images.paths, size=(32, 32), boxes=boxes, format=TensorFormat(ChannelSelection(CHANNELS)))
+
+
+def test_heat_map_counts_the_images_that_turn_a_channel_on(images: Images) -> None:
+    done: list[int] = []
+    heat = heat_map(classifier(), images, batch_size=2, progress=done.append, source="five")
+    mean = tensors(images).mean(axis=(2, 3))
+    assert heat.channels == CHANNELS
+    np.testing.assert_allclose([heat.on_rate[c] for c in CHANNELS], (mean > 0).mean(axis=0))
+    expected = torch.sigmoid(torch.from_numpy(mean)).mean(0).numpy()
+    np.testing.assert_allclose([heat.on_probability[c] for c in CHANNELS], expected, rtol=1e-5)
+    assert math.isnan(heat.on_rate[2])
+    assert (heat.images, heat.source, done) == (5, "five", [2, 2, 1])
+
+
+def test_heat_map_leaves_unreadable_images_out(images: Images) -> None:
+    Path(images.paths[0]).write_bytes(b"no picture")
+    done: list[int] = []
+    assert heat_map(classifier(), images, progress=done.append).images == 4
+    assert sum(done) == 5
+
+
+def test_a_model_without_a_gate_has_no_heat_map(images: Images) -> None:
+    with pytest.raises(ValueError, match=r"has no gate.*energy, loss or weights"):
+        heat_map(classifier(gated=False), images)
+
+
+def test_weights_are_those_of_every_convolution_that_sees_the_input() -> None:
+    model = classifier(gated=False)
+    ranking = weight_ranking(model)
+    both = model.network.first.weight.square().sum((0, 2, 3)) + model.network.beside.weight.square().sum((0, 2, 3))
+    expected = dict(zip(CHANNELS, both.sqrt().tolist(), strict=True))
+    assert dict(zip(ranking.channels, ranking.scores, strict=True)) == pytest.approx(expected)
+    assert ranking.source == "L2 norm of the weights of first, beside"
+    assert weight_ranking(classifier(gated=True)).by == "weights"
+
+
+def test_loss_rises_most_without_the_channel_that_the_model_reads(images: Images) -> None:
+    model = classifier(gated=False)
+    with torch.no_grad():
+        model.network.first.weight.zero_()
+        model.network.beside.weight.zero_()
+        model.network.beside.weight[:, 2] = torch.rand(8, 1, 1) - 0.5  # reads channel 9 alone
+    ranking = loss_ranking(model, images, batch_size=2)
+    scores = dict(zip(ranking.channels, ranking.scores, strict=True))
+    assert scores[0] == scores[1] == scores[64] == 0
+    assert scores[9] != 0
+    x = torch.from_numpy(tensors(images))
+    labels = torch.tensor(images.labels)
+    without = x.clone()
+    without[:, 2] = x[:, 2].mean()
+    with torch.no_grad():
+        rise = nn.functional.cross_entropy(model.network(without), labels) - nn.functional.cross_entropy(
+            model.network(x), labels
+        )
+    assert scores[9] == pytest.approx(float(rise), rel=1e-4)
+
+
+def test_labels_beyond_the_classes_are_named(images: Images) -> None:
+    model = classifier(gated=False)
+    model.config.num_classes = 1
+    with pytest.raises(ValueError, match="labels go to 1, and the model has 1 classes"):
+        loss_ranking(model, images)
+
+
+def test_a_sample_is_the_same_every_time_and_no_larger_than_the_images(images: Images) -> None:
+    assert sample_images(images, 3) == sample_images(images, 3)
+    assert len(sample_images(images, 3)) == 3
+    assert sample_images(images, 9) is images
