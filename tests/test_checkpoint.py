@@ -1,0 +1,148 @@
+"""A network on disk: what comes back, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("torchvision")
+pytest.importorskip("safetensors")
+
+from jpegfreq import ChannelStatistics, TensorFormat  # noqa: E402
+from jpegfreq.models import CheckpointError, ModelConfig, create_model, load_model, save_model  # noqa: E402
+
+FORMAT = TensorFormat(24, layout="HWC", statistics=ChannelStatistics.preset("dctnet"))
+CONFIG = ModelConfig("resnet18", 3, FORMAT, size=(64, 64), shorter_side=72, labels=("cat", "dog", "fish"))
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkpoint") / "best"
+    torch.manual_seed(0)
+    save_model(folder, CONFIG.create(), CONFIG)
+    return folder
+
+
+@pytest.fixture
+def copy(saved: Path, tmp_path: Path) -> Path:
+    for path in saved.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    return tmp_path
+
+
+def edit(folder: Path, **changes: object) -> None:
+    values = json.loads((folder / "config.json").read_text()) | changes
+    (folder / "config.json").write_text(json.dumps(values))
+
+
+def test_a_network_comes_back_with_its_format_and_statistics(saved: Path) -> None:
+    classifier = load_model(saved)
+    assert classifier.config == CONFIG
+    assert not classifier.network.training
+    torch.manual_seed(0)
+    expected = CONFIG.create().state_dict()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in classifier.network.state_dict().items())
+    assert sorted(path.name for path in saved.iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_weights_in_channels_last_come_back_the_same(tmp_path: Path) -> None:
+    network = CONFIG.create().to(memory_format=torch.channels_last)
+    save_model(tmp_path, network, CONFIG)
+    loaded = load_model(tmp_path).network.state_dict()
+    assert all(torch.equal(tensor, loaded[name]) for name, tensor in network.state_dict().items())
+
+
+def test_other_files_of_the_folder_stay(copy: Path) -> None:
+    (copy / "training_state.pt").write_bytes(b"state")
+    save_model(copy, CONFIG.create(), CONFIG)
+    assert (copy / "training_state.pt").read_bytes() == b"state"
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_a_missing_file_is_named(copy: Path, name: str) -> None:
+    (copy / name).unlink()
+    with pytest.raises(CheckpointError, match=f"no checkpoint: it has no {name}"):
+        load_model(copy)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"architecture": "resnet999"}, "config.json: there is no architecture 'resnet999'"),
+        ({"window": 7}, r"newer jpegfreq wrote it \(version 1, fields window\)"),
+        ({"jpegfreq_checkpoint": 2}, r"newer jpegfreq wrote it \(version 2\)"),
+        ({"num_classes": 4, "labels": []}, r"fc.weight of shape \(3, 512\) for \(4, 512\)"),
+        ({"architecture": "mobilenet_v2"}, "model.safetensors is not what config.json says: it has no features"),
+        ({"format": {"layers": 3}}, "config.json: "),
+        ({"format": None}, "it has no conv1.weight; no bn1.weight"),
+    ],
+)
+def test_a_config_that_does_not_fit_is_refused(copy: Path, changes: dict[str, object], message: str) -> None:
+    edit(copy, **changes)
+    with pytest.raises(CheckpointError, match=message):
+        load_model(copy)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"architecture": "resnet18"}'])
+def test_a_config_of_something_else_is_refused(copy: Path, text: str) -> None:
+    (copy / "config.json").write_text(text)
+    with pytest.raises(CheckpointError, match="config.json"):
+        load_model(copy)
+
+
+def test_weights_cut_short_are_refused(copy: Path) -> None:
+    data = (copy / "model.safetensors").read_bytes()
+    (copy / "model.safetensors").write_bytes(data[: len(data) // 2])
+    with pytest.raises(CheckpointError, match="model.safetensors"):
+        load_model(copy)
+
+
+def test_a_network_that_is_not_the_configs_is_not_saved(copy: Path) -> None:
+    other = create_model("resnet18", format=TensorFormat(6), num_classes=3)
+    with pytest.raises(CheckpointError, match="layer1.0.conv1.weight"):
+        save_model(copy, other, CONFIG)
+    assert load_model(copy).config == CONFIG
+
+
+@pytest.mark.parametrize("fail_at", [0, 1])
+def test_a_save_that_is_cut_leaves_no_mixture(copy: Path, monkeypatch: pytest.MonkeyPatch, fail_at: int) -> None:
+    import jpegfreq.models.checkpoint as module
+
+    calls = 0
+    whole = module._replace
+
+    def cut(temporary: Path, target: Path) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > fail_at:
+            raise KeyboardInterrupt
+        whole(temporary, target)
+
+    monkeypatch.setattr(module, "_replace", cut)
+    other = replace(CONFIG, labels=("a", "b", "c"))
+    with pytest.raises(KeyboardInterrupt):
+        save_model(copy, CONFIG.create(), other)
+    with pytest.raises(CheckpointError, match=r"no config\.json"):
+        load_model(copy)
+
+
+def test_config_survives_json() -> None:
+    for config in (CONFIG, replace(CONFIG, format=None, labels=()), replace(CONFIG, gated=True, stride="dense")):
+        assert ModelConfig.from_json(config.to_json()) == config
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": ("one",)}, "as many labels"),
+        ({"size": (60, 64)}, "multiples of 8"),
+        ({"shorter_side": 32}, "larger than a shorter side"),
+    ],
+)
+def test_a_config_that_contradicts_itself_is_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(CONFIG, **changes)  # type: ignore[arg-type]
