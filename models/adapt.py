@@ -48,7 +48,7 @@ def remove(network: nn.Module, names: Iterable[str]) -> None:
 
 
 def widen(convolution: nn.Conv2d, in_channels: int) -> nn.Conv2d:
-    """The same convolution over so many input channels, with new weights drawn as ResNet and MobileNetV2 draw theirs."""
+    """The same convolution over so many input channels, with new weights, drawn as ResNet draws its."""
     depthwise = convolution.groups > 1
     wide = nn.Conv2d(
         in_channels,

@@ -11,7 +11,7 @@ __all__ = ["mobilenet_v2"]
 
 
 def mobilenet_v2(name: str, *, channels: int | None, num_classes: int, stride: str) -> nn.Module:
-    """torchvision's MobileNetV2; with `channels`, without its stem.
+    """Torchvision's MobileNetV2; with `channels`, without its stem.
 
     The stem (features.0) goes by two pixels, so RGB at 224 px reaches the first block as [N, 32, 112, 112]. The paper
     gives it a 112 x 112 grid, hence an image of 896 px. That is "paper". A 28 x 28 grid, 224 px, would leave 2 x 2

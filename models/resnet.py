@@ -11,7 +11,7 @@ __all__ = ["resnet", "take_frequencies"]
 
 
 def resnet(name: str, *, channels: int | None, num_classes: int, stride: str) -> nn.Module:
-    """torchvision's ResNet of this name; with `channels`, without its stem.
+    """Torchvision's ResNet of this name; with `channels`, without its stem.
 
     RGB at 224 px reaches the first stage as [N, 64, 56, 56], and so do the frequencies of 448 px: [N, C, 56, 56]. At
     half scale, RGB at 112 px and the frequencies of 224 px meet at 28 x 28.

@@ -12,7 +12,7 @@ _TIMM_NAMES = {"se_resnet50": "seresnet50"}
 
 
 def se_resnet(name: str, *, channels: int | None, num_classes: int, stride: str) -> nn.Module:
-    """timm's SE-ResNet, with timm's parameter names; with `channels`, without its stem, as for `resnet`.
+    """Timm's SE-ResNet, with timm's parameter names; with `channels`, without its stem, as for `resnet`.
 
     torchvision has no SE-ResNet, and one put together from its parts would load nobody's weights: so timm is needed.
 
