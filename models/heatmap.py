@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jpegfreq.models.evaluation import Progress, evaluation_batches
-from jpegfreq.models.ranking import Ranking
 
 from jpegfreq.channels import CHANNEL_COUNT, ZIGZAG
+from jpegfreq.models.evaluation import Progress, evaluation_batches
+from jpegfreq.models.ranking import Ranking
 from jpegfreq.torch import Images
 
 if TYPE_CHECKING:

@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jpegfreq.models.evaluation import Progress, device_of, evaluation_batches
-from jpegfreq.models.ranking import Ranking
 from torch import Tensor, nn
 
+from jpegfreq.models.evaluation import Progress, device_of, evaluation_batches
+from jpegfreq.models.ranking import Ranking
 from jpegfreq.torch import Images
 
 if TYPE_CHECKING:
-    from jpegfreq.models.checkpoint import Classifier
-
     from jpegfreq.channels import ChannelSelection
+    from jpegfreq.models.checkpoint import Classifier
 
 __all__ = ["loss_ranking", "sample_images", "weight_ranking"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import pytest
-from jpegfreq.models.heatmap import HeatMap
 
 from jpegfreq.channels import ZIGZAG
+from jpegfreq.models.heatmap import HeatMap
 
 
 def heat(rates: dict[int, float], images: int = 10) -> HeatMap:

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from jpegfreq.models.heatmap import heat_map
-from jpegfreq.models.probes import loss_ranking, sample_images, weight_ranking
 from torch import Tensor, nn
 
 from jpegfreq import TensorFormat, read_batch, read_header
 from jpegfreq.channels import ChannelSelection
+from jpegfreq.models.heatmap import heat_map
+from jpegfreq.models.probes import loss_ranking, sample_images, weight_ranking
 from jpegfreq.resample import center_crop_box
 from jpegfreq.torch import Images, image_folder
 from tests.pictures import picture
