@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,9 +15,12 @@ from torch import Tensor, nn
 
 from jpegfreq import TensorFormat, read_batch, read_header
 from jpegfreq.channels import ChannelSelection
-from jpegfreq.models.heatmap import heat_map
+from jpegfreq.cli import main
+from jpegfreq.models import ModelConfig, create_model, save_model
+from jpegfreq.models.heatmap import HeatMap, heat_map
 from jpegfreq.models.probes import loss_ranking, sample_images, weight_ranking
 from jpegfreq.resample import center_crop_box
+from jpegfreq.statistics import ChannelStatistics
 from jpegfreq.torch import Images, image_folder
 from tests.pictures import picture
 
@@ -71,10 +75,10 @@ def classifier(*, gated: bool = True, channels: tuple[int, ...] = CHANNELS) -> A
 @pytest.fixture
 def images(tmp_path: Path) -> Images:
     for n in range(5):
-        path = tmp_path / f"class{n % 2}" / f"{n}.jpg"
-        path.parent.mkdir(exist_ok=True)
+        path = tmp_path / "photos" / f"class{n % 2}" / f"{n}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(picture(48, 40, seed=n))
-    return image_folder(tmp_path)
+    return image_folder(tmp_path / "photos")
 
 
 def tensors(images: Images) -> np.ndarray:
@@ -149,3 +153,51 @@ def test_a_sample_is_the_same_every_time_and_no_larger_than_the_images(images: I
     assert sample_images(images, 3) == sample_images(images, 3)
     assert len(sample_images(images, 3)) == 3
     assert sample_images(images, 9) is images
+
+
+@pytest.fixture
+def gated(tmp_path: Path) -> Path:
+    """A run whose gate is on for luma alone."""
+    torch.manual_seed(0)
+    statistics = ChannelStatistics((0.0,) * 192, tuple(200.0 - k for k in range(192)), "made up")
+    format = TensorFormat(6, statistics=statistics)
+    network = create_model("resnet18", format=format, num_classes=2, gated=True)
+    network.gate.pair.bias.data.copy_(torch.tensor([0.0, 3.0] * 4 + [3.0, 0.0] * 2))
+    config = ModelConfig("resnet18", 2, format, (32, 32), 32, gated=True)
+    save_model(tmp_path / "run" / "best", network, config)
+    return tmp_path / "run"
+
+
+def test_heatmap_command_measures_draws_and_feeds_select(
+    gated: Path, images: Images, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    photos, heat, figure = Path(images.paths[0]).parents[1], tmp_path / "heat.json", tmp_path / "heat.png"
+    assert main(["heatmap", str(gated), str(photos), "--out", str(heat), "--figure", str(figure)]) == 0
+    assert "5 images use 4.0 of 6 channels" in capsys.readouterr().out
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    rates = HeatMap.load(heat)
+    assert [rates.on_rate[c] for c in rates.channels] == [1, 1, 1, 1, 0, 0]
+    assert rates.luma_over_chroma == math.inf
+    assert main(["select", str(heat), "-k", "4", "--out", str(tmp_path / "learned.json")]) == 0
+    assert json.loads((tmp_path / "learned.json").read_text())["channels"] == [0, 1, 8, 9]
+
+
+def test_select_command_compares_every_way_to_rank(
+    gated: Path, images: Images, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = Path(images.paths[0]).parents[1]
+    assert main(["select", str(gated), str(photos), "-k", "3", "--compare"]) == 0
+    out = capsys.readouterr().out
+    assert all(way in out for way in ("gate", "energy", "loss", "weights"))
+    assert out.count(" of 3") == 6  # pairs of four rankings
+
+
+def test_select_command_says_that_a_model_has_no_gate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = ModelConfig("resnet18", 2, TensorFormat(6), (32, 32), 32)
+    save_model(tmp_path / "m", config.create(), config)
+    assert main(["select", str(tmp_path / "m"), "--out", str(tmp_path / "x.json")]) == 2
+    assert "no gate: choose --by energy, loss or weights" in capsys.readouterr().err
+    assert main(["select", str(tmp_path / "m"), "--by", "energy", "--out", str(tmp_path / "x.json")]) == 2
+    assert "holds no statistics" in capsys.readouterr().err
+    assert main(["heatmap", str(tmp_path / "m"), str(tmp_path / "gone"), "--out", str(tmp_path / "x.json")]) == 2

@@ -1,0 +1,73 @@
+"""Trained models side by side, as values and from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from jpegfreq import TensorFormat
+from jpegfreq.cli import main
+from jpegfreq.models import ModelConfig, create_model, load_model, save_model
+from jpegfreq.models.compare import compare_models, to_csv, to_json
+from jpegfreq.torch import image_folder
+from tests.pictures import picture
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    for n in range(4):
+        path = folder / f"class{n % 2}" / f"{n}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture(48, 40, seed=n))
+    return folder
+
+
+def checkpoint(folder: Path, format: TensorFormat | None) -> Path:
+    torch.manual_seed(0)
+    config = ModelConfig("resnet18", 2, format, (32, 32), 32)
+    save_model(folder, create_model("resnet18", format=format, num_classes=2), config)
+    return folder
+
+
+def test_models_are_measured_on_the_same_images(photos: Path, tmp_path: Path) -> None:
+    names = {"rgb": None, "dct24": TensorFormat(24)}
+    models = [(name, load_model(checkpoint(tmp_path / name, format))) for name, format in names.items()]
+    images = image_folder(photos)
+    done: list[int] = []
+    rgb, dct = compare_models(models, images, progress=done.append)
+    assert (rgb.input_shape, dct.input_shape) == ((3, 32, 32), (24, 4, 4))
+    assert (rgb.input_bytes, dct.input_bytes) == (3 * 32 * 32, 2 * 24 * 16)
+    assert rgb.images == dct.images == 4
+    assert sum(done) == 8
+    predictions = models[1][1].predict(list(images.paths))
+    right = [p.indices[0] == label for p, label in zip(predictions, images.labels, strict=True)]
+    assert dct.top1 == sum(right) / 4
+    assert dct.top5 == 1
+    assert min(rgb.read_milliseconds, dct.read_milliseconds, rgb.macs, dct.parameters) > 0
+    assert to_csv([rgb, dct]).splitlines()[2].startswith("dct24,resnet18,24x4x4,")
+    assert json.loads(to_json([dct]))[0]["input_bytes"] == dct.input_bytes
+
+
+def test_command_writes_table_csv_json_and_page(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = checkpoint(tmp_path / "run" / "best", TensorFormat(6)).parent
+    files = {kind: tmp_path / f"compared.{kind}" for kind in ("csv", "json", "html")}
+    options = [word for kind, file in files.items() for word in (f"--{kind}", str(file))]
+    assert main(["compare", str(folder), "--data", str(photos), *options]) == 0
+    assert "resnet18" in capsys.readouterr().out
+    assert "resnet18" in files["csv"].read_text()
+    assert json.loads(files["json"].read_text())[0]["name"] == "run"
+    assert "6 x 4 x 4" in files["html"].read_text()
+
+
+def test_labels_beyond_a_models_classes_are_an_error(photos: Path, tmp_path: Path) -> None:
+    (photos / "class2").mkdir()
+    (photos / "class2" / "9.jpg").write_bytes(picture(48, 40))
+    model = load_model(checkpoint(tmp_path / "model", TensorFormat(6)))
+    with pytest.raises(ValueError, match="model has 2 classes; the labels go to 2"):
+        compare_models([("model", model)], image_folder(photos))
