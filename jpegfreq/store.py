@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -192,6 +192,7 @@ class Conversion:
         format: what StoredDataset will give.
         view: the part of each image.
         storage: how values are stored: "float32" and "float16" as the format's dtype; "int16" for float32.
+        shard_bytes: about how large a shard is.
     """
 
     folder: Path
@@ -199,6 +200,7 @@ class Conversion:
     format: TensorFormat
     view: View
     storage: Storage = "float32"
+    shard_bytes: int = field(default_factory=lambda: _SHARD_BYTES)
 
     def __post_init__(self) -> None:
         """Check that storage and format agree."""
@@ -212,9 +214,9 @@ class Conversion:
 
     @property
     def images_per_shard(self) -> int:
-        """As many as fill 64 MB."""
+        """As many as fill a shard."""
         values = int(np.prod(self.format.shape(self.view.size, self.view.size)))
-        return max(1, _SHARD_BYTES // (values * np.dtype(self.storage).itemsize))
+        return max(1, self.shard_bytes // (values * np.dtype(self.storage).itemsize))
 
     @property
     def shard_count(self) -> int:

@@ -55,7 +55,7 @@ def widen(convolution: nn.Conv2d, in_channels: int) -> nn.Conv2d:
         in_channels if depthwise else convolution.out_channels,
         kernel_size=(convolution.kernel_size[0], convolution.kernel_size[1]),
         stride=(convolution.stride[0], convolution.stride[1]),
-        padding=convolution.padding,
+        padding=int(convolution.padding[0]),
         groups=in_channels if depthwise else 1,
         bias=convolution.bias is not None,
     )

@@ -80,5 +80,5 @@ def create_model(
         from jpegfreq.models.gate import ChannelGate, GatedNetwork
 
         assert channels is not None
-        return GatedNetwork(ChannelGate(channels), network)
+        network = GatedNetwork(ChannelGate(channels), network)
     return network

@@ -58,7 +58,9 @@ class Classifier:
         self.network = network.eval()
 
     @overload
-    def predict(self, images: Picture, *, top: int = 5, batch_size: int = 64) -> Prediction: ...
+    def predict(  # type: ignore[overload-overlap]  # a str is a sequence of str, but here a path
+        self, images: Picture, *, top: int = 5, batch_size: int = 64
+    ) -> Prediction: ...
     @overload
     def predict(
         self, images: Sequence[Picture], *, top: int = 5, batch_size: int = 64, errors: Literal["raise"] = "raise"

@@ -37,6 +37,7 @@ ALLOWED = {
     "jpegfreq.resample": DECODER | FORMAT | {"tensor"},
     "jpegfreq.batch": DECODER | FORMAT | {"tensor", "resample"},
     "jpegfreq.store": DATA - {"store", "_native"},
+    "jpegfreq.ray_engine": {"store"},
     "jpegfreq.torch.*": DATA - {"_native"},
     "jpegfreq.models.*": DATA - {"_native"} | {"torch.*"},
     "jpegfreq.report.*": {"*"},
@@ -48,6 +49,7 @@ ONLY_IN = {
     "torch": ("jpegfreq.torch.", "jpegfreq.models."),
     "torchvision": ("jpegfreq.torch.", "jpegfreq.models."),
     "numba": ("jpegfreq._kernels", "jpegfreq._lanes"),
+    "ray": ("jpegfreq.ray_engine",),
     "rich": ("jpegfreq.cli.", "jpegfreq.report."),
     "matplotlib": ("jpegfreq.cli.", "jpegfreq.report."),
 }

@@ -12,7 +12,7 @@ import jpegfreq
 
 # Each module has SUMMARY, DESCRIPTION, add_arguments(parser) and run(arguments) -> exit code, and imports what it needs
 # only when it runs.
-COMMANDS = ("inspect", "decode", "show", "stats", "convert", "profile", "heatmap", "select", "compare")
+COMMANDS = ("inspect", "decode", "show", "stats", "convert", "profile", "heatmap", "select", "predict", "compare")
 
 _EPILOG = """\
 examples:
@@ -21,6 +21,7 @@ examples:
   jpegfreq show photo.jpg --out picture.png      the 192 channels as a picture
   jpegfreq stats photos/ --out stats.json        mean and deviation of each channel
   jpegfreq convert photos/ --out store/          a data set of fixed-size tensors
+  jpegfreq predict runs/dct24 photo.jpg          what a trained network sees in it
   jpegfreq profile photos/                       how much decode time your own files save
   jpegfreq heatmap runs/gated photos/ --out heat.json   how often a gate uses each channel
   jpegfreq select heat.json -k 24 --out learned24.json  the channels that matter most

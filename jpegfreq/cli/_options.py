@@ -129,6 +129,28 @@ def add_view_arguments(parser: argparse.ArgumentParser, *, size: int) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="default: one for each core")
 
 
+def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where the work is done."""
+    parser.add_argument(
+        "--engine", choices=("threads", "ray"), default="threads",
+        help="threads of this process, or tasks of Ray Data (default: threads)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--address", metavar="ADDRESS",
+        help='with --engine ray, a cluster: "host:port" or "auto" (default: a Ray of its own on this machine)',
+    )  # fmt: skip
+
+
+def check_engine(arguments: argparse.Namespace) -> None:
+    """Refuse an address that nothing would use.
+
+    Raises:
+        CommandError: there is one without Ray.
+    """
+    if arguments.address is not None and arguments.engine != "ray":
+        raise CommandError("--address is where a Ray cluster is: it goes with --engine ray")
+
+
 def view_from(arguments: argparse.Namespace) -> View:
     """The View that the options describe.
 

@@ -16,16 +16,21 @@ becomes the one that an uninterrupted run makes, byte for byte.
 --dtype says how values are stored. float16 loses at most 2**-11 of each value; int16, in
 steps of 1/16 of a coefficient, at most 1/32 of a coefficient, and is read as float32.
 
+--engine ray makes each shard a task of Ray Data (pip install 'jpegfreq[ray]'): on this machine's
+cores, or with --address on a cluster, whose machines all see DIR and STORE under these paths. The
+store's bytes are the same.
+
 examples:
   jpegfreq convert photos/ --out store/ --format dct24 --size 224
   jpegfreq convert photos/ --out store/ --format dct24 --dtype float16 --statistics stats.json
   jpegfreq convert photos/ --out /shared/store/ --shard 2/8     the second of eight machines
+  jpegfreq convert photos/ --out /shared/store/ --engine ray --address head:6379     a Ray cluster
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    from jpegfreq.cli._options import add_format_arguments, add_view_arguments
+    from jpegfreq.cli._options import add_engine_arguments, add_format_arguments, add_view_arguments
 
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder of JPEG files")
     parser.add_argument("--out", required=True, type=Path, metavar="STORE", help="folder for the store")
@@ -33,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--shard", type=_part, default=(1, 1), metavar="I/N",
         help="convert the I-th of N parts; the machine that completes the store writes the manifest",
     )  # fmt: skip
+    add_engine_arguments(parser)
     add_view_arguments(parser, size=224)
     add_format_arguments(
         parser, channels="--format", chromas=("fancy", "replicate"), dtypes=("float32", "float16", "int16")
@@ -51,10 +57,12 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from jpegfreq.cli import CommandError
-    from jpegfreq.cli._options import format_from, images_below, threads_from, view_from
+    from jpegfreq.cli._options import check_engine, format_from, images_below, threads_from, view_from
     from jpegfreq.cli._progress import list_failures, speed_bar
+    from jpegfreq.ray_engine import EngineError, convert_shards_on_ray, ray_session
     from jpegfreq.store import Conversion, begin, convert_shards, finish, missing_shards
 
+    check_engine(arguments)
     threads, (part, parts), out = threads_from(arguments), arguments.shard, arguments.out
     names = tuple(image.name for image in images_below(arguments.folder))
     conversion = Conversion(
@@ -68,9 +76,13 @@ def run(arguments: argparse.Namespace) -> int:
         if len(shards) < own:
             console.print(f"{own - len(shards)} of {own} shards are complete already")
         with speed_bar(console, "converting", sum(len(conversion.shard_names(n)) for n in shards)) as advance:
-            convert_shards(conversion, out, shards, threads=threads, progress=advance)
+            if arguments.engine == "ray":
+                with ray_session(address=arguments.address, cores=threads):
+                    convert_shards_on_ray(conversion, out, shards, progress=advance)
+            else:
+                convert_shards(conversion, out, shards, threads=threads, progress=advance)
         missing, failures = finish(conversion, out, part=part, parts=parts)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EngineError) as error:
         raise CommandError(str(error)) from error
     list_failures(console, failures)
     if missing:

@@ -1,0 +1,121 @@
+"""Conversion on Ray Data: a shard is a task, on this machine's cores or a cluster's.
+
+Every machine must see the files and the store under the same paths. A task does what `convert_shards` does for one
+shard, so the store's bytes are those of a conversion without Ray.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from jpegfreq.store import Conversion, convert_shards
+
+__all__ = ["EngineError", "convert_shards_on_ray", "ray_session"]
+
+_REACH_SECONDS = 5.0
+
+
+class EngineError(RuntimeError):
+    """Ray is missing, cannot be reached, or lost a task."""
+
+
+@contextmanager
+def ray_session(*, address: str | None = None, cores: int = 1) -> Iterator[None]:
+    """Connect to Ray for a while; a Ray that runs in this process already is used, and left running.
+
+    Args:
+        address: of a cluster: "host:port", "ray://host:port" or "auto"; None for one that starts and ends here.
+        cores: how many tasks run at once, where it starts here.
+
+    Raises:
+        EngineError: Ray is not installed, or nothing answers there.
+    """
+    try:
+        import ray.data
+    except ImportError as error:
+        raise EngineError(f"Ray Data cannot be imported ({error}): pip install 'jpegfreq[ray]'") from error
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    if ray.is_initialized():
+        yield
+        return
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if address is None:
+        quiet |= {"num_cpus": cores, "include_dashboard": False}
+    else:
+        _reach(address)
+    try:
+        ray.init(address=address or "local", **quiet)
+    except (SystemExit, Exception) as error:  # Ray leaves the process where a cluster does not answer
+        raise EngineError(f"Ray does not start at {address or 'this machine'}: {error}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Fail soon where nothing answers: Ray itself tries for two minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:
+        return  # "auto", or a name that Ray knows
+    try:
+        socket.create_connection((host, int(port)), timeout=_REACH_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise EngineError(f"no Ray cluster answers at {address}: {error}") from error
+
+
+def run_tasks(task: Callable[[int], dict[str, Any]], numbers: Iterable[int]) -> Iterator[dict[str, Any]]:
+    """Run a task for each number inside a `ray_session`, one core each; results as they come.
+
+    Raises:
+        EngineError: a task failed, or was lost.
+    """
+    import ray.data
+
+    items = list(numbers)
+    if not items:
+        return
+    tasks = ray.data.from_items(items, override_num_blocks=len(items))
+    try:
+        yield from tasks.map(lambda row: task(row["item"]), num_cpus=1).iter_rows()
+    except ray.exceptions.RayError as error:
+        raise EngineError(f"a task failed on Ray: {error.__cause__ or error}") from error
+
+
+def convert_shards_on_ray(
+    conversion: Conversion,
+    out: Path,
+    shards: Iterable[int],
+    *,
+    progress: Callable[[int, int], None] = lambda images, size_bytes: None,
+) -> None:
+    """Convert the files of some shards, inside a `ray_session`; each is complete at once, or not at all.
+
+    Args:
+        conversion: the plan.
+        out: the store, begun.
+        shards: their numbers.
+        progress: called after each shard with the images and bytes it took.
+    """
+    conversion, out = replace(conversion, folder=conversion.folder.absolute()), out.absolute()
+
+    def convert(shard: int) -> dict[str, Any]:
+        done = [0, 0]
+
+        def count(images: int, size_bytes: int) -> None:
+            done[0] += images
+            done[1] += size_bytes
+
+        convert_shards(conversion, out, [shard], progress=count)
+        return {"images": done[0], "size_bytes": done[1]}
+
+    for row in run_tasks(convert, shards):
+        progress(row["images"], row["size_bytes"])

@@ -1,0 +1,101 @@
+"""Conversion by Ray Data: the same bytes as without it, and clear words where Ray is not there."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jpegfreq.cli import main
+from jpegfreq.format import TensorFormat
+from jpegfreq.ray_engine import EngineError, convert_shards_on_ray, ray_session
+from jpegfreq.store import Conversion, View, begin, convert_shards, finish, missing_shards
+from tests.pictures import picture
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[None]:
+    """One Ray for all tests: it takes seconds to start."""
+    pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    with ray_session(cores=2):
+        yield
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "photos"
+    for n in range(12):
+        path = root / ("cat", "dog")[n % 2] / f"{n:02d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture(50 + 7 * n, 60, seed=n))
+    (root / "cat" / "04a.jpg").write_bytes(picture(16, 16, "CMYK"))
+    return root
+
+
+def content(store: Path) -> dict[str, bytes]:
+    return {path.relative_to(store).as_posix(): path.read_bytes() for path in store.rglob("*") if path.is_file()}
+
+
+def test_ray_gives_the_same_store_and_goes_on_with_one(folder: Path, tmp_path: Path, session: None) -> None:
+    names = tuple(sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.jpg")))
+    conversion = Conversion(folder, names, TensorFormat(channels=24), View(32, 40), shard_bytes=5 * 24 * 4 * 4 * 4)
+    plain, by_ray, begun = tmp_path / "plain", tmp_path / "ray", tmp_path / "begun"
+    for out in (plain, by_ray, begun):
+        begin(conversion, out)
+    convert_shards(conversion, plain, range(3))
+    convert_shards(conversion, begun, [1])
+    done: list[int] = []
+    for out in (by_ray, begun):
+        missing = missing_shards(conversion, out)
+        convert_shards_on_ray(conversion, out, missing, progress=lambda images, size_bytes: done.append(images))
+    assert sum(done[:3]) == 13
+    assert sum(done[3:]) == 8
+    for out in (plain, by_ray, begun):
+        assert finish(conversion, out)[0] == 0
+    assert content(plain) == content(by_ray) == content(begun)
+
+
+def test_convert_says_the_same_with_ray(
+    folder: Path, tmp_path: Path, session: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--size", "32", "--format", "dct24"]
+    assert main(["convert", str(folder), "--out", str(tmp_path / "plain"), *options]) == 1
+    plain = capsys.readouterr().err
+    assert main(["convert", str(folder), "--out", str(tmp_path / "ray"), *options, "--engine", "ray"]) == 1
+    assert "1 failed: 1 unsupported" in capsys.readouterr().err
+    assert "1 failed: 1 unsupported" in plain
+    assert content(tmp_path / "plain") == content(tmp_path / "ray")
+
+
+def test_a_failing_task_is_one_clear_error(folder: Path, tmp_path: Path, session: None) -> None:
+    conversion = Conversion(folder, ("cat/00.jpg",), TensorFormat(), View(32, 40))
+    with pytest.raises(EngineError, match="No such file"):
+        convert_shards_on_ray(conversion, tmp_path / "not begun", [0])
+
+
+def test_a_missing_ray_says_how_to_install_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray.data", None)
+    assert main(["convert", str(folder), "--out", str(tmp_path / "store"), "--engine", "ray"]) == 2
+    assert "pip install 'jpegfreq[ray]'" in capsys.readouterr().err
+
+
+def test_a_cluster_that_does_not_answer_is_an_error_at_once(folder: Path) -> None:
+    pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    import ray
+
+    if ray.is_initialized():
+        ray.shutdown()
+    with (
+        pytest.raises(EngineError, match=r"no Ray cluster answers at 127\.0\.0\.1:1"),
+        ray_session(address="127.0.0.1:1"),
+    ):
+        pass
+
+
+def test_an_address_needs_ray(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", str(folder), "--out", str(tmp_path / "store"), "--address", "head:6379"]) == 2
+    assert "goes with --engine ray" in capsys.readouterr().err
