@@ -14,6 +14,7 @@ import torch
 
 from jpegfreq.channels import CHANNEL_COUNT, ZIGZAG
 from jpegfreq.models.evaluation import Progress, evaluation_batches
+from jpegfreq.models.gate import GatedNetwork
 from jpegfreq.models.ranking import Ranking
 from jpegfreq.torch import Images
 
@@ -153,11 +154,11 @@ def heat_map(
     Raises:
         ValueError: the model has no gate, or no image could be read.
     """
-    if not classifier.config.gated or classifier.config.format is None:
+    network = classifier.network.eval()
+    if not isinstance(network, GatedNetwork) or classifier.config.format is None:
         raise ValueError(
             "the model has no gate, so no channel is ever off; rank its channels by energy, loss or weights instead"
         )
-    network = classifier.network.eval()
     on = torch.zeros(len(classifier.config.format.selection), dtype=torch.float64)
     probability = torch.zeros_like(on)
     count = 0

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from jpegfreq.models.evaluation import Progress, device_of, evaluation_batches
+from jpegfreq.models.gate import GatedNetwork
 from jpegfreq.models.ranking import Ranking
 from jpegfreq.torch import Images
 
@@ -24,12 +25,11 @@ def sample_images(images: Images, count: int, *, seed: int = 0) -> Images:
     if count >= len(images):
         return images
     chosen = sorted(np.random.default_rng(seed).permutation(len(images))[:count].tolist())
-    spans, names = ([column[n] for n in chosen] if column else [] for column in (images.spans, images.names))
     return Images(
         tuple(images.paths[n] for n in chosen),
         tuple(images.labels[n] for n in chosen),
-        tuple(spans),
-        tuple(names),
+        tuple(images.spans[n] for n in chosen) if images.spans else (),
+        tuple(images.names[n] for n in chosen) if images.names else (),
         images.classes,
     )
 
@@ -103,7 +103,9 @@ def weight_ranking(classifier: Classifier) -> Ranking:
     """
     selection = _selection(classifier)
     height, width = classifier.config.size
-    network = classifier.network.network if classifier.config.gated else classifier.network
+    network = classifier.network
+    if isinstance(network, GatedNetwork):
+        network = network.network
     x = torch.zeros(1, len(selection), height // 8, width // 8, device=device_of(network))
     first: list[str] = []
     squares = torch.zeros(len(selection), dtype=torch.float64)

@@ -6,7 +6,7 @@ import json
 import math
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from jpegfreq import TensorFormat, read_batch, read_header
 from jpegfreq.channels import ChannelSelection
 from jpegfreq.cli import main
 from jpegfreq.models import ModelConfig, create_model, save_model
+from jpegfreq.models.gate import ChannelGate, GateDecision, GatedNetwork
 from jpegfreq.models.heatmap import HeatMap, heat_map
 from jpegfreq.models.probes import loss_ranking, sample_images, weight_ranking
 from jpegfreq.resample import center_crop_box
@@ -27,18 +28,13 @@ from tests.pictures import picture
 CHANNELS = (0, 1, 9, 64)
 
 
-class Decision(NamedTuple):
-    on_probability: Tensor
-    on: Tensor
-
-
-class Gate(nn.Module):
+class Gate(ChannelGate):
     """On where a channel's mean is positive."""
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Decision]:
+    def forward(self, x: Tensor) -> tuple[Tensor, GateDecision]:
         mean = x.mean(dim=(2, 3))
         on = (mean > 0).float()
-        return x * on[:, :, None, None], Decision(torch.sigmoid(mean), on)
+        return x * on[:, :, None, None], GateDecision(torch.sigmoid(mean), on)
 
 
 class Network(nn.Module):
@@ -54,22 +50,13 @@ class Network(nn.Module):
         return self.last(torch.relu(self.first(x) + self.beside(x))).mean(dim=(2, 3))
 
 
-class Gated(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.gate, self.network = Gate(), Network()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.network(self.gate(x)[0])
-
-
 def classifier(*, gated: bool = True, channels: tuple[int, ...] = CHANNELS) -> Any:
     torch.manual_seed(0)
     format = TensorFormat(ChannelSelection(channels))
     config = SimpleNamespace(
         architecture="tiny", num_classes=2, format=format, size=(32, 32), shorter_side=32, gated=gated
     )
-    return SimpleNamespace(config=config, network=Gated() if gated else Network())
+    return SimpleNamespace(config=config, network=GatedNetwork(Gate(4), Network()) if gated else Network())
 
 
 @pytest.fixture
