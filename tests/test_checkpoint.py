@@ -49,6 +49,16 @@ def test_a_network_comes_back_with_its_format_and_statistics(saved: Path) -> Non
     assert sorted(path.name for path in saved.iterdir()) == ["config.json", "model.safetensors"]
 
 
+def test_a_gated_network_comes_back_with_its_gate(tmp_path: Path) -> None:
+    config = replace(CONFIG, gated=True)
+    network = config.create()
+    save_model(tmp_path, network, config)
+    loaded = load_model(tmp_path).network.state_dict()
+    assert all(torch.equal(tensor, loaded[name]) for name, tensor in network.state_dict().items())
+    with pytest.raises(CheckpointError, match=r"it has no layer1\.0\.conv1\.weight"):
+        save_model(tmp_path, network, CONFIG)
+
+
 def test_weights_in_channels_last_come_back_the_same(tmp_path: Path) -> None:
     network = CONFIG.create().to(memory_format=torch.channels_last)
     save_model(tmp_path, network, CONFIG)

@@ -151,3 +151,13 @@ def test_se_resnet_without_timm_says_so(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(__import__("sys").modules, "timm", None)
     with pytest.raises(ImportError, match="pip install timm"):
         create_model("se_resnet50", format=TensorFormat(24), num_classes=3)
+
+
+def test_a_gate_takes_rgb_weights_behind_it_and_adds_its_own_work() -> None:
+    rgb = create_model("resnet18", format=None, num_classes=5).state_dict()
+    gated = create_model("resnet18", format=TensorFormat(24), num_classes=5, gated=True)
+    plain = create_model("resnet18", format=TensorFormat(24), num_classes=5)
+    assert load_rgb_weights(gated, rgb) == load_rgb_weights(plain, rgb)
+    ours, theirs = (model_summary(network, (24, 28, 28)) for network in (gated, plain))
+    assert ours.normalized_input_size == theirs.normalized_input_size == 0.5
+    assert ours.macs - theirs.macs == 24 * 24 + 2 * 24
