@@ -10,7 +10,7 @@ import bisect
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
@@ -64,19 +64,10 @@ class View:
         if self.shorter_side < self.size:
             raise ValueError(f"the shorter side, {self.shorter_side}, must not be below the size, {self.size}")
 
-    def load(self, path: Path) -> LoadedImage | Exception:
-        """Read a file, and find its box; or why not."""
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            return error
-        try:
-            header = read_header(data)
-            crop = (self.size, self.size)
-            box = center_crop_box(header.height, header.width, crop, shorter_side=self.shorter_side)
-        except (ValueError, MemoryError) as error:
-            return UnreadableImageError(error, data)
-        return LoadedImage(data, header, box)
+    def box(self, header: Header) -> Box:
+        """The part of an image that is resized to the crop."""
+        crop = (self.size, self.size)
+        return center_crop_box(header.height, header.width, crop, shorter_side=self.shorter_side)
 
     def __str__(self) -> str:
         """In words, for what was measured on it."""
@@ -85,9 +76,10 @@ class View:
 
 @dataclass(frozen=True)
 class LoadedImage:
-    """A file's bytes, and which part of the image is wanted."""
+    """A file's bytes, until the next batch is asked for; their SHA-256, if wanted; the part of the image to take."""
 
-    data: bytes
+    data: memoryview
+    sha256: str
     header: Header
     box: Box
 
@@ -95,7 +87,7 @@ class LoadedImage:
 class UnreadableImageError(Exception):
     """A file's bytes hold no image that can be read."""
 
-    def __init__(self, error: Exception, data: bytes) -> None:
+    def __init__(self, error: Exception, data: memoryview) -> None:
         """Keep the reason, and the bytes."""
         super().__init__(str(error))
         self.error = error
@@ -117,7 +109,7 @@ class Failure:
     message: str
 
     @classmethod
-    def of(cls, name: str, error: Exception, data: bytes = b"\xff\xd8") -> Failure:
+    def of(cls, name: str, error: Exception, data: bytes | memoryview = b"\xff\xd8") -> Failure:
         """The failure that an error is, in words that do not depend on its place in a batch."""
         if isinstance(error, UnreadableImageError):
             return cls.of(name, error.error, error.data)
@@ -143,24 +135,90 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
+class _Slab:
+    """Memory for the files of a batch, used again: fresh memory costs more than reading into it."""
+
+    def __init__(self) -> None:
+        self._memory: npt.NDArray[np.uint8] = np.empty(0, np.uint8)
+        self._wanted = 0
+
+    def load(self, paths: Sequence[str], view: View, hashes: bool) -> list[LoadedImage | Exception]:
+        """Read files, and find their boxes; or why not. What was loaded before is gone."""
+        if self._wanted > self._memory.size:
+            self._memory = np.empty(self._wanted + self._wanted // 4, np.uint8)
+        self._wanted = 0
+        return [self._load(path, view, hashes) for path in paths]
+
+    def _load(self, path: str, view: View, hashes: bool) -> LoadedImage | Exception:
+        try:
+            data = self._read(path)
+        except OSError as error:
+            return error
+        try:
+            header = read_header(data)
+            box = view.box(header)
+        except (ValueError, MemoryError) as error:
+            return UnreadableImageError(error, data)
+        return LoadedImage(data, hashlib.sha256(data).hexdigest() if hashes else "", header, box)
+
+    def _read(self, path: str) -> memoryview:
+        file = os.open(path, os.O_RDONLY)
+        try:
+            size = os.fstat(file).st_size
+            start = self._wanted
+            self._wanted += size
+            place = memoryview(self._memory)[start : start + size]
+            if len(place) < size:  # the next batch will find room
+                place = memoryview(bytearray(size))
+            done = 0
+            while done < size and (count := os.readv(file, [place[done:]])):
+                done += count
+        finally:
+            os.close(file)
+        return place[:done]
+
+
 def read_views(
-    paths: Iterable[tuple[str, Path]], view: View, format: TensorFormat, threads: int, batch: int
+    paths: Iterable[tuple[str, str]],
+    view: View,
+    format: TensorFormat,
+    threads: int,
+    batch: int,
+    *,
+    hashes: bool = False,
+    out: npt.NDArray[Any] | None = None,
 ) -> Iterator[tuple[list[str], list[LoadedImage | Exception], npt.NDArray[Any]]]:
     """Batches of tensors in the files' order; the next batch is read from disk while one is decoded.
 
+    Args:
+        paths: names and files.
+        view: the part of each image.
+        format: of the tensors.
+        threads: how many read, and how many decode.
+        batch: how many files at a time.
+        hashes: whether to hash the files.
+        out: room for a tensor of each file, for those that are read, one behind the other; None for new arrays.
+
     Yields:
-        Names; what was loaded, or the error in its place; tensors, where a failed image's slot is zero.
+        Names; what was loaded, or the error in its place; the tensors of those without an error.
     """
     files = list(paths)
     parts = [files[start : start + batch] for start in range(0, len(files), batch)]
+    share = -(-batch // threads)
+    slabs = [[_Slab() for _ in range(threads)] for _ in range(2)]  # for the batch in work, and the next
+    filled = 0
     with ThreadPoolExecutor(threads) as pool:
 
-        def begin_reading(number: int) -> list[Future[LoadedImage | Exception]]:
-            return [pool.submit(view.load, path) for _, path in parts[number]] if number < len(parts) else []
+        def begin_reading(number: int) -> list[Future[list[LoadedImage | Exception]]]:
+            own = [path for _, path in parts[number]] if number < len(parts) else []
+            shares = (own[start : start + share] for start in range(0, len(own), share))
+            return [
+                pool.submit(slab.load, few, view, hashes) for slab, few in zip(slabs[number % 2], shares, strict=False)
+            ]
 
         ahead = begin_reading(0)
         for number, part in enumerate(parts):
-            loaded = [future.result() for future in ahead]
+            loaded = [image for future in ahead for image in future.result()]
             ahead = begin_reading(number + 1)
             good = [image for image in loaded if isinstance(image, LoadedImage)]
             tensors, errors = read_batch(
@@ -168,17 +226,19 @@ def read_views(
                 size=(view.size, view.size),
                 boxes=[image.box for image in good],
                 format=format,
+                out=None if out is None else out[filled : filled + len(good)],
                 threads=threads,
                 errors="return",
             )
             slots = [index for index, image in enumerate(loaded) if isinstance(image, LoadedImage)]
+            kept = [index for index, error in enumerate(errors) if error is None]
             for slot, image, error in zip(slots, good, errors, strict=True):
                 if error is not None:
                     loaded[slot] = UnreadableImageError(error, image.data)
-            if len(good) < len(part):
-                spread = np.zeros((len(part), *tensors.shape[1:]), tensors.dtype)
-                spread[slots] = tensors
-                tensors = spread
+            if len(kept) < len(good):
+                tensors[: len(kept)] = tensors[kept]
+                tensors = tensors[: len(kept)]
+            filled += len(kept)
             yield [name for name, _ in part], loaded, tensors
 
 
@@ -290,50 +350,53 @@ def convert_shards(
         threads: how many threads decode.
         progress: called after each batch with the images and bytes it took.
     """
+    shape = (conversion.images_per_shard, *conversion.format.shape(conversion.view.size, conversion.view.size))
+    room: list[npt.NDArray[Any]] = []
     with ThreadPoolExecutor(1) as writer:
         writing: Future[None] | None = None
-        for shard in shards:
-            made = _convert_shard(conversion, shard, threads, progress)
+        for number, shard in enumerate(shards):
+            if len(room) < 2:  # one shard on its way to disk, one in work: memory stays bounded, and is used again
+                room.append(np.empty(shape, conversion.storage))
+            made = _convert_shard(conversion, shard, room[number % 2], threads, progress)
             if writing is not None:
-                writing.result()  # one shard on its way to disk, one in work: memory stays bounded
+                writing.result()
             writing = writer.submit(_write_shard, out, shard, *made)
         if writing is not None:
             writing.result()
 
 
 def _convert_shard(
-    conversion: Conversion, shard: int, threads: int, progress: Callable[[int, int], None]
+    conversion: Conversion,
+    shard: int,
+    stored: npt.NDArray[Any],
+    threads: int,
+    progress: Callable[[int, int], None],
 ) -> tuple[npt.NDArray[Any], dict[str, Any]]:
-    names = conversion.shard_names(shard)
     label_of = {name: label for label, name in enumerate(conversion.classes)}
-    format, view = conversion.format, conversion.view
-    stored = np.empty((len(names), *format.shape(view.size, view.size)), conversion.storage)
     files: list[dict[str, Any]] = []
     failures: list[Failure] = []
-    paths = ((name, conversion.folder / name) for name in names)
-    plain = replace(format, statistics=None) if conversion.storage == "int16" else format
-    for batch_names, loaded, tensors in read_views(paths, view, plain, threads, _BATCH):
+    paths = ((name, os.path.join(conversion.folder, name)) for name in conversion.shard_names(shard))
+    as_steps = conversion.storage == "int16"
+    format = replace(conversion.format, statistics=None) if as_steps else conversion.format
+    batches = read_views(paths, conversion.view, format, threads, _BATCH, hashes=True, out=None if as_steps else stored)
+    for names, loaded, tensors in batches:
         size_bytes = 0
-        for name, image, tensor in zip(batch_names, loaded, tensors, strict=True):
+        tensor = iter(tensors)
+        for name, image in zip(names, loaded, strict=True):
             if isinstance(image, Exception):
                 failures.append(Failure.of(name, image))
                 continue
             size_bytes += len(image.data)
-            if conversion.storage == "int16":
-                tensor = np.rint(tensor / np.float32(INT16_STEP))
-                if not np.abs(tensor).max() <= 32767:
+            values = next(tensor)
+            if as_steps:
+                steps = np.rint(values / np.float32(INT16_STEP))
+                if not np.abs(steps).max() <= 32767:
                     failures.append(Failure(name, "unsupported", "a coefficient is too large for int16 storage"))
                     continue
-            stored[len(files)] = tensor
-            files.append(
-                {
-                    "name": name,
-                    "size_bytes": len(image.data),
-                    "sha256": hashlib.sha256(image.data).hexdigest(),
-                    "label": label_of.get(name.split("/")[0], -1) if "/" in name else -1,
-                }
-            )
-        progress(len(batch_names), size_bytes)
+                stored[len(files)] = steps
+            label = label_of.get(name.split("/")[0], -1) if "/" in name else -1
+            files.append({"name": name, "size_bytes": len(image.data), "sha256": image.sha256, "label": label})
+        progress(len(names), size_bytes)
     record = {"shard": _shard_name(shard), "files": files, "failures": [vars(failure) for failure in failures]}
     return stored[: len(files)], record
 

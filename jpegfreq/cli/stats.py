@@ -68,16 +68,18 @@ def run(arguments: argparse.Namespace) -> int:
     total = StatisticsAccumulator()
     failures: list[Failure] = []
     grey = 0
-    paths = [(image.name, image.path) for image in images]
+    paths = [(image.name, str(image.path)) for image in images]
     with speed_bar(console, "measuring", len(images)) as advance, ThreadPoolExecutor(threads) as pool:
         for names, loaded, tensors in read_views(paths, view, TensorFormat(), threads, _BATCH):
             # One accumulator an image, merged in the files' order: the same numbers with any number of threads.
             size_bytes = 0
-            for name, image, measured in zip(names, loaded, pool.map(_measure, loaded, tensors), strict=True):
+            good = [image for image in loaded if not isinstance(image, Exception)]
+            measured = pool.map(_measure, good, tensors)
+            for name, image in zip(names, loaded, strict=True):
                 if isinstance(image, Exception):
                     failures.append(Failure.of(name, image))
                 else:
-                    total.merge(measured)
+                    total.merge(next(measured))
                     grey += image.header.color == "grey"
                     size_bytes += len(image.data)
             advance(len(names), size_bytes)
@@ -112,10 +114,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
-def _measure(image: LoadedImage | Exception, tensor: npt.NDArray[Any]) -> StatisticsAccumulator:
+def _measure(image: LoadedImage, tensor: npt.NDArray[Any]) -> StatisticsAccumulator:
     from jpegfreq.statistics import StatisticsAccumulator
 
     accumulator = StatisticsAccumulator()
-    if not isinstance(image, Exception):
-        accumulator.update(tensor, grey=image.header.color == "grey")
+    accumulator.update(tensor, grey=image.header.color == "grey")
     return accumulator
