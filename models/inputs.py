@@ -1,0 +1,239 @@
+"""What a training run reads, checked before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from jpegfreq.format import TensorFormat
+from jpegfreq.models.recipe import TrainConfig
+from jpegfreq.statistics import ChannelStatistics, StatisticsAccumulator
+from jpegfreq.store import StoredDataset
+from jpegfreq.torch import (
+    Batch,
+    EvaluationView,
+    FrequencyDataset,
+    FrequencyLoader,
+    Images,
+    RgbDataset,
+    TrainingView,
+    file_list,
+    image_folder,
+    tar_shards,
+)
+from jpegfreq.torch.dataset import CropDataset
+
+__all__ = ["Inputs", "measure_statistics", "open_images", "open_inputs"]
+
+_MEASURED = 2000  # images that the statistics of a run are measured on, at most
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the loop reads.
+
+    Attributes:
+        training: one epoch after another.
+        validation: the same, in the images' order.
+        classes: the name of each class; numbers where nothing names them.
+        format: the tensors' format, its statistics measured; None for RGB.
+        size: (height, width) of the input, pixels.
+    """
+
+    training: FrequencyLoader
+    validation: FrequencyLoader
+    classes: tuple[str, ...]
+    format: TensorFormat | None
+    size: tuple[int, int]
+
+
+def open_images(source: str) -> Images:
+    """Images in a folder a class, a .txt list of "path label" lines, a .tar shard, or a folder of them.
+
+    Paths in a list are taken from the list's own folder.
+
+    Raises:
+        FileNotFoundError, ValueError: there is no such source, or it holds no labelled images.
+    """
+    path = Path(source)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such folder, list or shard")
+    if path.suffix == ".tar":
+        return tar_shards([path])
+    if path.suffix == ".txt":
+        pairs = [line.rsplit(maxsplit=1) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        for number, pair in enumerate(pairs, 1):
+            if len(pair) != 2 or not pair[1].isdecimal():
+                raise ValueError(f"{path}, line {number}: a path and a class number are wanted")
+        return file_list([path.parent / name for name, _ in pairs], [int(label) for _, label in pairs])
+    if not path.is_dir():
+        raise ValueError(f"{path}: neither a folder, a .txt list nor a .tar shard")
+    shards = sorted(path.glob("*.tar"))
+    return tar_shards(shards) if shards else image_folder(path)
+
+
+def measure_statistics(images: Images, view: TrainingView, threads: int | None) -> ChannelStatistics:
+    """Mean and deviation of all 192 channels over random crops of up to 2000 images, each seen once, seed 0.
+
+    Raises:
+        ValueError: too few images can be read, or all of them are grey.
+    """
+    chosen = np.sort(np.random.default_rng(0).permutation(len(images))[:_MEASURED])
+    dataset = FrequencyDataset(images, view, format=TensorFormat(), errors="skip", threads=threads)
+    total = StatisticsAccumulator()
+    for first in range(0, len(chosen), 32):
+        for tensor in dataset.fill(dataset.prepare(chosen[first : first + 32].tolist())).tensors.numpy():
+            total.update(tensor, grey=not tensor[64:].any())
+    return total.statistics(f"{len(chosen)} training crops at {view.size[0]} px")
+
+
+class _Stored:
+    """A store as FrequencyLoader reads it; training images are mirrored by chance.
+
+    A flip left to right reverses the columns and changes the sign of odd horizontal frequencies.
+    """
+
+    def __init__(self, store: StoredDataset, *, seed: int, flip: bool) -> None:
+        self.store = store
+        self.seed = seed
+        self.flip = flip
+        channels = np.array(store.format.selection.channels)
+        odd = channels % 2 == 1
+        statistics = store.format.statistics
+        shift = np.zeros(len(channels))
+        if statistics is not None:  # (-x - mean) / std in terms of z = (x - mean) / std
+            shift = np.where(odd, -2 * np.array(statistics.mean)[channels] / np.array(statistics.std)[channels], 0)
+        shape = (-1, 1, 1) if store.format.layout == "CHW" else (1, 1, -1)
+        self._sign = np.where(odd, -1, 1).astype(np.float32).reshape(shape)
+        self._shift = shift.astype(np.float32).reshape(shape)
+        self._columns = 2 if store.format.layout == "CHW" else 1
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def prepare(self, indices: Sequence[int], *, epoch: int | None = None) -> list[int]:
+        return list(indices)
+
+    def fill(self, requests: Sequence[int], *, epoch: int | None = None, out: npt.NDArray[Any] | None = None) -> Batch:
+        assert out is not None
+        for slot, index in enumerate(requests):
+            tensor = self.store[index][0]
+            if self.flip and np.random.default_rng((self.seed, epoch or 0, index)).random() < 0.5:
+                tensor = np.flip(tensor, self._columns) * self._sign + self._shift
+            out[slot] = tensor
+        indices = torch.tensor(list(requests), dtype=torch.int64)
+        tensors = torch.from_numpy(out)
+        tensors = tensors.permute(0, 3, 1, 2) if self.store.format.layout == "HWC" else tensors
+        return Batch(tensors, torch.from_numpy(self.store.labels)[indices], indices, ())
+
+    def batch_shape(self, count: int) -> tuple[int, ...]:
+        return (count, *self.store[0][0].shape)
+
+    @property
+    def numpy_dtype(self) -> np.dtype[Any]:
+        return np.dtype(np.float32)
+
+
+def _is_store(source: str) -> bool:
+    return (Path(source) / "manifest.json").exists()
+
+
+def open_inputs(config: TrainConfig, *, rank: int, world_size: int) -> Inputs:
+    """Open both sources and check that they belong together; statistics are measured where the format has none.
+
+    Raises:
+        FileNotFoundError, ValueError: something is missing or does not fit; the text says what.
+    """
+    if config.batch_size % world_size:
+        raise ValueError(f"a batch of {config.batch_size} cannot be shared by {world_size} processes evenly")
+    each = config.batch_size // world_size
+    options = {"rank": rank, "world_size": world_size, "prefetch": 3}
+    if _is_store(config.data) or _is_store(config.validation):
+        return _open_stores(config, each, options)
+    training, validation = open_images(config.data), open_images(config.validation)
+    classes = _classes(config, training.classes, validation.classes, training.labels, validation.labels)
+    if len(training) < config.batch_size:
+        raise ValueError(f"{config.data} has {len(training)} images, fewer than one batch of {config.batch_size}")
+    size = (config.size, config.size)
+    crops = TrainingView(size, scale=(config.scale, 1.0))
+    centre = EvaluationView(size, config.validation_side)
+    form = config.format
+    datasets: list[CropDataset]
+    common: dict[str, Any] = {"seed": config.seed, "errors": "skip", "fallback": "pixels"}
+    if form is None:
+        datasets = [RgbDataset(training, crops, **common), RgbDataset(validation, centre, **common)]
+    else:
+        if form.statistics is None:
+            form = replace(form, statistics=measure_statistics(training, crops, config.threads))
+        common.update(format=form, threads=config.threads)
+        datasets = [FrequencyDataset(training, crops, **common), FrequencyDataset(validation, centre, **common)]
+    return Inputs(
+        FrequencyLoader(datasets[0], each, seed=config.seed, drop_last=True, **options),
+        FrequencyLoader(datasets[1], each, shuffle=False, **options),
+        classes,
+        form,
+        size,
+    )
+
+
+def _open_stores(config: TrainConfig, each: int, options: dict[str, int]) -> Inputs:
+    for source in (config.data, config.validation):
+        if not _is_store(source):
+            raise ValueError(f"{source} is no store, and the other source is one: convert both in the same way")
+    training, validation = StoredDataset(config.data), StoredDataset(config.validation)
+    for one, other, what in (
+        (training.format, validation.format, "validation's"),
+        (training.format, config.format, ""),
+    ):
+        if what and one != other:
+            raise ValueError("the two stores hold different formats: convert both with the same options")
+        if not what and other is None:
+            raise ValueError("a store holds frequency tensors, and an RGB baseline was asked for")
+    classes = _classes(
+        config, training.classes, validation.classes, training.labels.tolist(), validation.labels.tolist()
+    )
+    if len(training) < config.batch_size:
+        raise ValueError(f"{config.data} has {len(training)} tensors, fewer than one batch of {config.batch_size}")
+    layout = training.format.layout
+    shape = training[0][0].shape
+    grid = shape[1:] if layout == "CHW" else shape[:2]
+    return Inputs(
+        FrequencyLoader(
+            _Stored(training, seed=config.seed, flip=True), each, seed=config.seed, drop_last=True, **options
+        ),
+        FrequencyLoader(_Stored(validation, seed=config.seed, flip=False), each, shuffle=False, **options),
+        classes,
+        replace(training.format, dtype="float32"),
+        (8 * grid[0], 8 * grid[1]),
+    )
+
+
+def _classes(
+    config: TrainConfig,
+    training: Sequence[str],
+    validation: Sequence[str],
+    training_labels: Sequence[int],
+    validation_labels: Sequence[int],
+) -> tuple[str, ...]:
+    """The names of the classes, which both sources must share."""
+    if tuple(training) != tuple(validation):
+        only = sorted(set(training) ^ set(validation))
+        raise ValueError(
+            f"{config.data} and {config.validation} have different classes: "
+            + (f"{', '.join(only[:5])} in one of them only" if only else "the same in another order")
+        )
+    for source, labels in ((config.data, training_labels), (config.validation, validation_labels)):
+        if not len(labels):
+            raise ValueError(f"{source} has no images")
+        if min(labels) < 0:
+            raise ValueError(f"{source} has images without a label")
+        if training and max(labels) >= len(training):
+            raise ValueError(f"{source} has label {max(labels)}, and there are {len(training)} classes")
+    count = max(*training_labels, *validation_labels) + 1
+    return tuple(training) or tuple(str(label) for label in range(count))

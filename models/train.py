@@ -1,0 +1,413 @@
+"""Training: an RGB baseline, a static frequency network, or a gated one, by one visible loop."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from jpegfreq.format import TensorFormat
+from jpegfreq.models.checkpoint import ModelConfig, save_model
+from jpegfreq.models.gate import ChannelGate, GatedNetwork, GatedOutput
+from jpegfreq.models.inputs import Inputs, open_inputs
+from jpegfreq.models.recipe import TrainConfig
+from jpegfreq.models.target import TargetControl
+from jpegfreq.torch import Batch, FrequencyLoader
+
+__all__ = ["Epoch", "Observer", "TrainResult", "train"]
+
+_RUN, _STATE, _LOG, _GATE = "run.json", "training_state.pt", "log.csv", "gate.json"
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch came to; a line of log.csv.
+
+    Attributes:
+        epoch: from 0.
+        learning_rate: at its last step.
+        loss: mean of the training loss, the gate's term included.
+        accuracy: top-1 on the training images as they were augmented, 0 to 1; not counted with mixup (NaN).
+        validation_loss: mean cross-entropy.
+        top1: validation accuracy, 0 to 1, of the averaged weights where there are any.
+        top5: the same for the five likeliest.
+        channels_expected: mean over training images of the sum of p(on); NaN without a gate.
+        channels_on: mean over validation images of the channels that are on, by argmax; NaN without a gate.
+        gate_weight: lambda at the last step; NaN without a gate.
+        temperature: of the Gumbel-softmax; NaN without a gate.
+        images_per_second: training, waiting included.
+        seconds_waiting: for input, of the training steps.
+        seconds_computing: of the training steps.
+        left_out: training and validation images that could not be read.
+    """
+
+    epoch: int
+    learning_rate: float
+    loss: float
+    accuracy: float
+    validation_loss: float
+    top1: float
+    top5: float
+    channels_expected: float
+    channels_on: float
+    gate_weight: float
+    temperature: float
+    images_per_second: float
+    seconds_waiting: float
+    seconds_computing: float
+    left_out: int
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """A finished run.
+
+    Attributes:
+        folder: holds last/ and best/ (for `load_model`), log.csv, gate.json, tensorboard/.
+        epochs: one a pass, those before a resumption too.
+        model: what was trained, with its format and labels.
+    """
+
+    folder: Path
+    epochs: tuple[Epoch, ...]
+    model: ModelConfig
+
+
+class Observer(Protocol):
+    """Who is told how a run goes."""
+
+    def begin(self, config: TrainConfig, inputs: Inputs, first_epoch: int) -> None:
+        """Everything is checked; training begins."""
+
+    def step(self, epoch: int, step: int, steps: int, loss: float, images: int) -> None:
+        """A training step ended."""
+
+    def end_epoch(self, epoch: Epoch) -> None:
+        """An epoch is validated and saved."""
+
+
+def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResult:
+    """Train, or go on where the run in `config.out` was stopped.
+
+    Every epoch ends with a checkpoint from which the same weights follow (on a CPU) as without the stop. Under torchrun
+    the processes share each batch; the first one writes.
+
+    Args:
+        config: the run.
+        observer: told of each step and epoch.
+
+    Raises:
+        FileNotFoundError, ValueError: the sources do not fit, or `out` holds another run; before anything is trained.
+    """
+    if "WORLD_SIZE" in os.environ and not dist.is_initialized():
+        dist.init_process_group("nccl" if config.device.startswith("cuda") else "gloo")
+    rank, world_size = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    out = Path(config.out)
+    _check_folder(config, out)
+    state: dict[str, Any] | None = None
+    if (out / _STATE).exists():
+        state = torch.load(out / _STATE, map_location="cpu", weights_only=False)
+        if state["format"] is not None:
+            config = replace(config, format=TensorFormat.from_json(state["format"]))
+    inputs = open_inputs(config, rank=rank, world_size=world_size)
+    model = ModelConfig(
+        config.architecture,
+        len(inputs.classes),
+        inputs.format,
+        inputs.size,
+        max(config.validation_side, *inputs.size),
+        config.stride,
+        config.gated,
+        inputs.classes,
+    )
+    torch.manual_seed(config.seed)
+    device = torch.device(config.device)
+    network = model.create().to(device, memory_format=torch.channels_last)
+    optimizer = _optimizer(config, network)
+    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.average_decay), use_buffers=True)
+    control = None
+    if config.target_channels is not None and inputs.format is not None:
+        control = TargetControl(len(inputs.format.selection), config.target_channels, config.gate_weight)
+    history: list[Epoch] = []
+    if state is not None:
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+        average.load_state_dict(state["average"])
+        if control is not None:
+            control.load_state_dict(state["control"])
+        history = [Epoch(**epoch) for epoch in state["history"]]
+    elif rank == 0:
+        out.mkdir(parents=True, exist_ok=True)
+        _replace(out / _RUN, config.to_json().encode())
+    shared = DistributedDataParallel(network) if world_size > 1 else network
+    kept = average.module if config.average_decay else network
+    if observer is not None:
+        observer.begin(config, inputs, len(history))
+
+    for number in range(len(history), config.epochs):
+        torch.manual_seed(hash((config.seed, number, rank)) % 2**63)  # of the gate's samples
+        temperature = config.temperature_at(number)
+        for module in network.modules():
+            if isinstance(module, ChannelGate):
+                module.temperature = temperature
+        network.train()
+        inputs.training.set_epoch(number)
+        steps = len(inputs.training)
+        sums = torch.zeros(4, dtype=torch.float64)  # loss, right, images, channels expected
+        waiting = computing = 0.0
+        left_out = 0
+        weight = control.gate_weight if control is not None else config.gate_weight
+        rate = 0.0
+        before = time.perf_counter()
+        for step, batch in enumerate(_timed(inputs.training)):
+            arrived = time.perf_counter()
+            rate = config.learning_rate_at(number + step / steps)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            x = batch.tensors.to(device, torch.float32, non_blocking=True)  # [N, C, H, W]
+            x, labels, targets = _mixed(config, number, step, x, batch.labels.to(device), len(inputs.classes))
+            with torch.autocast(device.type, torch.bfloat16, enabled=config.amp):
+                output = shared(x)
+            logits, decision = output if isinstance(output, GatedOutput) else (output, None)
+            loss = nn.functional.cross_entropy(logits.float(), targets, label_smoothing=config.label_smoothing)
+            expected = torch.zeros(())
+            if decision is not None:
+                expected = decision.on_probability.sum(1).mean()
+                loss = loss + weight * expected
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            if config.average_decay:
+                average.update_parameters(network)
+            right = (logits.argmax(1) == labels).sum()
+            count = len(batch.labels)
+            moment = torch.stack([loss.detach() * count, right, expected.detach() * count]).double().cpu()
+            if not torch.isfinite(moment[0]):
+                raise ValueError(f"the loss of epoch {number}, step {step} is {loss.item()}: lower the learning rate")
+            sums += torch.stack([moment[0], moment[1], torch.tensor(float(count)), moment[2]])
+            if control is not None:
+                control.step(_mean_over_processes(float(expected.detach())), (number + step / steps) / config.epochs)
+                weight = control.gate_weight
+            left_out += sum(not stray.read for stray in batch.strays)
+            after = time.perf_counter()
+            waiting += arrived - before
+            computing += after - arrived
+            before = after
+            if observer is not None:
+                observer.step(number, step, steps, float(moment[0]) / max(count, 1), count)
+        sums = _sum_over_processes(sums)
+        validation = _validate(kept, inputs.validation, device, config.amp)
+        images = max(float(sums[2]), 1)
+        gated = float("nan") if not config.gated else 1.0
+        epoch = Epoch(
+            number,
+            rate,
+            float(sums[0]) / images,
+            float(sums[1]) / images if not config.mixup else float("nan"),
+            validation.loss,
+            validation.top1,
+            validation.top5,
+            float(sums[3]) / images * gated,
+            validation.channels_on * gated,
+            weight * gated,
+            temperature * gated,
+            images / (waiting + computing),
+            waiting,
+            computing,
+            left_out + validation.left_out,
+        )
+        history.append(epoch)
+        if rank == 0:
+            best = epoch.top1 >= max(past.top1 for past in history)
+            for name in ("last", "best")[: 1 + best]:
+                save_model(out / name, kept, model)
+            _log(out, history, validation, inputs.format)
+            buffer = io.BytesIO()
+            torch.save(
+                {
+                    "network": network.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "average": average.state_dict(),
+                    "control": None if control is None else control.state_dict(),
+                    "history": [asdict(past) for past in history],
+                    "format": None if inputs.format is None else inputs.format.to_json(),
+                },
+                buffer,
+            )
+            _replace(out / _STATE, buffer.getvalue())
+        if dist.is_initialized():
+            dist.barrier()
+        if observer is not None:
+            observer.end_epoch(epoch)
+    return TrainResult(out, tuple(history), model)
+
+
+def _timed(loader: FrequencyLoader) -> Iterator[Batch]:
+    """The epoch's batches that hold an image."""
+    for batch in loader:
+        if len(batch.labels):
+            yield batch
+
+
+def _optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum. A gate is never decayed: decay would pull p(on) towards a half."""
+    decayed: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
+    for name, parameter in network.named_parameters():
+        gate = isinstance(network, GatedNetwork) and name.startswith("gate.")
+        (plain if gate or (parameter.ndim < 2 and not config.decay_all) else decayed).append(parameter)
+    return torch.optim.SGD(
+        [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+        lr=0.1,
+        momentum=config.momentum,
+        nesterov=config.momentum > 0,
+    )
+
+
+def _mixed(
+    config: TrainConfig, epoch: int, step: int, x: Tensor, labels: Tensor, classes: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Images, labels and targets; with mixup each image is mixed with another of the batch, and so are the targets."""
+    if not config.mixup:
+        return x, labels, labels
+    random = np.random.default_rng((config.seed, epoch, step, 1))
+    share = float(random.beta(config.mixup, config.mixup))
+    order = torch.from_numpy(random.permutation(len(labels))).to(x.device)
+    hot = nn.functional.one_hot(labels, classes).float()
+    return torch.lerp(x[order], x, share), labels, torch.lerp(hot[order], hot, share)
+
+
+@dataclass(frozen=True)
+class _Validation:
+    """Means over the validation images; of a gate, each channel's on-rate and mean p(on)."""
+
+    loss: float
+    top1: float
+    top5: float
+    channels_on: float
+    left_out: int
+    on_rate: tuple[float, ...] = ()
+    on_probability: tuple[float, ...] = ()
+
+
+@torch.no_grad()
+def _validate(network: nn.Module, loader: FrequencyLoader, device: torch.device, amp: bool) -> _Validation:
+    """The whole validation source, shared among processes; the gate decides by argmax."""
+    network.eval()
+    loader.set_epoch(0)
+    sums = torch.zeros(5, dtype=torch.float64)  # images, loss, right, among five, left out
+    gate = network.gate if isinstance(network, GatedNetwork) else None
+    on = torch.zeros(2, 0 if gate is None else gate.mix.in_channels, dtype=torch.float64)
+    for batch in loader:
+        sums[4] += sum(not stray.read for stray in batch.strays)
+        if not len(batch.labels):
+            continue
+        x = batch.tensors.to(device, torch.float32)
+        labels = batch.labels.to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=amp):
+            if gate is not None and isinstance(network, GatedNetwork):
+                x, decision = gate(x)
+                logits = network.network(x).float()
+                on += torch.stack([decision.on.sum(0), decision.on_probability.sum(0)]).double().cpu()
+            else:
+                logits = network(x).float()
+        likeliest = logits.topk(min(5, logits.shape[1]), 1).indices == labels[:, None]
+        loss = nn.functional.cross_entropy(logits, labels, reduction="sum")
+        sums[:4] += torch.stack([torch.tensor(len(labels)), loss.cpu(), likeliest[:, 0].sum(), likeliest.sum()])
+    sums, on = _sum_over_processes(sums), _sum_over_processes(on)
+    images = max(float(sums[0]), 1)
+    on /= images
+    return _Validation(
+        float(sums[1]) / images,
+        float(sums[2]) / images,
+        float(sums[3]) / images,
+        float(on[0].sum()),
+        int(sums[4]),
+        tuple(on[0].tolist()),
+        tuple(on[1].tolist()),
+    )
+
+
+def _sum_over_processes(values: Tensor) -> Tensor:
+    if dist.is_initialized():
+        on_device = values.cuda() if dist.get_backend() == "nccl" else values
+        dist.all_reduce(on_device)
+        return on_device.cpu()
+    return values
+
+
+def _mean_over_processes(value: float) -> float:
+    if not dist.is_initialized():
+        return value
+    return float(_sum_over_processes(torch.tensor([value], dtype=torch.float64))) / dist.get_world_size()
+
+
+def _check_folder(config: TrainConfig, out: Path) -> None:
+    """A folder may be new, or hold this very run."""
+    if not (out / _RUN).exists():
+        if out.exists() and any(out.iterdir()):
+            raise ValueError(f"{out} holds other files: name a new folder")
+        return
+    known = TrainConfig.from_json((out / _RUN).read_text(encoding="utf-8"))
+    free = {"out", "device", "threads"}  # what changes no weights (on a CPU)
+    changed = [
+        field.name
+        for field in fields(TrainConfig)
+        if field.name not in free and getattr(known, field.name) != getattr(config, field.name)
+    ]
+    if changed:
+        name = changed[0]
+        raise ValueError(
+            f"{out} holds a run with {name}={getattr(known, name)!r}, not {getattr(config, name)!r}"
+            + (f" (and {len(changed) - 1} more differences)" if len(changed) > 1 else "")
+            + ": repeat its options to go on with it, or name a new folder"
+        )
+
+
+def _log(out: Path, history: list[Epoch], validation: _Validation, form: TensorFormat | None) -> None:
+    """log.csv and gate.json whole, and the last epoch for TensorBoard."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in fields(Epoch)])
+    writer.writeheader()
+    writer.writerows(asdict(epoch) for epoch in history)
+    _replace(out / _LOG, text.getvalue().encode())
+    last = history[-1]
+    if validation.on_rate and form is not None:
+        path = out / _GATE
+        epochs = json.loads(path.read_text(encoding="utf-8"))["epochs"] if path.exists() else []
+        line = {"epoch": last.epoch, "on_rate": validation.on_rate, "on_probability": validation.on_probability}
+        epochs = [*(known for known in epochs if known["epoch"] < last.epoch), line]
+        facts = {"channels": form.selection.channels, "over": "validation images, by argmax", "epochs": epochs}
+        _replace(path, json.dumps(facts).encode())
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return
+    board = SummaryWriter(str(out / "tensorboard"), purge_step=last.epoch)
+    for name, value in asdict(last).items():
+        if name != "epoch" and value == value:
+            board.add_scalar(name, value, last.epoch)
+    board.close()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    temporary = path.with_name(path.name + ".part")
+    with open(temporary, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
