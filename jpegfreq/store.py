@@ -167,7 +167,7 @@ class _Slab:
             size = os.fstat(file).st_size
             start = self._wanted
             self._wanted += size
-            place = memoryview(self._memory)[start : start + size]
+            place = self._memory.data[start : start + size]
             if len(place) < size:  # the next batch will find room
                 place = memoryview(bytearray(size))
             done = 0

@@ -240,6 +240,54 @@ def test_rgb_twin_sees_the_same_boxes_and_flips(mixed: Path) -> None:
     assert {"PNG", "WebP", "no image"} <= {stray.reason for stray in batch.strays}
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("fallback", [False, True])
+def test_upright_images_are_the_same_in_both_data_sets(tmp_path: Path, orientation: int, fallback: bool) -> None:
+    from jpegfreq.torch.pixels import to_frequency
+
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    kind = "CMYK" if fallback else "RGB"
+    (tmp_path / "a.jpg").write_bytes(picture(70, 50, kind, quality=95, subsampling="4:4:4", exif=exif.tobytes()))
+    images = file_list([tmp_path / "a.jpg"], [0])
+    format = TensorFormat(range(64))
+    options: dict[str, Any] = {"seed": 3, "apply_orientation": True, "fallback": "pixels" if fallback else None}
+    frequency = FrequencyDataset(images, TrainingView(SIZE), format=format, **options)
+    rgb = RgbDataset(images, TrainingView(SIZE), mean=(0, 0, 0), std=(1 / 255,) * 3, **options)
+    got = frequency[0][0].numpy()
+    assert np.abs(to_frequency(rgb[0][0], format) - got).mean() < 2
+    if not fallback:
+        turned = orientation > 4
+        crop = frequency.crop(0, 70 if turned else 50, 50 if turned else 70, 0)
+        want = read_batch(
+            [images.read(0)], size=SIZE, boxes=[crop.box], flips=[crop.flip], format=format, apply_orientation=True
+        )
+        np.testing.assert_array_equal(got, want[0])
+
+
+@pytest.mark.parametrize("antialias", [False, True])
+@pytest.mark.parametrize("filter", ["bilinear", "bicubic", "box"])
+def test_filters_are_those_of_read_batch_and_of_the_twin(folder: Path, filter: Any, antialias: bool) -> None:
+    from jpegfreq.torch.pixels import to_frequency
+
+    images, format = image_folder(folder), TensorFormat(range(64))
+    view = EvaluationView((24, 24), 40)
+    options: dict[str, Any] = {"filter": filter, "antialias": antialias}
+    dataset = FrequencyDataset(images, view, format=format, **options)
+    got = np.stack([dataset[i][0].numpy() for i in range(3)])
+    files = [images.read(i) for i in range(3)]
+    boxes = [dataset.crop(i, read_header(f).height, read_header(f).width, 0).box for i, f in enumerate(files)]
+    want = read_batch(files, size=view.size, boxes=boxes, format=format, **options)
+    np.testing.assert_array_equal(got, want)
+    if filter == "box":
+        with pytest.raises(ValueError, match='not "box"'):
+            RgbDataset(images, view, **options)
+    else:
+        rgb = RgbDataset(images, view, mean=(0, 0, 0), std=(1 / 255,) * 3, **options)
+        for index in range(3):
+            assert np.abs(to_frequency(rgb[index][0], format) - got[index]).mean() < 2
+
+
 def loader_of(folder: Path, batch_size: int = 4, **options: Any) -> Any:
     dataset = FrequencyDataset(image_folder(folder), TrainingView(SIZE), format=FORMAT, errors="skip")
     return FrequencyLoader(dataset, batch_size, **options)

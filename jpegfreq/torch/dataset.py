@@ -17,6 +17,7 @@ from jpegfreq.batch import read_batch
 from jpegfreq.errors import JpegError, TruncatedJpegError, UnsupportedJpegError
 from jpegfreq.format import TensorFormat
 from jpegfreq.header import read_header
+from jpegfreq.resample import Filter
 from jpegfreq.torch.images import Images
 from jpegfreq.torch.pixels import crop_pixels, read_pixels, to_frequency
 from jpegfreq.torch.views import Crop, View, draw_crop
@@ -97,9 +98,14 @@ class CropDataset(Dataset[Sample], ABC):
         seed: of all that is drawn.
         errors: "raise" ends the epoch at a file that cannot be read; "skip" leaves it out.
         fallback: "pixels" lets Pillow decode what is no YCbCr JPEG before `errors` has its say.
+        filter: "bilinear", "bicubic" or "box"; pixels know no "box".
+        antialias: widen the filter where a crop shrinks.
+        apply_orientation: turn each image upright first, as its EXIF orientation says; crops are of the upright image.
         stray_counts: how many files of each reason this process has met. With DataLoader workers each counts its own:
             take `Batch.strays` there.
     """
+
+    has_box_filter = True
 
     def __init__(
         self,
@@ -109,17 +115,27 @@ class CropDataset(Dataset[Sample], ABC):
         seed: int = 0,
         errors: Literal["raise", "skip"] = "raise",
         fallback: Literal["pixels"] | None = None,
+        filter: Filter = "bilinear",
+        antialias: bool = True,
+        apply_orientation: bool = False,
     ) -> None:
         """See the class."""
         if errors not in ("raise", "skip"):
             raise ValueError(f'errors must be "raise" or "skip", not {errors!r}')
         if fallback not in (None, "pixels"):
             raise ValueError(f'fallback must be "pixels" or None, not {fallback!r}')
+        if filter not in ("bilinear", "bicubic", "box"):
+            raise ValueError(f'filter must be "bilinear", "bicubic" or "box", not {filter!r}')
+        if filter == "box" and (fallback is not None or not self.has_box_filter):
+            raise ValueError('pixels are resized by "bilinear" or "bicubic", not "box"')
         self.images = images
         self.view = view
         self.seed = seed
         self.errors = errors
         self.fallback = fallback
+        self.filter = filter
+        self.antialias = antialias
+        self.apply_orientation = apply_orientation
         self.stray_counts: Counter[str] = Counter()
         # In shared memory, so that workers that outlive an epoch see the next one's number.
         self._epoch = torch.zeros((), dtype=torch.int64)
@@ -160,13 +176,16 @@ class CropDataset(Dataset[Sample], ABC):
             try:
                 data = self.images.read(index)
                 header = read_header(data)
-                requests.append(Request(index, data, self.crop(index, header.height, header.width, epoch), None))
+                height, width = header.height, header.width
+                if self.apply_orientation and header.orientation in (5, 6, 7, 8):
+                    height, width = width, height
+                requests.append(Request(index, data, self.crop(index, height, width, epoch), None))
             except (ValueError, OSError, MemoryError) as error:
                 requests.append(Request(index, data, _NO_CROP, error))
         return requests
 
     def crop(self, index: int, height: int, width: int, epoch: int) -> Crop:
-        """The crop of one image, of so many pixels, in one epoch."""
+        """The crop of one image, of so many pixels (upright, if so read), in one epoch."""
         return draw_crop(self.view, height, width, seed=self.seed, epoch=epoch, index=index)
 
     def fill(
@@ -198,7 +217,7 @@ class CropDataset(Dataset[Sample], ABC):
                 read = False
                 if self.fallback == "pixels":
                     try:
-                        pixels = read_pixels(request.data)
+                        pixels = read_pixels(request.data, apply_orientation=self.apply_orientation)
                         crop = self.crop(request.index, pixels.shape[1], pixels.shape[2], epoch)
                         out[slot] = self._from_pixels(pixels, crop)
                         read = True
@@ -218,6 +237,10 @@ class CropDataset(Dataset[Sample], ABC):
         tensors = torch.from_numpy(out)[: len(kept)]
         labels = torch.tensor([self.images.labels[index] for index in kept], dtype=torch.int64)
         return Batch(self._channels_first(tensors), labels, torch.tensor(kept, dtype=torch.int64), tuple(strays))
+
+    def _resized(self, pixels: torch.Tensor, crop: Crop) -> torch.Tensor:
+        """A crop of pixels, float32 [3, height, width] of the view."""
+        return crop_pixels(pixels, crop, self.view.size, filter=self.filter, antialias=self.antialias)
 
     @abstractmethod
     def batch_shape(self, count: int) -> tuple[int, ...]:
@@ -257,6 +280,9 @@ class FrequencyDataset(CropDataset):
         seed: int = 0,
         errors: Literal["raise", "skip"] = "raise",
         fallback: Literal["pixels"] | None = None,
+        filter: Filter = "bilinear",
+        antialias: bool = True,
+        apply_orientation: bool = False,
         threads: int | None = None,
     ) -> None:
         """As for CropDataset.
@@ -268,9 +294,21 @@ class FrequencyDataset(CropDataset):
             seed: of boxes and flips.
             errors: "raise" or "skip".
             fallback: "pixels", or None.
+            filter: "bilinear", "bicubic" or "box".
+            antialias: widen the filter where a crop shrinks.
+            apply_orientation: turn each image upright first.
             threads: native threads a batch; None for one a usable core, and for one in a DataLoader worker.
         """
-        super().__init__(images, view, seed=seed, errors=errors, fallback=fallback)
+        super().__init__(
+            images,
+            view,
+            seed=seed,
+            errors=errors,
+            fallback=fallback,
+            filter=filter,
+            antialias=antialias,
+            apply_orientation=apply_orientation,
+        )
         self.format = TensorFormat() if format is None else format
         self.threads = threads
         if any(side % 8 for side in view.size):
@@ -293,6 +331,9 @@ class FrequencyDataset(CropDataset):
             size=self.view.size,
             boxes=[request.crop.box for request in requests],
             flips=[request.crop.flip for request in requests],
+            filter=self.filter,
+            antialias=self.antialias,
+            apply_orientation=self.apply_orientation,
             format=self.format,
             out=out,
             threads=threads,
@@ -300,7 +341,7 @@ class FrequencyDataset(CropDataset):
         )[1]
 
     def _from_pixels(self, pixels: torch.Tensor, crop: Crop) -> npt.NDArray[Any]:
-        return to_frequency(crop_pixels(pixels, crop, self.view.size), self.format)
+        return to_frequency(self._resized(pixels, crop), self.format)
 
     def _channels_first(self, tensors: torch.Tensor) -> torch.Tensor:
         return tensors.permute(0, 3, 1, 2) if self.format.layout == "HWC" else tensors

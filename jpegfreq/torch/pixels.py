@@ -10,11 +10,13 @@ import torch
 
 from jpegfreq.coefficients import DEFAULT_MAX_PIXELS
 from jpegfreq.format import TensorFormat
+from jpegfreq.header import read_header
 from jpegfreq.tensor import _dct_matrix
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from jpegfreq.resample import Filter
     from jpegfreq.torch.views import Crop
 
 __all__ = ["crop_pixels", "decode_rgb", "read_pixels", "to_frequency"]
@@ -23,8 +25,12 @@ __all__ = ["crop_pixels", "decode_rgb", "read_pixels", "to_frequency"]
 _YCBCR = ((0.299, 0.587, 0.114), (-0.168735892, -0.331264108, 0.5), (0.5, -0.418687589, -0.081312411))
 
 
-def read_pixels(data: bytes) -> torch.Tensor:
+def read_pixels(data: bytes, *, apply_orientation: bool = False) -> torch.Tensor:
     """Decode an image of any kind that Pillow knows.
+
+    Args:
+        data: the file.
+        apply_orientation: turn it upright, as its EXIF orientation says.
 
     Returns:
         RGB, uint8 [3, height, width]; an alpha channel is dropped, as `Image.convert` does.
@@ -32,17 +38,22 @@ def read_pixels(data: bytes) -> torch.Tensor:
     Raises:
         OSError: Pillow cannot read it, or it is larger than the decoder's `max_pixels`.
     """
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     with Image.open(io.BytesIO(data)) as image:
         if image.width * image.height > DEFAULT_MAX_PIXELS:
             raise OSError(f"{image.width} x {image.height} pixels are more than {DEFAULT_MAX_PIXELS}")
-        pixels = np.array(image.convert("RGB"))
+        upright = ImageOps.exif_transpose(image) if apply_orientation else image
+        pixels = np.array(upright.convert("RGB"))
     return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
-def decode_rgb(data: bytes) -> torch.Tensor:
+def decode_rgb(data: bytes, *, apply_orientation: bool = False) -> torch.Tensor:
     """Decode a JPEG with torchvision.
+
+    Args:
+        data: the file.
+        apply_orientation: turn it upright, as its EXIF orientation says.
 
     Returns:
         RGB, uint8 [3, height, width].
@@ -53,14 +64,28 @@ def decode_rgb(data: bytes) -> torch.Tensor:
     from torchvision.io import ImageReadMode, decode_jpeg
 
     pixels: torch.Tensor = decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8), mode=ImageReadMode.RGB)
-    return pixels
+    return _upright(pixels, read_header(data).orientation) if apply_orientation else pixels
 
 
-def crop_pixels(pixels: torch.Tensor, crop: Crop, size: tuple[int, int]) -> torch.Tensor:
-    """Cut a crop out of [3, height, width] pixels, resize (bilinear, antialias) and flip it: float32 [3, *size]."""
+def _upright(pixels: torch.Tensor, orientation: int) -> torch.Tensor:
+    """What the EXIF orientations mean: 5 to 8 are transposed first, then some are mirrored."""
+    turned = pixels.transpose(1, 2) if orientation in (5, 6, 7, 8) else pixels
+    mirrored = [axis for axis, among in ((1, (3, 4, 7, 8)), (2, (2, 3, 6, 7))) if orientation in among]
+    return turned.flip(mirrored)
+
+
+def crop_pixels(
+    pixels: torch.Tensor,
+    crop: Crop,
+    size: tuple[int, int],
+    *,
+    filter: Filter = "bilinear",
+    antialias: bool = True,
+) -> torch.Tensor:
+    """Cut a crop out of [3, height, width] pixels, resize and flip it: float32 [3, *size]."""
     top, left, height, width = crop.box
     part = pixels[:, top : top + height, left : left + width].to(torch.float32)
-    resized = torch.nn.functional.interpolate(part[None], size=size, mode="bilinear", antialias=True)[0]
+    resized = torch.nn.functional.interpolate(part[None], size=size, mode=filter, antialias=antialias)[0]
     return resized.flip(2) if crop.flip else resized
 
 

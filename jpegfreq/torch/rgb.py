@@ -9,20 +9,23 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from jpegfreq.resample import Filter
 from jpegfreq.torch.dataset import CropDataset, ReadError, Request
 from jpegfreq.torch.images import Images
-from jpegfreq.torch.pixels import crop_pixels, decode_rgb
+from jpegfreq.torch.pixels import decode_rgb
 from jpegfreq.torch.views import Crop, View
 
 __all__ = ["RgbDataset"]
 
 
 class RgbDataset(CropDataset):
-    """JPEG files as RGB tensors through torchvision's decoder: crop, resize (bilinear, antialias), flip, normalize.
+    """JPEG files as RGB tensors through torchvision's decoder: crop, resize, flip, normalize.
 
     With the images and seed of a FrequencyDataset, and a view that differs in size alone (an EvaluationView: in size
     and shorter side alike), it sees the same boxes and flips.
     """
+
+    has_box_filter = False
 
     def __init__(
         self,
@@ -34,6 +37,9 @@ class RgbDataset(CropDataset):
         seed: int = 0,
         errors: Literal["raise", "skip"] = "raise",
         fallback: Literal["pixels"] | None = None,
+        filter: Filter = "bilinear",
+        antialias: bool = True,
+        apply_orientation: bool = False,
     ) -> None:
         """As for CropDataset.
 
@@ -45,8 +51,20 @@ class RgbDataset(CropDataset):
             seed: of boxes and flips.
             errors: "raise" or "skip".
             fallback: "pixels" (Pillow), or None.
+            filter: "bilinear" or "bicubic".
+            antialias: widen the filter where a crop shrinks.
+            apply_orientation: turn each image upright first.
         """
-        super().__init__(images, view, seed=seed, errors=errors, fallback=fallback)
+        super().__init__(
+            images,
+            view,
+            seed=seed,
+            errors=errors,
+            fallback=fallback,
+            filter=filter,
+            antialias=antialias,
+            apply_orientation=apply_orientation,
+        )
         self.scale = torch.tensor(std).mul(255).reciprocal()[:, None, None]
         self.shift = -(torch.tensor(mean) / torch.tensor(std))[:, None, None]
 
@@ -65,14 +83,17 @@ class RgbDataset(CropDataset):
             error = request.error
             if error is None:
                 try:
-                    out[slot] = self._from_pixels(decode_rgb(request.data), request.crop)
+                    out[slot] = self._from_pixels(self._decoded(request.data), request.crop)
                 except RuntimeError as failure:
                     error = ValueError(str(failure))
             errors.append(error)
         return errors
 
+    def _decoded(self, data: bytes) -> torch.Tensor:
+        return decode_rgb(data, apply_orientation=self.apply_orientation)
+
     def _from_pixels(self, pixels: torch.Tensor, crop: Crop) -> npt.NDArray[Any]:
-        array: npt.NDArray[Any] = (crop_pixels(pixels, crop, self.view.size) * self.scale + self.shift).numpy()
+        array: npt.NDArray[Any] = (self._resized(pixels, crop) * self.scale + self.shift).numpy()
         return array
 
     def _channels_first(self, tensors: torch.Tensor) -> torch.Tensor:
