@@ -69,7 +69,9 @@ protected:
         if (apply_orientation_) geometry = upright(header, geometry);
         status = check_geometry(header, geometry);
         box_refused_[image.index] = !status.ok();
-        if (status.ok()) image.job.output.mcu_rows = mcu_rows_needed(header, geometry);
+        if (!status.ok()) return status;
+        image.job.output.mcu_rows = mcu_rows_needed(header, geometry);
+        for (int c = 0; c < header.component_count; ++c) image.job.output.needed[c] = blocks_needed(header, geometry, c);
         return status;
     }
 

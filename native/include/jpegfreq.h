@@ -77,13 +77,20 @@ struct Limits {
     uint32_t max_scans = 100;  // progressive; real files have at most 18
 };
 
+// Blocks [row_begin, row_end) x [column_begin, column_end) of a component.
+struct BlockRange {
+    uint32_t row_begin = 0, row_end = 0, column_begin = 0, column_end = 0;
+};
+
 // Where the coefficients go. planes[c] holds blocks_high * blocks_wide * 64 int16 of component c: quantized, natural order
-// [block row][block column][v][u]. The decoder writes every one of them, whatever happens.
+// [block row][block column][v][u]. The decoder writes every one of them, whatever happens, but for what `needed` leaves out.
 struct Output {
     int16_t* planes[max_components] = {};
     uint16_t quantization_tables[max_components][64] = {};  // natural order, the one in force at the component's first scan
     // Sequential single-scan files may stop early: decode MCU rows [0, mcu_rows) only; blocks below are zero. 0 = all.
     uint32_t mcu_rows = 0;
+    // The blocks of each component that will be read; the decoder may leave anything in the others. No rows = all blocks.
+    BlockRange needed[max_components] = {};
 };
 
 // Reads up to the first SOS (and, where the SOF says 0 lines, on to the DNL).

@@ -77,4 +77,7 @@ Status check_geometry(const Header& header, const ResampleGeometry& geometry);
 // How many MCU rows, from the top, hold everything that a checked geometry reads: for Output::mcu_rows.
 uint32_t mcu_rows_needed(const Header& header, const ResampleGeometry& geometry);
 
+// All blocks of a component that a checked geometry reads: for Output::needed.
+BlockRange blocks_needed(const Header& header, const ResampleGeometry& geometry, int component);
+
 }  // namespace jpegfreq

@@ -189,9 +189,12 @@ void Lanes::aim(int lane) {
         for (int b = 0; b < scan.blocks_per_mcu; b++) {
             const auto& part = scan.components[scan.blocks[b].component];
             const uint64_t row = mcu_y * part.mcu_height + scan.blocks[b].y;
-            const uint64_t wide = row < part.blocks_high ? part.blocks_wide : 0;
-            uint64_t column = mcu_x * part.mcu_width + scan.blocks[b].x;
-            int16_t* const blocks = part.plane + row * part.blocks_wide * 64;
+            const BlockRange& needed = part.needed;
+            const bool row_needed = row >= needed.row_begin && row < needed.row_end;
+            const uint64_t wide = row_needed ? needed.column_end - needed.column_begin : 0;
+            // Wraps around left of the first column, which is not below `wide` then.
+            uint64_t column = mcu_x * part.mcu_width + scan.blocks[b].x - needed.column_begin;
+            int16_t* const blocks = part.plane + (row * part.blocks_wide + needed.column_begin) * 64;
             int16_t** targets = w.targets + done * scan.blocks_per_mcu + b;
             for (int i = 0; i < mcus; i++, column += part.mcu_width, targets += scan.blocks_per_mcu) {
                 int16_t* target = column < wide ? blocks + column * 64 : spare;

@@ -57,7 +57,7 @@ struct Lanes {
     TableSlot slots[table_slots];
     TableCache plain_tables;  // for finish_alone
     uint64_t clock = 0;
-    alignas(64) int16_t spare[64];  // for padding blocks
+    alignas(64) int16_t spare[64];  // for padding blocks and those that nobody needs
 
     Lanes();
     // False: not for the lanes; nothing was kept.

@@ -276,6 +276,12 @@ uint32_t mcu_rows_needed(const Header& header, const ResampleGeometry& geometry)
     return rows;
 }
 
+BlockRange blocks_needed(const Header& header, const ResampleGeometry& geometry, int component) {
+    const SampleRange rows = source_range(make_axis(header, geometry, component, !geometry.transpose));
+    const SampleRange columns = source_range(make_axis(header, geometry, component, geometry.transpose));
+    return {rows.begin / 8, (rows.end + 7) / 8, columns.begin / 8, (columns.end + 7) / 8};
+}
+
 Resampler::~Resampler() { std::free(scratch_); }
 
 Status Resampler::resample(const Header& header, const int16_t* const planes[], const uint16_t (*tables)[64],

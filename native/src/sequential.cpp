@@ -86,6 +86,8 @@ void place_scan(const Header& header, const Scan& parsed, const Output& output, 
         part.plane = output.planes[sc.index];
         part.blocks_wide = component.blocks_wide;
         part.blocks_high = component.blocks_high;
+        const BlockRange& needed = output.needed[sc.index];
+        part.needed = needed.row_end ? needed : BlockRange{0, part.blocks_high, 0, part.blocks_wide};
         // A.2.2: the MCU of a scan of one component is one block, whatever its sampling factors.
         part.mcu_width = parsed.component_count == 1 ? 1 : component.horizontal_sampling_factor;
         part.mcu_height = parsed.component_count == 1 ? 1 : component.vertical_sampling_factor;
@@ -104,7 +106,7 @@ void zero_blocks(const SequentialScan& scan, uint64_t mcu_begin) {
     const uint64_t mcu_y = mcu_begin / scan.mcus_wide, mcu_x = mcu_begin % scan.mcus_wide;
     for (int i = 0; i < scan.component_count; i++) {
         const auto& part = scan.components[i];
-        for (uint64_t row = mcu_y * part.mcu_height; row < part.blocks_high; row++) {
+        for (uint64_t row = mcu_y * part.mcu_height; row < part.needed.row_end; row++) {
             const uint64_t first = row < (mcu_y + 1) * part.mcu_height ? mcu_x * part.mcu_width : 0;
             if (first >= part.blocks_wide) continue;
             std::memset(part.plane + (row * part.blocks_wide + first) * 64, 0, (part.blocks_wide - first) * 128);

@@ -18,6 +18,7 @@ struct SequentialScan {
         int16_t* plane;
         uint32_t blocks_wide, blocks_high;
         uint8_t mcu_width, mcu_height;  // blocks
+        BlockRange needed;              // the others need not be written
     };
     int component_count = 0;
     Part components[max_components];
@@ -62,7 +63,7 @@ bool same_geometry(const Header& a, const Header& b);
 // Fills `scan` from what the parser read: where its blocks go. The tables are the caller's.
 void place_scan(const Header& header, const Scan& parsed, const Output& output, uint32_t components_decoded, SequentialScan& scan);
 
-// Zeroes the blocks of MCUs [mcu_begin, all).
+// Zeroes the needed blocks of MCUs [mcu_begin, all).
 void zero_blocks(const SequentialScan& scan, uint64_t mcu_begin);
 
 // Decodes all restart segments one after the other; zeroes what is left on an error.
