@@ -166,22 +166,39 @@ TapRun taps_of(const Plan& plan, uint32_t output, float* weights) {
     return place_taps(plan, begin, end, weight, 1.0 / total, weights);
 }
 
-// Bilinear taps that are not stretched are linear interpolation between two samples, with the border repeated.
+// Bilinear taps that are not stretched are linear interpolation between two of the grid's samples, with the border repeated.
 TapRun interpolated(const Plan& plan, uint32_t output, float* weights) {
     const double position = plan.grid.begin + (output + 0.5) * plan.grid.scale - 0.5;
     const double clamped = std::clamp(position, 0.0, double(plan.grid.samples - 1));
     const uint32_t first = uint32_t(clamped);
     const double second_weight = clamped - first;
-    weights[0] = float(1.0 - second_weight);
-    weights[1] = float(second_weight);
-    return {plan.grid.origin + first, second_weight == 0.0 ? 1u : 2u};
+    if (!plan.grid.enlarged) {
+        weights[0] = float(1.0 - second_weight);
+        weights[1] = float(second_weight);
+        return {plan.grid.origin + first, second_weight == 0.0 ? 1u : 2u};
+    }
+    for (uint32_t t = 0; t < plan.limit; ++t) weights[t] = 0.0f;
+    Enlarger pixel = plan.enlarger.at(plan.grid.origin + first);
+    TapRun run{pixel.first(), 0};
+    const auto add_pixel = [&](float value) {
+        const uint32_t second = pixel.second() - run.start;
+        weights[pixel.first() - run.start] += value * (1.0f - pixel.second_weight());
+        weights[second] += value * pixel.second_weight();
+        run.length = second + 1;
+    };
+    add_pixel(float(1.0 - second_weight));
+    if (second_weight != 0.0) {
+        pixel.next();
+        add_pixel(float(second_weight));
+    }
+    return run;
 }
 
 TapRun taps_of(const Plan& plan, uint32_t output, float* weights) {
     switch (plan.axis.filter) {
         case Filter::box: return taps_of<Filter::box>(plan, output, weights);
         case Filter::bilinear:
-            if (plan.stretch == 1.0 && !plan.grid.enlarged && plan.limit >= 2) return interpolated(plan, output, weights);
+            if (plan.stretch == 1.0 && plan.limit >= 2) return interpolated(plan, output, weights);
             return taps_of<Filter::bilinear>(plan, output, weights);
         case Filter::bicubic: return taps_of<Filter::bicubic>(plan, output, weights);
     }
