@@ -167,6 +167,20 @@ bool can_stream(const TensorSpec& spec, const ResamplePass& pass, const void* ou
     return pass.blocks_high * pass.blocks_wide % 16 == 0 && pass.row_group * pass.blocks_wide % 16 == 0;
 }
 
+// Channels last, of components that are not whole blocks: every component would write parts of lines, all over the output.
+// Floats of a block row that all components fill together, to go past the caches in whole lines; 0 where that cannot be.
+size_t staged_row(const Header& header, const ResampleGeometry& geometry, const TensorSpec& spec,
+                  const Channels (&channels)[max_components], const void* out) {
+    bool any = false;  // component that the image has
+    for (int c = 0; c < header.component_count; ++c) any |= channels[c].count != 0;
+    if (!any || !spec.stream || spec.type != TensorType::float32 || spec.layout != TensorLayout::hwc) return 0;
+    for (const Channels& one : channels) {
+        if (one.count != 0 && is_whole_block(one)) return 0;
+    }
+    const size_t length = size_t(geometry.output_width / 8) * spec.channel_count;
+    return length % 16 == 0 && reinterpret_cast<uintptr_t>(out) % 64 == 0 ? length : 0;
+}
+
 // Lays the component's scratch out in the arena and fills the pass, but for the taps.
 void lay_out(const Header& header, const ResampleGeometry& geometry, const TensorSpec& spec, int component, const Channels& channels,
              const Axis& horizontal, const Axis& vertical, const void* out, Arena& arena, ResamplePass& pass, float*& dequantize) {
@@ -236,6 +250,20 @@ void fill_absent(const ResampleGeometry& geometry, const TensorSpec& spec, const
     fill_constant(geometry, spec, channels, values, static_cast<uint16_t*>(out));
 }
 
+void run_pass(const ResamplePass& pass) {
+#if defined(__x86_64__)
+    if (use_avx2()) return run_resample_pass_avx2(pass);
+#endif
+    run_resample_pass_generic(pass);
+}
+
+void run_staged(const ResamplePass* passes, uint32_t pass_count) {
+#if defined(__x86_64__)
+    if (use_avx2()) return run_resample_staged_avx2(passes, pass_count);
+#endif
+    run_resample_staged_generic(passes, pass_count);
+}
+
 }  // namespace
 
 ResampleGeometry upright(const Header& header, ResampleGeometry geometry) {
@@ -291,11 +319,13 @@ Status Resampler::resample(const Header& header, const int16_t* const planes[], 
     if (!status.ok()) return status;
 
     Channels channels[max_components];
+    for (int c = 0; c < max_components; ++c) channels[c] = channels_of(spec, c);
+    const size_t staged = staged_row(header, geometry, spec, channels, out);
+
     Axis horizontal[max_components], vertical[max_components];
     size_t needed = 0;
-    for (int c = 0; c < max_components; ++c) {
-        channels[c] = channels_of(spec, c);
-        if (c >= header.component_count || channels[c].count == 0) continue;
+    for (int c = 0; c < header.component_count; ++c) {
+        if (channels[c].count == 0) continue;
         horizontal[c] = make_axis(header, geometry, c, false);
         vertical[c] = make_axis(header, geometry, c, true);
         Arena measure{nullptr};
@@ -304,8 +334,9 @@ Status Resampler::resample(const Header& header, const int16_t* const planes[], 
         ResamplePass pass;
         float* dequantize;
         lay_out(header, geometry, spec, c, channels[c], horizontal[c], vertical[c], out, measure, pass, dequantize);
-        needed = std::max(needed, measure.used);
+        needed = staged ? needed + measure.used : std::max(needed, measure.used);
     }
+    needed += staged * sizeof(float);
     if (needed > scratch_size_) {
         std::free(scratch_);
         scratch_ = static_cast<uint8_t*>(std::malloc(needed + 64));
@@ -318,35 +349,37 @@ Status Resampler::resample(const Header& header, const int16_t* const planes[], 
         }
     }
 
-    const Axis* made_horizontal = nullptr;  // the axes whose taps stand in the scratch
+    Arena arena{reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(scratch_) + 63) / 64 * 64)};
+    float* const staging = staged ? arena.take<float>(staged) : nullptr;
+    ResampleGeometry one_row = geometry;
+    one_row.output_height = 8;
+    ResamplePass passes[max_components];
+    uint32_t pass_count = 0;
+    const Axis* made_horizontal = nullptr;  // the axes of the taps
     const Axis* made_vertical = nullptr;
-    uint32_t horizontal_count = 0, vertical_count = 0;
+    Taps horizontal_taps, vertical_taps;
     for (int c = 0; c < max_components; ++c) {
         if (channels[c].count == 0) continue;
         if (c >= header.component_count) {
-            fill_absent(geometry, spec, channels[c], out);
+            staged ? fill_absent(one_row, spec, channels[c], staging) : fill_absent(geometry, spec, channels[c], out);
             continue;
         }
-        Arena arena{reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(scratch_) + 63) / 64 * 64)};
+        if (!staged) arena.used = 0;
         AxisScratch horizontal_scratch(horizontal[c], arena);
         AxisScratch vertical_scratch(vertical[c], arena);
-        horizontal_scratch.taps.count = horizontal_count;
-        vertical_scratch.taps.count = vertical_count;
         // Cb and Cr share theirs. The horizontal taps come first in the scratch, so both must be the same to be kept.
         if (!made_horizontal || !(*made_horizontal == horizontal[c] && *made_vertical == vertical[c])) {
-            make_taps(horizontal[c], horizontal_scratch.work, horizontal_scratch.lengths, horizontal_scratch.taps);
+            horizontal_taps = horizontal_scratch.taps;
+            vertical_taps = vertical_scratch.taps;
+            make_taps(horizontal[c], horizontal_scratch.work, horizontal_scratch.lengths, horizontal_taps);
             const uint32_t first_column = source_range(horizontal[c]).begin / 8 * 8;
-            for (uint32_t o = 0; o < geometry.output_width; ++o) {
-                horizontal_scratch.taps.start[o] = 8 * (horizontal_scratch.taps.start[o] - first_column);
-            }
-            make_taps(vertical[c], vertical_scratch.work, vertical_scratch.lengths, vertical_scratch.taps);
+            for (uint32_t o = 0; o < geometry.output_width; ++o) horizontal_taps.start[o] = 8 * (horizontal_taps.start[o] - first_column);
+            make_taps(vertical[c], vertical_scratch.work, vertical_scratch.lengths, vertical_taps);
             made_horizontal = &horizontal[c];
             made_vertical = &vertical[c];
-            horizontal_count = horizontal_scratch.taps.count;
-            vertical_count = vertical_scratch.taps.count;
         }
 
-        ResamplePass pass;
+        ResamplePass& pass = passes[pass_count];
         float* dequantize;
         lay_out(header, geometry, spec, c, channels[c], horizontal[c], vertical[c], out, arena, pass, dequantize);
         for (int k = 0; k < 64; ++k) {
@@ -355,22 +388,22 @@ Status Resampler::resample(const Header& header, const int16_t* const planes[], 
         }
         pass.dequantize = dequantize;
         pass.plane = planes[c];
-        pass.horizontal_offset = horizontal_scratch.taps.start;
-        pass.horizontal_weights = horizontal_scratch.taps.weights;
-        pass.horizontal_count = horizontal_count;
-        pass.vertical_start = vertical_scratch.taps.start;
-        pass.vertical_weights = vertical_scratch.taps.weights;
-        pass.vertical_count = vertical_count;
-        pass.ring_bands = ring_bands(vertical[c], vertical_scratch.taps, pass.row_group);
+        pass.horizontal_offset = horizontal_taps.start;
+        pass.horizontal_weights = horizontal_taps.weights;
+        pass.horizontal_count = horizontal_taps.count;
+        pass.vertical_start = vertical_taps.start;
+        pass.vertical_weights = vertical_taps.weights;
+        pass.vertical_count = vertical_taps.count;
+        pass.ring_bands = ring_bands(vertical[c], vertical_taps, pass.row_group);
         pass.out = out;
-#if defined(__x86_64__)
-        if (use_avx2()) {
-            run_resample_pass_avx2(pass);
-            continue;
+        pass.staging = staging;
+        if (staged) {
+            ++pass_count;
+        } else {
+            run_pass(pass);
         }
-#endif
-        run_resample_pass_generic(pass);
     }
+    if (pass_count != 0) run_staged(passes, pass_count);
     return {};
 }
 

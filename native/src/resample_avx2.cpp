@@ -84,4 +84,6 @@ namespace jpegfreq {
 
 void run_resample_pass_avx2(const ResamplePass& pass) { run_pass(pass); }
 
+void run_resample_staged_avx2(const ResamplePass* passes, uint32_t pass_count) { run_staged(passes, pass_count); }
+
 }  // namespace jpegfreq

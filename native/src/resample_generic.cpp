@@ -81,4 +81,6 @@ namespace jpegfreq {
 
 void run_resample_pass_generic(const ResamplePass& pass) { run_pass(pass); }
 
+void run_resample_staged_generic(const ResamplePass* passes, uint32_t pass_count) { run_staged(passes, pass_count); }
+
 }  // namespace jpegfreq

@@ -276,7 +276,8 @@ void vertical_channels(const ResamplePass& pass, const Needed& needed, const Row
         for (uint32_t n = 0; n < column.count; ++n) to[column.v[n]] = pass.rows + column.channel[n] * pass.rows_stride;
         vertical_column<Count>(pass, needed, i, taps, to);
     }
-    const size_t begin = size_t(block_row) * pass.blocks_wide * pass.output_channels;
+    const size_t begin = pass.staging ? 0 : size_t(block_row) * pass.blocks_wide * pass.output_channels;
+    float* const out = pass.staging ? pass.staging : static_cast<float*>(pass.out);
     for (uint32_t k = 0; k < pass.channel_count;) {
         // Up to 8 channels that stand side by side in the output.
         uint32_t run = 1;
@@ -291,7 +292,7 @@ void vertical_channels(const ResamplePass& pass, const Needed& needed, const Row
                 if (pass.type == TensorType::float16) {
                     store_half_partial(static_cast<uint16_t*>(pass.out) + index, x[b], run);
                 } else {
-                    store_partial(static_cast<float*>(pass.out) + index, x[b], run);
+                    store_partial(out + index, x[b], run);
                 }
             }
         }
@@ -328,45 +329,70 @@ void repeat_first_rows(const ResamplePass& pass, uint32_t slot) {
     }
 }
 
-void run_pass(const ResamplePass& pass) {
-    const Needed needed = needed_frequencies(pass);
+// How far a component has come.
+struct Progress {
+    Needed needed;
+    uint32_t next_band = 0;
+};
+
+// `row_count` block rows of a component from `block_row` on: the bands that they need beyond those in the ring, then the rows.
+void make_rows(const ResamplePass& pass, Progress& progress, uint32_t block_row, uint32_t row_count) {
     const uint32_t ring_rows = 8 * pass.ring_bands;
     const uint32_t count = pass.vertical_count;
+    const uint32_t* start = pass.vertical_start + 8 * block_row;
+    const uint32_t top = start[0], bottom = start[8 * row_count - 1];
+    const uint32_t first = top < bottom ? top : bottom;
+    const uint32_t end = (top < bottom ? bottom : top) + count;
+    uint32_t& next_band = progress.next_band;
+    if (next_band < first / 8) next_band = first / 8;  // bands that no tap reads
+    for (; 8 * next_band < end; ++next_band) {
+        float* ring = pass.ring + size_t(8 * (next_band % pass.ring_bands)) * pass.ring_stride;
+        inverse_band(pass, next_band);
+        switch (pass.horizontal_count) {
+            case 2: horizontal<2>(pass, progress.needed, ring); break;
+            case 3: horizontal<3>(pass, progress.needed, ring); break;
+            case 4: horizontal<4>(pass, progress.needed, ring); break;
+            default: horizontal<0>(pass, progress.needed, ring);
+        }
+        repeat_first_rows(pass, next_band % pass.ring_bands);
+    }
+    RowTaps taps[max_row_group];
+    for (uint32_t r = 0; r < row_count; ++r) {
+        for (int i = 0; i < 8; ++i) taps[r].rows[i] = pass.ring + size_t(start[8 * r + i] % ring_rows) * pass.ring_stride;
+        taps[r].weights = pass.vertical_weights + size_t(8) * (block_row + r) * count;
+    }
+    switch (count) {
+        case 2: vertical<2>(pass, progress.needed, taps, block_row, row_count); break;
+        case 3: vertical<3>(pass, progress.needed, taps, block_row, row_count); break;
+        case 4: vertical<4>(pass, progress.needed, taps, block_row, row_count); break;
+        default: vertical<0>(pass, progress.needed, taps, block_row, row_count);
+    }
+}
+
+void run_pass(const ResamplePass& pass) {
+    Progress progress{needed_frequencies(pass)};
     const uint32_t groups = (pass.blocks_high + pass.row_group - 1) / pass.row_group;
-    uint32_t next_band = 0;
     for (uint32_t k = 0; k < groups; ++k) {
         const uint32_t block_row = pass.row_group * (pass.reverse_rows ? groups - 1 - k : k);
         const uint32_t left = pass.blocks_high - block_row;
-        const uint32_t row_count = left < pass.row_group ? left : pass.row_group;
-        const uint32_t* start = pass.vertical_start + 8 * block_row;
-        const uint32_t top = start[0], bottom = start[8 * row_count - 1];
-        const uint32_t first = top < bottom ? top : bottom;
-        const uint32_t end = (top < bottom ? bottom : top) + count;
-        if (next_band < first / 8) next_band = first / 8;  // bands that no tap reads
-        for (; 8 * next_band < end; ++next_band) {
-            float* ring = pass.ring + size_t(8 * (next_band % pass.ring_bands)) * pass.ring_stride;
-            inverse_band(pass, next_band);
-            switch (pass.horizontal_count) {
-                case 2: horizontal<2>(pass, needed, ring); break;
-                case 3: horizontal<3>(pass, needed, ring); break;
-                case 4: horizontal<4>(pass, needed, ring); break;
-                default: horizontal<0>(pass, needed, ring);
-            }
-            repeat_first_rows(pass, next_band % pass.ring_bands);
-        }
-        RowTaps taps[max_row_group];
-        for (uint32_t r = 0; r < row_count; ++r) {
-            for (int i = 0; i < 8; ++i) taps[r].rows[i] = pass.ring + size_t(start[8 * r + i] % ring_rows) * pass.ring_stride;
-            taps[r].weights = pass.vertical_weights + size_t(8) * (block_row + r) * count;
-        }
-        switch (count) {
-            case 2: vertical<2>(pass, needed, taps, block_row, row_count); break;
-            case 3: vertical<3>(pass, needed, taps, block_row, row_count); break;
-            case 4: vertical<4>(pass, needed, taps, block_row, row_count); break;
-            default: vertical<0>(pass, needed, taps, block_row, row_count);
-        }
+        make_rows(pass, progress, block_row, left < pass.row_group ? left : pass.row_group);
     }
     if (pass.stream) finish_stream();
+}
+
+// All components of an image row by row, each row whole and past the caches.
+void run_staged(const ResamplePass* passes, uint32_t pass_count) {
+    const ResamplePass& any = passes[0];
+    Progress progress[max_components];
+    for (uint32_t c = 0; c < pass_count; ++c) progress[c].needed = needed_frequencies(passes[c]);
+    const size_t length = size_t(any.blocks_wide) * any.output_channels;
+    for (uint32_t k = 0; k < any.blocks_high; ++k) {
+        const uint32_t block_row = any.reverse_rows ? any.blocks_high - 1 - k : k;
+        for (uint32_t c = 0; c < pass_count; ++c) make_rows(passes[c], progress[c], block_row, 1);
+        float* out = static_cast<float*>(any.out) + block_row * length;
+        for (size_t i = 0; i < length; i += 8) stream(out + i, load(any.staging + i));
+    }
+    finish_stream();
 }
 
 }  // namespace

@@ -48,9 +48,13 @@ struct ResamplePass {
     bool stream;
     uint32_t output_channels;    // of the whole tensor
     void* out;
+    float* staging;              // null, or one block row of `out`, which run_staged writes there: [blocks_wide][output_channels]
 };
 
 void run_resample_pass_generic(const ResamplePass& pass);
 void run_resample_pass_avx2(const ResamplePass& pass);
+// One pass for each component, all with the same staging.
+void run_resample_staged_generic(const ResamplePass* passes, uint32_t pass_count);
+void run_resample_staged_avx2(const ResamplePass* passes, uint32_t pass_count);
 
 }  // namespace jpegfreq
