@@ -52,10 +52,12 @@ class View:
     Attributes:
         size: height and width of the crop, pixels, a multiple of 8.
         shorter_side: what the image's shorter side is resized to first, pixels.
+        apply_orientation: turn the image upright first, as its EXIF orientation says.
     """
 
     size: int
     shorter_side: int
+    apply_orientation: bool = False
 
     def __post_init__(self) -> None:
         """Check both."""
@@ -66,12 +68,15 @@ class View:
 
     def box(self, header: Header) -> Box:
         """The part of an image that is resized to the crop."""
-        crop = (self.size, self.size)
-        return center_crop_box(header.height, header.width, crop, shorter_side=self.shorter_side)
+        height, width = header.height, header.width
+        if self.apply_orientation and header.orientation in (5, 6, 7, 8):
+            height, width = width, height
+        return center_crop_box(height, width, (self.size, self.size), shorter_side=self.shorter_side)
 
     def __str__(self) -> str:
         """In words, for what was measured on it."""
-        return f"size {self.size}, shorter side {self.shorter_side}, centre crop"
+        upright = ", upright" if self.apply_orientation else ""
+        return f"size {self.size}, shorter side {self.shorter_side}, centre crop{upright}"
 
 
 @dataclass(frozen=True)
@@ -225,6 +230,7 @@ def read_views(
                 [image.data for image in good],
                 size=(view.size, view.size),
                 boxes=[image.box for image in good],
+                apply_orientation=view.apply_orientation,
                 format=format,
                 out=None if out is None else out[filled : filled + len(good)],
                 threads=threads,
@@ -297,6 +303,7 @@ class Conversion:
             "format": json.loads(self.format.to_json()),
             "size": self.view.size,
             "shorter_side": self.view.shorter_side,
+            "apply_orientation": self.view.apply_orientation,
             "storage": self.storage,
             "storage_error": STORAGE_ERRORS[self.storage],
             "int16_step": INT16_STEP if self.storage == "int16" else None,

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from jpegfreq import read_batch, read_header
+from jpegfreq import TensorFormat, read_batch, read_header
 from jpegfreq.cli import main
 from jpegfreq.resample import center_crop_box
 from jpegfreq.statistics import ChannelStatistics, StatisticsAccumulator
@@ -56,6 +57,56 @@ def test_stats_are_those_of_all_coefficients_together(photos: Path, tmp_path: Pa
     assert facts["measured_on"]["grey_images"] == 1
     np.testing.assert_allclose(facts["std"], std)
     assert StatisticsAccumulator.from_json(out.read_text()).count[0] == 6 * 16
+
+
+def test_merged_stats_are_those_of_all_files(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a, b, whole, out = (tmp_path / f"{name}.json" for name in ("a", "b", "whole", "out"))
+    assert stats(photos / "class0", a) == stats(photos / "class1", b) == stats(photos, whole) == 0
+    assert main(["stats", "--merge", str(a), str(b), "--out", str(out)]) == 0
+    merged, want = json.loads(out.read_text()), json.loads(whole.read_text())
+    assert merged["count"] == want["count"]
+    for key in ("mean", "std"):
+        np.testing.assert_allclose(merged[key], want[key], rtol=1e-12, atol=1e-10)
+    del want["measured_on"]["sample_seed"]
+    assert merged["measured_on"] == want["measured_on"] | {"folder": ["class0", "class1"]}
+    assert (
+        ChannelStatistics.load(out).source
+        == f"{json.loads(a.read_text())['source']} + " + (json.loads(b.read_text())["source"])
+    )
+    assert main(["stats", str(photos), "--size", "40", "--out", str(b)]) == 0
+    capsys.readouterr()
+    assert main(["stats", "--merge", str(a), str(b), "--out", str(out)]) == 2
+    assert "different: size, shorter_side" in capsys.readouterr().err
+    b.write_text("{}")
+    assert main(["stats", "--merge", str(a), str(b), "--out", str(out)]) == 2
+    assert "not what `jpegfreq stats` writes" in capsys.readouterr().err
+    assert main(["stats", "--out", str(out)]) == 2
+    assert "either a folder, or files" in capsys.readouterr().err
+
+
+def test_files_without_a_jpeg_suffix_are_counted(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "notes.txt").write_text("hello")
+    (photos / "class0" / "a.png").write_bytes(b"")
+    for run in (stats(photos, tmp_path / "a.json"), convert(photos, tmp_path / "store")):
+        assert run == 0
+    assert capsys.readouterr().err.count("warning: 2 files without a JPEG suffix") == 2
+    assert len(StoredDataset(tmp_path / "store")) == 6
+
+
+def test_images_are_turned_upright_on_request(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = picture(80, 60, exif=exif.tobytes())
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_bytes(data)
+    assert convert(tmp_path / "photos", tmp_path / "store", "--apply-orientation") == 0
+    box = center_crop_box(80, 60, (32, 32), shorter_side=37)
+    want = read_batch([data], size=(32, 32), boxes=[box], apply_orientation=True, format=TensorFormat("24"))
+    store = StoredDataset(tmp_path / "store")
+    np.testing.assert_array_equal(store[0][0], want[0])
+    assert store.manifest["apply_orientation"] is True
 
 
 def test_stats_do_not_depend_on_threads(photos: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jpegfreq.batch import _usable_cores
 from jpegfreq.channels import ChannelSelection
@@ -14,6 +15,9 @@ from jpegfreq.cli import CommandError
 from jpegfreq.format import TensorFormat
 from jpegfreq.statistics import ChannelStatistics
 from jpegfreq.store import View
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"}
 
@@ -126,6 +130,9 @@ def add_view_arguments(parser: argparse.ArgumentParser, *, size: int) -> None:
         "--shorter-side", type=int, metavar="PIXELS",
         help="what the shorter side is resized to before the centre crop (default: 8/7 of the size, 256 for 224)",
     )  # fmt: skip
+    parser.add_argument(
+        "--apply-orientation", action="store_true", help="turn images upright first, as their EXIF orientation says"
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="default: one for each core")
 
 
@@ -159,7 +166,7 @@ def view_from(arguments: argparse.Namespace) -> View:
     """
     shorter_side = round(arguments.size * 8 / 7) if arguments.shorter_side is None else arguments.shorter_side
     try:
-        return View(arguments.size, shorter_side)
+        return View(arguments.size, shorter_side, arguments.apply_orientation)
     except ValueError as error:
         raise CommandError(str(error)) from error
 
@@ -177,15 +184,19 @@ def threads_from(arguments: argparse.Namespace) -> int:
     return int(arguments.threads)
 
 
-def images_below(folder: Path) -> list[Input]:
-    """The JPEG files below a folder.
+def images_below(folder: Path, console: Console) -> list[Input]:
+    """The JPEG files below a folder; a line on the console says how many others are left out.
 
     Raises:
         CommandError: it is no folder, or there are none.
     """
     if not folder.is_dir():
         raise CommandError(f"{folder}: no such folder")
-    return find_inputs([str(folder)])
+    images = find_inputs([str(folder)])
+    others = sum(len(files) for _, _, files in os.walk(folder)) - len(images)
+    if others > 0:
+        console.print(f"warning: {others} files without a JPEG suffix ({' '.join(sorted(_SUFFIXES))}) are left out")
+    return images
 
 
 def _selection(text: str) -> ChannelSelection:

@@ -64,11 +64,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     check_engine(arguments)
     threads, (part, parts), out = threads_from(arguments), arguments.shard, arguments.out
-    names = tuple(image.name for image in images_below(arguments.folder))
+    console = Console(stderr=True)
+    names = tuple(image.name for image in images_below(arguments.folder, console))
     conversion = Conversion(
         arguments.folder, names, format_from(arguments), view_from(arguments), storage=arguments.dtype
     )
-    console = Console(stderr=True)
     try:
         begin(conversion, out, part=part)
         shards = missing_shards(conversion, out, part=part, parts=parts)

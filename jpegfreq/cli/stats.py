@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from jpegfreq.statistics import StatisticsAccumulator
@@ -24,6 +26,7 @@ as --statistics of decode and convert, and says what it was measured on.
 examples:
   jpegfreq stats photos/ --size 448 --out stats.json
   jpegfreq stats photos/ --sample 5000 --out stats.json     a random sample, the same every time
+  jpegfreq stats --merge a.json b.json --out all.json       of all that several runs measured
 """
 _BATCH = 16  # all channels at 448 px: 2.4 MB an image
 
@@ -32,7 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     from jpegfreq.cli._options import add_view_arguments
 
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of JPEG files")
+    parser.add_argument("folder", type=Path, nargs="?", metavar="DIR", help="folder of JPEG files")
+    parser.add_argument(
+        "--merge", type=Path, nargs="+", metavar="FILE",
+        help="measure nothing: put together what runs over different files, of the same size, have written",
+    )  # fmt: skip
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the JSON file to write")
     parser.add_argument("--sample", type=int, metavar="N", help="measure N files, drawn at random (default: all)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the sample (default: 0)")
@@ -52,19 +59,24 @@ def run(arguments: argparse.Namespace) -> int:
     from jpegfreq.statistics import StatisticsAccumulator
     from jpegfreq.store import Failure, read_views
 
+    if arguments.out.suffix != ".json":
+        raise CommandError("--out must end in .json: so it is known again as --statistics")
+    if not arguments.out.absolute().parent.is_dir():
+        raise CommandError(f"{arguments.out.parent}: no such folder")
+    if (arguments.folder is None) == (arguments.merge is None):
+        raise CommandError("name either a folder, or files to --merge")
+    console = Console(stderr=True)
+    if arguments.merge is not None:
+        console.print(f"{arguments.out}: {_merge(arguments.merge, arguments.out)}")
+        return 0
     view, threads = view_from(arguments), threads_from(arguments)
-    images = found = images_below(arguments.folder)
+    images = found = images_below(arguments.folder, console)
     if arguments.sample is not None:
         if arguments.sample < 1:
             raise CommandError("--sample must be 1 or more")
         chosen = np.random.default_rng(arguments.seed).permutation(len(found))[: arguments.sample]
         images = [found[index] for index in sorted(chosen)]
-    if arguments.out.suffix != ".json":
-        raise CommandError("--out must end in .json: so it is known again as --statistics")
-    if not arguments.out.absolute().parent.is_dir():
-        raise CommandError(f"{arguments.out.parent}: no such folder")
 
-    console = Console(stderr=True)
     total = StatisticsAccumulator()
     failures: list[Failure] = []
     grey = 0
@@ -88,30 +100,69 @@ def run(arguments: argparse.Namespace) -> int:
     folder = arguments.folder.resolve().name
     sample = "" if len(images) == len(found) else f" of {len(found)}, a sample drawn with seed {arguments.seed}"
     source = f"{folder}: {measured_images} images{sample}; {view}"
+    measured_on: dict[str, Any] = {
+        "folder": folder,
+        "files": len(found),
+        "images": measured_images,
+        "grey_images": grey,
+        "failed": len(failures),
+        "sample_seed": arguments.seed if sample else None,
+        "size": view.size,
+        "shorter_side": view.shorter_side,
+        "apply_orientation": view.apply_orientation,
+        "jpegfreq": __version__,
+    }
+    _save(total, source, measured_on, arguments.out)
+    console.print(f"{arguments.out}: {source}")
+    return 1 if failures else 0
+
+
+def _save(total: StatisticsAccumulator, source: str, measured_on: dict[str, Any], out: Path) -> None:
+    from jpegfreq.cli import CommandError
+
     try:
         statistics = total.statistics(source)
     except ValueError as error:
-        raise CommandError(f"{arguments.folder} gives no statistics of all channels: {error}") from error
-    facts: dict[str, Any] = {
-        **json.loads(total.to_json(source)),
-        "std": statistics.std,
-        "measured_on": {
-            "folder": folder,
-            "files": len(found),
-            "images": measured_images,
-            "grey_images": grey,
-            "failed": len(failures),
-            "sample_seed": arguments.seed if sample else None,
-            "size": view.size,
-            "shorter_side": view.shorter_side,
-            "jpegfreq": __version__,
-        },
-    }
-    temporary = arguments.out.with_name(arguments.out.name + ".part")
+        raise CommandError(f"{source}: no statistics of all channels: {error}") from error
+    facts: dict[str, Any] = {**json.loads(total.to_json(source)), "std": statistics.std, "measured_on": measured_on}
+    temporary = out.with_name(out.name + ".part")
     temporary.write_text(json.dumps(facts) + "\n", encoding="utf-8")
-    temporary.replace(arguments.out)
-    console.print(f"{arguments.out}: {source}")
-    return 1 if failures else 0
+    temporary.replace(out)
+
+
+# What must agree for statistics to be of one kind.
+_SAME = ("size", "shorter_side", "apply_orientation", "jpegfreq")
+_COUNTS = ("files", "images", "grey_images", "failed")
+
+
+def _merge(files: Sequence[Path], out: Path) -> str:
+    """Merge the states that earlier runs left; what the result was measured on."""
+    from jpegfreq.cli import CommandError
+    from jpegfreq.statistics import StatisticsAccumulator
+
+    total = StatisticsAccumulator()
+    sources: list[str] = []
+    merged: dict[str, Any] = {}
+    for file in files:
+        try:
+            text = file.read_text(encoding="utf-8")
+            facts = json.loads(text)
+            total.merge(StatisticsAccumulator.from_json(text))
+            measured_on = {key: facts["measured_on"][key] for key in ("folder", *_COUNTS, *_SAME)}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CommandError(f"{file} is not what `jpegfreq stats` writes: {error!r}") from error
+        merged = merged or {"folder": [], **dict.fromkeys(_COUNTS, 0), **{key: measured_on[key] for key in _SAME}}
+        different = ", ".join(key for key in _SAME if merged[key] != measured_on[key])
+        if different:
+            raise CommandError(f"{file} was measured otherwise than {files[0]} (different: {different})")
+        for key in _COUNTS:
+            merged[key] += measured_on[key]
+        folder = measured_on["folder"]
+        merged["folder"] += folder if isinstance(folder, list) else [folder]
+        sources.append(facts["source"])
+    source = " + ".join(sources)
+    _save(total, source, merged, out)
+    return source
 
 
 def _measure(image: LoadedImage, tensor: npt.NDArray[Any]) -> StatisticsAccumulator:
