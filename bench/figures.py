@@ -78,6 +78,7 @@ FIGURES = (
     Figure("crops against torchvision, 4:2:0", 6, 7.5, "crops", crops.TITLE, "A, 4:2:0", crops.HWC),
     Figure("crops against OpenCV", 2.8, 3.6, "crops", crops.AGAINST_OPENCV, "A", crops.HWC),
     Figure("crops against OpenCV with a block DCT", 5, 7, "crops", crops.AGAINST_BLOCKS, "A", crops.HWC),
+    Figure("crops against the paper's released pipeline", 18, 24, "crops", crops.AGAINST_PAPER, "A", crops.HWC),
     Figure("crops, channels first, share of the speed", 0.85, 0.95, "crops", crops.AGAINST_OURS, "A", crops.CHW),
     Figure("crops, 24 channels, against all 192", 1.15, 1.3, "crops", crops.AGAINST_OURS, "A", crops.HWC_24),
     Figure("large photographs (L), fresh memory", 1.5, 2.0, "large", large.LARGE, "L"),
