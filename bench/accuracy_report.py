@@ -1,0 +1,117 @@
+"""What bench/results/accuracy.jsonl holds, as tables and heat maps in bench/README.md."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+README = Path(__file__).resolve().parent / "README.md"
+BEGIN, END = "<!-- accuracy: written by python -m bench.accuracy -->", "<!-- end of accuracy -->"
+
+Run = dict[str, Any]
+
+
+def load(log: Path) -> list[Run]:
+    """The finished runs, oldest first."""
+    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
+
+
+def write(log: Path, readme: Path = README) -> None:
+    """Put the tables between the markers."""
+    text = readme.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the two markers are missing: {BEGIN} and {END}")
+    readme.write_text(f"{before}{BEGIN}\n\n{markdown(load(log))}\n\n{END}{after}", encoding="utf-8")
+
+
+def markdown(runs: Sequence[Run]) -> str:
+    """One section an experiment: runs of the same data set, epochs, batch and recipe."""
+    if not runs:
+        return "Nothing has been trained yet."
+    experiments: dict[str, list[Run]] = {}
+    for run in runs:
+        experiments.setdefault(run["experiment"], []).append(run)
+    return "\n\n".join(_section(name, members) for name, members in experiments.items())
+
+
+def _section(name: str, runs: Sequence[Run]) -> str:
+    rows: dict[str, list[Run]] = {}
+    for run in runs:
+        rows.setdefault(run["row"], []).append(run)
+    lines = [
+        f"### {name}",
+        "Top-1 of the last epoch, not of the best; the spread is the standard deviation over seeds. The difference is "
+        "the mean over the seeds that both have of this row's top-1 less that of the same network on RGB. Input and compute "
+        "are seconds an epoch.",
+        "| row | seeds | top-1, % | against RGB | channels on | GMAC | M weights | input, s | compute, s | images/s |",
+        "| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |",
+    ]
+    lines[2:] = ["\n".join([*lines[2:], *(_row(row, members, rows) for row, members in rows.items())])]
+    lines += [_expected(rows), _heat(rows)]
+    return "\n\n".join(line for line in lines if line)
+
+
+def _row(name: str, runs: Sequence[Run], rows: dict[str, list[Run]]) -> str:
+    first = runs[0]
+    accuracies = [run["top1"] * 100 for run in runs]
+    spread = f" ± {statistics.stdev(accuracies):.1f}" if len(runs) > 1 else ""
+    difference = _difference(runs, rows.get(first["baseline"], []))
+    on = [run["channels_on"] for run in runs if run["channels_on"] is not None]
+    cells = [
+        name,
+        str(len(runs)),
+        f"{statistics.mean(accuracies):.1f}{spread}",
+        "" if difference is None or name == first["baseline"] else f"{difference:+.1f}",
+        f"{statistics.mean(on):.1f}" if on else "",
+        f"{first['macs'] / 1e9:.3f}",
+        f"{first['parameters'] / 1e6:.2f}",
+        f"{statistics.mean(run['seconds_waiting'] / run['epochs'] for run in runs):.2f}",
+        f"{statistics.mean(run['seconds_computing'] / run['epochs'] for run in runs):.1f}",
+        f"{statistics.mean(run['images_per_second'] for run in runs):.1f}",
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _difference(runs: Sequence[Run], others: Sequence[Run]) -> float | None:
+    """Percentage points, over the seeds that both have."""
+    other = {run["seed"]: run["top1"] for run in others}
+    paired = [(run["top1"] - other[run["seed"]]) * 100 for run in runs if run["seed"] in other]
+    return statistics.mean(paired) if paired else None
+
+
+# What the paper leads one to expect at this scale: row, compared with, percentage points.
+EXPECTED = (
+    ("ResNet-18, DCT-24", "ResNet-18, RGB", 0.5, 2),
+    ("ResNet-18, DCT-64", "ResNet-18, RGB", 1, 3),
+    ("ResNet-18, DCT-192, gated", "ResNet-18, DCT-192", -1, 0),
+    ("ResNet-18, DCT-24, learned", "ResNet-18, DCT-24", 0, 0.5),
+)
+
+
+def _expected(rows: dict[str, list[Run]]) -> str:
+    lines = ["| | expected | aim | measured | seeds |", "| --- | --: | --: | --: | --: |"]
+    for row, other, expected, aim in EXPECTED:
+        difference = _difference(rows.get(row, []), rows.get(other, []))
+        seeds = {run["seed"] for run in rows.get(row, [])} & {run["seed"] for run in rows.get(other, [])}
+        measured = "not trained" if difference is None else f"{difference:+.1f}"
+        lines.append(f"| {row} less {other} | {expected:+g} | {aim:+g} | {measured} | {len(seeds)} |")
+    return "\n".join(lines)
+
+
+def _heat(rows: dict[str, list[Run]]) -> str:
+    parts = []
+    for runs in rows.values():
+        for run in runs:
+            if run.get("heat_figure"):
+                ratios = run["heat_ratios"]
+                parts.append(
+                    f"Seed {run['seed']}: mean on-rate of luma over chroma {ratios['luma_over_chroma']:.2f}, of the 16 "
+                    f"lowest frequencies over the 32 highest {ratios['low_over_high']:.2f}.\n\n"
+                    f"![how often each channel is on](results/{run['heat_figure']})"
+                )
+    return "\n\n".join(parts)
