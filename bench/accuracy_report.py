@@ -46,7 +46,7 @@ def _section(name: str, runs: Sequence[Run]) -> str:
     lines = [
         f"### {name}",
         "Top-1 of the last epoch, not of the best; the spread is the standard deviation over seeds. The difference is "
-        "the mean over the seeds that both have of this row's top-1 less that of the same network on RGB. Input and compute "
+        "the mean over the seeds that both have of its top-1 less that of the same network on RGB. Input and compute "
         "are seconds an epoch.",
         "| row | seeds | top-1, % | against RGB | channels on | GMAC | M weights | input, s | compute, s | images/s |",
         "| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |",

@@ -44,6 +44,7 @@ class Inputs:
         classes: the name of each class; numbers where nothing names them.
         format: the tensors' format, its statistics measured; None for RGB.
         size: (height, width) of the input, pixels.
+        shorter_side: what a validation image's shorter side is resized to, pixels.
     """
 
     training: FrequencyLoader
@@ -51,6 +52,7 @@ class Inputs:
     classes: tuple[str, ...]
     format: TensorFormat | None
     size: tuple[int, int]
+    shorter_side: int
 
 
 def open_images(source: str) -> Images:
@@ -179,6 +181,7 @@ def open_inputs(config: TrainConfig, *, rank: int, world_size: int) -> Inputs:
         classes,
         form,
         size,
+        config.validation_side,
     )
 
 
@@ -211,6 +214,7 @@ def _open_stores(config: TrainConfig, each: int, options: dict[str, int]) -> Inp
         classes,
         replace(training.format, dtype="float32"),
         (8 * grid[0], 8 * grid[1]),
+        int(training.manifest["shorter_side"]),
     )
 
 

@@ -128,7 +128,7 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
         len(inputs.classes),
         inputs.format,
         inputs.size,
-        max(config.validation_side, *inputs.size),
+        inputs.shorter_side,
         config.stride,
         config.gated,
         inputs.classes,

@@ -19,6 +19,7 @@ pytest.importorskip("torchvision")
 from PIL import Image  # noqa: E402
 
 from jpegfreq import TensorFormat  # noqa: E402
+from jpegfreq.cli import main  # noqa: E402
 from jpegfreq.models import load_model  # noqa: E402
 from jpegfreq.models.recipe import TrainConfig, preset  # noqa: E402
 from jpegfreq.models.target import TargetControl  # noqa: E402
@@ -184,3 +185,26 @@ def test_presets_follow_their_schedules() -> None:
     assert modern.learning_rate_at(1) == pytest.approx(0.1)
     assert modern.learning_rate_at(modern.epochs) == pytest.approx(0)
     assert TrainConfig.from_json(modern.to_json()) == modern
+
+
+def test_the_command_trains_goes_on_and_refuses(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", str(folders[0]), str(folders[1]), "--out", str(tmp_path / "run"), "--channels", "6"]
+    words += ["--size", "64", "--epochs", "1", "--batch-size", "4"]
+    assert main(words) == 0
+    assert "6 channels: 12 images of 2 classes" in capsys.readouterr().err
+    assert main(words) == 0
+    assert "going on after epoch 1" in " ".join(capsys.readouterr().err.split())
+    assert main([*words, "--seed", "1"]) == 2
+    assert "seed=0, not 1" in capsys.readouterr().err
+
+
+def test_a_store_trains_as_its_files_do(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    for part, folder in (("train", folders[0]), ("val", folders[1])):
+        words = ["convert", str(folder), "--out", str(tmp_path / part), "--format", "dct6", "--size", "64"]
+        assert main(words) == 0
+    result = train(config((tmp_path / "train", tmp_path / "val"), tmp_path / "run", epochs=1))
+    assert result.model.format.selection == TensorFormat(6).selection
+    assert result.model.labels == ("blue", "red")
+    assert (result.model.size, result.model.shorter_side) == ((64, 64), 73)

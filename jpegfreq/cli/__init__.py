@@ -12,7 +12,19 @@ import jpegfreq
 
 # Each module has SUMMARY, DESCRIPTION, add_arguments(parser) and run(arguments) -> exit code, and imports what it needs
 # only when it runs.
-COMMANDS = ("inspect", "decode", "show", "stats", "convert", "profile", "heatmap", "select", "predict", "compare")
+COMMANDS = (
+    "inspect",
+    "decode",
+    "show",
+    "stats",
+    "convert",
+    "profile",
+    "train",
+    "heatmap",
+    "select",
+    "predict",
+    "compare",
+)
 
 _EPILOG = """\
 examples:

@@ -1,0 +1,196 @@
+"""`jpegfreq train`: an RGB baseline, a static frequency network, or a gated one."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    from jpegfreq.models.inputs import Inputs
+    from jpegfreq.models.recipe import TrainConfig
+    from jpegfreq.models.train import Epoch
+
+SUMMARY = "train a network on frequency tensors, with a gate or without, or on RGB"
+DESCRIPTION = """\
+Train a network on JPEG files, with no pixel decode. DATA and VALIDATION are folders with a folder a
+class, .txt lists of "path label" lines, folders of WebDataset .tar shards, or stores that
+`jpegfreq convert` wrote; both of one kind, with the same classes.
+
+Everything is checked before the first step: classes, sizes, formats, the folder of the run. The same
+command again goes on with a run that was stopped, to the same weights (on a CPU). OUT holds last/ and
+best/ (for `jpegfreq predict`, `heatmap`, `select`, `compare`), log.csv, gate.json, and tensorboard/.
+
+examples:
+  jpegfreq train photos/train photos/val --out runs/dct24 --channels 24 --size 224
+  jpegfreq train photos/train photos/val --out runs/rgb --rgb --size 112           the baseline
+  jpegfreq train photos/train photos/val --out runs/gated --gate --target-channels 24
+  jpegfreq heatmap runs/gated photos/val --out heat.json; jpegfreq select heat.json -k 24 --out best.json
+  jpegfreq train photos/train photos/val --out runs/best --channels best.json      the gate's choice, fixed
+  torchrun --nproc-per-node 2 -m jpegfreq train ...                                two processes
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments; what is not given comes from the recipe."""
+    parser.add_argument("data", metavar="DATA", help="training images")
+    parser.add_argument("validation", metavar="VALIDATION", help="validation images")
+    parser.add_argument("--out", required=True, type=Path, metavar="FOLDER", help="the run's folder")
+    model = parser.add_argument_group("what is trained")
+    model.add_argument(
+        "--architecture", default="resnet18", metavar="NAME",
+        help="resnet18, resnet34, resnet50, resnet101, se_resnet50, mobilenet_v2 (default: resnet18)",
+    )  # fmt: skip
+    model.add_argument("--rgb", action="store_true", help="the same network on RGB pixels: the baseline")
+    model.add_argument(
+        "--channels", default="all", metavar="CHANNELS",
+        help='"all", a preset (6, 24, 32, 48, 64), numbers, or a selection\'s JSON file (default: all)',
+    )  # fmt: skip
+    model.add_argument("--statistics", metavar="FILE", help="of `jpegfreq stats` (default: measured on DATA first)")
+    model.add_argument(
+        "--size", type=int, default=448, metavar="PIXELS",
+        help="side of the input before the block DCT; 224 for --rgb does the work of 448 (default: 448)",
+    )  # fmt: skip
+    model.add_argument("--shorter-side", type=int, metavar="PIXELS", help="for validation (default: 8/7 of the size)")
+    model.add_argument("--stride", default="paper", help='"paper", or "dense": twice the grid in the first stages')
+    gate = parser.add_argument_group("the gate")
+    gate.add_argument("--gate", action="store_true", help="let a gate choose channels, image by image")
+    gate.add_argument(
+        "--target-channels", type=float, metavar="N", help="steer lambda so that N channels are on, on average"
+    )
+    gate.add_argument("--gate-weight", type=float, metavar="LAMBDA", help="lambda, a channel that is on (default: 0.1)")
+    gate.add_argument("--temperature", type=float, help="of the Gumbel-softmax at first (default: 1)")
+    gate.add_argument("--final-temperature", type=float, help="and at last (default: 1)")
+    recipe = parser.add_argument_group("the recipe")
+    recipe.add_argument(
+        "--recipe", choices=("paper", "modern"), default="modern",
+        help="paper: SGD, 90 epochs, a tenth every 30; modern: 30 epochs, warm-up and cosine, label smoothing, "
+        "averaged weights (default: modern)",
+    )  # fmt: skip
+    recipe.add_argument("--epochs", type=int, metavar="N")
+    recipe.add_argument("--batch-size", type=int, metavar="N", help="of all processes together (default: 64)")
+    recipe.add_argument("--learning-rate", type=float, metavar="RATE", help="for 256 images a step; scaled linearly")
+    recipe.add_argument("--weight-decay", type=float, metavar="DECAY")
+    recipe.add_argument("--label-smoothing", type=float, metavar="SHARE")
+    recipe.add_argument("--mixup", type=float, metavar="ALPHA", help="mix images by Beta(ALPHA, ALPHA)")
+    recipe.add_argument("--average-decay", type=float, metavar="DECAY", help="of the averaged weights; 0 for none")
+    recipe.add_argument("--amp", action="store_true", help="bfloat16 where that is safe")
+    recipe.add_argument("--seed", type=int, default=0, help="default: 0")
+    parser.add_argument("--device", default="cpu", help='"cpu", "cuda", ... (default: cpu)')
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="native threads that read (default: 1)")
+
+
+_GIVEN = (
+    "epochs", "batch_size", "learning_rate", "weight_decay", "label_smoothing", "mixup", "average_decay",
+    "gate_weight", "temperature", "final_temperature", "target_channels", "shorter_side",
+)  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train; errors in the data or the options end it before the first step."""
+    from rich.console import Console
+
+    from jpegfreq.cli import CommandError
+    from jpegfreq.cli._options import _selection, _statistics
+    from jpegfreq.format import TensorFormat
+
+    try:
+        from jpegfreq.models.recipe import TrainConfig, preset
+        from jpegfreq.models.train import train
+    except ImportError as error:
+        raise CommandError(f'training needs PyTorch: pip install "jpegfreq[train]" ({error})') from error
+    given = {name: getattr(arguments, name) for name in _GIVEN if getattr(arguments, name) is not None}
+    console = Console(stderr=True)
+    try:
+        form = None
+        if not arguments.rgb:
+            form = TensorFormat(
+                _selection(arguments.channels), layout="HWC", statistics=_statistics(arguments.statistics)
+            )
+        config = TrainConfig(
+            arguments.data,
+            arguments.validation,
+            str(arguments.out),
+            architecture=arguments.architecture,
+            format=form,
+            size=arguments.size,
+            stride=arguments.stride,
+            gated=arguments.gate,
+            amp=arguments.amp,
+            seed=arguments.seed,
+            device=arguments.device,
+            threads=arguments.threads,
+        )
+        config = replace(preset(arguments.recipe, config), **given)
+        with _Bars(console) as bars:
+            result = train(config, observer=bars)
+    except (ValueError, OSError, ImportError) as error:
+        raise CommandError(str(error)) from error
+    if bars.writes:
+        console.print(
+            f"{result.folder}: best top-1 {max(epoch.top1 for epoch in result.epochs):.4f}, "
+            f"last {result.epochs[-1].top1:.4f}; {result.folder}/best and last hold the networks",
+            highlight=False,
+        )
+    return 0
+
+
+class _Bars:
+    """The run and its epoch as bars, and a line an epoch; the first process alone shows them."""
+
+    def __init__(self, console: Console) -> None:
+        import os
+
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns: Any = (
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[now]}"),
+            TimeRemainingColumn(),
+        )  # fmt: skip
+        self.writes = os.environ.get("RANK", "0") == "0"
+        self.console = console
+        self.progress: Progress = Progress(*columns, console=console, disable=not self.writes)
+        self.whole: TaskID | None = None
+        self.part: TaskID | None = None
+
+    def __enter__(self) -> _Bars:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.progress.stop()
+
+    def begin(self, config: TrainConfig, inputs: Inputs, first_epoch: int) -> None:
+        """Say what is trained, and on what."""
+        what = "RGB" if inputs.format is None else f"{len(inputs.format.selection)} channels"
+        gate = "" if not config.gated else ", gated"
+        self.progress.console.print(
+            f"{config.architecture} on {what}{gate}: {len(inputs.training.dataset)} images of {len(inputs.classes)} "
+            f"classes, {len(inputs.validation.dataset)} to validate"
+            + (f"; going on after epoch {first_epoch}" if first_epoch else ""),
+            highlight=False,
+        )
+        self.whole = self.progress.add_task("epochs", total=config.epochs, completed=first_epoch, now="")
+        self.part = self.progress.add_task("steps", total=len(inputs.training), now="")
+
+    def step(self, epoch: int, step: int, steps: int, loss: float, images: int) -> None:
+        """One step on."""
+        assert self.part is not None
+        self.progress.update(self.part, completed=step + 1, total=steps, now=f"loss {loss:.3f}")
+
+    def end_epoch(self, epoch: Epoch) -> None:
+        """The epoch's line."""
+        assert self.whole is not None
+        on = f"  {epoch.channels_on:5.1f} channels on" if epoch.channels_on == epoch.channels_on else ""
+        out = f"  {epoch.left_out} left out" if epoch.left_out else ""
+        share = epoch.seconds_waiting / max(epoch.seconds_waiting + epoch.seconds_computing, 1e-9)
+        self.progress.console.print(
+            f"epoch {epoch.epoch + 1:3}  loss {epoch.loss:6.3f}  top-1 {epoch.top1:.4f}  top-5 {epoch.top5:.4f}{on}  "
+            f"{epoch.images_per_second:.1f} images/s, {share:.1%} waiting{out}",
+            highlight=False,
+        )
+        self.progress.update(self.whole, completed=epoch.epoch + 1)
