@@ -19,6 +19,7 @@ STAGES = {
     "rgb": "RGB decoders on the same bytes: simplejpeg, PyTurboJPEG, OpenCV, Pillow, torchvision",
     "tensor": "bytes to the float32 frequency tensor, against libjpeg-turbo's RGB decode",
     "crops": "bytes to a batch of random-resized crops, against torchvision and OpenCV",
+    "store": "files to a store of tensors, against read_batch alone; a stored tensor; the loader on two threads",
     "memory": "peak memory beyond input and coefficients",
 }
 

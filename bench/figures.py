@@ -8,6 +8,7 @@ from bench import bench_coefficients as coefficients
 from bench import bench_crops as crops
 from bench import bench_large as large
 from bench import bench_memory as memory
+from bench import bench_store as store
 from bench import bench_tensor as tensor
 from bench.results import Result
 
@@ -81,6 +82,10 @@ FIGURES = (
     Figure("crops against the paper's released pipeline", 18, 24, "crops", crops.AGAINST_PAPER, "A", crops.HWC),
     Figure("crops, channels first, share of the speed", 0.85, 0.95, "crops", crops.AGAINST_OURS, "A", crops.CHW),
     Figure("crops, 24 channels, against all 192", 1.15, 1.3, "crops", crops.AGAINST_OURS, "A", crops.HWC_24),
+    Figure("FrequencyLoader, two threads over one", 1.85, 1.95, "store", store.THREADS, "A", store.TWO_THREADS),
+    Figure("a stored tensor of 24 x 28 x 28, us", 10, 5, "store", store.SAMPLE),
+    Figure("convert against read_batch alone, CPU time", 0.8, 0.95, "store", store.CPU, "A", store.CONVERT),
+    Figure("convert against read_batch alone, wall time", 0.8, 0.95, "store", store.WALL, "A", store.CONVERT),
     Figure("large photographs (L), fresh memory", 1.5, 2.0, "large", large.LARGE, "L"),
     Figure("read_header on a photograph, us", 20, 5, "coefficients", f"{coefficients.HEADER}, jpegfreq"),
     Figure("`import jpegfreq` over numpy, ms", 100, 20, "coefficients", coefficients.IMPORT),
