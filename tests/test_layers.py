@@ -37,6 +37,7 @@ ALLOWED = {
     "jpegfreq.resample": DECODER | FORMAT | {"tensor"},
     "jpegfreq.batch": DECODER | FORMAT | {"tensor", "resample"},
     "jpegfreq.store": DATA - {"store", "_native"},
+    "jpegfreq.coefficient_store": {"batch", "coefficients", "errors", "header", "store"},
     "jpegfreq.ray_engine": {"store"},
     "jpegfreq.torch.*": DATA - {"_native"},
     "jpegfreq.models.*": DATA - {"_native"} | {"torch.*"},

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 SUMMARY = "convert a data set to fixed-size tensors (.npy shards and a manifest)"
 DESCRIPTION = """\
@@ -19,6 +23,11 @@ steps of 1/16 of a coefficient, at most 1/32 of a coefficient, and is read as fl
 --engine ray makes each shard a task of Ray Data (pip install 'jpegfreq[ray]'): on this machine's
 cores, or with --address on a cluster, whose machines all see DIR and STORE under these paths. The
 store's bytes are the same.
+
+--coefficients stores whole images instead, quantized as in their files, in HDF5 (pip install
+'jpegfreq[storage]'): any image comes back alone, bit for bit, from
+jpegfreq.coefficient_store.StoredCoefficients. Rarely worth it: it takes about 1.25 times the
+JPEG's space, and reading it is slower than decoding the JPEG again. It serves other programs.
 
 examples:
   jpegfreq convert photos/ --out store/ --format dct24 --size 224
@@ -38,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--shard", type=_part, default=(1, 1), metavar="I/N",
         help="convert the I-th of N parts; the machine that completes the store writes the manifest",
     )  # fmt: skip
+    parser.add_argument(
+        "--coefficients", action="store_true", help="store whole images' coefficients; nothing else is chosen then"
+    )
     add_engine_arguments(parser)
     add_view_arguments(parser, size=224)
     add_format_arguments(
@@ -65,6 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
     check_engine(arguments)
     threads, (part, parts), out = threads_from(arguments), arguments.shard, arguments.out
     console = Console(stderr=True)
+    if arguments.coefficients:
+        return _store_coefficients(arguments, console, threads)
     names = tuple(image.name for image in images_below(arguments.folder, console))
     conversion = Conversion(
         arguments.folder, names, format_from(arguments), view_from(arguments), storage=arguments.dtype
@@ -90,3 +104,41 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         console.print(f"{out}: complete, {conversion.shard_count} shards of up to {conversion.images_per_shard} images")
     return 1 if failures else 0
+
+
+def _store_coefficients(arguments: argparse.Namespace, console: Console, threads: int) -> int:
+    from jpegfreq.cli import CommandError
+    from jpegfreq.cli._options import images_below
+    from jpegfreq.cli._progress import list_failures, speed_bar
+    from jpegfreq.coefficient_store import (
+        StoredCoefficients,
+        begin_coefficients,
+        convert_coefficients,
+        missing_coefficients,
+        shard_names,
+    )
+
+    if arguments.engine != "threads":
+        raise CommandError("--coefficients knows no other engine than threads")
+    (part, parts), out = arguments.shard, arguments.out
+    try:
+        import h5py  # noqa: F401
+        import hdf5plugin  # noqa: F401
+    except ImportError as error:
+        raise CommandError(f"--coefficients needs HDF5 ({error}): pip install 'jpegfreq[storage]'") from error
+    names = tuple(image.name for image in images_below(arguments.folder, console))
+    try:
+        begin_coefficients(out, names)
+        shards = [n for n in missing_coefficients(out, names) if n % parts == part - 1]
+        with speed_bar(console, "converting", sum(len(shard_names(names, n)) for n in shards)) as advance:
+            convert_coefficients(arguments.folder, names, out, shards, threads=threads, progress=advance)
+        missing = len(missing_coefficients(out, names))
+        if missing:
+            console.print(f"{missing} shards of other parts are missing")
+            return 0
+        store = StoredCoefficients(out)
+    except (OSError, ValueError) as error:
+        raise CommandError(str(error)) from error
+    list_failures(console, store.failures)
+    console.print(f"{out}: complete, {len(store)} images")
+    return 1 if store.failures else 0

@@ -1,0 +1,119 @@
+"""Whole images in HDF5: they come back bit for bit, each alone, and a kill loses nothing."""
+
+from __future__ import annotations
+
+import pickle
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jpegfreq import read_coefficients
+from jpegfreq.cli import main
+from tests.pictures import picture
+from tests.support import unavailable
+
+
+@pytest.fixture(autouse=True)
+def _needs_hdf5(monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        import h5py  # noqa: F401
+        import hdf5plugin  # noqa: F401
+    except ImportError:
+        unavailable("h5py and hdf5plugin are not installed (extra storage)")
+    monkeypatch.setattr("jpegfreq.coefficient_store.IMAGES_PER_SHARD", 4)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "photos"
+    root.mkdir()
+    for n in range(9):
+        kind = ("RGB", "L", "CMYK")[n % 3]
+        options = {"subsampling": "4:2:0"} if kind == "RGB" else {}
+        (root / f"{n}.jpg").write_bytes(picture(50 + 7 * n, 60 - n, kind, seed=n, progressive=n > 4, **options))
+    (root / "3a.jpg").write_bytes(b"no image")
+    return root
+
+
+def store(folder: Path, out: Path, *options: str) -> int:
+    return main(["convert", str(folder), "--out", str(out), "--coefficients", *options])
+
+
+def content(out: Path) -> dict[str, bytes]:
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+
+def test_every_image_comes_back_bit_for_bit(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from jpegfreq.coefficient_store import StoredCoefficients
+
+    assert store(folder, tmp_path / "store") == 1
+    assert "1 failed: 1 not a JPEG" in capsys.readouterr().err
+    images = StoredCoefficients(tmp_path / "store")
+    assert images.names == [f"{n}.jpg" for n in range(9)]
+    assert [failure.name for failure in images.failures] == ["3a.jpg"]
+    again = pickle.loads(pickle.dumps(images))
+    for index in (8, 0, 4, 1, 5, 2, 7, 3, 6):
+        got, want = again[index], read_coefficients(folder / images.names[index])
+        assert got.header == want.header
+        assert len(got.planes) == len(want.planes)
+        for mine, theirs in zip(
+            (*got.planes, *got.quantization_tables), (*want.planes, *want.quantization_tables), strict=True
+        ):
+            assert mine.dtype == theirs.dtype
+            np.testing.assert_array_equal(mine, theirs)
+    images.close()
+
+
+def test_parts_and_threads_fill_one_store(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert store(folder, tmp_path / "whole", "--threads", "1") == 1
+    for part, code in ((2, 0), (3, 0), (1, 1)):
+        assert store(folder, tmp_path / "parts", "--shard", f"{part}/3", "--threads", "2") == code
+    assert content(tmp_path / "parts") == content(tmp_path / "whole")
+    (folder / "new.jpg").write_bytes(picture())
+    assert store(folder, tmp_path / "whole") == 2
+    assert "begun with other files" in capsys.readouterr().err
+
+
+def test_killed_runs_go_on_to_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+    assert store(folder, tmp_path / "whole") == 1
+    out = tmp_path / "killed"
+    code = (
+        "import os, sys, time, jpegfreq.coefficient_store as store; from jpegfreq.cli import main\n"
+        "import h5py, hdf5plugin; store.IMAGES_PER_SHARD = 4\n"
+        "os.fsync = lambda file: time.sleep(0.05)\n"  # a slow disk
+        "print('ready', flush=True); sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, "convert", str(folder), "--out", str(out), "--coefficients"]
+    delays = random.Random(1)
+    for _ in range(3):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(delays.uniform(0.05, 0.4))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert subprocess.run(command, capture_output=True).returncode == 1
+    assert content(out) == content(tmp_path / "whole")
+    assert not list(out.rglob("*.part"))
+
+
+def test_a_store_that_is_not_complete_is_refused(folder: Path, tmp_path: Path) -> None:
+    from jpegfreq.coefficient_store import StoredCoefficients
+
+    assert store(folder, tmp_path / "store", "--shard", "1/3") == 0
+    with pytest.raises(ValueError, match="2 shards are missing"):
+        StoredCoefficients(tmp_path / "store")
+
+
+def test_missing_hdf5_says_how_to_install_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    assert store(folder, tmp_path / "store") == 2
+    assert "pip install 'jpegfreq[storage]'" in capsys.readouterr().err
