@@ -36,6 +36,20 @@ inline void store_partial(float* to, F8 x, uint32_t count) {
     if (count & 1) _mm_store_ss(to, part);
 }
 
+template <int Width>
+inline void scatter(float* to, size_t stride, F8 x) {
+    const __m128 low = _mm256_castps256_ps128(x.lanes), high = _mm256_extractf128_ps(x.lanes, 1);
+    if (Width == 4) {
+        _mm_storeu_ps(to, low);
+        _mm_storeu_ps(to + stride, high);
+    } else {
+        _mm_storel_pi(reinterpret_cast<__m64*>(to), low);
+        _mm_storeh_pi(reinterpret_cast<__m64*>(to + stride), low);
+        _mm_storel_pi(reinterpret_cast<__m64*>(to + 2 * stride), high);
+        _mm_storeh_pi(reinterpret_cast<__m64*>(to + 3 * stride), high);
+    }
+}
+
 inline F8 operator+(F8 a, F8 b) { return {_mm256_add_ps(a.lanes, b.lanes)}; }
 inline F8 operator-(F8 a, F8 b) { return {_mm256_sub_ps(a.lanes, b.lanes)}; }
 inline F8 operator*(F8 a, F8 b) { return {_mm256_mul_ps(a.lanes, b.lanes)}; }

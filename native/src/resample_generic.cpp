@@ -33,6 +33,10 @@ inline void store(float* to, const F8& x) { std::memcpy(to, x.lane, sizeof x.lan
 inline void stream(float* to, const F8& x) { store(to, x); }
 inline void finish_stream() {}
 inline void store_partial(float* to, const F8& x, uint32_t count) { std::memcpy(to, x.lane, count * sizeof(float)); }
+template <int Width>
+inline void scatter(float* to, size_t stride, const F8& x) {
+    for (int i = 0; i < 8; i += Width) std::memcpy(to + i / Width * stride, x.lane + i, Width * sizeof(float));
+}
 
 inline F8 operator+(const F8& a, const F8& b) {
     F8 x;

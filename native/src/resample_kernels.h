@@ -2,7 +2,7 @@
 // defined, in an anonymous namespace, the vector F8 and its operations:
 //   load, store, store_partial, stream, load_int16, broadcast, + - *, multiply_add(a, b, c) = a * b + c,
 //   multiply_subtract(a, b, c) = a * b - c, negative_multiply_add(a, b, c) = c - a * b, transpose, store_half,
-//   store_half_partial, finish_stream.
+//   store_half_partial, finish_stream, scatter<Width>: each `Width` lanes `stride` floats behind those before.
 // Includes nothing and uses no library, so that no code for one instruction set reaches a function shared with another.
 //
 // Note [Lanes]
@@ -121,11 +121,26 @@ struct Needed {
     };
     uint32_t count = 0;
     bool low = true;  // no v or u above 3: half of every DCT is not needed
+    uint32_t packed = 0;  // 2 or 4: the component's channels are v by v those with u < packed, side by side in a staged row
     Column columns[8];
 };
 
+uint32_t packed_width(const ResamplePass& pass) {
+    if (!pass.staging || pass.blocks_wide % 4 != 0) return 0;
+    for (uint32_t width = 2; width <= 4; width += 2) {
+        if (pass.channel_count % width != 0 || pass.channel_count > 4 * width) continue;
+        bool fits = true;
+        for (uint32_t k = 0; k < pass.channel_count; ++k) {
+            fits &= pass.frequencies[k] == 8 * (k / width) + k % width && pass.positions[k] == pass.positions[0] + k;
+        }
+        if (fits) return width;
+    }
+    return 0;
+}
+
 Needed needed_frequencies(const ResamplePass& pass) {
     Needed needed;
+    needed.packed = packed_width(pass);
     int index[8] = {-1, -1, -1, -1, -1, -1, -1, -1};
     for (uint32_t k = 0; k < pass.channel_count; ++k) {
         const int v = pass.frequencies[k] >> 3, u = pass.frequencies[k] & 7;
@@ -300,10 +315,47 @@ void vertical_channels(const ResamplePass& pass, const Needed& needed, const Row
     }
 }
 
+// "Packed" rows: lanes = the first `Width` frequencies u of 8 / Width neighbouring blocks.
+template <int Count, int Width>
+void horizontal_packed(const ResamplePass& pass, float* ring) {
+    for (uint32_t block = 0; block < pass.blocks_wide; block += 8 / Width, ring += 8) {
+        F8 packed[8];
+        for (int b = 0; b < 8 / Width; ++b) {
+            F8 x[8];
+            horizontal_block<Count>(pass, block + b, x);
+            for (int u = 0; u < Width; ++u) packed[b * Width + u] = x[u];
+        }
+        transpose(packed);
+        for (int y = 0; y < 8; ++y) store(ring + y * pass.ring_stride, packed[y]);
+    }
+}
+
+template <int Count, int Width>
+void vertical_packed(const ResamplePass& pass, const RowTaps& taps) {
+    const uint32_t high = pass.channel_count / Width;
+    alignas(32) float scale[4][8], shift[4][8];
+    for (uint32_t v = 0; v < high; ++v) {
+        for (int i = 0; i < 8; ++i) {
+            scale[v][i] = pass.scale[8 * v + i % Width];
+            shift[v][i] = pass.shift[8 * v + i % Width];
+        }
+    }
+    float* out = pass.staging + pass.positions[0];
+    for (uint32_t block = 0; block < pass.blocks_wide; block += 8 / Width, out += 8 / Width * pass.output_channels) {
+        F8 x[8];
+        vertical_block<Count>(pass, taps, size_t(Width) * block, x);
+        for (uint32_t v = 0; v < 4; ++v) {  // a constant count, which keeps x in registers
+            if (v < high) scatter<Width>(out + v * Width, pass.output_channels, multiply_add(x[v], load(scale[v]), load(shift[v])));
+        }
+    }
+}
+
 template <int Count>
 void horizontal(const ResamplePass& pass, const Needed& needed, float* ring) {
     if (pass.interleaved) {
         horizontal_interleaved<Count>(pass, ring);
+    } else if (needed.packed != 0) {
+        needed.packed == 4 ? horizontal_packed<Count, 4>(pass, ring) : horizontal_packed<Count, 2>(pass, ring);
     } else {
         needed.low ? horizontal_planar<Count, true>(pass, needed, ring) : horizontal_planar<Count, false>(pass, needed, ring);
     }
@@ -313,6 +365,8 @@ template <int Count>
 void vertical(const ResamplePass& pass, const Needed& needed, const RowTaps* taps, uint32_t block_row, uint32_t row_count) {
     if (pass.interleaved) {
         vertical_interleaved<Count>(pass, taps[0], block_row);
+    } else if (needed.packed != 0) {
+        needed.packed == 4 ? vertical_packed<Count, 4>(pass, taps[0]) : vertical_packed<Count, 2>(pass, taps[0]);
     } else if (pass.layout == TensorLayout::hwc) {
         vertical_channels<Count>(pass, needed, taps[0], block_row);
     } else {
