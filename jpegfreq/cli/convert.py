@@ -26,8 +26,8 @@ store's bytes are the same.
 
 --coefficients stores whole images instead, quantized as in their files, in HDF5 (pip install
 'jpegfreq[storage]'): any image comes back alone, bit for bit, from
-jpegfreq.coefficient_store.StoredCoefficients. Rarely worth it: it takes about 1.25 times the
-JPEG's space, and reading it is slower than decoding the JPEG again. It serves other programs.
+jpegfreq.coefficient_store.StoredCoefficients. Rarely worth it: it takes 1.3 times the JPEG's
+space and twice the time of decoding the JPEG again. It serves other programs.
 
 examples:
   jpegfreq convert photos/ --out store/ --format dct24 --size 224
