@@ -1,24 +1,27 @@
-"""Conversion on Ray Data: a shard is a task, on this machine's cores or a cluster's.
+"""Conversion and statistics on Ray Data: a shard, or some files, are a task, on this machine's cores or a cluster's.
 
 Every machine must see the files and the store under the same paths. A task does what `convert_shards` does for one
-shard, so the store's bytes are those of a conversion without Ray.
+shard, so the store's bytes are those of a conversion without Ray; and statistics are merged in the files' order.
 """
 
 from __future__ import annotations
 
 import logging
+import pickle
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jpegfreq.store import Conversion, convert_shards
+from jpegfreq.measure import Measured, measure_files
+from jpegfreq.store import Conversion, View, convert_shards
 
-__all__ = ["EngineError", "convert_shards_on_ray", "ray_session"]
+__all__ = ["EngineError", "convert_shards_on_ray", "measure_files_on_ray", "ray_session"]
 
 _REACH_SECONDS = 5.0
+_FILES_A_TASK = 64
 
 
 class EngineError(RuntimeError):
@@ -42,7 +45,9 @@ def ray_session(*, address: str | None = None, cores: int = 1) -> Iterator[None]
         raise EngineError(f"Ray Data cannot be imported ({error}): pip install 'jpegfreq[ray]'") from error
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    ray.data.DataContext.get_current().enable_progress_bars = False
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.execution_options.preserve_order = True
     if ray.is_initialized():
         yield
         return
@@ -73,7 +78,7 @@ def _reach(address: str) -> None:
 
 
 def run_tasks(task: Callable[[int], dict[str, Any]], numbers: Iterable[int]) -> Iterator[dict[str, Any]]:
-    """Run a task for each number inside a `ray_session`, one core each; results as they come.
+    """Run a task for each number inside a `ray_session`, one core each; results in the numbers' order.
 
     Raises:
         EngineError: a task failed, or was lost.
@@ -119,3 +124,23 @@ def convert_shards_on_ray(
 
     for row in run_tasks(convert, shards):
         progress(row["images"], row["size_bytes"])
+
+
+def measure_files_on_ray(paths: Sequence[tuple[str, str]], view: View) -> Iterator[list[Measured]]:
+    """`measure_files`, inside a `ray_session`: the same numbers in the same order.
+
+    Args:
+        paths: names and files.
+        view: the part of each image.
+    """
+    parts = [
+        [(name, str(Path(path).absolute())) for name, path in paths[start : start + _FILES_A_TASK]]
+        for start in range(0, len(paths), _FILES_A_TASK)
+    ]
+
+    def measure(number: int) -> dict[str, Any]:
+        measured = [image for batch in measure_files(parts[number], view, threads=1) for image in batch]
+        return {"measured": pickle.dumps(measured)}
+
+    for row in run_tasks(measure, range(len(parts))):
+        yield pickle.loads(row["measured"])

@@ -1,4 +1,4 @@
-"""Conversion by Ray Data: the same bytes as without it, and clear words where Ray is not there."""
+"""Conversion and statistics by Ray Data: the same bytes as without it, and clear words where Ray is not there."""
 
 from __future__ import annotations
 
@@ -67,6 +67,16 @@ def test_convert_says_the_same_with_ray(
     assert "1 failed: 1 unsupported" in capsys.readouterr().err
     assert "1 failed: 1 unsupported" in plain
     assert content(tmp_path / "plain") == content(tmp_path / "ray")
+
+
+def test_ray_measures_the_same_statistics(
+    folder: Path, tmp_path: Path, session: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jpegfreq.ray_engine._FILES_A_TASK", 5)
+    plain, by_ray = tmp_path / "plain.json", tmp_path / "ray.json"
+    assert main(["stats", str(folder), "--size", "32", "--out", str(plain)]) == 1
+    assert main(["stats", str(folder), "--size", "32", "--out", str(by_ray), "--engine", "ray"]) == 1
+    assert plain.read_bytes() == by_ray.read_bytes()
 
 
 def test_a_failing_task_is_one_clear_error(folder: Path, tmp_path: Path, session: None) -> None:

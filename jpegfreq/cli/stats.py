@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy.typing as npt
-
     from jpegfreq.statistics import StatisticsAccumulator
-    from jpegfreq.store import LoadedImage
+    from jpegfreq.store import Failure
 
 SUMMARY = "measure mean and standard deviation of each channel over a folder"
 DESCRIPTION = """\
@@ -26,14 +24,14 @@ as --statistics of decode and convert, and says what it was measured on.
 examples:
   jpegfreq stats photos/ --size 448 --out stats.json
   jpegfreq stats photos/ --sample 5000 --out stats.json     a random sample, the same every time
+  jpegfreq stats photos/ --engine ray --out stats.json      by Ray Data: the same numbers
   jpegfreq stats --merge a.json b.json --out all.json       of all that several runs measured
 """
-_BATCH = 16  # all channels at 448 px: 2.4 MB an image
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    from jpegfreq.cli._options import add_view_arguments
+    from jpegfreq.cli._options import add_engine_arguments, add_view_arguments
 
     parser.add_argument("folder", type=Path, nargs="?", metavar="DIR", help="folder of JPEG files")
     parser.add_argument(
@@ -43,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the JSON file to write")
     parser.add_argument("--sample", type=int, metavar="N", help="measure N files, drawn at random (default: all)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the sample (default: 0)")
+    add_engine_arguments(parser)
     add_view_arguments(parser, size=448)
 
 
@@ -53,12 +52,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     from jpegfreq import __version__
     from jpegfreq.cli import CommandError
-    from jpegfreq.cli._options import images_below, threads_from, view_from
+    from jpegfreq.cli._options import check_engine, images_below, threads_from, view_from
     from jpegfreq.cli._progress import list_failures, speed_bar
-    from jpegfreq.format import TensorFormat
+    from jpegfreq.measure import measure_files
+    from jpegfreq.ray_engine import EngineError, measure_files_on_ray, ray_session
     from jpegfreq.statistics import StatisticsAccumulator
-    from jpegfreq.store import Failure, read_views
 
+    check_engine(arguments)
     if arguments.out.suffix != ".json":
         raise CommandError("--out must end in .json: so it is known again as --statistics")
     if not arguments.out.absolute().parent.is_dir():
@@ -81,20 +81,22 @@ def run(arguments: argparse.Namespace) -> int:
     failures: list[Failure] = []
     grey = 0
     paths = [(image.name, str(image.path)) for image in images]
-    with speed_bar(console, "measuring", len(images)) as advance, ThreadPoolExecutor(threads) as pool:
-        for names, loaded, tensors in read_views(paths, view, TensorFormat(), threads, _BATCH):
-            # One accumulator an image, merged in the files' order: the same numbers with any number of threads.
-            size_bytes = 0
-            good = [image for image in loaded if not isinstance(image, Exception)]
-            measured = pool.map(_measure, good, tensors)
-            for name, image in zip(names, loaded, strict=True):
-                if isinstance(image, Exception):
-                    failures.append(Failure.of(name, image))
-                else:
-                    total.merge(next(measured))
-                    grey += image.header.color == "grey"
-                    size_bytes += len(image.data)
-            advance(len(names), size_bytes)
+    try:
+        with ExitStack() as stack:
+            if arguments.engine == "ray":
+                stack.enter_context(ray_session(address=arguments.address, cores=threads))
+                batches = measure_files_on_ray(paths, view)
+            else:
+                batches = measure_files(paths, view, threads=threads)
+            advance = stack.enter_context(speed_bar(console, "measuring", len(images)))
+            for batch in batches:
+                for measured in batch:  # merged in the files' order: the same numbers, whoever measures
+                    total.merge(measured.accumulator)
+                    grey += measured.grey
+                    failures += [measured.failure] if measured.failure else []
+                advance(len(batch), sum(measured.size_bytes for measured in batch))
+    except EngineError as error:
+        raise CommandError(str(error)) from error
     list_failures(console, failures)
     measured_images = len(images) - len(failures)
     folder = arguments.folder.resolve().name
@@ -163,11 +165,3 @@ def _merge(files: Sequence[Path], out: Path) -> str:
     source = " + ".join(sources)
     _save(total, source, merged, out)
     return source
-
-
-def _measure(image: LoadedImage, tensor: npt.NDArray[Any]) -> StatisticsAccumulator:
-    from jpegfreq.statistics import StatisticsAccumulator
-
-    accumulator = StatisticsAccumulator()
-    accumulator.update(tensor, grey=image.header.color == "grey")
-    return accumulator

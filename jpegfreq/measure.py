@@ -1,0 +1,62 @@
+"""Statistics of files: an accumulator for each image, to be merged in the files' order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from jpegfreq.format import TensorFormat
+from jpegfreq.statistics import StatisticsAccumulator
+from jpegfreq.store import Failure, LoadedImage, View, read_views
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+__all__ = ["Measured", "measure_files"]
+
+_BATCH = 16  # all channels at 448 px: 2.4 MB an image
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one image has, or why it could not be read.
+
+    Attributes:
+        accumulator: of its coefficients; empty for a failure.
+        grey: whether it counts for luma alone.
+        size_bytes: of the file.
+        failure: or None.
+    """
+
+    accumulator: StatisticsAccumulator
+    grey: bool
+    size_bytes: int
+    failure: Failure | None
+
+
+def measure_files(paths: Iterable[tuple[str, str]], view: View, *, threads: int) -> Iterator[list[Measured]]:
+    """Measure files, a batch at a time, in their order: the same numbers with any number of threads.
+
+    Args:
+        paths: names and files.
+        view: the part of each image.
+        threads: how many read, decode and measure.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        for names, loaded, tensors in read_views(paths, view, TensorFormat(), threads, _BATCH):
+            good = pool.map(_measure, (image for image in loaded if isinstance(image, LoadedImage)), tensors)
+            yield [
+                Measured(StatisticsAccumulator(), False, 0, Failure.of(name, image))
+                if isinstance(image, Exception)
+                else next(good)
+                for name, image in zip(names, loaded, strict=True)
+            ]
+
+
+def _measure(image: LoadedImage, tensor: npt.NDArray[Any]) -> Measured:
+    grey = image.header.color == "grey"
+    accumulator = StatisticsAccumulator()
+    accumulator.update(tensor, grey=grey)
+    return Measured(accumulator, grey, len(image.data), None)
