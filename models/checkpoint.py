@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -111,7 +111,17 @@ class ModelConfig:
         return cls(**values)
 
 
-def save_model(folder: str | os.PathLike[str], network: nn.Module, config: ModelConfig) -> None:
+class Config(Protocol):
+    """What a checkpoint needs to know of a network: ModelConfig, or DenseConfig of boxes and masks."""
+
+    def create(self) -> nn.Module:
+        """The network, with new weights."""
+
+    def to_json(self) -> str:
+        """The text of config.json."""
+
+
+def save_model(folder: str | os.PathLike[str], network: nn.Module, config: Config) -> None:
     """Write FOLDER/model.safetensors and FOLDER/config.json.
 
     Killed at any point, it leaves the network that was there before, the new one, or (where the config changes) a
@@ -164,12 +174,29 @@ def load_model(folder: str | os.PathLike[str], *, device: str | torch.device = "
     >>> load_model("runs/dct24/best").predict("photo.jpg").label
     'tench'
     """
+    config, network = load_network(folder, ModelConfig.from_json)
+    return Classifier(config, network.to(device).eval())
+
+
+C = TypeVar("C", bound=Config)
+
+
+def load_network(folder: str | os.PathLike[str], from_json: Callable[[str], C]) -> tuple[C, nn.Module]:
+    """Read what `save_model` wrote, whatever kind of network it is.
+
+    Args:
+        folder: of model.safetensors and config.json.
+        from_json: makes the config of the text of config.json.
+
+    Raises:
+        CheckpointError: as `load_model`.
+    """
     folder = Path(folder)
     missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
     if missing:
         raise CheckpointError(f"{folder} is no checkpoint: it has no {' and no '.join(missing)}")
     try:
-        config = ModelConfig.from_json((folder / CONFIG).read_text(encoding="utf-8"))
+        config = from_json((folder / CONFIG).read_text(encoding="utf-8"))
         network = config.create()
     except (ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"{folder / CONFIG}: {error}") from error
@@ -179,7 +206,7 @@ def load_model(folder: str | os.PathLike[str], *, device: str | torch.device = "
         raise CheckpointError(f"{folder / WEIGHTS}: {error}") from error
     _check_tensors(network.state_dict(), tensors, str(folder / WEIGHTS))
     network.load_state_dict(tensors)
-    return Classifier(config, network.to(device).eval())
+    return config, network
 
 
 def _check_tensors(expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor], where: str) -> None:

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from jpegfreq.channels import CHANNEL_COUNT, ZIGZAG
+from jpegfreq.channels import CHANNEL_COUNT, ZIGZAG, ChannelSelection
 from jpegfreq.models.evaluation import Progress, evaluation_batches
-from jpegfreq.models.gate import GatedNetwork
+from jpegfreq.models.gate import GateDecision, GatedNetwork
 from jpegfreq.models.ranking import Ranking
 from jpegfreq.torch import Images
 
 if TYPE_CHECKING:
     from jpegfreq.models.checkpoint import Classifier
 
-__all__ = ["HeatMap", "heat_map"]
+__all__ = ["HeatMap", "heat_map", "heat_map_of"]
 
 
 @dataclass(frozen=True)
@@ -159,18 +159,33 @@ def heat_map(
         raise ValueError(
             "the model has no gate, so no channel is ever off; rank its channels by energy, loss or weights instead"
         )
-    on = torch.zeros(len(classifier.config.format.selection), dtype=torch.float64)
+    batches = evaluation_batches(classifier, images, batch_size=batch_size, threads=threads, progress=progress)
+    return heat_map_of((network.gate(x)[1] for x, _ in batches), classifier.config.format.selection, source)
+
+
+def heat_map_of(decisions: Iterable[GateDecision], selection: ChannelSelection, source: str = "") -> HeatMap:
+    """The heat map of what a gate decided, batch by batch.
+
+    Args:
+        decisions: of each batch, [N, C] each.
+        selection: the gate's channels.
+        source: what to remember it by.
+
+    Raises:
+        ValueError: there is no image.
+    """
+    on = torch.zeros(len(selection), dtype=torch.float64)
     probability = torch.zeros_like(on)
     count = 0
-    for x, batch in evaluation_batches(classifier, images, batch_size=batch_size, threads=threads, progress=progress):
-        _, decision = network.gate(x)  # [N, C], [N, C]
+    for decision in decisions:
         on += decision.on.sum(0, dtype=torch.float64).cpu()
         probability += decision.on_probability.sum(0, dtype=torch.float64).cpu()
-        count += len(batch.labels)
+        count += len(decision.on)
     if not count:
         raise ValueError("no image could be read")
-    selection = classifier.config.format.selection
-    return HeatMap(_spread(selection, on / count), _spread(selection, probability / count), count, source)
+    return HeatMap(
+        _spread(selection.channels, on / count), _spread(selection.channels, probability / count), count, source
+    )
 
 
 def _spread(channels: Iterable[int], values: torch.Tensor) -> tuple[float, ...]:

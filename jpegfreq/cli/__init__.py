@@ -20,6 +20,7 @@ COMMANDS = (
     "convert",
     "profile",
     "train",
+    "dense",
     "heatmap",
     "select",
     "predict",
@@ -34,6 +35,7 @@ examples:
   jpegfreq stats photos/ --out stats.json        mean and deviation of each channel
   jpegfreq convert photos/ --out store/          a data set of fixed-size tensors
   jpegfreq predict runs/dct24 photo.jpg          what a trained network sees in it
+  jpegfreq dense segmentation train/ --validation val/ --out runs/masks   boxes, instances or masks
   jpegfreq profile photos/                       how much decode time your own files save
   jpegfreq heatmap runs/gated photos/ --out heat.json   how often a gate uses each channel
   jpegfreq select heat.json -k 24 --out learned24.json  the channels that matter most
