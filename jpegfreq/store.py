@@ -307,6 +307,7 @@ class Conversion:
             "storage": self.storage,
             "storage_error": STORAGE_ERRORS[self.storage],
             "int16_step": INT16_STEP if self.storage == "int16" else None,
+            "images_per_shard": self.images_per_shard,
             "classes": self.classes,
             "files": len(self.names),
             "names_sha256": hashlib.sha256("\n".join(self.names).encode()).hexdigest(),
