@@ -21,9 +21,9 @@ types: $(STAMPS)/everything $(STAMPS)/package $(STAMPS)/tools
 .PHONY: demo test types check check-long bench fuzz clean
 .DEFAULT_GOAL := test
 
-# PHOTOS=<folder> shows your own photographs.
+# PHOTOS=<folder> shows your own photographs. The page to look at is demo/report.html.
 demo: $(STAMPS)/demo $(STAMPS)/package
-	$(PY) bench/demo.py $(if $(PHOTOS),--photos "$(PHOTOS)")
+	$(PY) -m bench.demo $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 # Format, lint, types, tests.
 test: $(STAMPS)/everything $(STAMPS)/package $(STAMPS)/tools
@@ -60,7 +60,7 @@ define install
 endef
 
 $(STAMPS)/demo: $(STAMPS)/venv pyproject.toml
-	$(call install,demo)
+	$(call install,train demo)
 	touch $@
 
 $(STAMPS)/everything: $(STAMPS)/venv pyproject.toml

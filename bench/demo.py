@@ -2,23 +2,18 @@
 
     make demo [PHOTOS=folder]
 
-Writes into demo/: the tensors of all photographs, and a picture of one's frequency channels.
+Writes into demo/: the tensors of all photographs, a picture of one's frequency channels, a small network with a gate,
+trained here, its heat map, the channels that it chose, and report.html, which shows and explains all of it.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import shutil
 import statistics
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -26,13 +21,17 @@ from rich.progress import track
 from rich.table import Table
 
 import jpegfreq
+from bench import demo_training
+from bench.demo_pictures import collect_photographs, cut_crops
 from jpegfreq.cli import main as jpegfreq_command
 from jpegfreq.cli._facts import estimated_quality, subsampling
 from jpegfreq.cli._options import find_inputs
+from jpegfreq.report.page import Section, image_html, page, text_html, write_page
+from jpegfreq.report.profile import PROFILE_HEADINGS, Profile, profile, profile_cells
+from jpegfreq.report.sections import profile_section
 
 DEMO = Path(__file__).resolve().parents[1] / "demo"
-ROUNDS = 7
-BATCH = 50
+TIMED = 200  # photographs
 console = Console()
 
 
@@ -41,7 +40,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, help="folder of JPEG photographs (default: those of installed packages)")
     arguments = parser.parse_args()
-    photos = arguments.photos or collect_photographs(DEMO / "photos")
+    photos = arguments.photos
+    if photos is None:
+        photos = collect_photographs(DEMO / "photos")
+        console.print(
+            f"photographs that scikit-image and scikit-learn ship, in {photos} (PHOTOS=folder takes your own)"
+        )
     files = [item.path for item in find_inputs([str(photos)])]
 
     console.rule(f"1. What is in {len(files)} photographs")
@@ -58,9 +62,30 @@ def main() -> int:
     command("show", str(files[0]), "--out", str(DEMO / "channels.png"))
 
     console.rule("4. How long the same photographs take the RGB decoders here")
-    compare(files)
-    console.print(f"\nThe tensors and the picture are in [bold]{DEMO}[/bold].")
+    sections = [channels_section(DEMO / "channels.png", files[0].name)]
+    timed = compare(files)
+    if timed is not None:
+        sections.insert(0, profile_section(timed, f"What decoding costs on {timed.images} photographs"))
+
+    console.rule("5. A small network that learns which channels matter")
+    names = cut_crops(files, DEMO / "crops")
+    if len(names) < 2:
+        console.print("left out: it takes two photographs of 256 x 256 px or more, to tell one from the other")
+    else:
+        sections += demo_training.run(DEMO, names, command)
+
+    write_page(DEMO / "report.html", page("jpegfreq on your photographs", LEAD, sections, footer=FOOTER))
+    console.print(
+        f"\nAll of it is in [bold]{DEMO}[/bold]; the page that explains it: [bold]{DEMO / 'report.html'}[/bold]"
+    )
     return 1 if failed else 0
+
+
+LEAD = (
+    "A JPEG file does not hold pixels: it holds, for blocks of 8 x 8 pixels, how much there is of 64 frequencies. "
+    "jpegfreq hands them to a network as they are, without decoding a pixel, and finds out which ones it needs."
+)
+FOOTER = f"made by jpegfreq {jpegfreq.__version__}, `make demo`; everything on this page was measured on this machine"
 
 
 def command(*words: str) -> int:
@@ -69,31 +94,15 @@ def command(*words: str) -> int:
     return jpegfreq_command(words)
 
 
-def collect_photographs(folder: Path) -> Path:
-    """The photographs that scikit-image and scikit-learn ship; those that are no JPEG are encoded, q90 4:2:0."""
-    from PIL import Image
-
-    names = {
-        ("skimage", "data"): "astronaut.png camera.png chelsea.png coffee.png coins.png hubble_deep_field.jpg "
-        "motorcycle_left.png motorcycle_right.png retina.jpg rocket.jpg",
-        ("sklearn", "datasets/images"): "china.jpg flower.jpg",
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    for (package, inner), files in names.items():
-        spec = find_spec(package)
-        if spec is None or spec.origin is None:
-            continue
-        for name in files.split():
-            source = Path(spec.origin).parent / inner / name
-            target = folder / f"{source.stem}.jpg"
-            if not source.exists() or target.exists():
-                continue
-            if source.suffix == ".jpg":
-                shutil.copyfile(source, target)
-            else:
-                Image.open(source).convert("RGB").save(target, quality=90, subsampling="4:2:0")
-    console.print(f"photographs that scikit-image and scikit-learn ship, in {folder} (PHOTOS=folder takes your own)")
-    return folder
+def channels_section(picture: Path, name: str) -> Section:
+    """What a photograph looks like in frequencies."""
+    text = text_html(
+        "All blocks' values of one frequency make one channel, an eighth as wide and high as the picture: 64 channels "
+        "of brightness (Y) and 64 of each colour difference (Cb, Cr). Nearly all that is in a photograph lies in the "
+        "upper left corner of the three mosaics, which is why few channels can be enough.",
+        f"Drawn by `jpegfreq show {name} --out channels.png`.",
+    )
+    return Section("One photograph as 192 channels", text + image_html(picture.read_bytes(), alt="frequency channels"))
 
 
 def summarize(files: list[Path]) -> None:
@@ -132,129 +141,26 @@ def show_tensor(folder: Path) -> None:
         console.print(f"{first.name}: {tensor.dtype} {list(tensor.shape)}; all of them: {total / 1e6:.1f} MB")
 
 
-@dataclass(frozen=True)
-class Method:
-    """One way to read all photographs, given in batches of their bytes."""
-
-    name: str
-    result: str
-    ours: bool
-    run: Callable[[list[bytes]], Any]
-
-
-def rgb_methods() -> Iterator[Method]:
-    """The RGB decoders that are installed, each on one thread."""
-
-    def each(name: str, decode: Callable[[bytes], Any]) -> Method:
-        return Method(name, "uint8 RGB", False, lambda images: [decode(image) and None for image in images])
-
-    def present(module: str) -> bool:
-        return find_spec(module) is not None
-
-    if present("PIL"):
-        from PIL import Image
-
-        yield each("Pillow", lambda data: Image.open(io.BytesIO(data)).convert("RGB").load())
-    if present("cv2"):
-        import cv2
-
-        cv2.setNumThreads(1)
-
-        def opencv(data: bytes) -> None:
-            cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-
-        yield each("OpenCV", opencv)
-    if present("simplejpeg"):
-        import simplejpeg
-
-        def simple(data: bytes) -> None:
-            simplejpeg.decode_jpeg(data, "RGB")
-
-        yield each("simplejpeg", simple)
-    if present("torchvision") and present("torch"):
-        import torch
-        from torchvision.io import ImageReadMode, decode_jpeg
-
-        torch.set_num_threads(1)
-
-        def vision(data: bytes) -> None:
-            decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8), ImageReadMode.RGB)
-
-        yield each("torchvision", vision)
-
-
-def our_methods() -> Iterator[Method]:
-    """Ours, on one thread: coefficients, in a batch, and whole tensors."""
-    small = jpegfreq.TensorFormat(channels=24, layout="HWC")
-
-    def one(images: list[bytes]) -> None:
-        for image in images:
-            jpegfreq.read_coefficients(image)
-
-    def batch(images: list[bytes]) -> None:
-        jpegfreq.read_coefficients_batch(images, threads=1)
-
-    def tensors(format: jpegfreq.TensorFormat) -> Callable[[list[bytes]], None]:
-        def run(images: list[bytes]) -> None:
-            for image in images:
-                jpegfreq.to_frequency_tensor(jpegfreq.read_coefficients(image), format)
-
-        return run
-
-    yield Method("jpegfreq, one at a time", "int16 coefficients", True, one)
-    yield Method("jpegfreq, batch", "int16 coefficients", True, batch)
-    yield Method("jpegfreq", "float32, all 192 channels", True, tensors(jpegfreq.TensorFormat()))
-    yield Method("jpegfreq", "float32, 24 channels", True, tensors(small))
-
-
-def readable(files: list[Path], methods: list[Method]) -> list[bytes]:
-    """The photographs that every method can read."""
-    images = []
-    for path in files:
-        data = path.read_bytes()
-        try:
-            for method in methods:
-                method.run([data])
-        except Exception as error:  # each decoder has its own
-            console.print(f"left out of the timing: {path.name}: {method.name} says {error}", style="yellow")
-        else:
-            images.append(data)
-    return images
-
-
-def compare(files: list[Path]) -> None:
-    """Time all methods in turn on every batch of photographs, several rounds, and print medians of the rounds."""
-    methods = [*rgb_methods(), *our_methods()]
-    images = readable(files, methods)
-    if not images:
-        return
-    batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-    seconds = {n: [0.0] * ROUNDS for n in range(len(methods))}
-    for turn in track(range(ROUNDS), f"{ROUNDS} rounds over {len(images)} photographs", console=console):
-        for part in batches:
-            for n in (*range(turn % len(methods), len(methods)), *range(turn % len(methods))):
-                start = time.process_time()
-                methods[n].run(part)
-                seconds[n][turn] += time.process_time() - start
-
-    medians = {n: statistics.median(times) for n, times in seconds.items()}
-    others = [n for n, method in enumerate(methods) if not method.ours]
-    best = min(others, key=lambda n: medians[n], default=None)
+def compare(files: list[Path]) -> Profile | None:
+    """Time all decoders on the photographs, and print the table."""
+    files = files[:: max(1, -(-len(files) // TIMED))]
+    try:
+        timed = profile(
+            files, progress=lambda turns: iter(track(turns, f"timing {len(files)} photographs", console=console))
+        )
+    except ValueError as error:
+        console.print(f"nothing to time: {error}", style="yellow")
+        return None
+    for name, reason in timed.left_out:
+        console.print(f"left out of the timing: {name}: {reason}", style="yellow", markup=False)
     table = Table(title="CPU time of one core, one thread; medians", title_justify="left")
-    table.add_column("decoder")
-    table.add_column("gives")
-    table.add_column("ms a photograph", justify="right")
-    table.add_column("photographs/s", justify="right")
-    if best is not None:
-        table.add_column(f"against {methods[best].name}", justify="right")
-    for n, method in enumerate(methods):
-        each = medians[n] / len(images)
-        cells = [method.name, method.result, f"{1e3 * each:.2f}", f"{1 / each:.0f}"]
-        if best is not None:
-            ratio = statistics.median(a / b for a, b in zip(seconds[best], seconds[n], strict=True))
-            cells.append(f"{ratio:.2f} x")
-        table.add_row(*cells, style="bold green" if method.ours else None, end_section=n == len(others) - 1)
+    for n, heading in enumerate(PROFILE_HEADINGS):
+        table.add_column(heading, justify="right" if n > 1 else "left")
+    for row, cells in zip(timed.rows, profile_cells(timed), strict=True):
+        table.add_row(*cells, style="bold green" if row.ours else None)
     console.print(table)
+    console.print(timed.verdict, highlight=False)
+    return timed
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from matplotlib.cm import ScalarMappable
@@ -25,48 +25,62 @@ __all__ = ["curves_figure", "heat_figure", "png_bytes", "profile_figure"]
 _OURS, _THEIRS, _INK = "#1b7f5c", "#9aa5b1", "#22303c"
 
 
-def heat_figure(heat: HeatMap, selection: ChannelSelection | None = None) -> Figure:
+def heat_figure(
+    heat: HeatMap,
+    selection: ChannelSelection | None = None,
+    *,
+    values: Literal["on_rate", "on_probability"] = "on_rate",
+) -> Figure:
     """Three 8 x 8 maps, Y, Cb, Cr, of how often each frequency is on, in per cent, on one colour scale.
 
     Args:
-        heat: what to draw; channels that are not among the model's inputs are hatched.
+        heat: what to draw; a dot stands for a channel that is not among the model's inputs.
         selection: channels to frame: those that were selected.
+        values: "on_rate": share of the images; or "on_probability", its mean.
     """
     figure = Figure(figsize=(13.2, 5.2), layout="constrained")
     axes = figure.subplots(1, 3)
+    rate = values == "on_rate"
     chosen = set() if selection is None else set(selection)
     shared = ScalarMappable(Normalize(0, 1), "viridis")
     for component, name in enumerate(COMPONENT_NAMES):
-        rates = np.array(heat.on_rate[64 * component : 64 * component + 64]).reshape(8, 8)
+        rates = np.array(getattr(heat, values)[64 * component : 64 * component + 64]).reshape(8, 8)
         axis = axes[component]
         axis.set_facecolor("#f1f3f5")
         axis.imshow(np.ma.masked_invalid(rates), cmap=shared.cmap, norm=shared.norm)
-        _frequency_axes(axis, f"{name}: {_percent(rates)}")
-        for k, rate in enumerate(rates.flat):
+        _frequency_axes(axis, f"{name}: {_percent(rates, rate)}")
+        for k, value in enumerate(rates.flat):
             v, u = divmod(k, 8)
-            if math.isnan(rate):
+            if math.isnan(value):
                 axis.text(u, v, "·", ha="center", va="center", color="#9aa5b1")
                 continue
-            axis.text(u, v, f"{100 * rate:.0f}", ha="center", va="center", fontsize=9, color=_on(rate))
+            axis.text(u, v, f"{100 * value:.0f}", ha="center", va="center", fontsize=9, color=_on(value))
             if 64 * component + k in chosen:
                 _frame(axis, u, v)
-    figure.colorbar(shared, ax=axes, shrink=0.85, label="share of images that use the channel")
-    framed = "" if selection is None else f"; framed: the {len(selection)} channels of {selection.name}"
-    figure.suptitle(
-        f"How often each channel is on, % of {heat.images} images: {heat.mean_channels_on:.1f} of {len(heat.channels)} "
-        f"channels an image{framed}",
-        fontsize=13,
+    figure.colorbar(
+        shared, ax=axes, shrink=0.85, label="share of images that use the channel" if rate else "mean probability of on"
     )
+    framed = "" if selection is None else f"; framed: the {len(selection)} channels of {selection.name}"
+    what = (
+        f"How often each channel is on, % of {heat.images} images: {heat.mean_channels_on:.1f} of {len(heat.channels)} "
+        "channels an image"
+        if rate
+        else f"Mean probability that a channel is on, %, over {heat.images} images"
+    )
+    figure.suptitle(what + framed, fontsize=13)
     return figure
 
 
-def _percent(rates: np.ndarray[Any, Any]) -> str:
+def _percent(rates: np.ndarray[Any, Any], rate: bool) -> str:
     known = rates[~np.isnan(rates)]
-    return f"on in {100 * known.mean():.0f} % of the images, mean" if known.size else "not among the inputs"
+    if not known.size:
+        return "not among the inputs"
+    mean = f"{100 * known.mean():.0f} %"
+    return f"on in {mean} of the images, mean" if rate else f"mean {mean}"
 
 
-def _on(rate: float) -> str:
-    return "black" if rate > 0.6 else "white"
+def _on(value: float) -> str:
+    return "black" if value > 0.6 else "white"
 
 
 def _frame(axes: Axes, u: int, v: int) -> None:

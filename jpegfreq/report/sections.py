@@ -51,7 +51,10 @@ def heat_section(heat: HeatMap, selection: ChannelSelection, title: str = "Which
         "trained on them alone needs no gate, and its input is "
         f"{len(heat.channels) / len(selection):.1f} times smaller.",
     )
-    return Section(title, text + image_html(png_bytes(heat_figure(heat, selection)), alt="heat map"))
+    rates = image_html(png_bytes(heat_figure(heat, selection)), alt="heat map of on-rates")
+    likely = text_html("Channels that are on equally often are told apart by their mean probability of being on:")
+    probabilities = png_bytes(heat_figure(heat, selection, values="on_probability"))
+    return Section(title, text + rates + likely + image_html(probabilities, alt="heat map of probabilities"))
 
 
 def _ratio(value: float) -> str:
