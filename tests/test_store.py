@@ -143,7 +143,7 @@ def test_another_plan_is_refused(folder: Path, tmp_path: Path) -> None:
     convert(plan(folder), tmp_path / "store")
     before = content(tmp_path / "store")
     (folder / "new.jpg").write_bytes(picture(8, 8))
-    with pytest.raises(ValueError, match="different: format, files, names_sha256"):
+    with pytest.raises(ValueError, match="different: format, images_per_shard, files, names_sha256"):
         begin(plan(folder, TensorFormat(channels=6)), tmp_path / "store")
     assert content(tmp_path / "store") == before
 
