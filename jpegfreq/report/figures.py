@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from jpegfreq.channels import COMPONENT_NAMES, ChannelSelection
 
@@ -114,7 +115,7 @@ def profile_figure(profile: Profile) -> Figure:
     axes.bar_label(bars, labels, padding=5, color=_INK)
     axes.set_yticks(places, [f"{row.name}: {row.result}" for row in rows])
     axes.invert_yaxis()
-    axes.set_xlim(0, 1.25e3 * max(row.seconds for row in rows))
+    axes.set_xlim(0, 1.35e3 * max(row.seconds for row in rows))
     axes.set_xlabel(f"milliseconds of one core, one of {profile.images} photographs (median)")
     _bare(axes)
     return figure
@@ -133,6 +134,7 @@ def curves_figure(panels: Mapping[str, Mapping[str, Sequence[float]]], *, axis: 
             axes.plot(range(1, len(values) + 1), values, marker="o", markersize=3, label=name)
         axes.set_title(title, fontsize=12)
         axes.set_xlabel(axis)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if len(curves) > 1:
             axes.legend(frameon=False)
         axes.grid(color="#e3e7eb")
