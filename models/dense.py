@@ -22,6 +22,7 @@ from jpegfreq.models.evaluation import device_of
 from jpegfreq.models.gate import GatedOutput
 from jpegfreq.models.heatmap import HeatMap, heat_map_of
 from jpegfreq.models.scenes import (
+    CELL,
     IGNORE,
     DetectionDataset,
     FrequencyImage,
@@ -92,7 +93,7 @@ class DenseConfig:
                 head=self.head,
                 gated=self.gated,
             )
-        return create_detector(
+        detector: nn.Module = create_detector(
             self.architecture,
             format=self.format,
             num_classes=len(self.classes),
@@ -100,6 +101,7 @@ class DenseConfig:
             gated=self.gated,
             gate_weight=self.gate_weight,
         )
+        return detector
 
     def to_json(self) -> str:
         """As JSON text; `from_json` gives an equal config back."""
@@ -151,8 +153,8 @@ class DenseModel:
 
     def read(self, image: str | os.PathLike[str] | bytes) -> FrequencyImage:
         """A JPEG as the network takes it."""
-        sides = {"shorter_side": self.config.shorter_side, "longer_side": self.config.longer_side}
-        return read_frequencies(image, self.config.format, **sides)
+        config = self.config
+        return read_frequencies(image, config.format, shorter_side=config.shorter_side, longer_side=config.longer_side)
 
 
 def load_dense(folder: str | os.PathLike[str], *, device: str | torch.device = "cpu") -> DenseModel:
@@ -278,7 +280,7 @@ def train_dense(
         [{"params": rest, "lr": training.learning_rate}, {"params": gate, "lr": training.gate_learning_rate}]
     )
     loader: DataLoader[Any] = DataLoader(
-        train_set,  # type: ignore[arg-type]
+        train_set,
         training.batch_size,
         shuffle=True,
         drop_last=len(train_set) > training.batch_size,
@@ -299,7 +301,7 @@ def train_dense(
             if not torch.isfinite(loss):
                 raise FloatingPointError(f"the loss is {float(loss)} in epoch {epoch}: try a lower learning rate")
             optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
             schedule.step()
             for name, value in losses.items():
@@ -353,18 +355,27 @@ def dense_config(training: DenseTraining, scenes: tuple[Scene, ...]) -> DenseCon
 def _datasets(
     training: DenseTraining, config: DenseConfig, scenes: tuple[Scene, ...], validation: tuple[Scene, ...]
 ) -> tuple[DetectionDataset | SegmentationDataset, DetectionDataset | SegmentationDataset]:
-    sides = {"shorter_side": config.shorter_side, "longer_side": config.longer_side}
+    sides = (config.shorter_side, config.longer_side)
     if config.task == "segmentation":
-        crop = (config.shorter_side // 4 * 4, config.shorter_side // 4 * 4)
+        side = config.shorter_side // CELL * CELL
         return (
-            SegmentationDataset(scenes, config.classes, format=config.format, crop=crop),
-            SegmentationDataset(validation, config.classes, format=config.format, **sides),
+            SegmentationDataset(scenes, config.classes, format=config.format, crop=(side, side)),
+            SegmentationDataset(
+                validation, config.classes, format=config.format, shorter_side=sides[0], longer_side=sides[1]
+            ),
         )
-    instances = config.task == "instances"
-    return (
-        DetectionDataset(scenes, format=config.format, flip=True, instances=instances, **sides),
-        DetectionDataset(validation, format=config.format, instances=instances, **sides),
+    train, held_out = (
+        DetectionDataset(
+            pictures,
+            format=config.format,
+            shorter_side=sides[0],
+            longer_side=sides[1],
+            flip=flip,
+            instances=config.task == "instances",
+        )
+        for pictures, flip in ((scenes, True), (validation, False))
     )
+    return train, held_out
 
 
 def _collate(samples: list[tuple[Any, Any]]) -> tuple[Any, Any]:

@@ -217,8 +217,7 @@ def evaluate_detection(
 
     device = device_of(network)
     network.eval()
-    kinds = ("bbox", "segm") if dataset.instances else ("bbox",)
-    precision = MeanAveragePrecision(iou_type=kinds, average="macro")
+    precision = MeanAveragePrecision(iou_type=("bbox", "segm") if dataset.instances else "bbox")
     for index in range(len(dataset)):
         image, target = dataset[index]
         (found,) = network([image.to(device)])

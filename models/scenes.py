@@ -240,7 +240,8 @@ class DetectionDataset(Dataset[tuple[FrequencyImage, dict[str, Tensor]]]):
             raise ValueError(f"instances need a mask of every picture; {without[0]} has none")
         self.scenes = tuple(scenes)
         self.format = format
-        self.sides = {"shorter_side": shorter_side, "longer_side": longer_side}
+        self.shorter_side = shorter_side
+        self.longer_side = longer_side
         self.flip = flip
         self.instances = instances
         self.mask_numbers = tuple(mask_numbers)
@@ -253,7 +254,9 @@ class DetectionDataset(Dataset[tuple[FrequencyImage, dict[str, Tensor]]]):
         """A picture and its target."""
         scene = self.scenes[index]
         flip = self.flip and bool(torch.rand(()) < 0.5)
-        image = read_frequencies(scene.image, self.format, flip=flip, **self.sides)
+        image = read_frequencies(
+            scene.image, self.format, shorter_side=self.shorter_side, longer_side=self.longer_side, flip=flip
+        )
         height, width = image.size
         boxes, classes = read_boxes(scene.boxes, height, width)
         target = {"boxes": boxes, "labels": classes + 1}
@@ -316,7 +319,8 @@ class SegmentationDataset(Dataset[tuple[Tensor, Tensor]]):
         if not self.scenes:
             raise ValueError("no picture has a mask")
         self.format = format
-        self.sides = {"shorter_side": shorter_side, "longer_side": longer_side}
+        self.shorter_side = shorter_side
+        self.longer_side = longer_side
         self.crop = crop
         self.scale = scale
         self.class_of = torch.full((256,), IGNORE, dtype=torch.int64)
@@ -336,7 +340,7 @@ class SegmentationDataset(Dataset[tuple[Tensor, Tensor]]):
         if mask.shape != (height, width):
             raise ValueError(f"{scene.mask} is {tuple(mask.shape)}, its picture {(height, width)}")
         if self.crop is None:
-            frame = frame_of(height, width, **self.sides)
+            frame = frame_of(height, width, shorter_side=self.shorter_side, longer_side=self.longer_side)
             whole = _tensor(coefficients, (0, 0, height, width), frame, False, self.format)
             return whole, self.class_of[mask.long()]
         box = random_resized_crop_box(height, width, lambda: float(torch.rand(())), scale=self.scale)
@@ -359,7 +363,7 @@ def mask_classes(scenes: Sequence[Scene]) -> tuple[int, ...]:
     found: set[int] = set()
     for scene in scenes:
         if scene.mask is not None:
-            found |= set(read_mask(scene.mask).unique().tolist())
+            found |= set(np.unique(read_mask(scene.mask).numpy()).tolist())
     return tuple(sorted(found - {0}))
 
 

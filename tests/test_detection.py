@@ -149,8 +149,8 @@ def test_instances_are_the_pixels_of_the_class_inside_the_box(tmp_path: Path) ->
 
 def make_small(network: Any) -> None:
     """Few proposals and detections: a test need not wait for the heads."""
-    network.rpn._post_nms_top_n = {"training": 100, "testing": 10}
-    network.roi_heads.fg_bg_sampler.batch_size_per_image = 32
+    network.rpn._post_nms_top_n = {"training": 40, "testing": 10}
+    network.roi_heads.fg_bg_sampler.batch_size_per_image = 16
     network.roi_heads.detections_per_img = 5
     network.roi_heads.score_thresh = 0.0
 
@@ -167,7 +167,7 @@ def test_the_loss_of_two_pictures_falls_and_holds_the_gates(tmp_path: Path, inst
     images, targets = zip(*(dataset[i] for i in range(2)), strict=True)
     optimizer = torch.optim.AdamW(network.parameters(), 1e-4)
     history = []
-    for _ in range(6):
+    for _ in range(4):
         losses = network(images, targets)
         total = sum(losses.values())
         optimizer.zero_grad()

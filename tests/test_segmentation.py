@@ -91,10 +91,10 @@ def test_two_pictures_are_learned_behind_a_gate(tmp_path: Path) -> None:
     scenes = tiny_scenes(tmp_path)
     network = create_segmenter("resnet18", format=FORMAT, num_classes=2, gated=True)
     assert isinstance(network, GatedNetwork)
-    dataset = SegmentationDataset(scenes, (1, 3), format=FORMAT, crop=(64, 64), scale=(0.8, 1.0))
+    dataset = SegmentationDataset(scenes, (1, 3), format=FORMAT, crop=(32, 32), scale=(0.8, 1.0))
     optimizer = torch.optim.AdamW(network.parameters(), 1e-3)
     history = []
-    for _ in range(12):
+    for _ in range(10):
         tensors, masks = (torch.stack(part) for part in zip(*(dataset[i] for i in (0, 1)), strict=True))
         output = network(tensors)
         assert isinstance(output, GatedOutput)
@@ -113,7 +113,7 @@ def test_a_run_is_saved_with_its_heat_map_and_predicts_the_masks_numbers(tmp_pat
     torch.set_num_threads(1)
     training = DenseTraining(
         "segmentation", str(folder), str(folder), str(tmp_path / "run"), format=FORMAT, epochs=2, batch_size=2,
-        gated=True, shorter_side=64, longer_side=128,
+        gated=True, shorter_side=32, longer_side=64,
     )  # fmt: skip
     steps: list[int] = []
     model, _ = train_dense(training, step=steps.append)
@@ -137,7 +137,7 @@ def test_training_and_its_random_crops_repeat_by_seed(tmp_path: Path) -> None:
     for run in ("a", "b"):
         training = DenseTraining(
             "segmentation", str(folder), str(folder), str(tmp_path / run), format=FORMAT, epochs=1, batch_size=2,
-            shorter_side=64, longer_side=128,
+            shorter_side=32, longer_side=64,
         )  # fmt: skip
         weights.append(train_dense(training)[0].network.state_dict())
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
@@ -165,7 +165,7 @@ def test_the_command_trains_and_reports(tmp_path: Path, capsys: pytest.CaptureFi
     folder = scene_folder(tmp_path / "data")
     torch.set_num_threads(1)
     arguments = ["dense", "segmentation", str(folder), "--validation", str(folder), "--out", str(tmp_path / "run")]
-    options = ["--channels", "6", "--shorter-side", "64", "--epochs", "1", "--batch-size", "2", "--gate", "0.01"]
+    options = ["--channels", "6", "--shorter-side", "32", "--epochs", "1", "--batch-size", "2", "--gate", "0.01"]
     assert main([*arguments, *options]) == 0
     assert (tmp_path / "run" / "heatmap.json").is_file()
     assert "mean_iou" in (tmp_path / "run" / "scores.json").read_text()
