@@ -233,3 +233,18 @@ def test_yolo_classes_are_the_masks_things_in_real_photographs() -> None:
             total += 1
     assert total > 200
     assert right / total > 0.9
+
+
+def test_a_picture_without_a_box_is_trained_on_as_background() -> None:
+    torch.set_num_threads(1)
+    network = create_detector("resnet18", format=FORMAT, num_classes=3, instances=True)
+    make_small(network)
+    target = {
+        "boxes": torch.zeros(0, 4),
+        "labels": torch.zeros(0, dtype=torch.int64),
+        "masks": torch.zeros(0, 70, 70, dtype=torch.uint8),
+    }
+    losses = network([FrequencyImage(torch.ones(6, 16, 16), (70, 70))] * 2, [target] * 2)
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    assert float(losses["loss_mask"].detach()) == 0
+    assert "loss_gate" not in losses
