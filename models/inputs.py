@@ -155,7 +155,7 @@ def open_inputs(config: TrainConfig, *, rank: int, world_size: int) -> Inputs:
     if config.batch_size % world_size:
         raise ValueError(f"a batch of {config.batch_size} cannot be shared by {world_size} processes evenly")
     each = config.batch_size // world_size
-    options = {"rank": rank, "world_size": world_size, "prefetch": 3}
+    options: dict[str, Any] = {"rank": rank, "world_size": world_size, "prefetch": 3}
     if _is_store(config.data) or _is_store(config.validation):
         return _open_stores(config, each, options)
     training, validation = open_images(config.data), open_images(config.validation)
@@ -185,7 +185,7 @@ def open_inputs(config: TrainConfig, *, rank: int, world_size: int) -> Inputs:
     )
 
 
-def _open_stores(config: TrainConfig, each: int, options: dict[str, int]) -> Inputs:
+def _open_stores(config: TrainConfig, each: int, options: dict[str, Any]) -> Inputs:
     for source in (config.data, config.validation):
         if not _is_store(source):
             raise ValueError(f"{source} is no store, and the other source is one: convert both in the same way")
@@ -206,11 +206,14 @@ def _open_stores(config: TrainConfig, each: int, options: dict[str, int]) -> Inp
     layout = training.format.layout
     shape = training[0][0].shape
     grid = shape[1:] if layout == "CHW" else shape[:2]
+    # Any: no CropDataset, but all of one that the loader uses.
+    datasets: list[Any] = [
+        _Stored(training, seed=config.seed, flip=True),
+        _Stored(validation, seed=config.seed, flip=False),
+    ]
     return Inputs(
-        FrequencyLoader(
-            _Stored(training, seed=config.seed, flip=True), each, seed=config.seed, drop_last=True, **options
-        ),
-        FrequencyLoader(_Stored(validation, seed=config.seed, flip=False), each, shuffle=False, **options),
+        FrequencyLoader(datasets[0], each, seed=config.seed, drop_last=True, **options),
+        FrequencyLoader(datasets[1], each, shuffle=False, **options),
         classes,
         replace(training.format, dtype="float32"),
         (8 * grid[0], 8 * grid[1]),

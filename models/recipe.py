@@ -120,7 +120,7 @@ class TrainConfig:
         share = (progress_epochs - self.warmup_epochs) / max(self.epochs - self.warmup_epochs, 1e-9)
         if self.schedule == "cosine":
             return peak * (1 + math.cos(math.pi * min(share, 1))) / 2
-        return peak / 10 ** min(int(share * 3 + 1e-9), 2)
+        return peak / float(10 ** min(int(share * 3 + 1e-9), 2))
 
     def temperature_at(self, epoch: int) -> float:
         """Of the Gumbel-softmax in an epoch."""

@@ -135,7 +135,7 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
     )
     torch.manual_seed(config.seed)
     device = torch.device(config.device)
-    network = model.create().to(device, memory_format=torch.channels_last)
+    network = model.create().to(device).to(memory_format=torch.channels_last)
     optimizer = _optimizer(config, network)
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.average_decay), use_buffers=True)
     control = None
