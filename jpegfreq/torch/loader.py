@@ -4,17 +4,41 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from jpegfreq.torch.dataset import Batch, CropDataset, Request
+from jpegfreq.torch.dataset import Batch
 
-__all__ = ["FrequencyLoader"]
+__all__ = ["BatchSource", "FrequencyLoader"]
+
+
+class BatchSource(Protocol):
+    """What FrequencyLoader reads: a CropDataset, or anything that fills whole batches in the same two steps."""
+
+    @property
+    def seed(self) -> int:
+        """Of all that is drawn."""
+
+    def __len__(self) -> int:
+        """How many images."""
+
+    def prepare(self, indices: Sequence[int], *, epoch: int | None = None) -> list[Any]:
+        """What `fill` takes for these images."""
+
+    def fill(self, requests: Sequence[Any], *, epoch: int | None = None, out: npt.NDArray[Any] | None = None) -> Batch:
+        """The batch, written to `out`."""
+
+    def batch_shape(self, count: int) -> tuple[int, ...]:
+        """Shape of the array that `fill` writes."""
+
+    @property
+    def numpy_dtype(self) -> np.dtype[Any]:
+        """Of that array."""
 
 
 class FrequencyLoader:
@@ -34,7 +58,7 @@ class FrequencyLoader:
 
     def __init__(
         self,
-        dataset: CropDataset,
+        dataset: BatchSource,
         batch_size: int,
         *,
         shuffle: bool = True,
@@ -160,7 +184,7 @@ class FrequencyLoader:
             for pool in (files, decoder):
                 pool.shutdown(cancel_futures=True)
 
-    def _fill(self, requests: Future[list[Request]], epoch: int) -> Batch:
+    def _fill(self, requests: Future[list[Any]], epoch: int) -> Batch:
         found = requests.result()
         return self.dataset.fill(found, epoch=epoch, out=self._memory(len(found)))
 
