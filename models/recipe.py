@@ -39,10 +39,10 @@ class TrainConfig:
         average_decay: of the exponential moving average of the weights that is validated and kept; 0 for none.
         scale: lower bound of a training crop's share of its image's area.
         gated: whether a ChannelGate stands before the network.
-        gate_weight: lambda: loss = cross-entropy + lambda * (mean over images of sum over channels of p(on)) / C. The
-            sum is divided by the channels, so that lambda means the same for 24 channels and for 192; the paper's
-            1.0 applies to the sum, and is lambda = C here. With target_channels, where the control starts.
-        target_channels: mean number of channels on that lambda is steered to; None keeps lambda.
+        gate_weight: lambda: loss = cross-entropy + lambda * (mean over images of the sum over channels of p(on)). It is
+            the price of one channel, the same for 24 channels and for 192. Unused with target_channels.
+        target_channels: mean number of channels on, by argmax, that lambda is steered to; None keeps lambda.
+            Undecided channels then cost something too in the second half of the training (target.py).
         temperature: of the Gumbel-softmax in the first epoch.
         final_temperature: in the last; it falls geometrically between. 1.0 and 1.0 is the paper's code.
         amp: run the network in bfloat16 where that is safe.

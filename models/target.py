@@ -4,19 +4,42 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["TargetControl"]
+import torch
+
+__all__ = ["TargetControl", "decision_weight", "indecision", "sharpened_count"]
 
 _PROPORTIONAL = 20.0
 _INTEGRAL = 0.2  # a step
+_SHARPNESS = 4.0
+_DECISION = 0.5
 _BOUND = 50.0
-_APPROACH = 0.6  # share of the training over which the set point falls to the target
+_APPROACH = 0.5  # share of the training over which the set point falls to the target
+
+
+def sharpened_count(on_probability: torch.Tensor) -> float:
+    """Mean over images of the channels on: between the sum of p(on), [N, C], and the count by argmax.
+
+    The sum alone is no measure of what evaluation does: 192 channels at p = 1/8 sum up to 24, and none is on.
+    """
+    odds = torch.logit(on_probability.detach(), 1e-6)
+    return float(torch.sigmoid(_SHARPNESS * odds).sum(1).mean())
+
+
+def indecision(on_probability: torch.Tensor) -> torch.Tensor:
+    """Mean over images of the sum of 4 p (1 - p): the channels that training draws and evaluation does not."""
+    return (4 * on_probability * (1 - on_probability)).sum(1).mean()
+
+
+def decision_weight(share: float) -> float:
+    """What an undecided channel costs after a share of the training: nothing while the set point falls."""
+    return _DECISION * min(max((share - 0.45) / 0.45, 0.0), 1.0) ** 2
 
 
 @dataclass
 class TargetControl:
-    """A proportional-integral control of lambda by the expected number of channels on.
+    """A proportional-integral control of lambda by the number of channels on (`sharpened_count`).
 
-    The set point falls geometrically from what a new gate has to the target over the first 60 % of the training, so
+    The set point falls geometrically from what a new gate has to the target over the first half of the training, so
     that the task has time to tell the channels apart; then it stays. Lambda may become negative: it then opens
     channels.
 
@@ -34,13 +57,13 @@ class TargetControl:
     integral: float = 0.0
     start: float | None = None
 
-    def step(self, expected: float, share: float) -> None:
-        """After a step: `expected` channels were on by their probabilities, `share` of the training has passed."""
+    def step(self, count: float, share: float) -> None:
+        """After a step: `count` channels were on, `share` of the training has passed."""
         if self.start is None:
-            self.start = expected
+            self.start = count
         approach = min(share / _APPROACH, 1.0)
         set_point = self.start * (self.target / self.start) ** approach
-        error = (expected - set_point) / self.channels
+        error = (count - set_point) / self.channels
         self.integral = min(max(self.integral + _INTEGRAL * error, -_BOUND), _BOUND)
         self.gate_weight = min(max(_PROPORTIONAL * error + self.integral, -_BOUND), _BOUND)
 

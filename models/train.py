@@ -24,7 +24,7 @@ from jpegfreq.models.checkpoint import ModelConfig, save_model
 from jpegfreq.models.gate import ChannelGate, GatedNetwork, GatedOutput
 from jpegfreq.models.inputs import Inputs, open_inputs
 from jpegfreq.models.recipe import TrainConfig
-from jpegfreq.models.target import TargetControl
+from jpegfreq.models.target import TargetControl, decision_weight, indecision, sharpened_count
 from jpegfreq.torch import Batch, FrequencyLoader
 
 __all__ = ["Epoch", "Observer", "TrainResult", "train"]
@@ -184,9 +184,14 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
             logits, decision = output if isinstance(output, GatedOutput) else (output, None)
             loss = nn.functional.cross_entropy(logits.float(), targets, label_smoothing=config.label_smoothing)
             expected = torch.zeros(())
+            share, sharpened = 0.0, 0.0
             if decision is not None:
                 expected = decision.on_probability.sum(1).mean()
                 loss = loss + weight * expected
+                if control is not None:
+                    share = (number + step / steps) / config.epochs
+                    sharpened = sharpened_count(decision.on_probability)
+                    loss = loss + decision_weight(share) * indecision(decision.on_probability)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -199,7 +204,7 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
                 raise ValueError(f"the loss of epoch {number}, step {step} is {loss.item()}: lower the learning rate")
             sums += torch.stack([moment[0], moment[1], torch.tensor(float(count)), moment[2]])
             if control is not None:
-                control.step(_mean_over_processes(float(expected.detach())), (number + step / steps) / config.epochs)
+                control.step(_mean_over_processes(sharpened), share)
                 weight = control.gate_weight
             left_out += sum(not stray.read for stray in batch.strays)
             after = time.perf_counter()

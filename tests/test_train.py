@@ -22,7 +22,7 @@ from jpegfreq import TensorFormat  # noqa: E402
 from jpegfreq.cli import main  # noqa: E402
 from jpegfreq.models import load_model  # noqa: E402
 from jpegfreq.models.recipe import TrainConfig, preset  # noqa: E402
-from jpegfreq.models.target import TargetControl  # noqa: E402
+from jpegfreq.models.target import TargetControl, indecision, sharpened_count  # noqa: E402
 from jpegfreq.models.train import Epoch, train  # noqa: E402
 
 
@@ -137,6 +137,15 @@ def test_control_reaches_its_target(start: float, target: float) -> None:
         odds = odds + 0.5 * on * (1 - on) * (wanted - control.gate_weight)
         control.step(float(on.sum()), step / steps)
     assert float(odds.sigmoid().sum()) == pytest.approx(target, rel=0.15)
+
+
+def test_channels_that_are_all_unlikely_count_as_off() -> None:
+    alike = torch.full((2, 192), 1 / 8)
+    assert float(alike.sum(1).mean()) == 24
+    assert sharpened_count(alike) < 1
+    decided = torch.tensor([[0.999] * 24 + [0.001] * 168])
+    assert sharpened_count(decided) == pytest.approx(24, abs=0.01)
+    assert float(indecision(decided)) < 1 < float(indecision(alike))
 
 
 def test_sources_that_do_not_fit_are_refused_at_once(folders: tuple[Path, Path], tmp_path: Path) -> None:

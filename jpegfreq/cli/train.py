@@ -60,7 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     gate = parser.add_argument_group("the gate")
     gate.add_argument("--gate", action="store_true", help="let a gate choose channels, image by image")
     gate.add_argument(
-        "--target-channels", type=float, metavar="N", help="steer lambda so that N channels are on, on average"
+        "--target-channels",
+        type=float,
+        metavar="N",
+        help="steer lambda so that N channels are on by argmax, on average",
     )
     gate.add_argument("--gate-weight", type=float, metavar="LAMBDA", help="lambda, a channel that is on (default: 0.1)")
     gate.add_argument("--temperature", type=float, help="of the Gumbel-softmax at first (default: 1)")
