@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from jpegfreq.channels import CHANNEL_COUNT
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.recipe import TrainConfig
 from jpegfreq.statistics import ChannelStatistics, StatisticsAccumulator
@@ -198,6 +199,11 @@ def _open_stores(config: TrainConfig, each: int, options: dict[str, Any]) -> Inp
             raise ValueError("the two stores hold different formats: convert both with the same options")
         if not what and other is None:
             raise ValueError("a store holds frequency tensors, and an RGB baseline was asked for")
+        if not what and other is not None and len(other.selection) < CHANNEL_COUNT and other.selection != one.selection:
+            raise ValueError(
+                f"{config.data} holds channels {one.selection.name}, and {other.selection.name} were asked for: "
+                "convert again, or leave the choice to the store"
+            )
     classes = _classes(
         config, training.classes, validation.classes, training.labels.tolist(), validation.labels.tolist()
     )

@@ -29,7 +29,8 @@ class TrainConfig:
         epochs: passes over the images.
         batch_size: images a step, all processes together.
         learning_rate: for 256 images a step; scaled linearly by batch_size / 256.
-        momentum: of SGD, with Nesterov's step.
+        momentum: of SGD.
+        nesterov: take Nesterov's step.
         weight_decay: of convolutions and matrices; of all parameters with `decay_all`.
         decay_all: decay biases and norms too, as the paper's recipe does.
         schedule: "steps": a tenth from each third of the epochs to the next; "cosine": to zero.
@@ -63,6 +64,7 @@ class TrainConfig:
     batch_size: int = 64
     learning_rate: float = 0.1
     momentum: float = 0.9
+    nesterov: bool = True
     weight_decay: float = 4e-5
     decay_all: bool = True
     schedule: Literal["steps", "cosine"] = "steps"
@@ -144,7 +146,14 @@ class TrainConfig:
 
 # Xu et al.'s recipe, and today's: warm-up, cosine, label smoothing, averaged weights, no decay of norms and biases.
 PRESETS: dict[str, dict[str, Any]] = {
-    "paper": {"epochs": 90, "learning_rate": 0.1, "weight_decay": 4e-5, "decay_all": True, "schedule": "steps"},
+    "paper": {
+        "epochs": 90,
+        "learning_rate": 0.1,
+        "weight_decay": 4e-5,
+        "nesterov": False,
+        "decay_all": True,
+        "schedule": "steps",
+    },
     "modern": {
         "epochs": 30,
         "learning_rate": 0.2,

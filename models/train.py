@@ -21,6 +21,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.checkpoint import ModelConfig, save_model
+from jpegfreq.models.create import architectures
 from jpegfreq.models.gate import ChannelGate, GatedNetwork, GatedOutput
 from jpegfreq.models.inputs import Inputs, open_inputs
 from jpegfreq.models.recipe import TrainConfig
@@ -116,6 +117,8 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
         dist.init_process_group("nccl" if config.device.startswith("cuda") else "gloo")
     rank, world_size = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     out = Path(config.out)
+    if config.architecture not in architectures():
+        raise ValueError(f"there is no architecture {config.architecture!r}; there are {', '.join(architectures())}")
     _check_folder(config, out)
     state: dict[str, Any] | None = None
     if (out / _STATE).exists():
@@ -214,6 +217,9 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
             if observer is not None:
                 observer.step(number, step, steps, float(moment[0]) / max(count, 1), count)
         sums = _sum_over_processes(sums)
+        if dist.is_initialized():  # each process has met other images: all validate with the first one's norms
+            for buffer in kept.buffers():
+                dist.broadcast(buffer, 0)
         validation = _validate(kept, inputs.validation, device, config.amp)
         images = max(float(sums[2]), 1)
         gated = float("nan") if not config.gated else 1.0
@@ -261,10 +267,16 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
 
 
 def _timed(loader: FrequencyLoader) -> Iterator[Batch]:
-    """The epoch's batches that hold an image."""
+    """The epoch's batches that hold an image.
+
+    Raises:
+        ValueError: this process has none for a step that others wait in.
+    """
     for batch in loader:
         if len(batch.labels):
             yield batch
+        elif dist.is_initialized():
+            raise ValueError(f"no image of a batch could be read: {batch.strays[0].message}")
 
 
 def _optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer:
@@ -278,7 +290,7 @@ def _optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer
         [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
         lr=0.1,
         momentum=config.momentum,
-        nesterov=config.momentum > 0,
+        nesterov=config.nesterov and config.momentum > 0,
     )
 
 

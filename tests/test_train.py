@@ -157,6 +157,8 @@ def test_sources_that_do_not_fit_are_refused_at_once(folders: tuple[Path, Path],
         train(config((folders[0], tmp_path / "other"), tmp_path / "run"))
     with pytest.raises(ValueError, match="fewer than one batch"):
         train(config(folders, tmp_path / "run", batch_size=64))
+    with pytest.raises(ValueError, match="no architecture 'resnet19'"):
+        train(config(folders, tmp_path / "run", architecture="resnet19"))
     with pytest.raises(ValueError, match="multiple of 8"):
         config(folders, tmp_path / "run", size=60)
     assert not (tmp_path / "run").exists()
@@ -213,7 +215,10 @@ def test_a_store_trains_as_its_files_do(folders: tuple[Path, Path], tmp_path: Pa
     for part, folder in (("train", folders[0]), ("val", folders[1])):
         words = ["convert", str(folder), "--out", str(tmp_path / part), "--format", "dct6", "--size", "64"]
         assert main(words) == 0
-    result = train(config((tmp_path / "train", tmp_path / "val"), tmp_path / "run", epochs=1))
+    stores = (tmp_path / "train", tmp_path / "val")
+    with pytest.raises(ValueError, match="holds channels 6, and 24 were asked for"):
+        train(config(stores, tmp_path / "run", format=TensorFormat(24)))
+    result = train(config(stores, tmp_path / "run", epochs=1))
     assert result.model.format.selection == TensorFormat(6).selection
     assert result.model.labels == ("blue", "red")
     assert (result.model.size, result.model.shorter_side) == ((64, 64), 73)
