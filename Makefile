@@ -29,7 +29,7 @@ demo: $(STAMPS)/demo $(STAMPS)/package
 test: $(STAMPS)/everything $(STAMPS)/package $(STAMPS)/tools
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/ruff check
-	$(VENV)/bin/mypy
+	$(MAKE) types
 	$(PY) -m pytest -n $(JOBS)
 
 check: test

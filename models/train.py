@@ -218,8 +218,8 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
                 observer.step(number, step, steps, float(moment[0]) / max(count, 1), count)
         sums = _sum_over_processes(sums)
         if dist.is_initialized():  # each process has met other images: all validate with the first one's norms
-            for buffer in kept.buffers():
-                dist.broadcast(buffer, 0)
+            for norm in kept.buffers():
+                dist.broadcast(norm, 0)
         validation = _validate(kept, inputs.validation, device, config.amp)
         images = max(float(sums[2]), 1)
         gated = float("nan") if not config.gated else 1.0
