@@ -120,6 +120,7 @@ def test_ctrl_c_ends_a_batch_between_images() -> None:
     code = """
 import os, signal, threading, time, jpegfreq, sys
 data = sys.stdin.buffer.read()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with it ignored
 threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
 start = time.perf_counter()
 try:
