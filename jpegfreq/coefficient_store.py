@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from jpegfreq._files import name_complete, write_whole
 from jpegfreq.batch import read_coefficients_batch
 from jpegfreq.coefficients import Coefficients
 from jpegfreq.errors import JpegError
@@ -52,9 +53,7 @@ def begin_coefficients(out: Path, names: tuple[str, ...]) -> None:
         return
     if (out / "manifest.json").exists():
         raise ValueError(f"{out} is a store of tensors; choose another folder")
-    temporary = path.with_name("plan.json.part")
-    temporary.write_text(json.dumps(plan) + "\n", encoding="utf-8")
-    _name(temporary, path)
+    write_whole(path, json.dumps(plan) + "\n")
 
 
 def shard_names(names: tuple[str, ...], shard: int) -> tuple[str, ...]:
@@ -111,9 +110,7 @@ def convert_coefficients(
                         records.append(json.dumps({"name": name, "failure": vars(failure)}))
                 progress(len(part), size_bytes)
             file.create_dataset("records", data=records, dtype=h5py.string_dtype())
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
-        _name(temporary, path)
+        name_complete(temporary, path)
 
 
 def _read(paths: list[str], threads: int) -> list[Coefficients | JpegError | OSError | MemoryError]:
@@ -214,13 +211,3 @@ class StoredCoefficients:
 
 def _shard_path(out: Path, shard: int) -> Path:
     return out / f"shards/{shard:05d}.h5"
-
-
-def _name(temporary: Path, path: Path) -> None:
-    """Give a file its name, for good."""
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
+from jpegfreq._files import name_complete, write_whole
 from jpegfreq.batch import read_batch
 from jpegfreq.errors import JpegError, MalformedJpegError, TruncatedJpegError, UnsupportedJpegError
 from jpegfreq.format import TensorFormat
@@ -333,7 +334,7 @@ def begin(conversion: Conversion, out: Path, *, part: int = 1) -> None:
         different = ", ".join(key for key in wanted if before.get(key) != wanted[key])
         if different:
             raise ValueError(f"{out} was begun with another plan (different: {different}); choose another folder")
-    _write(path, text, part)
+    write_whole(path, text, suffix=f".part{part}")
 
 
 def missing_shards(conversion: Conversion, out: Path, *, part: int = 1, parts: int = 1) -> list[int]:
@@ -410,8 +411,12 @@ def _convert_shard(
 
 
 def _write_shard(out: Path, shard: int, tensors: npt.NDArray[Any], record: dict[str, Any]) -> None:
-    _write(out / _shard_name(shard), tensors)
-    _write(_record_path(out, shard), _json(record))  # last: it says that the shard is complete
+    path = out / _shard_name(shard)
+    temporary = path.with_name(path.name + ".part")
+    with temporary.open("wb") as file:
+        np.save(file, tensors)
+    name_complete(temporary, path)
+    write_whole(_record_path(out, shard), _json(record))  # last: it says that the shard is complete
 
 
 def finish(conversion: Conversion, out: Path, *, part: int = 1, parts: int = 1) -> tuple[int, list[Failure]]:
@@ -426,7 +431,8 @@ def finish(conversion: Conversion, out: Path, *, part: int = 1, parts: int = 1) 
     if not missing:
         shards = [{key: record[key] for key in ("shard", "files")} for record in records.values()]
         failures = [failure for record in records.values() for failure in record["failures"]]
-        _write(out / "manifest.json", _json({**conversion.plan(), "shards": shards, "failures": failures}), part)
+        text = _json({**conversion.plan(), "shards": shards, "failures": failures})
+        write_whole(out / "manifest.json", text, suffix=f".part{part}")
     return missing, [Failure(**failure) for n in own for failure in records[n]["failures"]]
 
 
@@ -444,24 +450,6 @@ def _record_path(out: Path, shard: int) -> Path:
 
 def _json(value: Any) -> str:
     return json.dumps(value, indent=1) + "\n"
-
-
-def _write(path: Path, content: str | npt.NDArray[Any], part: int = 1) -> None:
-    """Give a file its name only when all of it is on disk. The name it has before is the same after a kill."""
-    temporary = path.with_name(f"{path.name}.part{part}")
-    with temporary.open("wb") as file:
-        if isinstance(content, str):
-            file.write(content.encode())
-        else:
-            np.save(file, content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 class StoredDataset:

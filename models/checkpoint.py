@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from jpegfreq._files import name_complete, write_whole
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.adapt import adaptation_of
 from jpegfreq.models.create import create_model
@@ -146,17 +147,8 @@ def save_model(folder: str | os.PathLike[str], network: nn.Module, config: Confi
         config_path.unlink()
     temporary = folder / (WEIGHTS + ".part")
     save_file(tensors, temporary, metadata={"format": "pt"})
-    _replace(temporary, folder / WEIGHTS)
-    temporary = folder / (CONFIG + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    _replace(temporary, config_path)
-
-
-def _replace(temporary: Path, target: Path) -> None:
-    """Give a complete file its name, once it is on disk."""
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(target)
+    name_complete(temporary, folder / WEIGHTS)
+    write_whole(config_path, text)
 
 
 def load_model(folder: str | os.PathLike[str], *, device: str | torch.device = "cpu") -> Classifier:

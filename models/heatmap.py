@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from jpegfreq._files import write_whole
 from jpegfreq.channels import CHANNEL_COUNT, ZIGZAG, ChannelSelection
 from jpegfreq.models.evaluation import Progress, evaluation_batches
 from jpegfreq.models.gate import GateDecision, GatedNetwork
@@ -117,10 +118,7 @@ class HeatMap:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write as JSON."""
-        target = Path(path)
-        temporary = target.with_name(target.name + ".part")
-        temporary.write_text(self.to_json() + "\n", encoding="utf-8")
-        temporary.replace(target)
+        write_whole(Path(path), self.to_json() + "\n")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> HeatMap:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from jpegfreq._files import write_whole
 from jpegfreq.channels import ZIGZAG, ChannelSelection
 from jpegfreq.statistics import ChannelStatistics
 
@@ -74,10 +75,7 @@ def save_selection(path: str | os.PathLike[str], selection: ChannelSelection, ra
     """Write a selection as JSON, with what it was learned from; `ChannelSelection.from_json` reads it."""
     learned = {"by": ranking.by, "source": ranking.source, "of_channels": len(ranking.channels)}
     value = json.loads(selection.to_json()) | {"channel_names": selection.channel_names, "learned_from": learned}
-    target = Path(path)
-    temporary = target.with_name(target.name + ".part")
-    temporary.write_text(json.dumps(value) + "\n", encoding="utf-8")
-    temporary.replace(target)
+    write_whole(Path(path), json.dumps(value) + "\n")
 
 
 def energy_ranking(statistics: ChannelStatistics, channels: Sequence[int] = range(192)) -> Ranking:

@@ -120,19 +120,17 @@ def test_a_network_that_is_not_the_configs_is_not_saved(copy: Path) -> None:
 
 @pytest.mark.parametrize("fail_at", [0, 1])
 def test_a_save_that_is_cut_leaves_no_mixture(copy: Path, monkeypatch: pytest.MonkeyPatch, fail_at: int) -> None:
-    import jpegfreq.models.checkpoint as module
-
     calls = 0
-    whole = module._replace
+    whole = Path.replace
 
-    def cut(temporary: Path, target: Path) -> None:
+    def cut(temporary: Path, target: Path) -> Path:
         nonlocal calls
         calls += 1
         if calls > fail_at:
             raise KeyboardInterrupt
-        whole(temporary, target)
+        return whole(temporary, target)
 
-    monkeypatch.setattr(module, "_replace", cut)
+    monkeypatch.setattr(Path, "replace", cut)
     other = replace(CONFIG, labels=("a", "b", "c"))
     with pytest.raises(KeyboardInterrupt):
         save_model(copy, CONFIG.create(), other)

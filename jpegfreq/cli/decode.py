@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from jpegfreq._files import write_whole
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -113,9 +115,7 @@ def _claim(out: Path, stamp: dict[str, Any]) -> None:
                     f"{out} holds tensors of another format (different: {different}); choose another --out"
                 )
             return
-        temporary = path.with_suffix(".json.part")
-        temporary.write_text(json.dumps(stamp, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        write_whole(path, json.dumps(stamp, indent=1) + "\n")
     except OSError as error:
         raise CommandError(f"cannot write to {out}: {error}") from error
     except json.JSONDecodeError as error:

@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jpegfreq._files import write_whole
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -127,9 +129,7 @@ def _save(total: StatisticsAccumulator, source: str, measured_on: dict[str, Any]
     except ValueError as error:
         raise CommandError(f"{source}: no statistics of all channels: {error}") from error
     facts: dict[str, Any] = {**json.loads(total.to_json(source)), "std": statistics.std, "measured_on": measured_on}
-    temporary = out.with_name(out.name + ".part")
-    temporary.write_text(json.dumps(facts) + "\n", encoding="utf-8")
-    temporary.replace(out)
+    write_whole(out, json.dumps(facts) + "\n")
 
 
 # What must agree for statistics to be of one kind.

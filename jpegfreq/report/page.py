@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from jpegfreq._files import write_whole
+
 __all__ = ["Section", "image_html", "page", "table_html", "text_html", "tiles_html", "write_page"]
 
 _STYLE = """
@@ -124,6 +126,4 @@ def page(title: str, lead: str, sections: Sequence[Section], *, footer: str = ""
 
 def write_page(path: Path, html: str) -> None:
     """Write a page, whole or not at all."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(html, encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, html)
