@@ -179,9 +179,10 @@ def _format(row: Row, seed: int, folder: Path, data: Path) -> TensorFormat | Non
 def _line(row: Row, seed: int, experiment: str, result: TrainResult) -> dict[str, object]:
     """What the log keeps of a finished run."""
     last, model = result.epochs[-1], result.model
-    shape = (3, *model.size) if model.format is None else model.format.shape(*model.size)
+    height, width = model.size
+    shape = (3, height, width)
     if model.format is not None:
-        shape = (len(model.format.selection), model.size[0] // 8, model.size[1] // 8)
+        shape = (len(model.format.selection), height // 8, width // 8)
     summary = model_summary(model.create(), shape)
     about = machine.describe()
     computing = sum(epoch.seconds_computing for epoch in result.epochs)

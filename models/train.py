@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from jpegfreq._files import write_whole
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.checkpoint import ModelConfig, save_model
 from jpegfreq.models.create import architectures
@@ -122,7 +123,7 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
     _check_folder(config, out)
     state: dict[str, Any] | None = None
     if (out / _STATE).exists():
-        state = torch.load(out / _STATE, map_location="cpu", weights_only=False)
+        state = torch.load(out / _STATE, map_location="cpu", weights_only=True)
         if state["format"] is not None:
             config = replace(config, format=TensorFormat.from_json(state["format"]))
     inputs = open_inputs(config, rank=rank, world_size=world_size)
@@ -140,23 +141,26 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
     device = torch.device(config.device)
     network = model.create().to(device).to(memory_format=torch.channels_last)
     optimizer = _optimizer(config, network)
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.average_decay), use_buffers=True)
+    average = None
+    if config.average_decay:
+        average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.average_decay), use_buffers=True)
     control = None
     if config.target_channels is not None and inputs.format is not None:
-        control = TargetControl(len(inputs.format.selection), config.target_channels, config.gate_weight)
+        control = TargetControl(len(inputs.format.selection), config.target_channels)
     history: list[Epoch] = []
     if state is not None:
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
-        average.load_state_dict(state["average"])
+        if average is not None:
+            average.load_state_dict(state["average"])
         if control is not None:
             control.load_state_dict(state["control"])
         history = [Epoch(**epoch) for epoch in state["history"]]
     elif rank == 0:
         out.mkdir(parents=True, exist_ok=True)
-        _replace(out / _RUN, config.to_json().encode())
+        write_whole(out / _RUN, config.to_json())
     shared = DistributedDataParallel(network) if world_size > 1 else network
-    kept = average.module if config.average_decay else network
+    kept = network if average is None else average.module
     if observer is not None:
         observer.begin(config, inputs, len(history))
 
@@ -198,7 +202,7 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            if config.average_decay:
+            if average is not None:
                 average.update_parameters(network)
             right = (logits.argmax(1) == labels).sum()
             count = len(batch.labels)
@@ -251,14 +255,14 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
                 {
                     "network": network.state_dict(),
                     "optimizer": optimizer.state_dict(),
-                    "average": average.state_dict(),
+                    "average": None if average is None else average.state_dict(),
                     "control": None if control is None else control.state_dict(),
                     "history": [asdict(past) for past in history],
                     "format": None if inputs.format is None else inputs.format.to_json(),
                 },
                 buffer,
             )
-            _replace(out / _STATE, buffer.getvalue())
+            write_whole(out / _STATE, buffer.getvalue())
         if dist.is_initialized():
             dist.barrier()
         if observer is not None:
@@ -400,7 +404,7 @@ def _log(out: Path, history: list[Epoch], validation: _Validation, form: TensorF
     writer = csv.DictWriter(text, [field.name for field in fields(Epoch)])
     writer.writeheader()
     writer.writerows(asdict(epoch) for epoch in history)
-    _replace(out / _LOG, text.getvalue().encode())
+    write_whole(out / _LOG, text.getvalue())
     last = history[-1]
     if validation.on_rate and form is not None:
         path = out / _GATE
@@ -408,7 +412,7 @@ def _log(out: Path, history: list[Epoch], validation: _Validation, form: TensorF
         line = {"epoch": last.epoch, "on_rate": validation.on_rate, "on_probability": validation.on_probability}
         epochs = [*(known for known in epochs if known["epoch"] < last.epoch), line]
         facts = {"channels": form.selection.channels, "over": "validation images, by argmax", "epochs": epochs}
-        _replace(path, json.dumps(facts).encode())
+        write_whole(path, json.dumps(facts))
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
@@ -418,13 +422,3 @@ def _log(out: Path, history: list[Epoch], validation: _Validation, form: TensorF
         if name != "epoch" and value == value:
             board.add_scalar(name, value, last.epoch)
     board.close()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(path.name + ".part")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

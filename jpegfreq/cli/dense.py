@@ -10,6 +10,8 @@ Train a frequency network on a folder of images/NAME.jpg with masks/NAME.png (a 
 a pixel, 0 for unlabelled) or boxes/NAME.txt (YOLO). Boxes and masks are in pixels of the
 images. OUT/last is the checkpoint, OUT/log.csv the losses, OUT/scores.json how well the
 validation pictures are met, and with --gate OUT/heatmap.json how often each channel is on.
+Too large a weight for --gate turns every channel off (0.02 did, on 80 pictures): look at
+OUT/heatmap.json, and lower it.
 
   segmentation   FCN or DeepLabV3 on masks/
   detection      Faster R-CNN with FPN on boxes/
