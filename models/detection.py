@@ -22,7 +22,14 @@ from jpegfreq.models.scenes import CELL, DetectionDataset, FrequencyImage
 if TYPE_CHECKING:
     from jpegfreq.format import TensorFormat
 
-__all__ = ["DetectionScores", "FrequencyTransform", "create_detector", "evaluate_detection", "stage_widths"]
+__all__ = [
+    "DetectionScores",
+    "FrequencyDetector",
+    "FrequencyTransform",
+    "create_detector",
+    "evaluate_detection",
+    "stage_widths",
+]
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 
@@ -158,8 +165,13 @@ class FrequencyAnchors(AnchorGenerator):  # type: ignore[misc]
         return anchors
 
 
-class _GateLoss:
-    """Adds the gate's loss to those of a detector."""
+class FrequencyDetector:
+    """Adds the gate's loss to those of a detector.
+
+    Attributes:
+        backbone: holds the gate, and what it decided last.
+        gate_weight: of the gate's loss; a training loop may change it.
+    """
 
     training: bool
     backbone: FrequencyPyramid
@@ -174,11 +186,11 @@ class _GateLoss:
         return result
 
 
-class FrequencyFasterRCNN(_GateLoss, FasterRCNN):  # type: ignore[misc]
+class FrequencyFasterRCNN(FrequencyDetector, FasterRCNN):  # type: ignore[misc]
     """Faster R-CNN for FrequencyImages."""
 
 
-class FrequencyMaskRCNN(_GateLoss, MaskRCNN):  # type: ignore[misc]
+class FrequencyMaskRCNN(FrequencyDetector, MaskRCNN):  # type: ignore[misc]
     """Mask R-CNN for FrequencyImages."""
 
 

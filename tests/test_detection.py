@@ -16,7 +16,8 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform  # n
 
 from jpegfreq import read_coefficients, resample  # noqa: E402
 from jpegfreq.models.checkpoint import CheckpointError, load_model  # noqa: E402
-from jpegfreq.models.dense import DenseTraining, dense_heat_map, load_dense, train_dense  # noqa: E402
+from jpegfreq.models.dense import dense_heat_map, load_dense  # noqa: E402
+from jpegfreq.models.dense_training import DenseTraining, train_dense  # noqa: E402
 from jpegfreq.models.detection import FrequencyTransform, create_detector, evaluate_detection  # noqa: E402
 from jpegfreq.models.scenes import (  # noqa: E402
     COCO_THINGS,

@@ -12,7 +12,8 @@ pytest.importorskip("torchvision")
 from torchvision.models.segmentation import fcn_resnet50  # noqa: E402
 
 from jpegfreq.cli import main  # noqa: E402
-from jpegfreq.models.dense import DenseTraining, dense_heat_map, load_dense, train_dense  # noqa: E402
+from jpegfreq.models.dense import dense_heat_map, load_dense  # noqa: E402
+from jpegfreq.models.dense_training import DenseTraining, train_dense  # noqa: E402
 from jpegfreq.models.gate import GatedNetwork, GatedOutput  # noqa: E402
 from jpegfreq.models.scenes import (  # noqa: E402
     IGNORE,

@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    from jpegfreq.models.dense_training import DenseTraining
 
 SUMMARY = "train a network for boxes or masks (Faster R-CNN, Mask R-CNN, FCN, DeepLabV3)"
 DESCRIPTION = """\
 Train a frequency network on a folder of images/NAME.jpg with masks/NAME.png (a class number
 a pixel, 0 for unlabelled) or boxes/NAME.txt (YOLO). Boxes and masks are in pixels of the
 images. OUT/last is the checkpoint, OUT/log.csv the losses, OUT/scores.json how well the
-validation pictures are met, and with --gate OUT/heatmap.json how often each channel is on.
-Too large a weight for --gate turns every channel off (0.02 did, on 80 pictures): look at
-OUT/heatmap.json, and lower it.
+validation pictures are met, and with a gate OUT/heatmap.json how often each channel is on.
+The same command again goes on with a run that was stopped, to the same weights (on a CPU).
 
   segmentation   FCN or DeepLabV3 on masks/
   detection      Faster R-CNN with FPN on boxes/
   instances      Mask R-CNN with FPN on both; an instance's mask is approximated by the
                  pixels of the box's COCO class inside the box
 
+A gate learns which channels an image needs. Each channel that is on costs a weight in the
+loss. --target-channels N finds that weight: it is steered, step by step, until N channels
+are on, on average; columns channels_on and gate_weight of OUT/log.csv show how. --gate WEIGHT
+keeps it as you give it: the right one depends on the data and on how long you train (0.02
+turned every channel off, on 80 pictures). A gate wants some hundreds of steps.
+
 examples:
   jpegfreq dense segmentation train/ --validation val/ --out run/ --channels 24
   jpegfreq dense detection train/ --validation val/ --out run/ --architecture resnet50
-  jpegfreq dense segmentation train/ --validation val/ --out run/ --gate 0.01
+  jpegfreq dense segmentation train/ --validation val/ --out run/ --target-channels 24
+  jpegfreq select run/heatmap.json -k 24 --out best.json
+  jpegfreq dense segmentation train/ --validation val/ --out run24/ --channels best.json
 """
 
 
@@ -36,9 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--channels", default="all", help='"all" (192), a preset such as 24, or a JSON file of a ChannelSelection'
     )
-    parser.add_argument(
-        "--gate", type=float, metavar="WEIGHT", help="learn which channels matter; the loss of each channel that is on"
-    )
+    gate = parser.add_mutually_exclusive_group()
+    gate.add_argument(
+        "--target-channels", type=float, metavar="N",
+        help="learn which channels matter, N of them on, on average of the pictures",
+    )  # fmt: skip
+    gate.add_argument("--gate", type=float, metavar="WEIGHT", help="the same at a fixed cost of a channel that is on")
     parser.add_argument(
         "--shorter-side", type=int, default=400, metavar="PIXELS",
         help="what an RGB network would see; the frequencies are of twice as much (default: 400)",
@@ -59,10 +76,9 @@ def run(arguments: argparse.Namespace) -> int:
     from jpegfreq.cli import CommandError
     from jpegfreq.cli._options import _selection
     from jpegfreq.format import TensorFormat
-    from jpegfreq.models.dense import DenseTraining, train_dense
-    from jpegfreq.models.scenes import read_scenes
+    from jpegfreq.models.dense_training import DenseTraining, train_dense
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, highlight=False)
     try:
         training = DenseTraining(
             arguments.task,
@@ -77,24 +93,42 @@ def run(arguments: argparse.Namespace) -> int:
             epochs=arguments.epochs,
             batch_size=arguments.batch_size,
             learning_rate=arguments.learning_rate,
-            gated=arguments.gate is not None,
+            gated=arguments.gate is not None or arguments.target_channels is not None,
             gate_weight=arguments.gate or 0.0,
+            target_channels=arguments.target_channels,
             seed=arguments.seed,
             workers=arguments.workers,
             device=arguments.device,
         )
         with Progress(console=console) as progress:
-            task = progress.add_task("training", total=training.epochs * len(read_scenes(training.data)))
-
-            def step(images: int) -> None:
-                progress.advance(task, images)
-
-            def report(epoch: int, means: dict[str, float]) -> None:
-                losses = ", ".join(f"{name} {value:.3f}" for name, value in means.items() if name.startswith("loss"))
-                console.print(f"epoch {epoch + 1}: {losses}")
-
-            _, scores = train_dense(training, step=step, report=report)
+            _, scores = train_dense(training, observer=_Shown(console, progress))
     except (OSError, ValueError, FloatingPointError) as error:
         raise CommandError(str(error)) from error
     console.print(", ".join(f"{name} {value:.4f}" for name, value in vars(scores).items() if value is not None))
     return 0
+
+
+class _Shown:
+    """The run as a bar, and a line an epoch."""
+
+    def __init__(self, console: Console, progress: Progress) -> None:
+        self.console = console
+        self.progress = progress
+        self.task: TaskID | None = None
+
+    def begin(self, training: DenseTraining, steps: int, first_epoch: int) -> None:
+        """The bar's length."""
+        if first_epoch:
+            self.console.print(f"{training.out}: going on after epoch {first_epoch}")
+        self.task = self.progress.add_task("training", total=steps * training.epochs, completed=steps * first_epoch)
+
+    def step(self, epoch: int, step: int, loss: float, images: int) -> None:
+        """One step on."""
+        assert self.task is not None
+        self.progress.update(self.task, advance=1, description=f"epoch {epoch + 1}, loss {loss:.3f}")
+
+    def end_epoch(self, line: dict[str, float]) -> None:
+        """A line above the bar."""
+        losses = ", ".join(f"{name} {value:.3f}" for name, value in line.items() if name.startswith("loss"))
+        on = f", {line['channels_on']:.1f} channels on" if "channels_on" in line else ""
+        self.console.print(f"epoch {line['epoch'] + 1}: {losses}{on}")

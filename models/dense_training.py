@@ -1,0 +1,373 @@
+"""Train a network for boxes, instance masks or semantic masks: one visible loop over a frozen config."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import time
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from jpegfreq._files import write_whole
+from jpegfreq.format import TensorFormat
+from jpegfreq.models.checkpoint import save_model
+from jpegfreq.models.dense import DenseConfig, DenseModel, Task, dense_heat_map, gate_of
+from jpegfreq.models.detection import DetectionScores, FrequencyDetector, evaluate_detection
+from jpegfreq.models.gate import GateDecision, GatedOutput
+from jpegfreq.models.scenes import (
+    CELL,
+    IGNORE,
+    DetectionDataset,
+    Scene,
+    SegmentationDataset,
+    box_class_count,
+    mask_classes,
+    measure_statistics,
+    read_scenes,
+)
+from jpegfreq.models.segmentation import Head, SegmentationScores, evaluate_segmentation
+from jpegfreq.models.target import TargetControl, decision_weight, indecision, sharpened_count
+
+__all__ = ["DenseObserver", "DenseTraining", "Scores", "dense_config", "train_dense"]
+
+_RUN, _STATE, _LOG = "run.json", "training_state.pt", "log.csv"
+_MOVABLE = ("out", "device")  # what changes no weights (on a CPU)
+
+Scores = DetectionScores | SegmentationScores
+
+
+@dataclass(frozen=True)
+class DenseTraining:
+    """What to train, on what, for how long.
+
+    Attributes:
+        task: as in DenseConfig.
+        data: folder of images/, masks/ and boxes/.
+        validation: another such folder.
+        out: folder for the run: last/ (checkpoint), log.csv, scores.json, and with a gate heatmap.json.
+        architecture: as in DenseConfig.
+        format: without statistics they are measured on the training pictures.
+        shorter_side: of the frame; for segmentation the side of the square crops too.
+        longer_side: of the frame.
+        head: as in DenseConfig.
+        epochs: over the training pictures.
+        batch_size: pictures a step.
+        learning_rate: of AdamW at the start; it falls to 0 along a cosine.
+        gate_learning_rate: of the gate.
+        gated: as in DenseConfig.
+        gate_weight: as in DenseConfig; unused with target_channels.
+        target_channels: mean number of channels on, by argmax, that the gate's weight is steered to (target.py); None
+            keeps the weight.
+        seed: of weights, order, crops, flips and gate samples.
+        workers: processes that read.
+        device: where to train.
+    """
+
+    task: Task
+    data: str
+    validation: str
+    out: str
+    architecture: str = "resnet18"
+    format: TensorFormat = field(default_factory=TensorFormat)
+    shorter_side: int = 400
+    longer_side: int = 667
+    head: Head = "fcn"
+    epochs: int = 20
+    batch_size: int = 4
+    learning_rate: float = 1e-3
+    gate_learning_rate: float = 1e-2
+    gated: bool = False
+    gate_weight: float = 0.01
+    target_channels: float | None = None
+    seed: int = 0
+    workers: int = 0
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without reading anything."""
+        for name in ("epochs", "batch_size", "shorter_side", "longer_side"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.fewest > self.batch_size:
+            raise ValueError("a gate and DeepLabV3's head take means over a batch: batch_size must be at least 2")
+        if self.target_channels is not None:
+            count = len(self.format.selection)
+            if not self.gated:
+                raise ValueError("target_channels steers a gate: set gated too")
+            if not 0 < self.target_channels <= count:
+                raise ValueError(f"target_channels must lie above 0 and be at most {count}, not {self.target_channels}")
+
+    @property
+    def fewest(self) -> int:
+        """How many pictures a step needs: batch norms over a single cell need two."""
+        return 2 if self.gated or (self.task == "segmentation" and self.head == "deeplabv3") else 1
+
+    def to_json(self) -> str:
+        """As JSON text; `from_json` gives an equal value back."""
+        values = {known.name: getattr(self, known.name) for known in fields(self)}
+        return json.dumps({**values, "format": json.loads(self.format.to_json())}, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> DenseTraining:
+        """From the text of `to_json`."""
+        values: dict[str, Any] = json.loads(text)
+        return cls(**{**values, "format": TensorFormat.from_json(json.dumps(values["format"]))})
+
+
+class DenseObserver(Protocol):
+    """Who is told how a run goes."""
+
+    def begin(self, training: DenseTraining, steps: int, first_epoch: int) -> None:
+        """Everything is checked; epochs of so many steps begin."""
+
+    def step(self, epoch: int, step: int, loss: float, images: int) -> None:
+        """A training step ended."""
+
+    def end_epoch(self, line: dict[str, float]) -> None:
+        """An epoch is saved; its line of log.csv."""
+
+
+def train_dense(training: DenseTraining, *, observer: DenseObserver | None = None) -> tuple[DenseModel, Scores]:
+    """Train, save and score, or go on where the run in `training.out` was stopped.
+
+    Every epoch ends with a checkpoint from which the same weights follow (on a CPU) as without the stop.
+
+    Args:
+        training: the run.
+        observer: told of each step and epoch.
+
+    Returns:
+        The model, and its scores on the validation pictures.
+
+    Raises:
+        FileNotFoundError, ValueError: the data do not fit, or `out` holds another run; before anything is trained.
+        FloatingPointError: the loss is no number any more.
+    """
+    out = Path(training.out)
+    _check_folder(training, out)
+    scenes, validation = read_scenes(training.data), read_scenes(training.validation)
+    state: dict[str, Any] | None = None
+    if (out / _STATE).exists():
+        state = torch.load(out / _STATE, map_location="cpu", weights_only=True)
+    config = dense_config(training, scenes) if state is None else DenseConfig.from_json(state["config"])
+    train_set, held_out = _datasets(training, config, scenes, validation)
+    held_out[0]  # a broken validation folder is an error now, not after the last epoch
+    torch.manual_seed(training.seed)
+    network = config.create().to(training.device)
+    optimizer = _optimizer(training, network)
+    peaks = [float(group["lr"]) for group in optimizer.param_groups]
+    control = None
+    if training.target_channels is not None:
+        control = TargetControl(len(config.format.selection), training.target_channels)
+    log: list[dict[str, float]] = []
+    if state is not None:
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+        if control is not None:
+            control.load_state_dict(state["control"])
+        log = state["log"]
+    else:
+        out.mkdir(parents=True, exist_ok=True)
+        write_whole(out / _RUN, training.to_json())
+    loader: DataLoader[Any] = DataLoader(
+        train_set,
+        training.batch_size,
+        shuffle=True,
+        drop_last=len(train_set) > training.batch_size,
+        num_workers=training.workers,
+        collate_fn=_collate,
+    )
+    steps = len(loader)
+    if observer is not None:
+        observer.begin(training, steps, len(log))
+
+    for number in range(len(log), training.epochs):
+        torch.manual_seed(hash((training.seed, number)) % 2**63)  # of order, crops, flips and the gate's samples
+        start = time.perf_counter()
+        network.train()
+        sums: dict[str, float] = {}
+        weight = config.gate_weight if control is None else control.gate_weight
+        for step, batch in enumerate(loader):
+            share = (number + step / steps) / training.epochs
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["lr"] = peak * (1 + math.cos(math.pi * share)) / 2
+            losses, decision = _losses(network, batch, training.device, weight)
+            if control is not None and decision is not None:
+                losses["loss_indecision"] = decision_weight(share) * indecision(decision.on_probability)
+            loss = torch.stack(list(losses.values())).sum()
+            if not torch.isfinite(loss):
+                raise FloatingPointError(f"the loss is {float(loss)} in epoch {number}: try a lower learning rate")
+            optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            optimizer.step()
+            if control is not None and decision is not None:
+                control.step(sharpened_count(decision.on_probability), share)
+                weight = control.gate_weight
+            measured = {"loss": loss, **losses, **_channels(decision)}
+            for name, value in measured.items():
+                sums[name] = sums.get(name, 0.0) + float(value.detach()) / steps
+            if observer is not None:
+                observer.step(number, step, float(loss.detach()), len(batch[0]))
+        log.append({"epoch": number, "seconds": round(time.perf_counter() - start, 2), **sums})
+        if config.gated:
+            log[-1]["gate_weight"] = weight
+        save_model(out / "last", network, config)
+        write_whole(out / _LOG, _csv(log))
+        state = {
+            "network": network.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "control": None if control is None else control.state_dict(),
+            "config": config.to_json(),
+            "log": log,
+        }
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_whole(out / _STATE, buffer.getvalue())
+        if observer is not None:
+            observer.end_epoch(log[-1])
+
+    model = DenseModel(config, network.eval())
+    scores: Scores
+    if isinstance(held_out, SegmentationDataset):
+        scores = evaluate_segmentation(network, held_out)
+    else:
+        scores = evaluate_detection(network, held_out)
+    if config.gated:
+        dense_heat_map(model, validation, source=f"{out.name}, {training.validation}").save(out / "heatmap.json")
+    write_whole(out / "scores.json", json.dumps(vars(scores)) + "\n")
+    return model, scores
+
+
+def dense_config(training: DenseTraining, scenes: tuple[Scene, ...]) -> DenseConfig:
+    """What the data say about the network: its classes, and its statistics where the format has none."""
+    sides = {"shorter_side": training.shorter_side, "longer_side": training.longer_side}
+    format = training.format
+    if format.statistics is None:
+        format = replace(format, statistics=measure_statistics(scenes, chroma=format.chroma, **sides))
+    if training.task == "segmentation":
+        classes = mask_classes(scenes)
+    else:
+        count = box_class_count(scenes)
+        if count < 2:
+            raise ValueError(f"no picture of {training.data} has a box")
+        classes = tuple(range(count))
+    return DenseConfig(
+        training.task,
+        training.architecture,
+        format,
+        classes,
+        head=training.head,
+        gated=training.gated,
+        gate_weight=training.gate_weight,
+        **sides,
+    )
+
+
+def _datasets(
+    training: DenseTraining, config: DenseConfig, scenes: tuple[Scene, ...], validation: tuple[Scene, ...]
+) -> tuple[DetectionDataset | SegmentationDataset, DetectionDataset | SegmentationDataset]:
+    sides = (config.shorter_side, config.longer_side)
+    if config.task == "segmentation":
+        side = config.shorter_side // CELL * CELL
+        return (
+            SegmentationDataset(scenes, config.classes, format=config.format, crop=(side, side)),
+            SegmentationDataset(
+                validation, config.classes, format=config.format, shorter_side=sides[0], longer_side=sides[1]
+            ),
+        )
+    train, held_out = (
+        DetectionDataset(
+            pictures,
+            format=config.format,
+            shorter_side=sides[0],
+            longer_side=sides[1],
+            flip=flip,
+            instances=config.task == "instances",
+        )
+        for pictures, flip in ((scenes, True), (validation, False))
+    )
+    return train, held_out
+
+
+def _optimizer(training: DenseTraining, network: nn.Module) -> torch.optim.Optimizer:
+    """AdamW. A gate is never decayed: decay would pull p(on) towards a half."""
+    gate = list(gate_of(network).parameters()) if training.gated else []
+    in_gate = {id(parameter) for parameter in gate}
+    rest = [parameter for parameter in network.parameters() if id(parameter) not in in_gate]
+    groups: list[dict[str, Any]] = [{"params": rest, "lr": training.learning_rate}]
+    if gate:
+        groups.append({"params": gate, "lr": training.gate_learning_rate, "weight_decay": 0.0})
+    return torch.optim.AdamW(groups)
+
+
+def _collate(samples: list[tuple[Any, Any]]) -> tuple[Any, Any]:
+    """Tensors and masks of one size are stacked, images and targets listed."""
+    images, targets = (list(part) for part in zip(*samples, strict=True))
+    return (torch.stack(images), torch.stack(targets)) if isinstance(images[0], Tensor) else (images, targets)
+
+
+def _losses(
+    network: nn.Module, batch: tuple[Any, Any], device: str, gate_weight: float
+) -> tuple[dict[str, Tensor], GateDecision | None]:
+    """Every loss of a batch by name, whose sum is the training loss, and what the gate decided."""
+    images, targets = batch
+    losses: dict[str, Tensor]
+    if isinstance(network, FrequencyDetector):
+        network.gate_weight = gate_weight
+        on_device = [{name: value.to(device) for name, value in target.items()} for target in targets]
+        losses = network([image.to(device) for image in images], on_device)
+        return losses, network.backbone.decision
+    output = network(images.to(device))
+    logits, decision = output if isinstance(output, GatedOutput) else (output, None)  # [N, classes, height, width]
+    mask = targets.to(device)
+    # Not the mean that cross_entropy takes: a batch without a labelled pixel would be 0 / 0.
+    pixels = (mask != IGNORE).sum().clamp(min=1)
+    losses = {"loss_mask": nn.functional.cross_entropy(logits, mask, ignore_index=IGNORE, reduction="sum") / pixels}
+    if decision is not None:
+        losses["loss_gate"] = gate_weight * decision.on_probability.sum(1).mean()
+    return losses, decision
+
+
+def _channels(decision: GateDecision | None) -> dict[str, Tensor]:
+    """Means over a batch: the sum of p(on), and the channels that are on by argmax."""
+    if decision is None:
+        return {}
+    on_probability = decision.on_probability
+    return {
+        "channels_expected": on_probability.sum(1).mean(),
+        "channels_on": (on_probability > 0.5).sum(1).to(on_probability.dtype).mean(),
+    }
+
+
+def _check_folder(training: DenseTraining, out: Path) -> None:
+    """A folder may be new, or hold this very run."""
+    if not (out / _RUN).exists():
+        if out.exists() and any(out.iterdir()):
+            raise ValueError(f"{out} holds other files: name a new folder")
+        return
+    try:
+        known = DenseTraining.from_json((out / _RUN).read_text(encoding="utf-8"))
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{out / _RUN} is no run of this version ({error}): name a new folder") from error
+    for name in (known_field.name for known_field in fields(training) if known_field.name not in _MOVABLE):
+        there, here = getattr(known, name), getattr(training, name)
+        if there != here:
+            raise ValueError(
+                f"{out} holds a run with {name}={there!r}, not {here!r}: repeat its options to go on with it, or name "
+                "a new folder"
+            )
+
+
+def _csv(log: list[dict[str, float]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(log[0]))
+    writer.writeheader()
+    writer.writerows(log)
+    return text.getvalue()
