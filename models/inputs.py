@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tarfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +15,7 @@ import torch
 
 from jpegfreq.channels import CHANNEL_COUNT
 from jpegfreq.format import TensorFormat
+from jpegfreq.models.create import create_model
 from jpegfreq.models.recipe import TrainConfig
 from jpegfreq.statistics import ChannelStatistics, StatisticsAccumulator
 from jpegfreq.store import StoredDataset
@@ -33,6 +36,7 @@ from jpegfreq.torch.dataset import CropDataset
 __all__ = ["Inputs", "measure_statistics", "open_images", "open_inputs"]
 
 _MEASURED = 2000  # images that the statistics of a run are measured on, at most
+_TRIED = 8  # images of each source that are read before anything else
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Inputs:
         format: the tensors' format, its statistics measured; None for RGB.
         size: (height, width) of the input, pixels.
         shorter_side: what a validation image's shorter side is resized to, pixels.
+        seconds_measuring: how long the statistics took; 0 where they were given.
     """
 
     training: FrequencyLoader
@@ -54,6 +59,7 @@ class Inputs:
     format: TensorFormat | None
     size: tuple[int, int]
     shorter_side: int
+    seconds_measuring: float = 0.0
 
 
 def open_images(source: str) -> Images:
@@ -62,23 +68,43 @@ def open_images(source: str) -> Images:
     Paths in a list are taken from the list's own folder.
 
     Raises:
-        FileNotFoundError, ValueError: there is no such source, or it holds no labelled images.
+        FileNotFoundError, ValueError: there is no such source, it holds no labelled images, or a list names files that
+            are not there.
     """
     path = Path(source)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such folder, list or shard")
-    if path.suffix == ".tar":
-        return tar_shards([path])
     if path.suffix == ".txt":
-        pairs = [line.rsplit(maxsplit=1) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        for number, pair in enumerate(pairs, 1):
-            if len(pair) != 2 or not pair[1].isdecimal():
-                raise ValueError(f"{path}, line {number}: a path and a class number are wanted")
-        return file_list([path.parent / name for name, _ in pairs], [int(label) for _, label in pairs])
-    if not path.is_dir():
+        return _listed(path)
+    if path.suffix != ".tar" and not path.is_dir():
         raise ValueError(f"{path}: neither a folder, a .txt list nor a .tar shard")
-    shards = sorted(path.glob("*.tar"))
-    return tar_shards(shards) if shards else image_folder(path)
+    if (path / "plan.json").exists():
+        raise ValueError(f"{path}: a store that is not finished: repeat its `jpegfreq convert`")
+    shards = [path] if path.suffix == ".tar" else sorted(path.glob("*.tar"))
+    try:
+        return tar_shards(shards) if shards else image_folder(path)
+    except tarfile.TarError as error:
+        raise ValueError(f"{source} holds a shard that is no uncompressed tar file: {error}") from error
+
+
+def _listed(path: Path) -> Images:
+    paths: list[Path] = []
+    labels: list[int] = []
+    missing: list[str] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        pair = line.rsplit(maxsplit=1)
+        if len(pair) != 2 or not pair[1].isdecimal():
+            raise ValueError(f"{path}, line {number}: a path and a class number are wanted")
+        paths.append(path.parent / pair[0])
+        labels.append(int(pair[1]))
+        if not paths[-1].is_file():
+            missing.append(f"{path}, line {number}: there is no file {paths[-1]}")
+    if missing:
+        more = f" (nor {len(missing) - 1} others of its files)" if len(missing) > 1 else ""
+        raise FileNotFoundError(missing[0] + more)
+    return file_list(paths, labels)
 
 
 def measure_statistics(images: Images, view: TrainingView, threads: int | None) -> ChannelStatistics:
@@ -159,22 +185,28 @@ def open_inputs(config: TrainConfig, *, rank: int, world_size: int) -> Inputs:
     options: dict[str, Any] = {"rank": rank, "world_size": world_size, "prefetch": 3}
     if _is_store(config.data) or _is_store(config.validation):
         return _open_stores(config, each, options)
+    size = (config.size, config.size)
+    crops = TrainingView(size, scale=(config.scale, 1.0))
+    centre = EvaluationView(size, config.validation_side)
+    _check_network(config, config.format, size, each)
     training, validation = open_images(config.data), open_images(config.validation)
     classes = _classes(config, training.classes, validation.classes, training.labels, validation.labels)
     if len(training) < config.batch_size:
         raise ValueError(f"{config.data} has {len(training)} images, fewer than one batch of {config.batch_size}")
-    size = (config.size, config.size)
-    crops = TrainingView(size, scale=(config.scale, 1.0))
-    centre = EvaluationView(size, config.validation_side)
     form = config.format
     datasets: list[CropDataset]
     common: dict[str, Any] = {"seed": config.seed, "errors": "skip", "fallback": "pixels"}
     if form is None:
         datasets = [RgbDataset(training, crops, **common), RgbDataset(validation, centre, **common)]
     else:
-        if form.statistics is None:
-            form = replace(form, statistics=measure_statistics(training, crops, config.threads))
         common.update(format=form, threads=config.threads)
+        datasets = [FrequencyDataset(training, crops, **common), FrequencyDataset(validation, centre, **common)]
+    for source, dataset in zip((config.data, config.validation), datasets, strict=True):
+        _try_reading(source, dataset)
+    start = time.perf_counter()
+    if form is not None and form.statistics is None:
+        form = replace(form, statistics=measure_statistics(training, crops, config.threads))
+        common.update(format=form)
         datasets = [FrequencyDataset(training, crops, **common), FrequencyDataset(validation, centre, **common)]
     return Inputs(
         FrequencyLoader(datasets[0], each, seed=config.seed, drop_last=True, **options),
@@ -183,14 +215,49 @@ def open_inputs(config: TrainConfig, *, rank: int, world_size: int) -> Inputs:
         form,
         size,
         config.validation_side,
+        0.0 if form == config.format else time.perf_counter() - start,
     )
+
+
+def _check_network(config: TrainConfig, form: TensorFormat | None, size: tuple[int, int], batch_size: int) -> None:
+    """Build the network without memory and show it a batch: what it refuses is said before anything is read.
+
+    Raises:
+        ValueError, ImportError: there is no such network, or it cannot be trained on such batches.
+    """
+    shape = (3, *size) if form is None else (len(form.selection), size[0] // 8, size[1] // 8)
+    if config.target_channels is not None and config.target_channels > shape[0]:
+        raise ValueError(f"{config.target_channels:g} channels cannot be on: the input has {shape[0]}")
+    with torch.device("meta"):
+        network = create_model(
+            config.architecture, format=form, num_classes=2, stride=config.stride, gated=config.gated
+        )
+        try:
+            network(torch.zeros(batch_size, *shape))
+        except (ValueError, RuntimeError) as error:
+            batch = " x ".join(map(str, (batch_size, *shape)))
+            raise ValueError(f"{config.architecture} cannot be trained on batches of {batch}: {error}") from error
+
+
+def _try_reading(source: str, dataset: CropDataset) -> None:
+    """Read a few images of a source, spread over it.
+
+    Raises:
+        ValueError: none of them can be read.
+    """
+    chosen = sorted({round(place) for place in np.linspace(0, len(dataset) - 1, _TRIED)})
+    batch = dataset.fill(dataset.prepare(chosen))
+    if not len(batch.labels):
+        raise ValueError(
+            f"none of {len(chosen)} images of {source} that were tried can be read: {batch.strays[0].message}"
+        )
 
 
 def _open_stores(config: TrainConfig, each: int, options: dict[str, Any]) -> Inputs:
     for source in (config.data, config.validation):
         if not _is_store(source):
             raise ValueError(f"{source} is no store, and the other source is one: convert both in the same way")
-    training, validation = StoredDataset(config.data), StoredDataset(config.validation)
+    training, validation = _store(config.data), _store(config.validation)
     for one, other, what in (
         (training.format, validation.format, "validation's"),
         (training.format, config.format, ""),
@@ -204,14 +271,20 @@ def _open_stores(config: TrainConfig, each: int, options: dict[str, Any]) -> Inp
                 f"{config.data} holds channels {one.selection.name}, and {other.selection.name} were asked for: "
                 "convert again, or leave the choice to the store"
             )
+        if not what and other is not None and other.statistics not in (None, one.statistics):
+            raise ValueError(f"{config.data} was converted with other statistics than are asked for: leave them out")
     classes = _classes(
         config, training.classes, validation.classes, training.labels.tolist(), validation.labels.tolist()
     )
     if len(training) < config.batch_size:
         raise ValueError(f"{config.data} has {len(training)} tensors, fewer than one batch of {config.batch_size}")
     layout = training.format.layout
-    shape = training[0][0].shape
+    shape, other_shape = (store[0][0].shape for store in (training, validation))
+    if shape != other_shape:
+        raise ValueError(f"the two stores hold tensors of {shape} and {other_shape}: convert both to the same size")
     grid = shape[1:] if layout == "CHW" else shape[:2]
+    size = (8 * grid[0], 8 * grid[1])
+    _check_network(config, training.format, size, each)
     # Any: no CropDataset, but all of one that the loader uses.
     datasets: list[Any] = [
         _Stored(training, seed=config.seed, flip=True),
@@ -222,9 +295,24 @@ def _open_stores(config: TrainConfig, each: int, options: dict[str, Any]) -> Inp
         FrequencyLoader(datasets[1], each, shuffle=False, **options),
         classes,
         replace(training.format, dtype="float32"),
-        (8 * grid[0], 8 * grid[1]),
+        size,
         int(training.manifest["shorter_side"]),
     )
+
+
+def _store(source: str) -> StoredDataset:
+    """A store that can be read at both ends.
+
+    Raises:
+        ValueError: its manifest is damaged, or a shard is missing.
+    """
+    try:
+        store = StoredDataset(source)
+        for index in range(0, len(store), max(len(store) // _TRIED, 1)):
+            store[index]
+    except (KeyError, TypeError, OSError) as error:
+        raise ValueError(f"{source} is no whole store: {error}") from error
+    return store
 
 
 def _classes(
@@ -248,5 +336,8 @@ def _classes(
             raise ValueError(f"{source} has images without a label")
         if training and max(labels) >= len(training):
             raise ValueError(f"{source} has label {max(labels)}, and there are {len(training)} classes")
+    unknown = set(validation_labels) - set(training_labels)
+    if unknown:
+        raise ValueError(f"{config.validation} has images of class {min(unknown)}, and {config.data} has none of it")
     count = max(*training_labels, *validation_labels) + 1
     return tuple(training) or tuple(str(label) for label in range(count))

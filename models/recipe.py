@@ -100,6 +100,17 @@ class TrainConfig:
             count = len(self.format.selection)
             if not 0 < self.target_channels <= count:
                 raise ValueError(f"target_channels must lie above 0 and be at most {count}, not {self.target_channels}")
+        for name, highest in (
+            ("label_smoothing", 1.0), ("average_decay", 1.0), ("mixup", math.inf), ("momentum", 1.0),
+            ("learning_rate", math.inf), ("weight_decay", math.inf), ("seed", math.inf), ("warmup_epochs", math.inf),
+        ):  # fmt: skip
+            if not 0 <= getattr(self, name) < highest:
+                bound = "must not be negative" if highest == math.inf else f"must lie in 0 to below {highest:g}"
+                raise ValueError(f"{name} {bound}, not {getattr(self, name)}")
+        if self.threads is not None and self.threads < 1:
+            raise ValueError(f"threads must be at least 1, not {self.threads}")
+        if self.validation_side < self.size:
+            raise ValueError(f"a crop of {self.size} is larger than a shorter side of {self.validation_side}")
         if not 0 < self.scale <= 1:
             raise ValueError(f"scale must lie in 0 to 1, not {self.scale}")
         if self.temperature <= 0 or self.final_temperature <= 0:

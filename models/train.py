@@ -22,7 +22,6 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from jpegfreq._files import write_whole
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.checkpoint import ModelConfig, save_model
-from jpegfreq.models.create import architectures
 from jpegfreq.models.gate import ChannelGate, GatedNetwork, GatedOutput
 from jpegfreq.models.inputs import Inputs, open_inputs
 from jpegfreq.models.recipe import TrainConfig
@@ -32,6 +31,17 @@ from jpegfreq.torch import Batch, FrequencyLoader
 __all__ = ["Epoch", "Observer", "TrainResult", "train"]
 
 _RUN, _STATE, _LOG, _GATE = "run.json", "training_state.pt", "log.csv", "gate.json"
+_STATISTICS = "statistics.json"
+
+# Note [Rates of a gate]
+# gate.json says of each epoch, for each channel: what the gate decided and how sure it was, on the images it was
+# trained on and on those it is validated on. The two decisions differ in kind: training draws, evaluation does not.
+_RATES = {
+    "on_rate": "share of the validation images for which the channel is on: p(on) > 1/2, nothing is drawn",
+    "on_probability": "mean of p(on) over the validation images",
+    "training_on_rate": "share of the epoch's training images for which a sample of Bernoulli(p(on)) was on",
+    "training_on_probability": "mean of p(on) over the epoch's training images, by the weights of their step",
+}
 
 
 @dataclass(frozen=True)
@@ -78,7 +88,8 @@ class TrainResult:
     """A finished run.
 
     Attributes:
-        folder: holds last/ and best/ (for `load_model`), log.csv, gate.json, tensorboard/.
+        folder: holds last/ and best/ (for `load_model`), log.csv, tensorboard/, statistics.json where the statistics
+            were measured, and of a gate gate.json (Note [Rates of a gate]).
         epochs: one a pass, those before a resumption too.
         model: what was trained, with its format and labels.
     """
@@ -112,14 +123,14 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
         observer: told of each step and epoch.
 
     Raises:
-        FileNotFoundError, ValueError: the sources do not fit, or `out` holds another run; before anything is trained.
+        OSError, ValueError, ImportError: the config, the sources or the device do not fit, or `out` cannot be written
+            or holds another run; before anything is measured or trained.
     """
+    device = _device(config)
     if "WORLD_SIZE" in os.environ and not dist.is_initialized():
         dist.init_process_group("nccl" if config.device.startswith("cuda") else "gloo")
     rank, world_size = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     out = Path(config.out)
-    if config.architecture not in architectures():
-        raise ValueError(f"there is no architecture {config.architecture!r}; there are {', '.join(architectures())}")
     _check_folder(config, out)
     state: dict[str, Any] | None = None
     if (out / _STATE).exists():
@@ -138,7 +149,6 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
         inputs.classes,
     )
     torch.manual_seed(config.seed)
-    device = torch.device(config.device)
     network = model.create().to(device).to(memory_format=torch.channels_last)
     optimizer = _optimizer(config, network)
     average = None
@@ -159,6 +169,8 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
     elif rank == 0:
         out.mkdir(parents=True, exist_ok=True)
         write_whole(out / _RUN, config.to_json())
+        if inputs.seconds_measuring and inputs.format is not None and inputs.format.statistics is not None:
+            inputs.format.statistics.save(out / _STATISTICS)  # for other runs' --statistics
     shared = DistributedDataParallel(network) if world_size > 1 else network
     kept = network if average is None else average.module
     if observer is not None:
@@ -174,6 +186,7 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
         inputs.training.set_epoch(number)
         steps = len(inputs.training)
         sums = torch.zeros(4, dtype=torch.float64)  # loss, right, images, channels expected
+        rates = torch.zeros(2, len(inputs.format.selection) if config.gated and inputs.format else 0).double()
         waiting = computing = 0.0
         left_out = 0
         weight = control.gate_weight if control is not None else config.gate_weight
@@ -195,6 +208,7 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
             if decision is not None:
                 expected = decision.on_probability.sum(1).mean()
                 loss = loss + weight * expected
+                rates += torch.stack([decision.on, decision.on_probability]).detach().sum(1).double().cpu()
                 if control is not None:
                     share = (number + step / steps) / config.epochs
                     sharpened = sharpened_count(decision.on_probability)
@@ -226,6 +240,7 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
                 dist.broadcast(norm, 0)
         validation = _validate(kept, inputs.validation, device, config.amp)
         images = max(float(sums[2]), 1)
+        rates = _sum_over_processes(rates) / images
         gated = float("nan") if not config.gated else 1.0
         epoch = Epoch(
             number,
@@ -249,7 +264,10 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
             best = epoch.top1 >= max(past.top1 for past in history)
             for name in ("last", "best")[: 1 + best]:
                 save_model(out / name, kept, model)
-            _log(out, history, validation, inputs.format)
+            _log(out, history)
+            if config.gated and inputs.format is not None:
+                found = (*validation.rates, *rates.tolist())
+                _note_rates(out / _GATE, number, inputs.format, dict(zip(_RATES, found, strict=True)))
             buffer = io.BytesIO()
             torch.save(
                 {
@@ -313,15 +331,14 @@ def _mixed(
 
 @dataclass(frozen=True)
 class _Validation:
-    """Means over the validation images; of a gate, each channel's on-rate and mean p(on)."""
+    """Means over the validation images; of a gate, each channel's rate by argmax and mean p(on)."""
 
     loss: float
     top1: float
     top5: float
     channels_on: float
     left_out: int
-    on_rate: tuple[float, ...] = ()
-    on_probability: tuple[float, ...] = ()
+    rates: tuple[list[float], list[float]]
 
 
 @torch.no_grad()
@@ -357,8 +374,7 @@ def _validate(network: nn.Module, loader: FrequencyLoader, device: torch.device,
         float(sums[3]) / images,
         float(on[0].sum()),
         int(sums[4]),
-        tuple(on[0].tolist()),
-        tuple(on[1].tolist()),
+        (on[0].tolist(), on[1].tolist()),
     )
 
 
@@ -376,8 +392,32 @@ def _mean_over_processes(value: float) -> float:
     return float(_sum_over_processes(torch.tensor([value], dtype=torch.float64))) / dist.get_world_size()
 
 
+def _device(config: TrainConfig) -> torch.device:
+    """The device, tried out; each process that torchrun starts has a GPU of its own.
+
+    Raises:
+        ValueError: there is none, or it does not know bfloat16.
+    """
+    if config.device == "cuda" and "LOCAL_RANK" in os.environ and torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    try:
+        device = torch.device(config.device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.amp):
+            one = torch.ones(1, 1, 1, 1, device=device)
+            nn.functional.conv2d(one, one).cpu()
+    except (RuntimeError, AssertionError) as error:
+        wanted = " with bfloat16" if config.amp else ""
+        raise ValueError(f"device {config.device!r}{wanted} cannot be used: {str(error).splitlines()[0]}") from error
+    return device
+
+
 def _check_folder(config: TrainConfig, out: Path) -> None:
-    """A folder may be new, or hold this very run."""
+    """A folder may be new, or hold this very run; in both cases it can be written."""
+    there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(f"{there} is no folder: the run cannot be kept in {out}")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(f"{there} cannot be written: the run cannot be kept in {out}")
     if not (out / _RUN).exists():
         if out.exists() and any(out.iterdir()):
             raise ValueError(f"{out} holds other files: name a new folder")
@@ -398,21 +438,21 @@ def _check_folder(config: TrainConfig, out: Path) -> None:
         )
 
 
-def _log(out: Path, history: list[Epoch], validation: _Validation, form: TensorFormat | None) -> None:
-    """log.csv and gate.json whole, and the last epoch for TensorBoard."""
+def _note_rates(path: Path, epoch: int, form: TensorFormat, rates: dict[str, list[float]]) -> None:
+    """Add an epoch to gate.json, behind those before it."""
+    known = json.loads(path.read_text(encoding="utf-8"))["epochs"] if path.exists() else []
+    epochs = [*(line for line in known if line["epoch"] < epoch), {"epoch": epoch, **rates}]
+    write_whole(path, json.dumps({"channels": form.selection.channels, "meaning": _RATES, "epochs": epochs}))
+
+
+def _log(out: Path, history: list[Epoch]) -> None:
+    """log.csv whole, and the last epoch for TensorBoard."""
     text = io.StringIO()
     writer = csv.DictWriter(text, [field.name for field in fields(Epoch)])
     writer.writeheader()
     writer.writerows(asdict(epoch) for epoch in history)
     write_whole(out / _LOG, text.getvalue())
     last = history[-1]
-    if validation.on_rate and form is not None:
-        path = out / _GATE
-        epochs = json.loads(path.read_text(encoding="utf-8"))["epochs"] if path.exists() else []
-        line = {"epoch": last.epoch, "on_rate": validation.on_rate, "on_probability": validation.on_probability}
-        epochs = [*(known for known in epochs if known["epoch"] < last.epoch), line]
-        facts = {"channels": form.selection.channels, "over": "validation images, by argmax", "epochs": epochs}
-        write_whole(path, json.dumps(facts))
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -18,7 +19,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 from PIL import Image  # noqa: E402
 
-from jpegfreq import TensorFormat  # noqa: E402
+from jpegfreq import ChannelStatistics, TensorFormat  # noqa: E402
 from jpegfreq.cli import main  # noqa: E402
 from jpegfreq.models import load_model  # noqa: E402
 from jpegfreq.models.recipe import TrainConfig, preset  # noqa: E402
@@ -94,6 +95,8 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
     assert [epoch.top1 for epoch in whole.epochs] == [epoch.top1 for epoch in again.epochs]
     lines = list(csv.DictReader((tmp_path / "stopped" / "log.csv").open()))
     assert [line["epoch"] for line in lines] == ["0", "1"]
+    if changes.get("gated"):
+        assert (tmp_path / "whole" / "gate.json").read_text() == (tmp_path / "stopped" / "gate.json").read_text()
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(folders: tuple[Path, Path], tmp_path: Path) -> None:
@@ -123,6 +126,33 @@ def test_training_learns_and_its_checkpoint_predicts(folders: tuple[Path, Path],
     classifier = load_model(tmp_path / "run" / "last")
     assert classifier.config.labels == ("blue", "red")
     assert classifier.config.format.statistics is not None
+
+
+def test_a_gate_s_rates_are_of_the_drawn_samples_and_of_the_decisions(
+    folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    run = train(config(folders, tmp_path / "run", gated=True, gate_weight=0.0, learning_rate=0.0, average_decay=0.0))
+    facts = json.loads((tmp_path / "run" / "gate.json").read_text())
+    assert facts["channels"] == list(TensorFormat(6).selection.channels)
+    for line, epoch in zip(facts["epochs"], run.epochs, strict=True):
+        assert set(line) == {"epoch", *facts["meaning"]}
+        assert line["on_rate"] == [1.0] * 6  # a new gate's p(on) is 0.87
+        np.testing.assert_allclose(line["on_probability"], 0.87, atol=0.01)
+        np.testing.assert_allclose(line["training_on_probability"], 0.87, atol=0.01)
+        assert sum(line["training_on_probability"]) == pytest.approx(epoch.channels_expected, rel=1e-5)
+        drawn = np.array(line["training_on_rate"]) * 12
+        np.testing.assert_allclose(drawn, drawn.round(), atol=1e-6)
+        assert 0.7 < np.mean(drawn) / 12 < 1
+
+
+def test_the_statistics_of_a_run_serve_another(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    first = train(config(folders, tmp_path / "first", epochs=1))
+    known = ChannelStatistics.load(tmp_path / "first" / "statistics.json")
+    assert first.model.format.statistics == known
+    given = TensorFormat(6, layout="HWC", statistics=known)
+    second = train(config(folders, tmp_path / "second", epochs=1, format=given))
+    assert not (tmp_path / "second" / "statistics.json").exists()
+    assert first.epochs[0].loss == second.epochs[0].loss
 
 
 @pytest.mark.parametrize(("start", "target"), [(167.0, 24.0), (10.0, 96.0)], ids=["from above", "from below"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,9 @@ class, .txt lists of "path label" lines, folders of WebDataset .tar shards, or s
 
 Everything is checked before the first step: classes, sizes, formats, the folder of the run. The same
 command again goes on with a run that was stopped, to the same weights (on a CPU). OUT holds last/ and
-best/ (for `jpegfreq predict`, `heatmap`, `select`, `compare`), log.csv, gate.json, and tensorboard/.
+best/ (for `jpegfreq predict`, `heatmap`, `select`, `compare`), log.csv, tensorboard/, the statistics
+where they were measured, and gate.json: of each epoch and channel how often it was on and the mean of
+p(on), over the training images (drawn) and over the validation images (p(on) > 1/2).
 
 examples:
   jpegfreq train photos/train photos/val --out runs/dct24 --channels 24 --size 224
@@ -50,10 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--channels", default="all", metavar="CHANNELS",
         help='"all", a preset (6, 24, 32, 48, 64), numbers, or a selection\'s JSON file (default: all)',
     )  # fmt: skip
-    model.add_argument("--statistics", metavar="FILE", help="of `jpegfreq stats` (default: measured on DATA first)")
     model.add_argument(
-        "--size", type=int, default=448, metavar="PIXELS",
-        help="side of the input before the block DCT; 224 for --rgb does the work of 448 (default: 448)",
+        "--statistics", metavar="FILE", help="of `jpegfreq stats` or an earlier run (default: measured on DATA)"
+    )
+    model.add_argument(
+        "--size", type=int, metavar="PIXELS",
+        help="side of the input before the block DCT; --rgb at 224 does the work of 448 (default: a store's, or 448)",
     )  # fmt: skip
     model.add_argument("--shorter-side", type=int, metavar="PIXELS", help="for validation (default: 8/7 of the size)")
     model.add_argument("--stride", default="paper", help='"paper", or "dense": twice the grid in the first stages')
@@ -120,7 +125,7 @@ def run(arguments: argparse.Namespace) -> int:
             str(arguments.out),
             architecture=arguments.architecture,
             format=form,
-            size=arguments.size,
+            size=_size(arguments.data, arguments.size),
             stride=arguments.stride,
             gated=arguments.gate,
             amp=arguments.amp,
@@ -131,6 +136,8 @@ def run(arguments: argparse.Namespace) -> int:
         config = replace(preset(arguments.recipe, config), **given)
         with _Bars(console) as bars:
             result = train(config, observer=bars)
+    except KeyError as error:
+        raise CommandError(f"{arguments.data}/manifest.json has no {error}") from error
     except (ValueError, OSError, ImportError) as error:
         raise CommandError(str(error)) from error
     if bars.writes:
@@ -140,6 +147,23 @@ def run(arguments: argparse.Namespace) -> int:
             highlight=False,
         )
     return 0
+
+
+def _size(data: str, size: int | None) -> int:
+    """The input's side: as asked for, a store's own, or 448.
+
+    Raises:
+        CommandError: another size than the store's is asked for.
+    """
+    from jpegfreq.cli import CommandError
+
+    manifest = Path(data) / "manifest.json"
+    if not manifest.exists():
+        return size or 448
+    stored = int(json.loads(manifest.read_text(encoding="utf-8"))["size"])
+    if size not in (None, stored):
+        raise CommandError(f"{data} holds tensors of {stored} px, and {size} px were asked for: convert again")
+    return stored
 
 
 class _Bars:
@@ -177,6 +201,12 @@ class _Bars:
             + (f"; going on after epoch {first_epoch}" if first_epoch else ""),
             highlight=False,
         )
+        if inputs.seconds_measuring:
+            self.progress.console.print(
+                f"statistics measured in {inputs.seconds_measuring:.1f} s; --statistics {config.out}/statistics.json "
+                "saves other runs on these images the time",
+                highlight=False,
+            )
         self.whole = self.progress.add_task("epochs", total=config.epochs, completed=first_epoch, now="")
         self.part = self.progress.add_task("steps", total=len(inputs.training), now="")
 
