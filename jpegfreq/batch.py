@@ -177,7 +177,7 @@ def read_batch(
     sources = list(images)
     shape = (len(sources), *_tensor_shape(size, format))
     if out is None:
-        out = _aligned_empty(shape, format.numpy_dtype)
+        out = aligned_empty(shape, format.numpy_dtype)
     else:
         _check_out(out, shape, format.numpy_dtype)
     found = _native.read_batch(
@@ -208,7 +208,7 @@ def _one_each(values: npt.NDArray[Any], count: int, name: str) -> npt.NDArray[An
     return np.ascontiguousarray(values)
 
 
-def _aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     """An array on a cache line's boundary: stores that go past the caches need it."""
     size = math.prod(shape) * dtype.itemsize
     memory = np.empty(size + 64, np.uint8)
@@ -224,13 +224,14 @@ def _return_errors(errors: str) -> bool:
 
 def _thread_count(threads: int | None) -> int:
     if threads is None:
-        return _usable_cores()
+        return usable_cores()
     if threads < 1:
         raise ValueError(f"threads must be at least 1, not {threads}")
     return threads
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """How many cores this process may use: the default of `threads`."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

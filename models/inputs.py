@@ -149,7 +149,18 @@ class _Stored:
     def prepare(self, indices: Sequence[int], *, epoch: int | None = None) -> list[int]:
         return list(indices)
 
-    def fill(self, requests: Sequence[int], *, epoch: int | None = None, out: npt.NDArray[Any] | None = None) -> Batch:
+    @property
+    def thread_count(self) -> int:
+        return 1
+
+    def fill(
+        self,
+        requests: Sequence[int],
+        *,
+        epoch: int | None = None,
+        out: npt.NDArray[Any] | None = None,
+        threads: int | None = None,
+    ) -> Batch:
         assert out is not None
         for slot, index in enumerate(requests):
             tensor = self.store[index][0]

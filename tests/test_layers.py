@@ -41,7 +41,7 @@ ALLOWED = {
     "jpegfreq.coefficient_store": {"_files", "batch", "coefficients", "errors", "header", "store"},
     "jpegfreq.measure": {"format", "statistics", "store"},
     "jpegfreq.ray_engine": {"measure", "store"},
-    "jpegfreq.torch.*": DATA - {"_native"},
+    "jpegfreq.torch.*": DATA - {"_native"} | {"_files"},
     "jpegfreq.models.*": DATA - {"_native"} | {"_files", "torch.*"},
     "jpegfreq.report.*": {"*"},
     "jpegfreq.cli.*": {"*"},

@@ -329,6 +329,37 @@ def test_memory_of_a_batch_comes_back(folder: Path) -> None:
     assert len(loader._free) <= loader.prefetch + 1
 
 
+def test_files_that_are_kept_are_not_overwritten(folder: Path) -> None:
+    dataset = FrequencyDataset(image_folder(folder), TrainingView(SIZE))
+    whole = [dataset.images.read(index) for index in range(11)]
+    kept = [dataset.prepare(range(start, start + 4))[1].data for start in (0, 4, 0)]  # the first call learns the size
+    for start in (7, 3, 0):
+        dataset.prepare(range(start, start + 4))
+    assert [bytes(data) for data in kept] == [whole[1], whole[5], whole[1]]
+    del kept
+    assert 0 < len(dataset._files.free) <= 3
+    assert not pickle.loads(pickle.dumps(dataset))._files.free
+
+
+@pytest.mark.parametrize(("threads", "prefetch"), [(1, 2), (3, 2), (2, 4), (2, 1)])
+def test_batches_are_the_same_however_many_threads_fill_them(folder: Path, threads: int, prefetch: int) -> None:
+    images, view = image_folder(folder), TrainingView(SIZE)
+    used = []
+
+    class Spy(FrequencyDataset):
+        def fill(self, *arguments: Any, **options: Any) -> Any:
+            used.append(options["threads"])
+            return super().fill(*arguments, **options)
+
+    loader = FrequencyLoader(Spy(images, view, threads=threads), 3, prefetch=prefetch)
+    alone = FrequencyLoader(FrequencyDataset(images, view, threads=1), 3, prefetch=1)
+    for batch, same in zip(loader, alone, strict=True):
+        assert torch.equal(batch.indices, same.indices)
+        assert torch.equal(batch.tensors, same.tensors)
+    at_once = min(threads, prefetch)
+    assert at_once * sum(used) == threads * len(used)
+
+
 @pytest.mark.parametrize("consumed", [0, 1, 2, 3])
 def test_loader_resumes_mid_epoch(folder: Path, consumed: int) -> None:
     whole = [batch for loader in [loader_of(folder)] for _ in range(2) for batch in loader]

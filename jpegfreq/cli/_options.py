@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jpegfreq.batch import _usable_cores
+from jpegfreq.batch import usable_cores
 from jpegfreq.channels import ChannelSelection
 from jpegfreq.cli import CommandError
 from jpegfreq.format import TensorFormat
@@ -178,7 +178,7 @@ def threads_from(arguments: argparse.Namespace) -> int:
         CommandError: fewer than one.
     """
     if arguments.threads is None:
-        return _usable_cores()
+        return usable_cores()
     if arguments.threads < 1:
         raise CommandError("--threads must be 1 or more")
     return int(arguments.threads)

@@ -13,7 +13,8 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset, get_worker_info
 
-from jpegfreq.batch import read_batch
+from jpegfreq._files import FileMemory
+from jpegfreq.batch import aligned_empty, read_batch, usable_cores
 from jpegfreq.errors import JpegError, TruncatedJpegError, UnsupportedJpegError
 from jpegfreq.format import TensorFormat
 from jpegfreq.header import read_header
@@ -78,7 +79,7 @@ class Request:
     """One image of a batch that is about to be read: its bytes and crop, or why there are none."""
 
     index: int
-    data: bytes
+    data: bytes | memoryview
     crop: Crop
     error: ReadError | None
 
@@ -101,8 +102,6 @@ class CropDataset(Dataset[Sample], ABC):
         filter: "bilinear", "bicubic" or "box"; pixels know no "box".
         antialias: widen the filter where a crop shrinks.
         apply_orientation: turn each image upright first, as its EXIF orientation says; crops are of the upright image.
-        stray_counts: how many files of each reason this process has met. With DataLoader workers each counts its own:
-            take `Batch.strays` there.
     """
 
     has_box_filter = True
@@ -136,10 +135,19 @@ class CropDataset(Dataset[Sample], ABC):
         self.filter = filter
         self.antialias = antialias
         self.apply_orientation = apply_orientation
-        self.stray_counts: Counter[str] = Counter()
+        self._stray_reasons: list[str] = []  # of which several threads may append
+        self._files = FileMemory()
         # In shared memory, so that workers that outlive an epoch see the next one's number.
         self._epoch = torch.zeros((), dtype=torch.int64)
         self._epoch.share_memory_()  # type: ignore[no-untyped-call]
+
+    @property
+    def stray_counts(self) -> Counter[str]:
+        """How many files of each reason this process has met.
+
+        With DataLoader workers each counts its own: take `Batch.strays` there.
+        """
+        return Counter(self._stray_reasons)
 
     def set_epoch(self, epoch: int) -> None:
         """Draw the boxes and flips of this epoch from now on; call it before each pass over a DataLoader."""
@@ -171,10 +179,11 @@ class CropDataset(Dataset[Sample], ABC):
         """
         epoch = int(self._epoch) if epoch is None else epoch
         requests = []
+        files = self._files.batch()
         for index in map(int, indices):
-            data = b""
+            data: bytes | memoryview = b""
             try:
-                data = self.images.read(index)
+                data = self.images.read_into(index, files)
                 header = read_header(data)
                 height, width = header.height, header.width
                 if self.apply_orientation and header.orientation in (5, 6, 7, 8):
@@ -194,6 +203,7 @@ class CropDataset(Dataset[Sample], ABC):
         *,
         epoch: int | None = None,
         out: npt.NDArray[Any] | None = None,
+        threads: int | None = None,
         errors: Literal["raise", "skip"] | None = None,
     ) -> Batch:
         """Read what was prepared into one tensor.
@@ -202,16 +212,17 @@ class CropDataset(Dataset[Sample], ABC):
             requests: from `prepare`.
             epoch: as for `prepare`.
             out: where to write: `batch_shape(len(requests))` of `numpy_dtype`, C-contiguous.
+            threads: native threads; None for `thread_count`.
             errors: as the data set's, which is the default.
 
         Raises:
             JpegError, ValueError, OSError, MemoryError: an image cannot be read, with errors "raise".
         """
         epoch = int(self._epoch) if epoch is None else epoch
-        out = np.empty(self.batch_shape(len(requests)), self.numpy_dtype) if out is None else out
+        out = aligned_empty(self.batch_shape(len(requests)), self.numpy_dtype) if out is None else out
         kept: list[int] = []
         strays: list[Stray] = []
-        for slot, (request, found) in enumerate(zip(requests, self._read(requests, out), strict=True)):
+        for slot, (request, found) in enumerate(zip(requests, self._read(requests, out, threads), strict=True)):
             error = request.error or found
             if error is not None:
                 read = False
@@ -233,7 +244,7 @@ class CropDataset(Dataset[Sample], ABC):
             if len(kept) != slot:
                 out[len(kept)] = out[slot]
             kept.append(request.index)
-        self.stray_counts.update(stray.reason for stray in strays)
+        self._stray_reasons += [stray.reason for stray in strays]
         tensors = torch.from_numpy(out)[: len(kept)]
         labels = torch.tensor([self.images.labels[index] for index in kept], dtype=torch.int64)
         return Batch(self._channels_first(tensors), labels, torch.tensor(kept, dtype=torch.int64), tuple(strays))
@@ -251,8 +262,15 @@ class CropDataset(Dataset[Sample], ABC):
     def numpy_dtype(self) -> np.dtype[Any]:
         """Of the array that `fill` writes."""
 
+    @property
     @abstractmethod
-    def _read(self, requests: Sequence[Request], out: npt.NDArray[Any]) -> Sequence[ReadError | None]:
+    def thread_count(self) -> int:
+        """How many threads read images."""
+
+    @abstractmethod
+    def _read(
+        self, requests: Sequence[Request], out: npt.NDArray[Any], threads: int | None
+    ) -> Sequence[ReadError | None]:
         """Fill each request's slot; say why where that cannot be done."""
 
     @abstractmethod
@@ -297,7 +315,7 @@ class FrequencyDataset(CropDataset):
             filter: "bilinear", "bicubic" or "box".
             antialias: widen the filter where a crop shrinks.
             apply_orientation: turn each image upright first.
-            threads: native threads a batch; None for one a usable core, and for one in a DataLoader worker.
+            threads: native threads; None for one a usable core, and for one in a DataLoader worker.
         """
         super().__init__(
             images,
@@ -323,8 +341,16 @@ class FrequencyDataset(CropDataset):
         """The format's."""
         return self.format.numpy_dtype
 
-    def _read(self, requests: Sequence[Request], out: npt.NDArray[Any]) -> Sequence[ReadError | None]:
-        threads = 1 if self.threads is None and get_worker_info() is not None else self.threads
+    @property
+    def thread_count(self) -> int:
+        """`threads`, or what None stands for."""
+        if self.threads is not None:
+            return self.threads
+        return 1 if get_worker_info() is not None else usable_cores()
+
+    def _read(
+        self, requests: Sequence[Request], out: npt.NDArray[Any], threads: int | None
+    ) -> Sequence[ReadError | None]:
         # A request that has failed fails again, its bytes empty.
         return read_batch(
             [b"" if request.error else request.data for request in requests],
@@ -336,7 +362,7 @@ class FrequencyDataset(CropDataset):
             apply_orientation=self.apply_orientation,
             format=self.format,
             out=out,
-            threads=threads,
+            threads=threads or self.thread_count,
             errors="return",
         )[1]
 
@@ -347,10 +373,10 @@ class FrequencyDataset(CropDataset):
         return tensors.permute(0, 3, 1, 2) if self.format.layout == "HWC" else tensors
 
 
-def stray_reason(data: bytes, error: ReadError) -> str:
+def stray_reason(data: bytes | memoryview, error: ReadError) -> str:
     """What to count a file under that could not be read."""
     for magic, name in _NO_JPEG:
-        if data.startswith(magic):
+        if data[: len(magic)] == magic:
             return name
     if isinstance(error, UnsupportedJpegError):
         color = read_header(data).color if data[:2] == b"\xff\xd8" and _has_header(data) else ""
@@ -364,7 +390,7 @@ def stray_reason(data: bytes, error: ReadError) -> str:
     return "out of memory" if isinstance(error, MemoryError) else "other"
 
 
-def _has_header(data: bytes) -> bool:
+def _has_header(data: bytes | memoryview) -> bool:
     try:
         read_header(data)
     except (ValueError, MemoryError):

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from jpegfreq._files import BatchFiles, FileMemory
+
 __all__ = ["Images", "file_list", "image_folder", "tar_shards"]
 
 # Those of torchvision's ImageFolder.
@@ -46,12 +48,14 @@ class Images:
         Raises:
             OSError: the file cannot be read, or its shard ends inside the image.
         """
-        with open(self.paths[index], "rb") as file:
-            if not self.spans:
-                return file.read()
-            offset, size = self.spans[index]
-            file.seek(offset)
-            data = file.read(size)
+        return bytes(self.read_into(index, FileMemory().batch()))
+
+    def read_into(self, index: int, files: BatchFiles) -> memoryview:
+        """The bytes of one image of a batch; raises as `read` does."""
+        if not self.spans:
+            return files.read(self.paths[index])
+        offset, size = self.spans[index]
+        data = files.read(self.paths[index], offset, size)
         if len(data) < size:
             raise OSError(f"{self.name(index)}: the shard ends {size - len(data)} bytes before the image does")
         return data

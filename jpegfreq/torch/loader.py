@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from jpegfreq.batch import aligned_empty
 from jpegfreq.torch.dataset import Batch
 
 __all__ = ["BatchSource", "FrequencyLoader"]
@@ -30,8 +31,19 @@ class BatchSource(Protocol):
     def prepare(self, indices: Sequence[int], *, epoch: int | None = None) -> list[Any]:
         """What `fill` takes for these images."""
 
-    def fill(self, requests: Sequence[Any], *, epoch: int | None = None, out: npt.NDArray[Any] | None = None) -> Batch:
-        """The batch, written to `out`."""
+    @property
+    def thread_count(self) -> int:
+        """How many threads may fill batches."""
+
+    def fill(
+        self,
+        requests: Sequence[Any],
+        *,
+        epoch: int | None = None,
+        out: npt.NDArray[Any] | None = None,
+        threads: int | None = None,
+    ) -> Batch:
+        """The batch, written to `out` by so many threads; different batches at the same time."""
 
     def batch_shape(self, count: int) -> tuple[int, ...]:
         """Shape of the array that `fill` writes."""
@@ -44,10 +56,10 @@ class BatchSource(Protocol):
 class FrequencyLoader:
     """One epoch of a data set in batches: shuffled, shared among processes, read ahead, and resumable at any batch.
 
-    No worker processes: one thread reads files and draws crops, another has the native threads fill one tensor a
-    batch. An epoch's order depends on seed and epoch alone. Each step takes the next `batch_size * world_size` images
-    of that order and every process its part of them, so that shards are disjoint, all processes take the same number
-    of steps, and a step sees the same images however many processes share it.
+    No worker processes: one thread reads files and draws crops, others have the native threads fill one tensor a
+    batch, several batches at a time. An epoch's order depends on seed and epoch alone. Each step takes the next
+    `batch_size * world_size` images of that order and every process its part of them, so that shards are disjoint, all
+    processes take the same number of steps, and a step sees the same images however many processes share it.
 
     A complete pass moves on to the next epoch. A pass that was left starts its epoch again, unless `load_state_dict`
     says where to go on.
@@ -165,12 +177,16 @@ class FrequencyLoader:
         order = self._order(epoch)
         ahead: deque[Future[Batch]] = deque()
         planned = self._step
-        files, decoder = (ThreadPoolExecutor(1, f"jpegfreq-{name}") for name in ("files", "decoder"))
+        # Threads that share a batch wait at its end for the last of them: so they share as few as may be read ahead.
+        threads = self.dataset.thread_count
+        at_once = min(threads, self.prefetch)
+        files, decoder = ThreadPoolExecutor(1, "jpegfreq-files"), ThreadPoolExecutor(at_once, "jpegfreq-decoder")
         try:
             while self._step < steps:
                 while planned < min(self._step + self.prefetch, steps):
                     requests = files.submit(self.dataset.prepare, self._part(order, planned).tolist(), epoch=epoch)
-                    ahead.append(decoder.submit(self._fill, requests, epoch))
+                    share = (threads + planned % at_once) // at_once  # sums up to `threads` over `at_once` batches
+                    ahead.append(decoder.submit(self._fill, requests, epoch, share))
                     planned += 1
                 batch = ahead.popleft().result()
                 self._step += 1
@@ -184,9 +200,9 @@ class FrequencyLoader:
             for pool in (files, decoder):
                 pool.shutdown(cancel_futures=True)
 
-    def _fill(self, requests: Future[list[Any]], epoch: int) -> Batch:
+    def _fill(self, requests: Future[list[Any]], epoch: int, threads: int) -> Batch:
         found = requests.result()
-        return self.dataset.fill(found, epoch=epoch, out=self._memory(len(found)))
+        return self.dataset.fill(found, epoch=epoch, out=self._memory(len(found)), threads=threads)
 
     def _memory(self, count: int) -> npt.NDArray[Any]:
         """An array for a batch.
@@ -202,7 +218,7 @@ class FrequencyLoader:
         try:
             whole = self._free.pop()
         except IndexError:
-            whole = np.empty(shape, self.dataset.numpy_dtype)
+            whole = aligned_empty(shape, self.dataset.numpy_dtype)
         lent = whole[:count]
         weakref.finalize(lent, self._free.append, whole).atexit = False
         return lent

@@ -25,7 +25,7 @@ __all__ = ["crop_pixels", "decode_rgb", "read_pixels", "to_frequency"]
 _YCBCR = ((0.299, 0.587, 0.114), (-0.168735892, -0.331264108, 0.5), (0.5, -0.418687589, -0.081312411))
 
 
-def read_pixels(data: bytes, *, apply_orientation: bool = False) -> torch.Tensor:
+def read_pixels(data: bytes | memoryview, *, apply_orientation: bool = False) -> torch.Tensor:
     """Decode an image of any kind that Pillow knows.
 
     Args:
@@ -48,7 +48,7 @@ def read_pixels(data: bytes, *, apply_orientation: bool = False) -> torch.Tensor
     return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
-def decode_rgb(data: bytes, *, apply_orientation: bool = False) -> torch.Tensor:
+def decode_rgb(data: bytes | memoryview, *, apply_orientation: bool = False) -> torch.Tensor:
     """Decode a JPEG with torchvision.
 
     Args:

@@ -77,7 +77,14 @@ class RgbDataset(CropDataset):
         """float32."""
         return np.dtype(np.float32)
 
-    def _read(self, requests: Sequence[Request], out: npt.NDArray[Any]) -> Sequence[ReadError | None]:
+    @property
+    def thread_count(self) -> int:
+        """One: torchvision decodes an image at a time."""
+        return 1
+
+    def _read(
+        self, requests: Sequence[Request], out: npt.NDArray[Any], threads: int | None
+    ) -> Sequence[ReadError | None]:
         errors: list[ReadError | None] = []
         for slot, request in enumerate(requests):
             error = request.error
@@ -89,7 +96,7 @@ class RgbDataset(CropDataset):
             errors.append(error)
         return errors
 
-    def _decoded(self, data: bytes) -> torch.Tensor:
+    def _decoded(self, data: bytes | memoryview) -> torch.Tensor:
         return decode_rgb(data, apply_orientation=self.apply_orientation)
 
     def _from_pixels(self, pixels: torch.Tensor, crop: Crop) -> npt.NDArray[Any]:
