@@ -15,12 +15,12 @@ from jpegfreq.format import TensorFormat
 from jpegfreq.models.checkpoint import load_network
 from jpegfreq.models.detection import create_detector
 from jpegfreq.models.evaluation import device_of
-from jpegfreq.models.gate import ChannelGate
+from jpegfreq.models.gate import ChannelGate, GatedNetwork
 from jpegfreq.models.heatmap import HeatMap, heat_map_of
 from jpegfreq.models.scenes import FrequencyImage, Scene, read_frequencies
 from jpegfreq.models.segmentation import Head, create_segmenter, predict_mask
 
-__all__ = ["TASKS", "DenseConfig", "DenseModel", "Task", "dense_heat_map", "gate_of", "load_dense"]
+__all__ = ["TASKS", "DenseConfig", "DenseModel", "Task", "body_of", "dense_heat_map", "gate_of", "load_dense"]
 
 Task = Literal["detection", "instances", "segmentation"]
 TASKS: tuple[Task, ...] = ("detection", "instances", "segmentation")
@@ -183,3 +183,10 @@ def gate_of(network: nn.Module) -> ChannelGate:
     gate = holder.get_submodule("gate")
     assert isinstance(gate, ChannelGate)
     return gate
+
+
+def body_of(network: nn.Module) -> nn.Module:
+    """The frequency ResNet's stages, under torchvision's names, in a network of `DenseConfig.create`."""
+    holder = network.network if isinstance(network, GatedNetwork) else network
+    backbone = holder.get_submodule("backbone")
+    return backbone.get_submodule("body") if hasattr(backbone, "body") else backbone

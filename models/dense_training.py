@@ -7,6 +7,7 @@ import io
 import json
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from jpegfreq._files import write_whole
 from jpegfreq.format import TensorFormat
+from jpegfreq.models.backbone import Pretrained, load_backbone, read_pretrained
 from jpegfreq.models.checkpoint import save_model
 from jpegfreq.models.dense import DenseConfig, DenseModel, Task, dense_heat_map, gate_of
 from jpegfreq.models.detection import DetectionScores, FrequencyDetector, evaluate_detection
@@ -53,7 +55,7 @@ class DenseTraining:
         validation: another such folder.
         out: folder for the run: last/ (checkpoint), log.csv, scores.json, and with a gate heatmap.json.
         architecture: as in DenseConfig.
-        format: without statistics they are measured on the training pictures.
+        format: without statistics those of `weights` are taken, or else measured on the training pictures.
         shorter_side: of the frame; for segmentation the side of the square crops too.
         longer_side: of the frame.
         head: as in DenseConfig.
@@ -65,6 +67,7 @@ class DenseTraining:
         gate_weight: as in DenseConfig; unused with target_channels.
         target_channels: mean number of channels on, by argmax, that the gate's weight is steered to (target.py); None
             keeps the weight.
+        weights: what the backbone starts from, as for `read_pretrained`; None for new weights.
         seed: of weights, order, crops, flips and gate samples.
         workers: processes that read.
         device: where to train.
@@ -86,6 +89,7 @@ class DenseTraining:
     gated: bool = False
     gate_weight: float = 0.01
     target_channels: float | None = None
+    weights: str | None = None
     seed: int = 0
     workers: int = 0
     device: str = "cpu"
@@ -124,8 +128,8 @@ class DenseTraining:
 class DenseObserver(Protocol):
     """Who is told how a run goes."""
 
-    def begin(self, training: DenseTraining, steps: int, first_epoch: int) -> None:
-        """Everything is checked; epochs of so many steps begin."""
+    def begin(self, training: DenseTraining, steps: int, first_epoch: int, notes: Sequence[str]) -> None:
+        """Everything is checked; epochs of so many steps begin. Notes are sentences worth showing."""
 
     def step(self, epoch: int, step: int, loss: float, images: int) -> None:
         """A training step ended."""
@@ -156,11 +160,25 @@ def train_dense(training: DenseTraining, *, observer: DenseObserver | None = Non
     state: dict[str, Any] | None = None
     if (out / _STATE).exists():
         state = torch.load(out / _STATE, map_location="cpu", weights_only=True)
-    config = dense_config(training, scenes) if state is None else DenseConfig.from_json(state["config"])
+    notes: list[str] = []
+    pretrained = None
+    if state is not None:
+        config = DenseConfig.from_json(state["config"])
+    else:
+        if training.weights is not None:
+            pretrained = read_pretrained(training.weights)
+        config = dense_config(training, scenes, pretrained)
     train_set, held_out = _datasets(training, config, scenes, validation)
     held_out[0]  # a broken validation folder is an error now, not after the last epoch
     torch.manual_seed(training.seed)
-    network = config.create().to(training.device)
+    network = config.create()
+    if pretrained is not None:
+        names = load_backbone(network, config, pretrained)
+        notes.append(
+            f"{pretrained.path}: {len(names.loaded)} tensors of the backbone are taken over"
+            + (f", new are {', '.join(names.fresh)}" if names.fresh else "")
+        )
+    network.to(training.device)
     optimizer = _optimizer(training, network)
     peaks = [float(group["lr"]) for group in optimizer.param_groups]
     control = None
@@ -186,7 +204,7 @@ def train_dense(training: DenseTraining, *, observer: DenseObserver | None = Non
     )
     steps = len(loader)
     if observer is not None:
-        observer.begin(training, steps, len(log))
+        observer.begin(training, steps, len(log), notes)
 
     for number in range(len(log), training.epochs):
         torch.manual_seed(hash((training.seed, number)) % 2**63)  # of order, crops, flips and the gate's samples
@@ -245,10 +263,14 @@ def train_dense(training: DenseTraining, *, observer: DenseObserver | None = Non
     return model, scores
 
 
-def dense_config(training: DenseTraining, scenes: tuple[Scene, ...]) -> DenseConfig:
+def dense_config(
+    training: DenseTraining, scenes: tuple[Scene, ...], pretrained: Pretrained | None = None
+) -> DenseConfig:
     """What the data say about the network: its classes, and its statistics where the format has none."""
     sides = {"shorter_side": training.shorter_side, "longer_side": training.longer_side}
     format = training.format
+    if format.statistics is None and pretrained is not None and pretrained.format is not None:
+        format = replace(format, statistics=pretrained.format.statistics)
     if format.statistics is None:
         format = replace(format, statistics=measure_statistics(scenes, chroma=format.chroma, **sides))
     if training.task == "segmentation":

@@ -6,6 +6,7 @@ import csv
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,9 +50,11 @@ class StopAfter:
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
         self.first_epoch = -1
+        self.notes: Sequence[str] = ()
 
-    def begin(self, training: DenseTraining, steps: int, first_epoch: int) -> None:
+    def begin(self, training: DenseTraining, steps: int, first_epoch: int, notes: Sequence[str]) -> None:
         self.first_epoch = first_epoch
+        self.notes = notes
 
     def step(self, epoch: int, step: int, loss: float, images: int) -> None:
         if epoch > self.epoch:

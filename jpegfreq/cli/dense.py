@@ -6,6 +6,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
@@ -24,6 +26,11 @@ The same command again goes on with a run that was stopped, to the same weights 
   instances      Mask R-CNN with FPN on both; an instance's mask is approximated by the
                  pixels of the box's COCO class inside the box
 
+--weights starts the backbone from a classifier: a checkpoint that `jpegfreq train` wrote, or
+a file of torchvision's weights for RGB. Of a checkpoint with the same channels everything is
+taken, its statistics and its gate too; else all but the layers that see the input. Try a
+tenth of the learning rate then.
+
 A gate learns which channels an image needs. Each channel that is on costs a weight in the
 loss. --target-channels N finds that weight: it is steered, step by step, until N channels
 are on, on average; columns channels_on and gate_weight of OUT/log.csv show how. --gate WEIGHT
@@ -34,6 +41,7 @@ examples:
   jpegfreq dense segmentation train/ --validation val/ --out run/ --channels 24
   jpegfreq dense detection train/ --validation val/ --out run/ --architecture resnet50
   jpegfreq dense segmentation train/ --validation val/ --out run/ --target-channels 24
+  jpegfreq dense detection train/ --validation val/ --out run/ --weights runs/dct192/best
   jpegfreq select run/heatmap.json -k 24 --out best.json
   jpegfreq dense segmentation train/ --validation val/ --out run24/ --channels best.json
 """
@@ -50,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--channels", default="all", help='"all" (192), a preset such as 24, or a JSON file of a ChannelSelection'
     )
+    parser.add_argument("--weights", metavar="PATH", help="of a classifier that the backbone starts from")
     gate = parser.add_mutually_exclusive_group()
     gate.add_argument(
         "--target-channels", type=float, metavar="N",
@@ -96,6 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
             gated=arguments.gate is not None or arguments.target_channels is not None,
             gate_weight=arguments.gate or 0.0,
             target_channels=arguments.target_channels,
+            weights=arguments.weights,
             seed=arguments.seed,
             workers=arguments.workers,
             device=arguments.device,
@@ -116,8 +126,10 @@ class _Shown:
         self.progress = progress
         self.task: TaskID | None = None
 
-    def begin(self, training: DenseTraining, steps: int, first_epoch: int) -> None:
+    def begin(self, training: DenseTraining, steps: int, first_epoch: int, notes: Sequence[str]) -> None:
         """The bar's length."""
+        for note in notes:
+            self.console.print(note)
         if first_epoch:
             self.console.print(f"{training.out}: going on after epoch {first_epoch}")
         self.task = self.progress.add_task("training", total=steps * training.epochs, completed=steps * first_epoch)
