@@ -78,7 +78,7 @@ class FrequencyLoader:
         seed: int = 0,
         rank: int | None = None,
         world_size: int | None = None,
-        prefetch: int = 2,
+        prefetch: int = 3,
         pin_memory: bool = False,
     ) -> None:
         """Nothing is read yet.
@@ -92,7 +92,7 @@ class FrequencyLoader:
             seed: of the order.
             rank: this process's number; None for torch.distributed's where that is initialized, else 0.
             world_size: how many processes; None likewise, else 1.
-            prefetch: how many batches to read ahead.
+            prefetch: how many batches to read ahead; all but one of them at the same time, where there are threads.
             pin_memory: whether batches lie in page-locked memory, for asynchronous copies to a GPU.
         """
         if rank is None or world_size is None:
@@ -177,9 +177,10 @@ class FrequencyLoader:
         order = self._order(epoch)
         ahead: deque[Future[Batch]] = deque()
         planned = self._step
-        # Threads that share a batch wait at its end for the last of them: so they share as few as may be read ahead.
+        # Threads that share a batch wait at its end for the last of them, and a thread that ends a batch for the next
+        # one's files: so several are filled at a time, and one waits with its files read.
         threads = self.dataset.thread_count
-        at_once = min(threads, self.prefetch)
+        at_once = max(1, min(threads, self.prefetch - 1))
         files, decoder = ThreadPoolExecutor(1, "jpegfreq-files"), ThreadPoolExecutor(at_once, "jpegfreq-decoder")
         try:
             while self._step < steps:
