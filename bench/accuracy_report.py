@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench import report
+
 README = Path(__file__).resolve().parent / "README.md"
 BEGIN, END = "<!-- accuracy: written by python -m bench.accuracy -->", "<!-- end of accuracy -->"
 
@@ -22,11 +24,7 @@ def load(log: Path) -> list[Run]:
 def write(log: Path, readme: Path = README) -> None:
     """Put the tables between the markers."""
     text = readme.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the two markers are missing: {BEGIN} and {END}")
-    readme.write_text(f"{before}{BEGIN}\n\n{markdown(load(log))}\n\n{END}{after}", encoding="utf-8")
+    readme.write_text(report.replaced(text, markdown(load(log)), (BEGIN, END)), encoding="utf-8")
 
 
 def markdown(runs: Sequence[Run]) -> str:

@@ -20,13 +20,13 @@ def write(readme: Path = README, folder: Path = FOLDER) -> None:
     readme.write_text(replaced(text, markdown(results)), encoding="utf-8")
 
 
-def replaced(text: str, tables: str) -> str:
+def replaced(text: str, tables: str, markers: tuple[str, str] = (BEGIN, END)) -> str:
     """`text` with what stands between the markers replaced."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = text.partition(markers[0])
+    _, end, after = rest.partition(markers[1])
     if not begin or not end:
-        raise ValueError(f"the two markers are missing: {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n\n{tables}\n\n{END}{after}"
+        raise ValueError(f"the two markers are missing: {markers[0]} and {markers[1]}")
+    return f"{before}{begin}\n\n{tables}\n\n{end}{after}"
 
 
 def markdown(results: dict[str, Result], figures: Sequence[Figure] = FIGURES) -> str:

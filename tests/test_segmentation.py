@@ -168,5 +168,6 @@ def test_the_command_trains_and_reports(tmp_path: Path, capsys: pytest.CaptureFi
     assert main([*arguments, *options]) == 0
     assert (tmp_path / "run" / "heatmap.json").is_file()
     assert "mean_iou" in (tmp_path / "run" / "scores.json").read_text()
-    assert main(["dense", "segmentation", str(tmp_path), "--validation", str(folder), "--out", str(tmp_path / "b")]) == 2
+    no_pictures = ["dense", "segmentation", str(tmp_path), "--validation", str(folder), "--out", str(tmp_path / "b")]
+    assert main(no_pictures) == 2
     assert "has no JPEG files" in capsys.readouterr().err

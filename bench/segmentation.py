@@ -1,0 +1,176 @@
+"""Masks and boxes from frequencies: the paper's second heat map, and what such networks come to on a few photographs.
+
+    python -m bench.segmentation --data ../shared/data/coco --weights build/accuracy/imagenette/30-32/ResNet-18-DCT-192-0/last
+    python -m bench.segmentation --report        # the section and the figure again, from the log
+
+Every row is one training of `jpegfreq.models.dense_training` on 192 channels. A finished run is one line of
+bench/results/segmentation.jsonl, with its configuration, its curve, its scores and, of a gated one, its heat map; a run
+that was killed goes on at its last whole epoch. The section stands in bench/README.md.
+"""  # noqa: E501
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from bench import accuracy_report, machine, segmentation_report
+from jpegfreq import TensorFormat
+from jpegfreq.models.dense import Task
+from jpegfreq.models.dense_training import DenseTraining, train_dense
+from jpegfreq.models.heatmap import HeatMap
+from jpegfreq.models.scenes import read_scenes
+from jpegfreq.report.figures import heat_figure, png_bytes
+
+LOG = Path(__file__).resolve().parent / "results" / "segmentation.jsonl"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table.
+
+    Attributes:
+        name: what the table calls it.
+        task: of DenseTraining.
+        side: the frame's shorter side, pixels.
+        gated: whether a gate chooses among the channels.
+    """
+
+    name: str
+    task: Task
+    side: int
+    gated: bool = False
+
+
+ROWS = (
+    Row("FCN, ResNet-18, gated", "segmentation", 128, gated=True),
+    Row("FCN, ResNet-18", "segmentation", 128),
+    Row("Faster R-CNN, ResNet-18", "detection", 160),
+)
+console = Console(stderr=True)
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = _parser().parse_args(arguments)
+    if not options.report:
+        torch.set_num_threads(options.threads)
+        for number in options.rows.split(","):
+            _train_row(ROWS[int(number)], options)
+    segmentation_report.write(LOG)
+    console.print(f"tables: {accuracy_report.README}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.segmentation", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    numbered = "; ".join(f"{number} {row.name}" for number, row in enumerate(ROWS))
+    parser.add_argument("--data", type=Path, default=Path("../shared/data/coco"), help="folder of train/, val/")
+    parser.add_argument("--rows", default="0,1,2", metavar="N,N", help=f"numbers of rows: {numbered}")
+    parser.add_argument("--weights", type=Path, help="a classifier that the backbones start from")
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--batch-size", type=int, default=4)
+    parser.add_argument("--learning-rate", type=float, default=5e-4)
+    parser.add_argument("--target-channels", type=float, default=32.0, help="of a gated row")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--runs", type=Path, default=Path("build/segmentation"), help="where unfinished runs are kept")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of the network")
+    parser.add_argument("--report", action="store_true", help="train nothing; write the section from the log")
+    return parser
+
+
+def _train_row(row: Row, options: argparse.Namespace) -> None:
+    """One run, from where it was stopped to its line in the log."""
+    weights = "" if options.weights is None else "/".join(options.weights.parts[-4:])
+    name = f"{row.name} {options.epochs}-{options.batch_size} {options.seed} {weights}"
+    out = options.runs / name.strip().replace(", ", "-").replace(" ", "-").replace("/", "_")
+    training = DenseTraining(
+        row.task,
+        str(options.data / "train"),
+        str(options.data / "val"),
+        str(out),
+        format=TensorFormat(layout="HWC"),
+        shorter_side=row.side,
+        longer_side=row.side * 5 // 3,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        gated=row.gated,
+        target_channels=options.target_channels if row.gated else None,
+        weights=None if options.weights is None else str(options.weights),
+        seed=options.seed,
+    )
+    pictures = {part: len(read_scenes(options.data / part)) for part in ("train", "val")}
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[now]}"), TimeRemainingColumn(),
+        console=console,
+    ) as progress:  # fmt: skip
+        model, scores = train_dense(training, observer=Shown(progress, row.name))
+    with (out / "log.csv").open(encoding="utf-8") as file:
+        curve = [{name: float(value) for name, value in epoch.items()} for epoch in csv.DictReader(file)]
+    about = machine.describe()
+    line: dict[str, object] = {
+        "row": row.name,
+        "task": row.task,
+        "data": options.data.name,
+        "pictures": pictures,
+        "classes": len(model.config.classes),
+        "side": row.side,
+        "epochs": options.epochs,
+        "batch_size": options.batch_size,
+        "learning_rate": options.learning_rate,
+        "seed": options.seed,
+        "weights": weights or None,
+        "target_channels": training.target_channels,
+        "scores": vars(scores),
+        "seconds": round(sum(epoch["seconds"] for epoch in curve)),
+        "machine": {name: about[name] for name in ("processor", "cores", "commit", "python")},
+        "torch": torch.__version__,
+    }
+    if row.gated:
+        heat = replace(HeatMap.load(out / "heatmap.json"), source=f"{row.name}, {options.data.name}/val")
+        figure = f"{row.task}-heat.png"
+        (LOG.parent / figure).write_bytes(png_bytes(heat_figure(heat)))
+        line["channels_on"] = heat.mean_channels_on
+        line["heat_figure"] = figure
+        line["heat_ratios"] = {"luma_over_chroma": heat.luma_over_chroma, "low_over_high": heat.low_over_high}
+        line["heat"] = json.loads(heat.to_json())
+    with LOG.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({**line, "curve": curve}) + "\n")
+    console.print(f"{row.name}: {scores}")
+
+
+class Shown:
+    """An observer: one bar a run."""
+
+    def __init__(self, progress: Progress, name: str) -> None:
+        self.progress = progress
+        self.task = progress.add_task(name, total=None, now="")
+
+    def begin(self, training: DenseTraining, steps: int, first_epoch: int, notes: Sequence[str]) -> None:
+        """The bar's length."""
+        for note in notes:
+            self.progress.console.print(note)
+        self.progress.update(self.task, total=training.epochs * steps, completed=first_epoch * steps)
+
+    def step(self, epoch: int, step: int, loss: float, images: int) -> None:
+        """One step on."""
+        self.progress.update(self.task, advance=1, now=f"epoch {epoch + 1}, loss {loss:.3f}")
+
+    def end_epoch(self, line: dict[str, float]) -> None:
+        """A line above the bar."""
+        self.progress.console.print("  " + ", ".join(f"{name} {value:.4g}" for name, value in line.items()))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

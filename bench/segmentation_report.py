@@ -1,0 +1,78 @@
+"""What bench/results/segmentation.jsonl holds, as a section of bench/README.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench import accuracy_report, report
+from bench.accuracy_report import README, Run
+
+MARKERS = ("<!-- segmentation: written by python -m bench.segmentation -->", "<!-- end of segmentation -->")
+
+
+def write(log: Path, readme: Path = README, classification: Path | None = None) -> None:
+    """Put the section between the markers.
+
+    Args:
+        log: of bench.segmentation.
+        readme: holds the markers.
+        classification: the log of bench.accuracy, beside `log` where it is None: its heat maps stand beside ours.
+    """
+    others = accuracy_report.load(classification or log.with_name("accuracy.jsonl"))
+    text = readme.read_text(encoding="utf-8")
+    tables = markdown(accuracy_report.load(log), others)
+    readme.write_text(report.replaced(text, tables, MARKERS), encoding="utf-8")
+
+
+def markdown(runs: Sequence[Run], classification: Sequence[Run]) -> str:
+    """Scores, the heat map, and its ratios beside those of classification."""
+    if not runs:
+        return "Nothing has been trained yet."
+    parts = [_table(COLUMNS, [_row(run) for run in runs])]
+    heated = [run for run in runs if run.get("heat_figure")]
+    if heated:
+        ratios = [(f"{run['row']}, {run['data']}", run) for run in heated]
+        ratios += [
+            (f"{run['row']}, {run['experiment']}, seed {run['seed']}", run)
+            for run in classification
+            if run.get("heat_ratios")
+        ]
+        parts.append(_table(RATIOS, [_ratio(name, run) for name, run in ratios]))
+        parts.append(f"![how often each channel is on](results/{heated[-1]['heat_figure']})")
+    return "\n\n".join(parts)
+
+
+COLUMNS = (
+    "row", "pictures", "side", "epochs", "start", "channels on", "mean IoU, %", "pixels right, %", "box AP, %",
+    "AP at IoU 0.5, %", "minutes",
+)  # fmt: skip
+RATIOS = ("heat map", "channels on", "luma over chroma", "16 lowest over 32 highest frequencies")
+
+
+def _row(run: Run) -> list[str]:
+    scores, pictures = run["scores"], run["pictures"]
+    percent = [
+        f"{100 * scores[name]:.1f}" if name in scores else ""
+        for name in ("mean_iou", "pixel_accuracy", "box", "box_50")
+    ]
+    return [
+        run["row"],
+        f"{pictures['train']} + {pictures['val']} of {run['data']}, {run['classes']} classes",
+        f"{run['side']} px",
+        f"{run['epochs']}, batches of {run['batch_size']}",
+        "new weights" if run["weights"] is None else f"`{run['weights']}`",
+        f"{run['channels_on']:.1f} (steered to {run['target_channels']:g})" if "channels_on" in run else "192",
+        *percent,
+        f"{run['seconds'] / 60:.0f}",
+    ]
+
+
+def _ratio(name: str, run: Run) -> list[str]:
+    ratios = run["heat_ratios"]
+    return [name, f"{run['channels_on']:.1f}", f"{ratios['luma_over_chroma']:.2f}", f"{ratios['low_over_high']:.2f}"]
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    rule = ["---", *("--:" for _ in columns[1:])]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (columns, rule, *rows))
