@@ -157,10 +157,12 @@ class Shown:
         self.progress = progress
         self.task = progress.add_task(name, total=None, now="")
 
-    def begin(self, training: DenseTraining, steps: int, first_epoch: int, notes: Sequence[str]) -> None:
+    def note(self, text: str) -> None:
+        """A line above the bar."""
+        self.progress.console.print(text)
+
+    def begin(self, training: DenseTraining, steps: int, first_epoch: int) -> None:
         """The bar's length."""
-        for note in notes:
-            self.progress.console.print(note)
         self.progress.update(self.task, total=training.epochs * steps, completed=first_epoch * steps)
 
     def step(self, epoch: int, step: int, loss: float, images: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ from jpegfreq.models.detection import create_detector
 from jpegfreq.models.evaluation import device_of
 from jpegfreq.models.gate import ChannelGate, GatedNetwork
 from jpegfreq.models.heatmap import HeatMap, heat_map_of
-from jpegfreq.models.scenes import FrequencyImage, Scene, read_frequencies
+from jpegfreq.models.scenes import READ_ERRORS, FrequencyImage, Scene, read_frequencies
 from jpegfreq.models.segmentation import Head, create_segmenter, predict_mask
 
 __all__ = ["TASKS", "DenseConfig", "DenseModel", "Task", "body_of", "dense_heat_map", "gate_of", "load_dense"]
@@ -157,12 +158,12 @@ def dense_heat_map(
 
     Args:
         model: trained with a gate.
-        scenes: to look at; masks and boxes are not read.
+        scenes: to look at; masks and boxes are not read. Those that cannot be read are left out.
         progress: called with the number of images after each.
         source: what to remember it by.
 
     Raises:
-        ValueError: the model has no gate.
+        ValueError: the model has no gate, or no scene can be read.
     """
     if not model.config.gated:
         raise ValueError("the model has no gate, so no channel is ever off")
@@ -170,7 +171,8 @@ def dense_heat_map(
 
     def decisions() -> Iterator[Any]:
         for scene in scenes:
-            yield gate(model.read(scene.image).tensor[None].to(device_of(gate)))[1]
+            with suppress(*READ_ERRORS):
+                yield gate(model.read(scene.image).tensor[None].to(device_of(gate)))[1]
             if progress is not None:
                 progress(1)
 

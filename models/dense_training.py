@@ -7,7 +7,7 @@ import io
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +23,7 @@ from jpegfreq.models.checkpoint import save_model
 from jpegfreq.models.dense import DenseConfig, DenseModel, Task, dense_heat_map, gate_of
 from jpegfreq.models.detection import DetectionScores, FrequencyDetector, evaluate_detection
 from jpegfreq.models.gate import GateDecision, GatedOutput
+from jpegfreq.models.readable import Readable, Unread, check_readable, sound_scenes
 from jpegfreq.models.scenes import (
     CELL,
     IGNORE,
@@ -40,6 +41,7 @@ from jpegfreq.models.target import TargetControl, decision_weight, indecision, s
 __all__ = ["DenseObserver", "DenseTraining", "Scores", "dense_config", "train_dense"]
 
 _RUN, _STATE, _LOG = "run.json", "training_state.pt", "log.csv"
+_NAMED = 10  # pictures that cannot be read, of each folder
 _MOVABLE = ("out", "device")  # what changes no weights (on a CPU)
 
 Scores = DetectionScores | SegmentationScores
@@ -128,8 +130,11 @@ class DenseTraining:
 class DenseObserver(Protocol):
     """Who is told how a run goes."""
 
-    def begin(self, training: DenseTraining, steps: int, first_epoch: int, notes: Sequence[str]) -> None:
-        """Everything is checked; epochs of so many steps begin. Notes are sentences worth showing."""
+    def note(self, text: str) -> None:
+        """Something worth showing: weights taken over, a picture that cannot be read."""
+
+    def begin(self, training: DenseTraining, steps: int, first_epoch: int) -> None:
+        """Everything is checked; epochs of so many steps begin."""
 
     def step(self, epoch: int, step: int, loss: float, images: int) -> None:
         """A training step ended."""
@@ -141,7 +146,8 @@ class DenseObserver(Protocol):
 def train_dense(training: DenseTraining, *, observer: DenseObserver | None = None) -> tuple[DenseModel, Scores]:
     """Train, save and score, or go on where the run in `training.out` was stopped.
 
-    Every epoch ends with a checkpoint from which the same weights follow (on a CPU) as without the stop.
+    Pictures that cannot be read are left out and counted. Every epoch ends with a checkpoint from which the same
+    weights follow (on a CPU) as without the stop.
 
     Args:
         training: the run.
@@ -151,16 +157,17 @@ def train_dense(training: DenseTraining, *, observer: DenseObserver | None = Non
         The model, and its scores on the validation pictures.
 
     Raises:
-        FileNotFoundError, ValueError: the data do not fit, or `out` holds another run; before anything is trained.
+        FileNotFoundError, ValueError: the data do not fit, nothing can be read, or `out` holds another run; before
+            anything is trained.
         FloatingPointError: the loss is no number any more.
     """
     out = Path(training.out)
     _check_folder(training, out)
-    scenes, validation = read_scenes(training.data), read_scenes(training.validation)
+    note = (lambda text: None) if observer is None else observer.note
+    scenes, validation = (_sound(training, source, note) for source in (training.data, training.validation))
     state: dict[str, Any] | None = None
     if (out / _STATE).exists():
         state = torch.load(out / _STATE, map_location="cpu", weights_only=True)
-    notes: list[str] = []
     pretrained = None
     if state is not None:
         config = DenseConfig.from_json(state["config"])
@@ -169,12 +176,17 @@ def train_dense(training: DenseTraining, *, observer: DenseObserver | None = Non
             pretrained = read_pretrained(training.weights)
         config = dense_config(training, scenes, pretrained)
     train_set, held_out = _datasets(training, config, scenes, validation)
-    held_out[0]  # a broken validation folder is an error now, not after the last epoch
+    if len(train_set) < training.fewest:
+        raise ValueError(f"{training.data} has {len(train_set)} pictures, fewer than the {training.fewest} of a step")
+    samples = Readable(train_set)
+    # A broken folder is an error now, not after the first epoch or the last.
+    check_readable(samples, training.data)
+    check_readable(Readable(held_out), training.validation)
     torch.manual_seed(training.seed)
     network = config.create()
     if pretrained is not None:
         names = load_backbone(network, config, pretrained)
-        notes.append(
+        note(
             f"{pretrained.path}: {len(names.loaded)} tensors of the backbone are taken over"
             + (f", new are {', '.join(names.fresh)}" if names.fresh else "")
         )
@@ -195,24 +207,32 @@ def train_dense(training: DenseTraining, *, observer: DenseObserver | None = Non
         out.mkdir(parents=True, exist_ok=True)
         write_whole(out / _RUN, training.to_json())
     loader: DataLoader[Any] = DataLoader(
-        train_set,
+        samples,
         training.batch_size,
         shuffle=True,
-        drop_last=len(train_set) > training.batch_size,
+        drop_last=len(samples) > training.batch_size,
         num_workers=training.workers,
         collate_fn=_collate,
     )
     steps = len(loader)
+    named: set[str] = set()
     if observer is not None:
-        observer.begin(training, steps, len(log), notes)
+        observer.begin(training, steps, len(log))
 
     for number in range(len(log), training.epochs):
         torch.manual_seed(hash((training.seed, number)) % 2**63)  # of order, crops, flips and the gate's samples
         start = time.perf_counter()
         network.train()
         sums: dict[str, float] = {}
+        done = left_out = 0
         weight = config.gate_weight if control is None else control.gate_weight
-        for step, batch in enumerate(loader):
+        for step, (batch, unread) in enumerate(loader):
+            left_out += len(unread)
+            for message in sorted(set(unread) - named):
+                note(f"left out: {message}")
+            named.update(unread)
+            if len(batch[0]) < training.fewest:
+                continue
             share = (number + step / steps) / training.epochs
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * (1 + math.cos(math.pi * share)) / 2
@@ -230,10 +250,15 @@ def train_dense(training: DenseTraining, *, observer: DenseObserver | None = Non
                 weight = control.gate_weight
             measured = {"loss": loss, **losses, **_channels(decision)}
             for name, value in measured.items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach()) / steps
+                sums[name] = sums.get(name, 0.0) + float(value.detach())
+            done += 1
             if observer is not None:
                 observer.step(number, step, float(loss.detach()), len(batch[0]))
-        log.append({"epoch": number, "seconds": round(time.perf_counter() - start, 2), **sums})
+        if not done:
+            raise ValueError(f"no batch of epoch {number} had {training.fewest} pictures that can be read")
+        seconds = round(time.perf_counter() - start, 2)
+        means = {name: total / done for name, total in sums.items()}
+        log.append({"epoch": number, "seconds": seconds, **means, "left_out": left_out})
         if config.gated:
             log[-1]["gate_weight"] = weight
         save_model(out / "last", network, config)
@@ -292,6 +317,18 @@ def dense_config(
     )
 
 
+def _sound(training: DenseTraining, source: str, note: Callable[[str], None]) -> tuple[Scene, ...]:
+    """The scenes of a folder whose headers can be read; what is wrong with the others is noted."""
+    scenes, problems = sound_scenes(read_scenes(source), masks=training.task != "detection")
+    for problem in problems[:_NAMED]:
+        note(f"left out: {problem}")
+    if len(problems) > _NAMED:
+        note(f"left out: {len(problems) - _NAMED} more pictures of {source}")
+    if not scenes:
+        raise ValueError(f"no picture of {source} can be read: {problems[0]}")
+    return scenes
+
+
 def _datasets(
     training: DenseTraining, config: DenseConfig, scenes: tuple[Scene, ...], validation: tuple[Scene, ...]
 ) -> tuple[DetectionDataset | SegmentationDataset, DetectionDataset | SegmentationDataset]:
@@ -329,10 +366,14 @@ def _optimizer(training: DenseTraining, network: nn.Module) -> torch.optim.Optim
     return torch.optim.AdamW(groups)
 
 
-def _collate(samples: list[tuple[Any, Any]]) -> tuple[Any, Any]:
-    """Tensors and masks of one size are stacked, images and targets listed."""
-    images, targets = (list(part) for part in zip(*samples, strict=True))
-    return (torch.stack(images), torch.stack(targets)) if isinstance(images[0], Tensor) else (images, targets)
+def _collate(samples: list[Any]) -> tuple[tuple[Any, Any], list[str]]:
+    """Tensors and masks of one size are stacked, images and targets listed; and what could not be read."""
+    unread = [sample.message for sample in samples if isinstance(sample, Unread)]
+    pairs = [sample for sample in samples if not isinstance(sample, Unread)]
+    images, targets = [image for image, _ in pairs], [target for _, target in pairs]
+    if images and isinstance(images[0], Tensor):
+        return (torch.stack(images), torch.stack(targets)), unread
+    return (images, targets), unread
 
 
 def _losses(

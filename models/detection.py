@@ -17,6 +17,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform, res
 from jpegfreq.models.create import create_model
 from jpegfreq.models.evaluation import device_of
 from jpegfreq.models.gate import ChannelGate, GateDecision
+from jpegfreq.models.readable import Readable, Unread
 from jpegfreq.models.scenes import CELL, DetectionDataset, FrequencyImage
 
 if TYPE_CHECKING:
@@ -203,12 +204,14 @@ class DetectionScores:
         box_50: at IoU 0.5.
         mask: as `box`, of instance masks; None for a Faster R-CNN.
         mask_50: as `box_50`, of instance masks.
+        left_out: images that could not be read.
     """
 
     box: float
     box_50: float
     mask: float | None = None
     mask_50: float | None = None
+    left_out: int = 0
 
 
 @torch.inference_mode()
@@ -219,19 +222,26 @@ def evaluate_detection(
 
     Args:
         network: from `create_detector`; left in evaluation mode.
-        dataset: without flips; with instances for a Mask R-CNN.
+        dataset: without flips; with instances for a Mask R-CNN. What cannot be read is left out.
         progress: called with the number of images after each.
 
     Raises:
         ImportError: torchmetrics or pycocotools is missing.
+        ValueError: no image can be read.
     """
     from torchmetrics.detection import MeanAveragePrecision
 
     device = device_of(network)
     network.eval()
     precision = MeanAveragePrecision(iou_type=("bbox", "segm") if dataset.instances else "bbox")
-    for index in range(len(dataset)):
-        image, target = dataset[index]
+    samples = Readable(dataset)
+    left_out = 0
+    for index in range(len(samples)):
+        sample = samples[index]
+        if isinstance(sample, Unread):
+            left_out += 1
+            continue
+        image, target = sample
         (found,) = network([image.to(device)])
         found = {name: value.cpu() for name, value in found.items()}
         if dataset.instances:
@@ -240,7 +250,8 @@ def evaluate_detection(
         precision.update([found], [target])
         if progress is not None:
             progress(1)
+    if left_out == len(samples):
+        raise ValueError("no image could be read")
     scores = precision.compute()
-    if not dataset.instances:
-        return DetectionScores(float(scores["map"]), float(scores["map_50"]))
-    return DetectionScores(*(float(scores[name]) for name in ("bbox_map", "bbox_map_50", "segm_map", "segm_map_50")))
+    names = ("bbox_map", "bbox_map_50", "segm_map", "segm_map_50") if dataset.instances else ("map", "map_50")
+    return DetectionScores(*(float(scores[name]) for name in names), left_out=left_out)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,15 +15,20 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from jpegfreq.coefficients import read_coefficients
+from jpegfreq.errors import JpegError
 from jpegfreq.format import TensorFormat
 from jpegfreq.header import read_header
 from jpegfreq.resample import Box, random_resized_crop_box, resample
 from jpegfreq.statistics import ChannelStatistics, StatisticsAccumulator
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 __all__ = [
     "CELL",
     "COCO_THINGS",
     "IGNORE",
+    "READ_ERRORS",
     "DetectionDataset",
     "FrequencyImage",
     "Scene",
@@ -30,6 +36,7 @@ __all__ = [
     "box_class_count",
     "frame_of",
     "mask_classes",
+    "mask_size",
     "measure_statistics",
     "read_boxes",
     "read_frequencies",
@@ -45,6 +52,9 @@ CELL = 4
 
 # What a mask holds where no class is to be learned, as torch.nn.functional.cross_entropy is told.
 IGNORE = 255
+
+# What a picture or a mask that cannot be read raises; any other error is a mistake in the data set.
+READ_ERRORS = (JpegError, OSError, MemoryError)
 
 # COCO's category numbers of its 80 things, in order: class k of a YOLO label file is COCO_THINGS[k] in a COCO mask.
 COCO_THINGS = tuple(k for k in range(1, 91) if k not in (12, 26, 29, 30, 45, 66, 68, 69, 71, 83))
@@ -148,13 +158,35 @@ def read_mask(path: Path) -> Tensor:
 
     Raises:
         ValueError: the PNG is not one of 8 bits a pixel, grey or with a palette.
+        OSError: it cannot be read.
     """
+    with _open_mask(path) as image:
+        try:
+            return torch.from_numpy(np.array(image))
+        except (OSError, SyntaxError) as error:  # of a broken chunk Pillow says that it is bad syntax
+            raise OSError(f"{path}: {error}") from error
+
+
+def mask_size(path: Path) -> tuple[int, int]:
+    """(height, width) of a mask, from its header.
+
+    Raises:
+        ValueError, OSError: as `read_mask`.
+    """
+    with _open_mask(path) as image:
+        return image.height, image.width
+
+
+def _open_mask(path: Path) -> Image.Image:
     from PIL import Image
 
-    with Image.open(path) as image:
-        if image.mode not in ("L", "P"):
-            raise ValueError(f"{path} holds {image.mode} pixels, not a class number each")
-        return torch.from_numpy(np.array(image))
+    try:
+        image = Image.open(path)
+    except (OSError, Image.DecompressionBombError) as error:
+        raise OSError(f"{path}: {error}") from error
+    if image.mode not in ("L", "P"):
+        raise ValueError(f"{path} holds {image.mode} pixels, not a class number each")
+    return image
 
 
 def frame_of(height: int, width: int, *, shorter_side: int, longer_side: int) -> tuple[int, int]:
@@ -359,11 +391,12 @@ def _crop_mask(mask: Tensor, box: Box, size: tuple[int, int], flip: bool) -> Ten
 
 
 def mask_classes(scenes: Sequence[Scene]) -> tuple[int, ...]:
-    """Every class number in the scenes' masks, ascending, without 0."""
+    """Every class number in the scenes' masks, ascending, without 0; masks that cannot be read are left out."""
     found: set[int] = set()
     for scene in scenes:
         if scene.mask is not None:
-            found |= set(np.unique(read_mask(scene.mask).numpy()).tolist())
+            with suppress(*READ_ERRORS):
+                found |= set(np.unique(read_mask(scene.mask).numpy()).tolist())
     return tuple(sorted(found - {0}))
 
 
@@ -378,7 +411,7 @@ def measure_statistics(
     """Mean and deviation of the 192 channels of the pictures as `read_frequencies` gives them.
 
     Args:
-        scenes: the pictures; of more than `most`, every n-th is taken.
+        scenes: the pictures; of more than `most`, every n-th is taken. Those that cannot be read are left out.
         shorter_side: as for `frame_of`.
         longer_side: as for `frame_of`.
         chroma: of the format that is to be normalized.
@@ -386,8 +419,11 @@ def measure_statistics(
     """
     accumulator = StatisticsAccumulator()
     for scene in scenes[:: -(-len(scenes) // most)]:
-        image = read_frequencies(
-            scene.image, TensorFormat(chroma=chroma), shorter_side=shorter_side, longer_side=longer_side
-        )
+        try:
+            image = read_frequencies(
+                scene.image, TensorFormat(chroma=chroma), shorter_side=shorter_side, longer_side=longer_side
+            )
+        except READ_ERRORS:
+            continue
         accumulator.update(image.tensor.numpy(), grey=read_header(scene.image).color == "grey")
     return accumulator.statistics("the training pictures")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -16,6 +16,7 @@ from jpegfreq.models.create import create_model
 from jpegfreq.models.detection import stage_widths
 from jpegfreq.models.evaluation import device_of
 from jpegfreq.models.gate import ChannelGate, GatedNetwork
+from jpegfreq.models.readable import Readable, Unread
 from jpegfreq.models.scenes import CELL, IGNORE, SegmentationDataset
 
 if TYPE_CHECKING:
@@ -88,10 +89,12 @@ class SegmentationScores:
     Attributes:
         pixel_accuracy: share of the pixels of the right class.
         mean_iou: mean of the classes that occur in truth or prediction.
+        left_out: images that could not be read.
     """
 
     pixel_accuracy: float
     mean_iou: float
+    left_out: int = 0
 
 
 @torch.inference_mode()
@@ -105,15 +108,23 @@ def evaluate_segmentation(
 
     Args:
         network: from `create_segmenter`; left in evaluation mode.
-        dataset: without `crop`.
+        dataset: without `crop`; what cannot be read is left out.
         progress: called with the number of images after each.
+
+    Raises:
+        ValueError: no image can be read.
     """
     device = device_of(network)
     network.eval()
     pairs = torch.zeros(0, dtype=torch.int64)
-    count = 0
-    for index in range(len(dataset)):
-        tensor, mask = dataset[index]
+    count = left_out = 0
+    samples = Readable(dataset)
+    for index in range(len(samples)):
+        sample = samples[index]
+        if isinstance(sample, Unread):
+            left_out += 1
+            continue
+        tensor, mask = sample
         logits = network(tensor[None].to(device))  # [1, classes, 4 H, 4 W]
         count = logits.shape[1]
         predicted = predict_mask(logits, (mask.shape[0], mask.shape[1])).cpu()
@@ -122,7 +133,9 @@ def evaluate_segmentation(
         pairs = new if not len(pairs) else pairs + new
         if progress is not None:
             progress(1)
-    return scores_of(pairs.reshape(count, count))
+    if left_out == len(samples):
+        raise ValueError("no image could be read")
+    return replace(scores_of(pairs.reshape(count, count)), left_out=left_out)
 
 
 def predict_mask(logits: Tensor, size: tuple[int, int]) -> Tensor:

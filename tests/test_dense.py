@@ -6,7 +6,6 @@ import csv
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,11 +49,13 @@ class StopAfter:
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
         self.first_epoch = -1
-        self.notes: Sequence[str] = ()
+        self.notes: list[str] = []
 
-    def begin(self, training: DenseTraining, steps: int, first_epoch: int, notes: Sequence[str]) -> None:
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def begin(self, training: DenseTraining, steps: int, first_epoch: int) -> None:
         self.first_epoch = first_epoch
-        self.notes = notes
 
     def step(self, epoch: int, step: int, loss: float, images: int) -> None:
         if epoch > self.epoch:

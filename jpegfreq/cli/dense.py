@@ -6,8 +6,6 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
@@ -19,6 +17,7 @@ Train a frequency network on a folder of images/NAME.jpg with masks/NAME.png (a 
 a pixel, 0 for unlabelled) or boxes/NAME.txt (YOLO). Boxes and masks are in pixels of the
 images. OUT/last is the checkpoint, OUT/log.csv the losses, OUT/scores.json how well the
 validation pictures are met, and with a gate OUT/heatmap.json how often each channel is on.
+Pictures that cannot be read are named, left out, and counted in OUT/log.csv.
 The same command again goes on with a run that was stopped, to the same weights (on a CPU).
 
   segmentation   FCN or DeepLabV3 on masks/
@@ -114,7 +113,8 @@ def run(arguments: argparse.Namespace) -> int:
             _, scores = train_dense(training, observer=_Shown(console, progress))
     except (OSError, ValueError, FloatingPointError) as error:
         raise CommandError(str(error)) from error
-    console.print(", ".join(f"{name} {value:.4f}" for name, value in vars(scores).items() if value is not None))
+    values = ((name, value) for name, value in vars(scores).items() if value is not None and name != "left_out")
+    console.print(", ".join(f"{name} {value:.4f}" for name, value in values))
     return 0
 
 
@@ -126,10 +126,12 @@ class _Shown:
         self.progress = progress
         self.task: TaskID | None = None
 
-    def begin(self, training: DenseTraining, steps: int, first_epoch: int, notes: Sequence[str]) -> None:
+    def note(self, text: str) -> None:
+        """A line above the bar."""
+        self.console.print(text)
+
+    def begin(self, training: DenseTraining, steps: int, first_epoch: int) -> None:
         """The bar's length."""
-        for note in notes:
-            self.console.print(note)
         if first_epoch:
             self.console.print(f"{training.out}: going on after epoch {first_epoch}")
         self.task = self.progress.add_task("training", total=steps * training.epochs, completed=steps * first_epoch)
@@ -143,4 +145,5 @@ class _Shown:
         """A line above the bar."""
         losses = ", ".join(f"{name} {value:.3f}" for name, value in line.items() if name.startswith("loss"))
         on = f", {line['channels_on']:.1f} channels on" if "channels_on" in line else ""
-        self.console.print(f"epoch {line['epoch'] + 1}: {losses}{on}")
+        out = f", {line['left_out']} pictures left out" if line["left_out"] else ""
+        self.console.print(f"epoch {line['epoch'] + 1}: {losses}{on}{out}")
