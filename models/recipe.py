@@ -43,7 +43,10 @@ class TrainConfig:
         gate_weight: lambda: loss = cross-entropy + lambda * (mean over images of the sum over channels of p(on)). It is
             the price of one channel, the same for 24 channels and for 192. Unused with target_channels.
         target_channels: mean number of channels on, by argmax, that lambda is steered to; None keeps lambda.
-            Undecided channels then cost something too in the second half of the training (target.py).
+            Undecided channels then cost something too (target.py).
+        gate_learning_rate: of the gate, as learning_rate. In a training of a thousand steps it must be a multiple of
+            the network's: at the same rate a lambda that moves the gate in time outweighs whatever one channel is worth
+            to the task.
         temperature: of the Gumbel-softmax in the first epoch.
         final_temperature: in the last; it falls geometrically between. 1.0 and 1.0 is the paper's code.
         amp: run the network in bfloat16 where that is safe.
@@ -76,6 +79,7 @@ class TrainConfig:
     gated: bool = False
     gate_weight: float = 0.1
     target_channels: float | None = None
+    gate_learning_rate: float = 0.1
     temperature: float = 1.0
     final_temperature: float = 1.0
     amp: bool = False
@@ -102,7 +106,8 @@ class TrainConfig:
                 raise ValueError(f"target_channels must lie above 0 and be at most {count}, not {self.target_channels}")
         for name, highest in (
             ("label_smoothing", 1.0), ("average_decay", 1.0), ("mixup", math.inf), ("momentum", 1.0),
-            ("learning_rate", math.inf), ("weight_decay", math.inf), ("seed", math.inf), ("warmup_epochs", math.inf),
+            ("learning_rate", math.inf), ("gate_learning_rate", math.inf), ("weight_decay", math.inf),
+            ("seed", math.inf), ("warmup_epochs", math.inf),
         ):  # fmt: skip
             if not 0 <= getattr(self, name) < highest:
                 bound = "must not be negative" if highest == math.inf else f"must lie in 0 to below {highest:g}"
@@ -121,8 +126,13 @@ class TrainConfig:
         """What the shorter side is resized to for validation, pixels."""
         return self.shorter_side or round(self.size * 8 / 7)
 
+    @property
+    def gate_rate(self) -> float:
+        """The gate's learning rate as a multiple of the network's."""
+        return self.gate_learning_rate / self.learning_rate if self.learning_rate else 0.0
+
     def learning_rate_at(self, progress_epochs: float) -> float:
-        """The rate after so many epochs, a fraction of an epoch counted.
+        """The network's rate after so many epochs, a fraction of an epoch counted.
 
         >>> TrainConfig("a", "b", "c", epochs=90, batch_size=256).learning_rate_at(30)
         0.01
@@ -160,6 +170,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
         "epochs": 90,
         "learning_rate": 0.1,
+        "gate_learning_rate": 0.1,
         "weight_decay": 4e-5,
         "nesterov": False,
         "decay_all": True,
@@ -168,6 +179,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "modern": {
         "epochs": 30,
         "learning_rate": 0.2,
+        "gate_learning_rate": 6.0,
         "weight_decay": 5e-5,
         "decay_all": False,
         "schedule": "cosine",

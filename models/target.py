@@ -8,12 +8,17 @@ import torch
 
 __all__ = ["TargetControl", "decision_weight", "indecision", "sharpened_count"]
 
-_PROPORTIONAL = 20.0
-_INTEGRAL = 0.2  # a step
-_SHARPNESS = 4.0
-_DECISION = 0.5
-_BOUND = 50.0
-_APPROACH = 0.5  # share of the training over which the set point falls to the target
+# Note [Gains]
+# Lambda is to end near what the last channel that stays is worth to the task, about 0.01 of the loss. A step then moves
+# a channel's log-odds by about 7 * lambda * p (1 - p) at the gate rate of the "modern" preset (batches of 16), so that
+# an error fades in some twenty steps: slower than the ten of the momentum.
+_PROPORTIONAL = 0.2
+_INTEGRAL = 0.002  # a step
+_BOUND = 1.0
+_SHARPNESS = 8.0
+_DECISION = 0.02
+_APPROACH = (0.1, 0.5)  # shares of the training between which the set point falls to the target
+_DECIDE = (0.2, 0.8)  # and between which indecision becomes dear
 
 
 def sharpened_count(on_probability: torch.Tensor) -> float:
@@ -31,17 +36,22 @@ def indecision(on_probability: torch.Tensor) -> torch.Tensor:
 
 
 def decision_weight(share: float) -> float:
-    """What an undecided channel costs after a share of the training: nothing while the set point falls."""
-    return _DECISION * min(max((share - 0.45) / 0.45, 0.0), 1.0) ** 2
+    """What an undecided channel costs after a share of the training: little while the set point falls."""
+    return _DECISION * _passed(share, _DECIDE) ** 2
+
+
+def _passed(share: float, between: tuple[float, float]) -> float:
+    """How much of a span is over, 0 to 1."""
+    begin, end = between
+    return min(max((share - begin) / (end - begin), 0.0), 1.0)
 
 
 @dataclass
 class TargetControl:
     """A proportional-integral control of lambda by the number of channels on (`sharpened_count`).
 
-    The set point falls geometrically from what a new gate has to the target over the first half of the training, so
-    that the task has time to tell the channels apart; then it stays. Lambda may become negative: it then opens
-    channels.
+    The set point falls geometrically from what a new gate has to the target by the middle of the training, so that the
+    task has time to tell the channels apart; then it stays. Lambda may become negative: it then opens channels.
 
     Attributes:
         channels: the gate's.
@@ -60,9 +70,8 @@ class TargetControl:
     def step(self, count: float, share: float) -> None:
         """After a step: `count` channels were on, `share` of the training has passed."""
         if self.start is None:
-            self.start = count
-        approach = min(share / _APPROACH, 1.0)
-        set_point = self.start * (self.target / self.start) ** approach
+            self.start = max(count, 1.0)
+        set_point = self.start * (self.target / self.start) ** _passed(share, _APPROACH)
         error = (count - set_point) / self.channels
         self.integral = min(max(self.integral + _INTEGRAL * error, -_BOUND), _BOUND)
         self.gate_weight = min(max(_PROPORTIONAL * error + self.integral, -_BOUND), _BOUND)

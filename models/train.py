@@ -196,7 +196,7 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
             arrived = time.perf_counter()
             rate = config.learning_rate_at(number + step / steps)
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["multiple"]
             x = batch.tensors.to(device, torch.float32, non_blocking=True)  # [N, C, H, W]
             x, labels, targets = _mixed(config, number, step, x, batch.labels.to(device), len(inputs.classes))
             with torch.autocast(device.type, torch.bfloat16, enabled=config.amp):
@@ -302,18 +302,22 @@ def _timed(loader: FrequencyLoader) -> Iterator[Batch]:
 
 
 def _optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum. A gate is never decayed: decay would pull p(on) towards a half."""
+    """SGD. A gate is never decayed: decay would pull p(on) towards a half."""
     decayed: list[nn.Parameter] = []
     plain: list[nn.Parameter] = []
+    gate: list[nn.Parameter] = []
     for name, parameter in network.named_parameters():
-        gate = isinstance(network, GatedNetwork) and name.startswith("gate.")
-        (plain if gate or (parameter.ndim < 2 and not config.decay_all) else decayed).append(parameter)
-    return torch.optim.SGD(
-        [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
-        lr=0.1,
-        momentum=config.momentum,
-        nesterov=config.nesterov and config.momentum > 0,
-    )
+        if isinstance(network, GatedNetwork) and name.startswith("gate."):
+            gate.append(parameter)
+        else:
+            (decayed if parameter.ndim > 1 or config.decay_all else plain).append(parameter)
+    groups = [
+        {"params": decayed, "weight_decay": config.weight_decay, "multiple": 1.0},
+        {"params": plain, "weight_decay": 0.0, "multiple": 1.0},
+        {"params": gate, "weight_decay": 0.0, "multiple": config.gate_rate},
+    ]
+    nesterov = config.nesterov and config.momentum > 0
+    return torch.optim.SGD(groups, lr=0.1, momentum=config.momentum, nesterov=nesterov)
 
 
 def _mixed(

@@ -71,6 +71,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="steer lambda so that N channels are on by argmax, on average",
     )
     gate.add_argument("--gate-weight", type=float, metavar="LAMBDA", help="lambda, a channel that is on (default: 0.1)")
+    gate.add_argument(
+        "--gate-learning-rate", type=float, metavar="RATE",
+        help="as --learning-rate (default: paper 0.1; modern 6, 30 times the network's, for short trainings)",
+    )  # fmt: skip
     gate.add_argument("--temperature", type=float, help="of the Gumbel-softmax at first (default: 1)")
     gate.add_argument("--final-temperature", type=float, help="and at last (default: 1)")
     recipe = parser.add_argument_group("the recipe")
@@ -94,7 +98,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 _GIVEN = (
     "epochs", "batch_size", "learning_rate", "weight_decay", "label_smoothing", "mixup", "average_decay",
-    "gate_weight", "temperature", "final_temperature", "target_channels", "shorter_side",
+    "gate_weight", "gate_learning_rate", "temperature", "final_temperature", "target_channels", "shorter_side",
 )  # fmt: skip
 
 
