@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
+import random
+import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +22,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 from PIL import Image  # noqa: E402
+from safetensors.torch import load_file  # noqa: E402
 
 from jpegfreq import ChannelStatistics, TensorFormat  # noqa: E402
 from jpegfreq.cli import main  # noqa: E402
@@ -36,20 +41,23 @@ def _one_thread() -> None:
 def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Two classes that differ in colour: 12 training images and 4 to validate on."""
     root = tmp_path_factory.mktemp("data")
-    random = np.random.default_rng(0)
+    numbers = np.random.default_rng(0)
     for part, count in (("train", 6), ("val", 2)):
         for name, color in (("blue", (40, 60, 200)), ("red", (200, 60, 40))):
             (root / part / name).mkdir(parents=True)
             for i in range(count):
-                pixels = np.clip(random.normal(color, 30, (64, 64, 3)), 0, 255).astype(np.uint8)
-                Image.fromarray(pixels).save(root / part / name / f"{i}.jpg")
+                picture(color, numbers).save(root / part / name / f"{i}.jpg")
     return root / "train", root / "val"
+
+
+def picture(color: tuple[int, int, int], numbers: np.random.Generator, side: int = 64) -> Image.Image:
+    return Image.fromarray(np.clip(numbers.normal(color, 30, (side, side, 3)), 0, 255).astype(np.uint8))
 
 
 def config(folders: tuple[Path, Path], out: Path, **changes: object) -> TrainConfig:
     base = TrainConfig(
-        str(folders[0]), str(folders[1]), str(out), format=TensorFormat(6, layout="HWC"), size=64, epochs=2,
-        batch_size=4, learning_rate=1.0, schedule="cosine", average_decay=0.5,
+        str(folders[0]), str(folders[1]), str(out), architecture="mobilenet_v2", size=64, epochs=2, batch_size=4,
+        format=TensorFormat(6, layout="HWC"), learning_rate=1.0, schedule="cosine", average_decay=0.5,
     )  # fmt: skip
     return replace(base, **changes)
 
@@ -79,13 +87,20 @@ class StopAt:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"format": None}, {}, {"format": TensorFormat(layout="HWC"), "gated": True, "target_channels": 24.0}],
-    ids=["rgb", "static", "gated"],
+    [
+        {"format": None},
+        {},
+        {"format": TensorFormat(layout="HWC"), "gated": True, "target_channels": 24.0},
+        {"mixup": 0.2, "amp": True, "label_smoothing": 0.1},
+    ],
+    ids=["rgb", "static", "gated", "mixed, in bfloat16"],
 )
 def test_a_stopped_run_goes_on_to_the_same_weights(
     folders: tuple[Path, Path], tmp_path: Path, changes: dict[str, object]
 ) -> None:
     whole = train(config(folders, tmp_path / "whole", **changes))
+    assert all(np.isfinite([epoch.loss, epoch.validation_loss]).all() for epoch in whole.epochs)
+    assert all((epoch.accuracy != epoch.accuracy) == ("mixup" in changes) for epoch in whole.epochs)
     stopped = config(folders, tmp_path / "stopped", **changes)
     with pytest.raises(Stop):
         train(stopped, observer=StopAt(1, 1))
@@ -99,25 +114,122 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
         assert (tmp_path / "whole" / "gate.json").read_text() == (tmp_path / "stopped" / "gate.json").read_text()
 
 
-def test_a_killed_run_goes_on_to_the_same_weights(folders: tuple[Path, Path], tmp_path: Path) -> None:
-    train(config(folders, tmp_path / "whole"))
+def killed_runs(folders: tuple[Path, Path], tmp_path: Path, runs: int, **changes: object) -> None:
+    """Kill -9 a training at random points, each time going on, until `runs` were killed; then let it end."""
+    train(config(folders, tmp_path / "whole", **changes))
     program = (
         "import sys, torch; torch.set_num_threads(1)\n"
         "from pathlib import Path\n"
         "from jpegfreq.models.recipe import TrainConfig\n"
         "from jpegfreq.models.train import train\n"
+        "print('ready', flush=True)\n"
         "train(TrainConfig.from_json(Path(sys.argv[1]).read_text()))\n"
     )
-    killed = config(folders, tmp_path / "killed")
+    killed = config(folders, tmp_path / "killed", **changes)
     (tmp_path / "config.json").write_text(killed.to_json())
-    process = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "config.json")])
-    while not (tmp_path / "killed" / "training_state.pt").exists() and process.poll() is None:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    delays = random.Random(5)
+    count = resumed = 0
+    while count < runs:
+        resumed += (tmp_path / "killed" / "training_state.pt").exists()
+        process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", program, str(tmp_path / "config.json")], stdout=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(delays.uniform(0.2, 4.0))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        if process.returncode == -signal.SIGKILL:
+            count += 1
+        else:  # it was done before: begin anew
+            assert process.returncode == 0
+            assert same_weights(tmp_path / "whole", tmp_path / "killed")
+            shutil.rmtree(tmp_path / "killed")
+    print(f"{count} killed, {resumed} of them after they had gone on from a checkpoint")
     train(killed)
-    first, second = weights(tmp_path / "whole"), weights(tmp_path / "killed")
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert same_weights(tmp_path / "whole", tmp_path / "killed")
+    for name in ("last", "best"):
+        first, second = (load_file(tmp_path / run / name / "model.safetensors") for run in ("whole", "killed"))
+        assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    first, second = weights(one), weights(other)
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    killed_runs(folders, tmp_path, 1)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("gated", [False, True], ids=["static", "gated"])
+def test_ten_times_killed_it_goes_on_to_the_same_weights(
+    folders: tuple[Path, Path], tmp_path: Path, gated: bool
+) -> None:
+    changes = {"gated": True, "target_channels": 3.0} if gated else {}
+    killed_runs(folders, tmp_path, 10, epochs=4, **changes)
+
+
+def test_tar_shards_and_lists_train_as_their_files_do(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    """In one order the same images make the same weights, wherever they lie."""
+    for part, folder in (("train", folders[0]), ("val", folders[1])):
+        files = [
+            (file, label) for label, name in enumerate(("blue", "red")) for file in sorted((folder / name).iterdir())
+        ]
+        (tmp_path / f"{part}.txt").write_text("".join(f"{file} {label}\n" for file, label in files))
+        (tmp_path / part).mkdir()
+        for number in range(2):
+            half = len(files) // 2
+            with tarfile.open(tmp_path / part / f"{number}.tar", "w") as tar:
+                for index, (file, label) in enumerate(files[number * half : (number + 1) * half]):
+                    tar.add(file, f"{index}.jpg")
+                    text = tarfile.TarInfo(f"{index}.cls")
+                    text.size = 1
+                    tar.addfile(text, io.BytesIO(str(label).encode()))
+    for name, data in (("shards", ("train", "val")), ("lists", ("train.txt", "val.txt"))):
+        sources = (tmp_path / data[0], tmp_path / data[1])
+        assert train(config(sources, tmp_path / name, epochs=1)).model.labels == ("0", "1")
+    train(config(folders, tmp_path / "folders", epochs=1))
+    assert same_weights(tmp_path / "folders", tmp_path / "shards")
+    assert same_weights(tmp_path / "folders", tmp_path / "lists")
+
+
+@pytest.mark.parametrize("format", [None, TensorFormat(6, layout="HWC")], ids=["rgb", "frequencies"])
+def test_images_that_cannot_be_read_are_left_out_and_counted(
+    folders: tuple[Path, Path], tmp_path: Path, format: TensorFormat | None
+) -> None:
+    """Two of 14 and one of 5 cannot; a PNG is read from its pixels."""
+    for part, folder in (("train", folders[0]), ("val", folders[1])):
+        shutil.copytree(folder, tmp_path / part)
+    whole = (folders[0] / "red" / "0.jpg").read_bytes()
+    (tmp_path / "train" / "red" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "train" / "blue" / "text.jpg").write_text("no picture")
+    (tmp_path / "val" / "red" / "text.jpg").write_text("no picture")
+    with Image.open(folders[1] / "red" / "0.jpg") as image:
+        image.save(tmp_path / "val" / "red" / "other.png")
+    sources = (tmp_path / "train", tmp_path / "val")
+    epochs = train(config(sources, tmp_path / "run", format=format, batch_size=7)).epochs
+    assert [epoch.left_out for epoch in epochs] == [3, 3]
+    assert all(0 <= epoch.top1 <= 1 for epoch in epochs)
+    assert [round(epoch.top1 * 5, 6) % 1 for epoch in epochs] == [0, 0]  # of five: four files and the PNG
+
+
+def test_a_gate_reaches_its_target(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(0)
+    for part, count in (("train", 120), ("val", 8)):
+        for name, color in (("blue", (40, 60, 200)), ("red", (200, 60, 40))):
+            (tmp_path / part / name).mkdir(parents=True)
+            for i in range(count):
+                picture(color, numbers, 32).save(tmp_path / part / name / f"{i}.jpg")
+    sources = (tmp_path / "train", tmp_path / "val")
+    wanted = config(
+        sources, tmp_path / "run", format=TensorFormat(24, layout="HWC"), size=32,
+        epochs=4, batch_size=8, learning_rate=0.5, average_decay=0.0, gated=True, target_channels=8.0,
+    )  # fmt: skip
+    epochs = train(wanted).epochs
+    assert epochs[0].channels_expected > 12
+    assert epochs[-1].channels_on == pytest.approx(8, abs=2.5)
 
 
 def test_training_learns_and_its_checkpoint_predicts(folders: tuple[Path, Path], tmp_path: Path) -> None:
@@ -213,7 +325,9 @@ def test_two_processes_share_a_run(folders: tuple[Path, Path], tmp_path: Path) -
         "from jpegfreq.models.train import train\n"
         "train(TrainConfig.from_json(Path(sys.argv[1]).read_text()))\n"
     )
-    (tmp_path / "config.json").write_text(config(folders, tmp_path / "run", epochs=1).to_json())
+    (tmp_path / "config.json").write_text(
+        config(folders, tmp_path / "run", architecture="resnet18", epochs=1).to_json()
+    )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     subprocess.run([*command, str(program), str(tmp_path / "config.json")], check=True, timeout=240, env={**os.environ})
     assert load_model(tmp_path / "run" / "last").config.num_classes == 2
