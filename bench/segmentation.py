@@ -52,9 +52,9 @@ class Row:
 
 
 ROWS = (
-    Row("FCN, ResNet-18, gated", "segmentation", 128, gated=True),
-    Row("FCN, ResNet-18", "segmentation", 128),
-    Row("Faster R-CNN, ResNet-18", "detection", 160),
+    Row("FCN, ResNet-18, gated", "segmentation", 96, gated=True),
+    Row("FCN, ResNet-18", "segmentation", 96),
+    Row("Faster R-CNN, ResNet-18", "detection", 128),
 )
 console = Console(stderr=True)
 

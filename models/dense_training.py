@@ -64,7 +64,7 @@ class DenseTraining:
         epochs: over the training pictures.
         batch_size: pictures a step.
         learning_rate: of AdamW at the start; it falls to 0 along a cosine.
-        gate_learning_rate: of the gate.
+        gate_learning_rate: of SGD with momentum, for the gate; it falls likewise.
         gated: as in DenseConfig.
         gate_weight: as in DenseConfig; unused with target_channels.
         target_channels: mean number of channels on, by argmax, that the gate's weight is steered to (target.py); None
@@ -87,7 +87,7 @@ class DenseTraining:
     epochs: int = 20
     batch_size: int = 4
     learning_rate: float = 1e-3
-    gate_learning_rate: float = 1e-2
+    gate_learning_rate: float = 0.25
     gated: bool = False
     gate_weight: float = 0.01
     target_channels: float | None = None
@@ -191,15 +191,16 @@ def train_dense(training: DenseTraining, *, observer: DenseObserver | None = Non
             + (f", new are {', '.join(names.fresh)}" if names.fresh else "")
         )
     network.to(training.device)
-    optimizer = _optimizer(training, network)
-    peaks = [float(group["lr"]) for group in optimizer.param_groups]
+    optimizers = _optimizers(training, network)
+    peaks = [float(optimizer.param_groups[0]["lr"]) for optimizer in optimizers]
     control = None
     if training.target_channels is not None:
         control = TargetControl(len(config.format.selection), training.target_channels)
     log: list[dict[str, float]] = []
     if state is not None:
         network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
+        for optimizer, known in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(known)
         if control is not None:
             control.load_state_dict(state["control"])
         log = state["log"]
@@ -234,17 +235,18 @@ def train_dense(training: DenseTraining, *, observer: DenseObserver | None = Non
             if len(batch[0]) < training.fewest:
                 continue
             share = (number + step / steps) / training.epochs
-            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                group["lr"] = peak * (1 + math.cos(math.pi * share)) / 2
+            for optimizer, peak in zip(optimizers, peaks, strict=True):
+                optimizer.param_groups[0]["lr"] = peak * (1 + math.cos(math.pi * share)) / 2
             losses, decision = _losses(network, batch, training.device, weight)
             if control is not None and decision is not None:
                 losses["loss_indecision"] = decision_weight(share) * indecision(decision.on_probability)
             loss = torch.stack(list(losses.values())).sum()
             if not torch.isfinite(loss):
                 raise FloatingPointError(f"the loss is {float(loss)} in epoch {number}: try a lower learning rate")
-            optimizer.zero_grad()
+            network.zero_grad()
             torch.autograd.backward(loss)
-            optimizer.step()
+            for optimizer in optimizers:
+                optimizer.step()
             if control is not None and decision is not None:
                 control.step(sharpened_count(decision.on_probability), share)
                 weight = control.gate_weight
@@ -265,7 +267,7 @@ def train_dense(training: DenseTraining, *, observer: DenseObserver | None = Non
         write_whole(out / _LOG, _csv(log))
         state = {
             "network": network.state_dict(),
-            "optimizer": optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in optimizers],
             "control": None if control is None else control.state_dict(),
             "config": config.to_json(),
             "log": log,
@@ -355,15 +357,19 @@ def _datasets(
     return train, held_out
 
 
-def _optimizer(training: DenseTraining, network: nn.Module) -> torch.optim.Optimizer:
-    """AdamW. A gate is never decayed: decay would pull p(on) towards a half."""
+def _optimizers(training: DenseTraining, network: nn.Module) -> list[torch.optim.Optimizer]:
+    """AdamW for the network, SGD for a gate, whose lambda (target.py, Note [Gains]) means something to SGD alone.
+
+    AdamW would divide what a channel is worth to the task by the lambda of hundreds of steps ago. A gate is never
+    decayed: decay would pull p(on) towards a half.
+    """
     gate = list(gate_of(network).parameters()) if training.gated else []
     in_gate = {id(parameter) for parameter in gate}
     rest = [parameter for parameter in network.parameters() if id(parameter) not in in_gate]
-    groups: list[dict[str, Any]] = [{"params": rest, "lr": training.learning_rate}]
+    optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(rest, training.learning_rate)]
     if gate:
-        groups.append({"params": gate, "lr": training.gate_learning_rate, "weight_decay": 0.0})
-    return torch.optim.AdamW(groups)
+        optimizers.append(torch.optim.SGD(gate, training.gate_learning_rate, momentum=0.9, nesterov=True))
+    return optimizers
 
 
 def _collate(samples: list[Any]) -> tuple[tuple[Any, Any], list[str]]:

@@ -68,7 +68,7 @@ class StopAfter:
 def test_a_segmentation_gate_is_steered_to_its_target(training: DenseTraining, tmp_path: Path) -> None:
     folder = str(scene_folder(tmp_path / "more", ((32, 48),) * 16))
     steered = replace(
-        training, data=folder, epochs=8, gated=True, target_channels=2.0, gate_learning_rate=0.1, learning_rate=1e-4
+        training, data=folder, epochs=8, gated=True, target_channels=2.0, gate_learning_rate=4.0, learning_rate=1e-4
     )
     train_dense(steered)
     log = log_of(steered)
