@@ -40,6 +40,17 @@ def test_batch_equals_one_by_one_in_the_callers_order(threads: int | None) -> No
         assert result.damage is None
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_coefficients_stored_past_the_caches_are_the_same(threads: int) -> None:
+    options: list[dict[str, Any]] = [{"subsampling": "4:2:0"}, {"restart_marker_blocks": 50}, {"subsampling": "4:2:2"}]
+    images = files(12) + [picture(730, 601, seed=i, quality=100, **options[i % 3]) for i in range(9)]
+    images.append(images[-1][: len(images[-1]) // 2])
+    assert sum(map(len, images)) > 2 << 20
+    results = jpegfreq.read_coefficients_batch(images, threads=threads, damage="keep")
+    for data, result in zip(images, results, strict=True):
+        assert equal(result, jpegfreq.read_coefficients(data, damage="keep"))
+
+
 def test_bytes_and_paths_mix(tmp_path: Path) -> None:
     images = files(6)
     mixed: list[Any] = [bytearray(images[0]), memoryview(images[1])]

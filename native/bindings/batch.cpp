@@ -4,6 +4,21 @@ namespace jpegfreq::python {
 
 namespace {
 
+// From files of this many bytes on, coefficients are stored past the caches. They take about ten times that: the first are
+// driven out of the caches before the batch is returned.
+constexpr size_t streamed_bytes = 2 << 20;
+
+class PlanesQueue : public ImageQueue {
+public:
+    using ImageQueue::ImageQueue;
+
+protected:
+    Status accept(BatchImage& image) override {
+        image.job.output.stream = size_bytes() >= streamed_bytes;
+        return {};
+    }
+};
+
 nb::list read_coefficients_batch(nb::list data, size_t threads, bool keep_damage, bool return_errors, uint64_t max_pixels) {
     BatchImages images = batch_images(data);
     Limits limits;
@@ -11,7 +26,7 @@ nb::list read_coefficients_batch(nb::list data, size_t threads, bool keep_damage
     bool finished = false;
     {
         nb::gil_scoped_release release;
-        ImageQueue queue(images, keep_damage, !return_errors, limits);
+        PlanesQueue queue(images, keep_damage, !return_errors, limits);
         finished = queue.run(threads);
     }
     if (!finished) throw nb::python_error();

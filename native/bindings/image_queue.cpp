@@ -25,6 +25,7 @@ ImageQueue::ImageQueue(BatchImages& images, bool keep_damage, bool stop_at_error
     for (size_t i = 0; i < order_.size(); i++) {
         order_[i] = i;
         images[i].size_bytes = images[i].input.size();
+        size_bytes_ += images[i].size_bytes;
     }
     std::stable_sort(order_.begin(), order_.end(), [&](size_t a, size_t b) { return images[a].size_bytes > images[b].size_bytes; });
     last_look_ = std::chrono::steady_clock::now();

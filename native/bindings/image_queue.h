@@ -48,6 +48,8 @@ protected:
     virtual Status accept(BatchImage&) { return {}; }        // its header is read, its planes are not yet allocated
     virtual Status use(BatchImage&) { return {}; }           // it is decoded, as far as it goes with kept damage
 
+    size_t size_bytes() const { return size_bytes_; }  // of all images
+
 private:
     bool prepare(BatchImage& image);
     void finish(BatchImage& image);
@@ -55,6 +57,7 @@ private:
 
     BatchImages& images_;
     std::vector<size_t> order_;
+    size_t size_bytes_ = 0;
     const bool keep_damage_;
     const bool stop_at_error_;
     const Limits& limits_;

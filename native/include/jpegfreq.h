@@ -91,6 +91,9 @@ struct Output {
     uint32_t mcu_rows = 0;
     // The blocks of each component that will be read; the decoder may leave anything in the others. No rows = all blocks.
     BlockRange needed[max_components] = {};
+    // decode_jobs() stores past the caches where it can, which pays where other images' coefficients drive these out of the
+    // caches before anyone reads them. A hint.
+    bool stream = false;
 };
 
 // Reads up to the first SOS (and, where the SOF says 0 lines, on to the DNL).

@@ -5,6 +5,7 @@
 #include "lanes_state.h"
 
 #if defined(__x86_64__)
+#include <xmmintrin.h>
 
 namespace jpegfreq {
 
@@ -74,6 +75,9 @@ bool Lanes::open(Job& job, LaneImage& image, const Limits& limits, uint64_t most
     const uint64_t interval = parsed.restart_interval ? parsed.restart_interval : image.scan.mcu_end;
     const uint64_t segments = (image.scan.mcu_end + interval - 1) / interval;
     image.scan.restart_interval = uint32_t(interval < UINT32_MAX ? interval : UINT32_MAX);
+    image.stream = job.output.stream;
+    for (int i = 0; i < parsed.component_count; i++)
+        image.stream &= reinterpret_cast<uintptr_t>(image.scan.components[i].plane) % 32 == 0;
     image.job = &job;
     image.lanes = 0;
     image.failed = false;
@@ -182,6 +186,7 @@ void Lanes::start_chunk(int lane) {
 void Lanes::aim(int lane) {
     LaneWork& w = work[lane];
     const SequentialScan& scan = w.image->scan;
+    const bool stream = w.image->stream;
     uint64_t mcu_y = w.mcu / scan.mcus_wide, mcu_x = w.mcu % scan.mcus_wide;
     for (int done = 0; done < w.chunk_mcus; mcu_x = 0, mcu_y++) {
         const uint64_t in_row = scan.mcus_wide - mcu_x;
@@ -198,8 +203,10 @@ void Lanes::aim(int lane) {
             int16_t** targets = w.targets + done * scan.blocks_per_mcu + b;
             for (int i = 0; i < mcus; i++, column += part.mcu_width, targets += scan.blocks_per_mcu) {
                 int16_t* target = column < wide ? blocks + column * 64 : spare;
-                __builtin_prefetch(target, 1);
-                __builtin_prefetch(target + 32, 1);
+                if (!stream) {
+                    __builtin_prefetch(target, 1);
+                    __builtin_prefetch(target + 32, 1);
+                }
                 *targets = target;
             }
         }
@@ -212,7 +219,8 @@ bool Lanes::finish_chunk(int lane) {
     LaneWork& w = work[lane];
     const SequentialScan& scan = w.image->scan;
     const Lane& state = memory.lanes[lane];
-    const bool complete = take_blocks_avx2(memory.scratch[lane], w.chunk_mcus * scan.blocks_per_mcu, w.targets, w.components, w.dc);
+    const auto take_blocks = w.image->stream ? stream_blocks_avx2 : take_blocks_avx2;
+    const bool complete = take_blocks(memory.scratch[lane], w.chunk_mcus * scan.blocks_per_mcu, w.targets, w.components, w.dc);
     w.mcu += unsigned(w.chunk_mcus);
     const uint64_t used = bit_position(lane);
     Cursor cursor;
@@ -248,6 +256,7 @@ void Lanes::leave(int lane, JobQueue& queue, const Limits& limits, Decoder* plai
     if (!image || --image->lanes > 0) return;
     Job& job = *image->job;
     release(*image);
+    if (image->stream) _mm_sfence();  // for whoever reads the planes on another core
     if (image->failed && plain) {
         job.status = plain->read_coefficients(job.jpeg, job.header, limits, job.output);
     } else if (image->failed) {

@@ -34,6 +34,8 @@ unsigned step_lanes_avx2(LaneMemory& memory, int count);
 // Moves decoded blocks out of a lane's scratch and leaves it empty: adds each difference to its component's prediction in
 // `dc`, writes the block to its target. False: a block has no DC (a run passed coefficient 63, or no code matched).
 bool take_blocks_avx2(int16_t* scratch, int count, int16_t* const* targets, const uint8_t* components, uint32_t* dc);
+// The same, storing past the caches: targets lie on multiples of 32 bytes.
+bool stream_blocks_avx2(int16_t* scratch, int count, int16_t* const* targets, const uint8_t* components, uint32_t* dc);
 
 // decode_jobs in lanes. What the lanes do not read or find damaged goes to `plain`, which says why. lanes.cpp
 void decode_jobs_in_lanes(JobQueue& queue, const Limits& limits, Decoder& plain);

@@ -121,6 +121,38 @@ unsigned step_lanes(LaneMemory* memory) {
     return lanes.finished(memory);
 }
 
+template <bool stream>
+inline __attribute__((always_inline)) void store(__m256i* to, __m256i value) {
+    if (stream) {
+        _mm256_stream_si256(to, value);
+    } else {
+        _mm256_storeu_si256(to, value);
+    }
+}
+
+template <bool stream>
+bool take_blocks(int16_t* scratch, int count, int16_t* const* targets, const uint8_t* components, uint32_t* dc) {
+    const __m256i zero = _mm256_setzero_si256();
+    const __m256i empty = _mm256_insert_epi16(zero, no_dc, 0);
+    bool complete = true;
+    for (int i = 0; i < count; i++) {
+        __m256i* from = reinterpret_cast<__m256i*>(scratch + 64 * i);
+        __m256i* to = reinterpret_cast<__m256i*>(targets[i]);
+        const int16_t difference = scratch[64 * i];
+        complete &= difference != no_dc;
+        const uint32_t value = dc[components[i]] += uint32_t(int32_t(difference));
+        store<stream>(to + 0, _mm256_insert_epi16(from[0], int16_t(value), 0));
+        store<stream>(to + 1, from[1]);
+        store<stream>(to + 2, from[2]);
+        store<stream>(to + 3, from[3]);
+        from[0] = empty;
+        from[1] = zero;
+        from[2] = zero;
+        from[3] = zero;
+    }
+    return complete;
+}
+
 }  // namespace
 
 unsigned step_lanes_avx2(LaneMemory& memory, int count) {
@@ -133,25 +165,11 @@ unsigned step_lanes_avx2(LaneMemory& memory, int count) {
 }
 
 bool take_blocks_avx2(int16_t* scratch, int count, int16_t* const* targets, const uint8_t* components, uint32_t* dc) {
-    const __m256i zero = _mm256_setzero_si256();
-    const __m256i empty = _mm256_insert_epi16(zero, no_dc, 0);
-    bool complete = true;
-    for (int i = 0; i < count; i++) {
-        __m256i* from = reinterpret_cast<__m256i*>(scratch + 64 * i);
-        __m256i* to = reinterpret_cast<__m256i*>(targets[i]);
-        const int16_t difference = scratch[64 * i];
-        complete &= difference != no_dc;
-        const uint32_t value = dc[components[i]] += uint32_t(int32_t(difference));
-        _mm256_storeu_si256(to + 0, _mm256_insert_epi16(from[0], int16_t(value), 0));
-        _mm256_storeu_si256(to + 1, from[1]);
-        _mm256_storeu_si256(to + 2, from[2]);
-        _mm256_storeu_si256(to + 3, from[3]);
-        from[0] = empty;
-        from[1] = zero;
-        from[2] = zero;
-        from[3] = zero;
-    }
-    return complete;
+    return take_blocks<false>(scratch, count, targets, components, dc);
+}
+
+bool stream_blocks_avx2(int16_t* scratch, int count, int16_t* const* targets, const uint8_t* components, uint32_t* dc) {
+    return take_blocks<true>(scratch, count, targets, components, dc);
 }
 
 }  // namespace jpegfreq

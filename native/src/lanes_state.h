@@ -24,6 +24,7 @@ struct LaneImage {
     uint32_t segment_count = 0;  // as many as the MCUs need
     int lanes = 0;               // that work on it
     bool failed = false;
+    bool stream = false;  // Output::stream, and the planes lie so that it can be
     uint64_t serial = 0;
 };
 

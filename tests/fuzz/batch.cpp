@@ -60,6 +60,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     for (std::unique_ptr<Image>& image : images) {
         image->planes.reset(new fuzz::Planes(image->job.header, 0xA5));
         image->job.output = image->planes->output;
+        image->job.output.stream = size % 2 != 0;
         image->job.user = image.get();
     }
     Limits limits;
