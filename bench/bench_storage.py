@@ -122,6 +122,19 @@ def _blosc2() -> Any:
     return hdf5plugin.Blosc2(cname="zstd", clevel=3, filters=hdf5plugin.Blosc2.BITSHUFFLE)
 
 
+def _zarr(path: Path, values: Sequence[NDArray[np.int16]]) -> Read:
+    import zarr
+    from zarr.storage import ZipStore
+
+    packed = zarr.codecs.BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle")
+    with ZipStore(path, mode="w") as store:
+        group = zarr.create_group(store)
+        for number, one in enumerate(values):
+            group.create_array(str(number), data=one, chunks=one.shape, compressors=packed)
+    stored = zarr.open_group(ZipStore(path, mode="r"), mode="r")
+    return lambda number: np.asarray(stored[str(number)][:])
+
+
 def _parquet(path: Path, values: Sequence[NDArray[np.int16]]) -> Read:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -165,6 +178,7 @@ CONTAINERS: dict[str, Callable[[Path, Sequence[NDArray[np.int16]]], Read]] = {
     "HDF5 bitshuffle + lz4": _hdf5(_bitshuffle("lz4")),
     "HDF5 zstd": _hdf5(_zstd),
     "HDF5 blosc2 bitshuffle + zstd": _hdf5(_blosc2),
+    "Zarr blosc bitshuffle + zstd": _zarr,
     "Parquet zstd": _parquet,
     "Arrow zstd": _arrow,
     "npz deflate": _npz,
@@ -172,6 +186,7 @@ CONTAINERS: dict[str, Callable[[Path, Sequence[NDArray[np.int16]]], Read]] = {
 }
 MODULES = {
     "HDF5": ("h5py", "hdf5plugin"),
+    "Zarr": ("zarr",),
     "Parquet": ("pyarrow",),
     "Arrow": ("pyarrow",),
     "npz": (),

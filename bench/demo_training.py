@@ -148,8 +148,8 @@ def _training_section(result: TrainResult, names: Sequence[str]) -> Section:
         "both: what is learned is how a thing looks, not a place in the picture.",
         f"The network, a ResNet-18 without its stem, takes the {CHANNELS} channels of the paper's preset, with a gate "
         "before it that decides for each picture which of them to let through. The loss charges for every open "
-        f"channel, and the charge is steered so that about {KEPT} are expected to stay open. It learns from JPEG bytes: "
-        "no pixel is decoded.",
+        f"channel, and the charge is steered so that about {KEPT} stay open. It learns from JPEG bytes: no pixel is "
+        "decoded.",
         f"It took {seconds:.0f} s on this machine, {waiting / seconds:.1%} of them waiting for input. In the end "
         f"{last.top1:.0%} of the unseen crops are told right (chance: {1 / len(names):.0%}). "
         f"{last.channels_expected:.1f} channels are expected to be open while the gate draws lots, as in training, and "
