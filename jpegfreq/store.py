@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from jpegfreq._files import name_complete, write_whole
-from jpegfreq.batch import read_batch
+from jpegfreq._files import BatchFiles, FileMemory, name_complete, write_whole
+from jpegfreq.batch import aligned_empty, read_batch
 from jpegfreq.errors import JpegError, MalformedJpegError, TruncatedJpegError, UnsupportedJpegError
 from jpegfreq.format import TensorFormat
 from jpegfreq.header import Header, read_header
@@ -82,7 +82,7 @@ class View:
 
 @dataclass(frozen=True)
 class LoadedImage:
-    """A file's bytes, until the next batch is asked for; their SHA-256, if wanted; the part of the image to take."""
+    """A file's bytes; their SHA-256, if wanted; the part of the image to take."""
 
     data: memoryview
     sha256: str
@@ -141,47 +141,23 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-class _Slab:
-    """Memory for the files of a batch, used again: fresh memory costs more than reading into it."""
+def _load(paths: Sequence[str], view: View, hashes: bool, memory: FileMemory) -> list[LoadedImage | Exception]:
+    """Read files, and find their boxes; or why not."""
+    files = memory.batch()
+    return [_load_one(files, path, view, hashes) for path in paths]
 
-    def __init__(self) -> None:
-        self._memory: npt.NDArray[np.uint8] = np.empty(0, np.uint8)
-        self._wanted = 0
 
-    def load(self, paths: Sequence[str], view: View, hashes: bool) -> list[LoadedImage | Exception]:
-        """Read files, and find their boxes; or why not. What was loaded before is gone."""
-        if self._wanted > self._memory.size:
-            self._memory = np.empty(self._wanted + self._wanted // 4, np.uint8)
-        self._wanted = 0
-        return [self._load(path, view, hashes) for path in paths]
-
-    def _load(self, path: str, view: View, hashes: bool) -> LoadedImage | Exception:
-        try:
-            data = self._read(path)
-        except OSError as error:
-            return error
-        try:
-            header = read_header(data)
-            box = view.box(header)
-        except (ValueError, MemoryError) as error:
-            return UnreadableImageError(error, data)
-        return LoadedImage(data, hashlib.sha256(data).hexdigest() if hashes else "", header, box)
-
-    def _read(self, path: str) -> memoryview:
-        file = os.open(path, os.O_RDONLY)
-        try:
-            size = os.fstat(file).st_size
-            start = self._wanted
-            self._wanted += size
-            place = self._memory.data[start : start + size]
-            if len(place) < size:  # the next batch will find room
-                place = memoryview(bytearray(size))
-            done = 0
-            while done < size and (count := os.readv(file, [place[done:]])):
-                done += count
-        finally:
-            os.close(file)
-        return place[:done]
+def _load_one(files: BatchFiles, path: str, view: View, hashes: bool) -> LoadedImage | Exception:
+    try:
+        data = files.read(path)
+    except OSError as error:
+        return error
+    try:
+        header = read_header(data)
+        box = view.box(header)
+    except (ValueError, MemoryError) as error:
+        return UnreadableImageError(error, data)
+    return LoadedImage(data, hashlib.sha256(data).hexdigest() if hashes else "", header, box)
 
 
 def read_views(
@@ -193,6 +169,7 @@ def read_views(
     *,
     hashes: bool = False,
     out: npt.NDArray[Any] | None = None,
+    memory: FileMemory | None = None,
 ) -> Iterator[tuple[list[str], list[LoadedImage | Exception], npt.NDArray[Any]]]:
     """Batches of tensors in the files' order; the next batch is read from disk while one is decoded.
 
@@ -204,6 +181,7 @@ def read_views(
         batch: how many files at a time.
         hashes: whether to hash the files.
         out: room for a tensor of each file, for those that are read, one behind the other; None for new arrays.
+        memory: that the files are read into, for calls that follow one another; None for new.
 
     Yields:
         Names; what was loaded, or the error in its place; the tensors of those without an error.
@@ -211,16 +189,14 @@ def read_views(
     files = list(paths)
     parts = [files[start : start + batch] for start in range(0, len(files), batch)]
     share = -(-batch // threads)
-    slabs = [[_Slab() for _ in range(threads)] for _ in range(2)]  # for the batch in work, and the next
+    room = FileMemory() if memory is None else memory
     filled = 0
     with ThreadPoolExecutor(threads) as pool:
 
         def begin_reading(number: int) -> list[Future[list[LoadedImage | Exception]]]:
             own = [path for _, path in parts[number]] if number < len(parts) else []
             shares = (own[start : start + share] for start in range(0, len(own), share))
-            return [
-                pool.submit(slab.load, few, view, hashes) for slab, few in zip(slabs[number % 2], shares, strict=False)
-            ]
+            return [pool.submit(_load, few, view, hashes, room) for few in shares]
 
         ahead = begin_reading(0)
         for number, part in enumerate(parts):
@@ -361,12 +337,13 @@ def convert_shards(
     """
     shape = (conversion.images_per_shard, *conversion.format.shape(conversion.view.size, conversion.view.size))
     room: list[npt.NDArray[Any]] = []
+    memory = FileMemory()
     with ThreadPoolExecutor(1) as writer:
         writing: Future[None] | None = None
         for number, shard in enumerate(shards):
             if len(room) < 2:  # one shard on its way to disk, one in work: memory stays bounded, and is used again
-                room.append(np.empty(shape, conversion.storage))
-            made = _convert_shard(conversion, shard, room[number % 2], threads, progress)
+                room.append(aligned_empty(shape, np.dtype(conversion.storage)))
+            made = _convert_shard(conversion, shard, room[number % 2], memory, threads, progress)
             if writing is not None:
                 writing.result()
             writing = writer.submit(_write_shard, out, shard, *made)
@@ -378,6 +355,7 @@ def _convert_shard(
     conversion: Conversion,
     shard: int,
     stored: npt.NDArray[Any],
+    memory: FileMemory,
     threads: int,
     progress: Callable[[int, int], None],
 ) -> tuple[npt.NDArray[Any], dict[str, Any]]:
@@ -387,7 +365,8 @@ def _convert_shard(
     paths = ((name, os.path.join(conversion.folder, name)) for name in conversion.shard_names(shard))
     as_steps = conversion.storage == "int16"
     format = replace(conversion.format, statistics=None) if as_steps else conversion.format
-    batches = read_views(paths, conversion.view, format, threads, _BATCH, hashes=True, out=None if as_steps else stored)
+    out = None if as_steps else stored
+    batches = read_views(paths, conversion.view, format, threads, _BATCH, hashes=True, out=out, memory=memory)
     for names, loaded, tensors in batches:
         size_bytes = 0
         tensor = iter(tensors)
@@ -448,8 +427,9 @@ def _record_path(out: Path, shard: int) -> Path:
     return out / f"shards/{shard:05d}.json"
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, indent=1) + "\n"
+def _json(value: dict[str, Any]) -> str:
+    """One line a key: with more of them Python's slow encoder would do it."""
+    return "{\n" + ",\n".join(f"{json.dumps(key)}: {json.dumps(item)}" for key, item in value.items()) + "\n}\n"
 
 
 class StoredDataset:
