@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, overload
 import torch
 from torch import nn
 
+from jpegfreq._files import BatchFiles
 from jpegfreq.torch.dataset import CropDataset, FrequencyDataset
 from jpegfreq.torch.images import Images
 from jpegfreq.torch.rgb import RgbDataset
@@ -77,7 +78,9 @@ class Classifier:
         batch_size: int = 64,
         errors: Literal["raise", "return"] = "raise",
     ) -> Prediction | list[Prediction] | list[Prediction | ReadError]:
-        """Classify JPEG files, each seen as in validation: shorter side resized, centre cut out, normalized.
+        """Classify pictures, each seen as in validation: shorter side resized, centre cut out, normalized.
+
+        What is no YCbCr JPEG (PNG, WebP, CMYK ...) is decoded by Pillow, as in training.
 
         Args:
             images: a path or a file's bytes, or a list of them.
@@ -102,7 +105,8 @@ class Classifier:
         for start in range(0, len(dataset), batch_size):
             batch = dataset.fill(dataset.prepare(range(start, min(start + batch_size, len(dataset)))))
             for stray in batch.strays:
-                found[stray.image_index] = _error_of(dataset, stray.image_index)
+                if not stray.read:
+                    found[stray.image_index] = _error_of(dataset, stray.image_index)
             if len(batch.indices):
                 predictions = self._classify(batch.tensors, top)
                 found.update(zip(batch.indices.tolist(), predictions, strict=True))
@@ -113,8 +117,8 @@ class Classifier:
         view = EvaluationView(self.config.size, self.config.shorter_side)
         skip: Literal["raise", "skip"] = "raise" if errors == "raise" else "skip"
         if self.config.format is None:
-            return RgbDataset(given, view, errors=skip)
-        return FrequencyDataset(given, view, format=self.config.format, errors=skip)
+            return RgbDataset(given, view, errors=skip, fallback="pixels")
+        return FrequencyDataset(given, view, format=self.config.format, errors=skip, fallback="pixels")
 
     @torch.inference_mode()
     def _classify(self, tensors: torch.Tensor, top: int) -> list[Prediction]:
@@ -141,10 +145,10 @@ class _Given(Images):
 
     pictures: tuple[Picture, ...]
 
-    def read(self, index: int) -> bytes:
+    def read_into(self, index: int, files: BatchFiles) -> memoryview:
         """The bytes of one image."""
         picture = self.pictures[index]
-        return super().read(index) if isinstance(picture, str | os.PathLike) else bytes(picture)
+        return super().read_into(index, files) if isinstance(picture, str | os.PathLike) else memoryview(picture)
 
 
 def _error_of(dataset: CropDataset, index: int) -> ReadError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 pytest.importorskip("safetensors")
+
+from PIL import Image  # noqa: E402
 
 from jpegfreq import ChannelStatistics, JpegError, TensorFormat, read_batch  # noqa: E402
 from jpegfreq.cli import main  # noqa: E402
@@ -120,6 +123,29 @@ def test_a_damaged_file_raises_and_says_which(format: TensorFormat | None) -> No
     assert isinstance(found[1], ValueError)
     assert found[0].labels == classifier.predict(images[0]).labels
     assert found[2].labels == classifier.predict(images[2]).labels
+
+
+@pytest.mark.parametrize("format", [FORMAT, None])
+def test_a_png_is_seen_as_its_pixels(format: TensorFormat | None, tmp_path: Path) -> None:
+    config = replace(CONFIG, format=format)
+    torch.manual_seed(0)
+    classifier = Classifier(config, config.create())
+    with Image.open(io.BytesIO(PICTURES[0])) as image:
+        image.save(tmp_path / "same.png")
+    jpeg, png = classifier.predict([PICTURES[0], tmp_path / "same.png"])
+    assert png.indices == jpeg.indices
+    np.testing.assert_allclose(png.probabilities, jpeg.probabilities, atol=0.02)
+
+
+def test_a_damaged_jpeg_is_not_completed_from_its_pixels(classifier: Classifier) -> None:
+    """Pillow decodes it without a word; what it makes up is no picture to classify."""
+    broken = bytearray(PICTURES[0])
+    middle = len(broken) * 2 // 3
+    broken[middle : middle + 60] = b"\x55" * 60
+    with Image.open(io.BytesIO(broken)) as image:
+        image.load()
+    with pytest.raises(JpegError):
+        classifier.predict(bytes(broken))
 
 
 def test_a_missing_file_raises_and_says_which(classifier: Classifier, tmp_path: Path) -> None:

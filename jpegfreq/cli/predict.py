@@ -10,8 +10,8 @@ from pathlib import Path
 SUMMARY = "classify pictures with a trained network"
 DESCRIPTION = """\
 Classify JPEG files with a network that `jpegfreq train` wrote: from the file's bytes to
-labels, each picture seen as in validation. A file that cannot be read is named, and the
-others go on.
+labels, each picture seen as in validation. Pictures of other kinds (PNG, WebP, CMYK ...) that are
+named go through Pillow. A file that cannot be read is named, and the others go on.
 
 examples:
   jpegfreq predict runs/dct24 photo.jpg
@@ -23,7 +23,7 @@ _BATCH = 64
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a checkpoint's folder, or a run's")
-    parser.add_argument("inputs", nargs="+", metavar="FILE", help="JPEG files, or folders of them")
+    parser.add_argument("inputs", nargs="+", metavar="FILE", help="pictures, or folders of JPEG files")
     parser.add_argument("--top", type=int, default=5, metavar="K", help="how many classes to name (default: 5)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line for each file")
     parser.add_argument("--device", default="cpu", help="where the network works: cpu, cuda, mps (default: cpu)")

@@ -98,7 +98,8 @@ class CropDataset(Dataset[Sample], ABC):
         view: what is cut out of each.
         seed: of all that is drawn.
         errors: "raise" ends the epoch at a file that cannot be read; "skip" leaves it out.
-        fallback: "pixels" lets Pillow decode what is no YCbCr JPEG before `errors` has its say.
+        fallback: "pixels" lets Pillow decode what is no YCbCr JPEG before `errors` has its say; not a damaged JPEG, of
+            which it would make up what is missing.
         filter: "bilinear", "bicubic" or "box"; pixels know no "box".
         antialias: widen the filter where a crop shrinks.
         apply_orientation: turn each image upright first, as its EXIF orientation says; crops are of the upright image.
@@ -226,12 +227,14 @@ class CropDataset(Dataset[Sample], ABC):
             error = request.error or found
             if error is not None:
                 read = False
-                if self.fallback == "pixels":
+                if self.fallback == "pixels" and not _is_damaged(request.data, error):
                     try:
                         pixels = read_pixels(request.data, apply_orientation=self.apply_orientation)
                         crop = self.crop(request.index, pixels.shape[1], pixels.shape[2], epoch)
                         out[slot] = self._from_pixels(pixels, crop)
                         read = True
+                    except ImportError:
+                        error.add_note("Pillow, which reads other kinds of pictures, is not installed")
                     except (ValueError, OSError, MemoryError, SyntaxError):
                         pass  # the first error says more
                 name = self.images.name(request.index)
@@ -388,6 +391,11 @@ def stray_reason(data: bytes | memoryview, error: ReadError) -> str:
     if isinstance(error, JpegError):
         return "malformed" if data[:2] == b"\xff\xd8" else "no image"
     return "out of memory" if isinstance(error, MemoryError) else "other"
+
+
+def _is_damaged(data: bytes, error: ReadError) -> bool:
+    """Whether a JPEG's own bytes are wrong, rather than of a kind that has no YCbCr coefficients."""
+    return data[:2] == b"\xff\xd8" and isinstance(error, JpegError) and not isinstance(error, UnsupportedJpegError)
 
 
 def _has_header(data: bytes | memoryview) -> bool:
