@@ -20,6 +20,7 @@ STAGES = {
     "tensor": "bytes to the float32 frequency tensor, against libjpeg-turbo's RGB decode",
     "crops": "bytes to a batch of random-resized crops, against torchvision and OpenCV",
     "store": "files to a store of tensors, against read_batch alone; a stored tensor; the loader on two threads",
+    "training": "images/s of the whole training loop: RGB, frequencies, and what torchvision offers",
     "storage": "whole images' coefficients in standard containers, against decoding the JPEG again",
     "memory": "peak memory beyond input and coefficients",
 }

@@ -1,0 +1,230 @@
+"""The whole training loop, input and network together: ResNet-18 on RGB at 112 px against frequencies at 224 px.
+
+Both reach the first residual stage at 28 x 28, for nearly equal multiply-adds. `train` of jpegfreq.models runs three of
+the methods; the fourth is what people have now: torchvision's ImageFolder, transforms and RGB network behind PyTorch's
+DataLoader, in the loop that PyTorch's examples show, with the same memory format, optimizer and batches as `train`.
+
+Every method is a process of its own that trains an epoch of 64 images when its turn comes; the others sleep. The first
+epoch warms up. Timed is an epoch from its first request for input to the end of its last step: no validation, no
+checkpoint, and no read-ahead from before. The network has one thread, and so has the input.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+
+import jpegfreq
+from bench import sets
+from bench.results import Options, Result, Table, Value
+from bench.timing import OTHERS_LIMIT, Clock, Samples, compare, others_busy_seconds
+
+WALL = "the whole training loop"
+CPU = "the whole training loop, CPU time of all its processes"
+TODAY = "ImageFolder and DataLoader, RGB 112"
+RGB, DCT_24, DCT_192 = "train, RGB 112", "train, 24 channels, 224", "train, 192 channels, 224"
+METHODS = (TODAY, RGB, DCT_24, DCT_192)
+BATCH, STEPS, ROUNDS = 16, 4, 5
+CLASSES = ("even", "odd")
+WAITING = f"{DCT_24}, set A: share of the time spent waiting for input"
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one took."""
+
+    wall: float  # seconds
+    cpu: float  # seconds, of its process and the workers of that
+    waiting: float  # share of the wall time
+
+
+class _Turns:
+    """A method's side: it waits for its turn, and says what an epoch took."""
+
+    def __init__(self, connection: Connection, epochs: int) -> None:
+        self.connection = connection
+        self.left = epochs
+        self.process = psutil.Process()
+
+    def wait(self) -> None:
+        """The epoch begins when this returns."""
+        self.connection.recv()
+        self.cpu, self.wall = self._cpu(), time.perf_counter()
+
+    def stop(self) -> None:
+        """Its last step has ended."""
+        self.seconds, self.cpu = time.perf_counter() - self.wall, self._cpu() - self.cpu
+
+    def report(self, seconds_waiting: float) -> None:
+        """Let the others go on, and wait for the next turn, if there is one."""
+        self.connection.send(Epoch(self.seconds, self.cpu, seconds_waiting / self.seconds))
+        self.left -= 1
+        if self.left:
+            self.wait()
+
+    def _cpu(self) -> float:
+        times = [process.cpu_times() for process in (self.process, *self.process.children(recursive=True))]
+        return sum(each.user + each.system for each in times)
+
+    # As an observer of `train`:
+
+    def begin(self, config: Any, inputs: Any, first_epoch: int) -> None:
+        self.wait()
+
+    def step(self, epoch: int, step: int, steps: int, loss: float, images: int) -> None:
+        if step + 1 == steps:
+            self.stop()
+
+    def end_epoch(self, epoch: Any) -> None:
+        self.report(epoch.seconds_waiting)
+
+
+def _train(connection: Connection, folder: str, method: str, epochs: int) -> None:
+    """One of ours."""
+    from jpegfreq.models.recipe import TrainConfig
+    from jpegfreq.models.train import train
+
+    statistics = jpegfreq.ChannelStatistics((1.0,) * 192, (50.0,) * 192, "made up: any normalization costs the same")
+    channels = {RGB: None, DCT_24: 24, DCT_192: "all"}[method]
+    config = TrainConfig(
+        f"{folder}/train",
+        f"{folder}/validation",
+        f"{folder}/{method}",
+        format=None if channels is None else jpegfreq.TensorFormat(channels, layout="HWC", statistics=statistics),
+        size=112 if channels is None else 224,
+        epochs=epochs,
+        batch_size=BATCH,
+    )
+    train(config, observer=_Turns(connection, epochs))
+
+
+def _today(connection: Connection, folder: str, method: str, epochs: int) -> None:
+    """What people have now."""
+    import torch
+    from torch.utils.data import DataLoader
+    from torchvision import datasets, models, transforms
+
+    crops = transforms.Compose(
+        [
+            transforms.RandomResizedCrop(112),
+            transforms.RandomHorizontalFlip(),
+            transforms.ToTensor(),
+            transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ]
+    )
+    images = datasets.ImageFolder(f"{folder}/train", crops)
+    loader = DataLoader(images, BATCH, shuffle=True, drop_last=True, num_workers=1, persistent_workers=True)
+    network = models.resnet18(num_classes=len(CLASSES)).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(network.parameters(), 0.1 * BATCH / 256, 0.9, weight_decay=4e-5, nesterov=True)
+    criterion = torch.nn.CrossEntropyLoss()
+    turns = _Turns(connection, epochs)
+    turns.wait()
+    for _ in range(epochs):
+        seconds_waiting = 0.0
+        before = time.perf_counter()
+        for x, labels in loader:
+            seconds_waiting += time.perf_counter() - before
+            loss = criterion(network(x.to(memory_format=torch.channels_last)), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            loss.item()
+            before = time.perf_counter()
+        turns.stop()
+        turns.report(seconds_waiting)
+
+
+def run(result: Result, options: Options) -> None:
+    for name, files in _files(options).items():
+        if files:
+            _measure(result, name, files, 2 if options.quick else ROUNDS)
+
+
+def _files(options: Options) -> dict[str, list[Path]]:
+    """JPEG files of each set: photographs, imagenette's, and photographs of 8 to 16 Mpx."""
+    wanted = {"A": "photos", "imagenette": "imagenette/train", "L": "large"}
+    kept = [name for name in wanted if name in options.sets or (name == "imagenette" and "A" in options.sets)]
+    return {
+        name: sorted(path for path in (sets.DATA / wanted[name]).rglob("*") if path.suffix.lower() in sets.SUFFIXES)
+        for name in kept
+    }
+
+
+def _measure(result: Result, set_name: str, files: list[Path], rounds: int) -> None:
+    memory = Path("/dev/shm")  # checkpoints are not what is measured
+    with TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        count = BATCH * STEPS
+        _link([files[i * len(files) // count] for i in range(count)], Path(folder) / "train")
+        _link(files[:2], Path(folder) / "validation")
+        epochs, disturbed = _epochs(folder, rounds)
+    images = np.array([count])
+    result.add(Table(WALL, set_name, compare(_samples(epochs, disturbed, "wall", images), RGB)))
+    result.add(Table(CPU, set_name, compare(_samples(epochs, disturbed, "cpu", images), RGB)))
+    for method in METHODS:
+        name = f"{method}, set {set_name}: share of the time spent waiting for input"
+        low, median, high = np.percentile([100 * turn[method].waiting for turn in epochs], [10, 50, 90])
+        result.value(Value(name, float(median), float(low), float(high), "%"))
+
+
+def _link(files: list[Path], folder: Path) -> None:
+    """The files in two class folders, in turn; a file may come more than once."""
+    for name in CLASSES:
+        (folder / name).mkdir(parents=True)
+    for index, file in enumerate(files):
+        (folder / CLASSES[index % len(CLASSES)] / f"{index}.jpg").symlink_to(file.resolve())
+
+
+def _epochs(folder: str, rounds: int) -> tuple[list[dict[str, Epoch]], list[bool]]:
+    """What each method's epoch took in each round, and whether others used the machine meanwhile."""
+    context = multiprocessing.get_context("spawn")
+    work: dict[str, Callable[[Connection, str, str, int], None]] = dict.fromkeys(METHODS, _train) | {TODAY: _today}
+    connections, processes = {}, []
+    for method in METHODS:
+        connections[method], other = context.Pipe()
+        processes.append(context.Process(target=work[method], args=(other, folder, method, rounds + 1)))
+        processes[-1].start()
+        other.close()  # so that a method that fails is noticed
+    epochs: list[dict[str, Epoch]] = []
+    disturbed: list[bool] = []
+    try:
+        for number in range(rounds + 1):
+            turn = {}
+            start, busy = time.perf_counter(), others_busy_seconds()
+            for m in range(len(METHODS)):
+                method = METHODS[(m + number) % len(METHODS)]
+                connections[method].send(None)
+                turn[method] = connections[method].recv()
+            seconds = time.perf_counter() - start
+            others = others_busy_seconds() - busy - sum(epoch.cpu for epoch in turn.values())
+            epochs.append(turn)
+            disturbed.append(others > OTHERS_LIMIT * seconds * (psutil.cpu_count() or 1) + 1)  # + checkpoints
+    finally:
+        for process in processes:
+            process.join(60)
+            process.kill()
+    return epochs[1:], disturbed[1:]
+
+
+def _samples(
+    epochs: list[dict[str, Epoch]], disturbed: list[bool], clock: Clock, images: npt.NDArray[np.int64]
+) -> Samples:
+    seconds = [[[getattr(turn[method], clock)] for method in METHODS] for turn in epochs]
+    return Samples(
+        list(METHODS),
+        np.ones((len(METHODS), 1), np.bool_),
+        [""] * len(METHODS),
+        images,
+        clock,
+        [np.array(1e9 * np.array(turn), np.int64) for turn in seconds],
+        disturbed if clock == "wall" else [False] * len(epochs),
+    )
