@@ -125,6 +125,13 @@ def test_what_cannot_be_built_is_refused(options: dict[str, object], message: st
         create_model(**(arguments | options))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("channels", "projection"), [(48, True), (64, False), (192, True)])
+def test_resnet18_keeps_the_identity_shortcut_where_the_widths_agree(channels: int, projection: bool) -> None:
+    form = TensorFormat("all" if channels == 192 else channels)
+    block = create_model("resnet18", format=form, num_classes=2).get_submodule("layer1.0")
+    assert (block.downsample is not None) == projection
+
+
 def test_stages_can_be_taken_out_for_a_pyramid() -> None:
     from torchvision.models._utils import IntermediateLayerGetter
 
