@@ -39,12 +39,12 @@ def markdown(runs: Sequence[Run]) -> str:
 
 def _section(name: str, runs: Sequence[Run]) -> str:
     rows: dict[str, list[Run]] = {}
-    for run in runs:
+    for run in sorted(runs, key=lambda run: (run["baseline"], run["row"] != run["baseline"], run["row"], run["seed"])):
         rows.setdefault(run["row"], []).append(run)
     lines = [
         f"### {name}",
         "Top-1 of the last epoch, not of the best; the spread is the standard deviation over seeds. The difference is "
-        "the mean over the seeds that both have of its top-1 less that of the same network on RGB. Input and compute "
+        "that of its top-1 less that of the same network on RGB, over the seeds that both have. Input and compute "
         "are seconds an epoch.",
         "| row | seeds | top-1, % | against RGB | channels on | GMAC | M weights | input, s | compute, s | images/s |",
         "| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |",
@@ -64,7 +64,7 @@ def _row(name: str, runs: Sequence[Run], rows: dict[str, list[Run]]) -> str:
         name,
         str(len(runs)),
         f"{statistics.mean(accuracies):.1f}{spread}",
-        "" if difference is None or name == first["baseline"] else f"{difference:+.1f}",
+        "" if name == first["baseline"] else difference,
         f"{statistics.mean(on):.1f}" if on else "",
         f"{first['macs'] / 1e9:.3f}",
         f"{first['parameters'] / 1e6:.2f}",
@@ -75,11 +75,12 @@ def _row(name: str, runs: Sequence[Run], rows: dict[str, list[Run]]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _difference(runs: Sequence[Run], others: Sequence[Run]) -> float | None:
-    """Percentage points, over the seeds that both have."""
+def _difference(runs: Sequence[Run], others: Sequence[Run]) -> str:
+    """Percentage points, over the seeds that both have: mean and standard deviation; empty where there is none."""
     other = {run["seed"]: run["top1"] for run in others}
     paired = [(run["top1"] - other[run["seed"]]) * 100 for run in runs if run["seed"] in other]
-    return statistics.mean(paired) if paired else None
+    spread = f" ± {statistics.stdev(paired):.1f}" if len(paired) > 1 else ""
+    return f"{statistics.mean(paired):+.1f}{spread}" if paired else ""
 
 
 # What the paper leads one to expect at this scale: row, compared with, percentage points.
@@ -96,7 +97,7 @@ def _expected(rows: dict[str, list[Run]]) -> str:
     for row, other, expected, aim in EXPECTED:
         difference = _difference(rows.get(row, []), rows.get(other, []))
         seeds = {run["seed"] for run in rows.get(row, [])} & {run["seed"] for run in rows.get(other, [])}
-        measured = "not trained" if difference is None else f"{difference:+.1f}"
+        measured = difference or "not trained"
         lines.append(f"| {row} less {other} | {expected:+g} | {aim:+g} | {measured} | {len(seeds)} |")
     return "\n".join(lines)
 
