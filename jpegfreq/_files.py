@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["BatchFiles", "FileMemory", "name_complete", "write_whole"]
+__all__ = ["BatchFiles", "FileMemory", "NpyFile", "name_complete", "write_whole"]
 
 
 def write_whole(path: Path, content: str | bytes, *, suffix: str = ".part") -> None:
@@ -38,6 +38,62 @@ def name_complete(temporary: Path, path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+class NpyFile:
+    """An .npy array that appears whole or not at all, written rows at a time, each time to the disk.
+
+    So the disk works while the next rows are made, and little is left to wait for at the end.
+    """
+
+    def __init__(self, path: Path, most_rows: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        """Nothing is written yet.
+
+        Args:
+            path: the file.
+            most_rows: how many rows there will be at most.
+            shape: of a row.
+            dtype: of the values.
+        """
+        self._path = path
+        self._temporary = path.with_name(path.name + ".part")
+        self._file = self._temporary.open("wb")
+        self._shape = shape
+        self._dtype = dtype
+        self._rows = 0
+        self._error: Exception | None = None
+        self._write_header(most_rows)
+        self._start = self._file.tell()
+
+    def append(self, rows: npt.NDArray[Any]) -> None:
+        """Write rows; an error is kept for `finish`."""
+        if self._error is not None:
+            return
+        try:
+            self._file.write(np.ascontiguousarray(rows).data)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except Exception as error:
+            self._error = error
+        self._rows += len(rows)
+
+    def finish(self) -> None:
+        """Give the file its name, with the rows that were written.
+
+        Raises:
+            OSError: it, or rows before, could not be written.
+        """
+        with self._file:
+            if self._error is not None:
+                raise self._error
+            self._file.seek(0)
+            self._write_header(self._rows)
+            assert self._file.tell() == self._start  # NumPy leaves room for a number of any length
+        name_complete(self._temporary, self._path)
+
+    def _write_header(self, rows: int) -> None:
+        header = {"descr": np.lib.format.dtype_to_descr(self._dtype), "fortran_order": False}
+        np.lib.format.write_array_header_1_0(self._file, {**header, "shape": (rows, *self._shape)})
 
 
 class FileMemory:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from jpegfreq._files import BatchFiles, FileMemory, name_complete, write_whole
+from jpegfreq._files import BatchFiles, FileMemory, NpyFile, write_whole
 from jpegfreq.batch import aligned_empty, read_batch
 from jpegfreq.errors import JpegError, MalformedJpegError, TruncatedJpegError, UnsupportedJpegError
 from jpegfreq.format import TensorFormat
@@ -338,15 +338,21 @@ def convert_shards(
     shape = (conversion.images_per_shard, *conversion.format.shape(conversion.view.size, conversion.view.size))
     room: list[npt.NDArray[Any]] = []
     memory = FileMemory()
+    dtype = np.dtype(conversion.storage)
     with ThreadPoolExecutor(1) as writer:
         writing: Future[None] | None = None
         for number, shard in enumerate(shards):
             if len(room) < 2:  # one shard on its way to disk, one in work: memory stays bounded, and is used again
-                room.append(aligned_empty(shape, np.dtype(conversion.storage)))
-            made = _convert_shard(conversion, shard, room[number % 2], memory, threads, progress)
+                room.append(aligned_empty(shape, dtype))
+            file = NpyFile(out / _shard_name(shard), conversion.images_per_shard, shape[1:], dtype)
+
+            def write(rows: npt.NDArray[Any], file: NpyFile = file) -> None:
+                writer.submit(file.append, rows)
+
+            record = _convert_shard(conversion, shard, room[number % 2], memory, threads, write, progress)
             if writing is not None:
                 writing.result()
-            writing = writer.submit(_write_shard, out, shard, *made)
+            writing = writer.submit(_finish_shard, out, shard, file, record)
         if writing is not None:
             writing.result()
 
@@ -357,8 +363,9 @@ def _convert_shard(
     stored: npt.NDArray[Any],
     memory: FileMemory,
     threads: int,
+    write: Callable[[npt.NDArray[Any]], object],
     progress: Callable[[int, int], None],
-) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+) -> dict[str, Any]:
     label_of = {name: label for label, name in enumerate(conversion.classes)}
     files: list[dict[str, Any]] = []
     failures: list[Failure] = []
@@ -368,7 +375,7 @@ def _convert_shard(
     out = None if as_steps else stored
     batches = read_views(paths, conversion.view, format, threads, _BATCH, hashes=True, out=out, memory=memory)
     for names, loaded, tensors in batches:
-        size_bytes = 0
+        size_bytes, first = 0, len(files)
         tensor = iter(tensors)
         for name, image in zip(names, loaded, strict=True):
             if isinstance(image, Exception):
@@ -384,17 +391,13 @@ def _convert_shard(
                 stored[len(files)] = steps
             label = label_of.get(name.split("/")[0], -1) if "/" in name else -1
             files.append({"name": name, "size_bytes": len(image.data), "sha256": image.sha256, "label": label})
+        write(stored[first : len(files)])
         progress(len(names), size_bytes)
-    record = {"shard": _shard_name(shard), "files": files, "failures": [vars(failure) for failure in failures]}
-    return stored[: len(files)], record
+    return {"shard": _shard_name(shard), "files": files, "failures": [vars(failure) for failure in failures]}
 
 
-def _write_shard(out: Path, shard: int, tensors: npt.NDArray[Any], record: dict[str, Any]) -> None:
-    path = out / _shard_name(shard)
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as file:
-        np.save(file, tensors)
-    name_complete(temporary, path)
+def _finish_shard(out: Path, shard: int, file: NpyFile, record: dict[str, Any]) -> None:
+    file.finish()
     write_whole(_record_path(out, shard), _json(record))  # last: it says that the shard is complete
 
 

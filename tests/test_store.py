@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import pickle
 import random
 import signal
@@ -16,6 +18,7 @@ import numpy as np
 import pytest
 
 from jpegfreq import read_batch
+from jpegfreq._files import NpyFile
 from jpegfreq.format import TensorFormat
 from jpegfreq.resample import center_crop_box
 from jpegfreq.statistics import ChannelStatistics
@@ -194,6 +197,44 @@ def test_killed_conversions_go_on_to_the_same_bytes(folder: Path, tmp_path: Path
 @pytest.mark.long
 def test_twenty_killed_conversions_go_on_to_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     killed_runs(folder, tmp_path, 20)
+
+
+@pytest.mark.parametrize("counts", [(), (0,), (3,), (2, 0, 3)])
+def test_rows_written_one_after_the_other_are_a_file_of_numpy(tmp_path: Path, counts: tuple[int, ...]) -> None:
+    rows = np.arange(5 * 2 * 3, dtype=np.float16).reshape(5, 2, 3)[: sum(counts)]
+    file = NpyFile(tmp_path / "rows.npy", 12345, (2, 3), rows.dtype)
+    start = 0
+    for count in counts:
+        file.append(rows[start : start + count])
+        start += count
+    assert not (tmp_path / "rows.npy").exists()
+    file.finish()
+    np.save(tmp_path / "whole.npy", rows)
+    assert (tmp_path / "rows.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
+
+
+@pytest.mark.parametrize("full", [3, 4, 6])
+def test_a_disk_that_was_full_for_a_while_ends_no_shard(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: int
+) -> None:
+    """The third write to the disk, behind plan.json and its name, is that of the first rows."""
+    conversion = plan(folder)
+    real, calls = os.fsync, 0
+
+    def fsync(file: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        with pytest.raises(OSError, match="No space left"):
+            convert(conversion, tmp_path / "cut")
+    convert(conversion, tmp_path / "cut")
+    convert(conversion, tmp_path / "whole")
+    assert content(tmp_path / "cut") == content(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("stop", range(1, 11))
