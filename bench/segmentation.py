@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
 def _train_row(row: Row, options: argparse.Namespace) -> None:
     """One run, from where it was stopped to its line in the log."""
     weights = "" if options.weights is None else "/".join(options.weights.parts[-4:])
-    name = f"{row.name} {options.epochs}-{options.batch_size} {options.seed} {weights}"
+    name = f"{row.name} {row.side} {options.epochs}-{options.batch_size} {options.seed} {weights}"
     out = options.runs / name.strip().replace(", ", "-").replace(" ", "-").replace("/", "_")
     training = DenseTraining(
         row.task,
