@@ -15,6 +15,7 @@ import csv
 import json
 import os
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,8 +53,8 @@ class Row:
 
 
 ROWS = (
-    Row("FCN, ResNet-18, gated", "segmentation", 96, gated=True),
-    Row("FCN, ResNet-18", "segmentation", 96),
+    Row("FCN, ResNet-18, gated", "segmentation", 64, gated=True),
+    Row("FCN, ResNet-18", "segmentation", 64),
     Row("Faster R-CNN, ResNet-18", "detection", 128),
 )
 console = Console(stderr=True)
@@ -79,6 +80,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rows", default="0,1,2", metavar="N,N", help=f"numbers of rows: {numbered}")
     parser.add_argument("--weights", type=Path, help="a classifier that the backbones start from")
     parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument(
+        "--minutes", type=float, default=float("inf"), help="score a row as it is after so many; the log says so"
+    )
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--learning-rate", type=float, default=5e-4)
     parser.add_argument("--target-channels", type=float, default=32.0, help="of a gated row")
@@ -115,7 +119,8 @@ def _train_row(row: Row, options: argparse.Namespace) -> None:
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[now]}"), TimeRemainingColumn(),
         console=console,
     ) as progress:  # fmt: skip
-        model, scores = train_dense(training, observer=Shown(progress, row.name))
+        end = time.monotonic() + 60 * options.minutes
+        model, scores = train_dense(training, observer=Shown(progress, row.name), stop=lambda: time.monotonic() >= end)
     with (out / "log.csv").open(encoding="utf-8") as file:
         curve = [{name: float(value) for name, value in epoch.items()} for epoch in csv.DictReader(file)]
     about = machine.describe()
@@ -126,7 +131,8 @@ def _train_row(row: Row, options: argparse.Namespace) -> None:
         "pictures": pictures,
         "classes": len(model.config.classes),
         "side": row.side,
-        "epochs": options.epochs,
+        "epochs": len(curve),
+        "planned_epochs": options.epochs,
         "batch_size": options.batch_size,
         "learning_rate": options.learning_rate,
         "seed": options.seed,

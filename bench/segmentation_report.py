@@ -26,7 +26,8 @@ def write(log: Path, readme: Path = README, classification: Path | None = None) 
 
 
 def markdown(runs: Sequence[Run], classification: Sequence[Run]) -> str:
-    """Scores, the heat map, and its ratios beside those of classification."""
+    """Scores, the heat map, and its ratios beside those of classification; of runs that went on, the last line."""
+    runs = list({tuple(str(run[name]) for name in SAME): run for run in runs}.values())
     if not runs:
         return "Nothing has been trained yet."
     parts = [_table(COLUMNS, [_row(run) for run in runs])]
@@ -43,6 +44,7 @@ def markdown(runs: Sequence[Run], classification: Sequence[Run]) -> str:
     return "\n\n".join(parts)
 
 
+SAME = ("row", "data", "side", "planned_epochs", "batch_size", "learning_rate", "seed", "weights", "target_channels")
 COLUMNS = (
     "row", "pictures", "side", "epochs", "start", "channels on", "mean IoU, %", "pixels right, %", "box AP, %",
     "AP at IoU 0.5, %", "minutes",
@@ -60,7 +62,7 @@ def _row(run: Run) -> list[str]:
         run["row"],
         f"{pictures['train']} + {pictures['val']} of {run['data']}, {run['classes']} classes",
         f"{run['side']} px",
-        f"{run['epochs']}, batches of {run['batch_size']}",
+        f"{run['epochs']} of {run['planned_epochs']}, batches of {run['batch_size']}",
         "new weights" if run["weights"] is None else f"`{run['weights']}`",
         f"{run['channels_on']:.1f} (steered to {run['target_channels']:g})" if "channels_on" in run else "192",
         *percent,

@@ -64,7 +64,8 @@ class DenseTraining:
         epochs: over the training pictures.
         batch_size: pictures a step.
         learning_rate: of AdamW at the start; it falls to 0 along a cosine.
-        gate_learning_rate: of SGD with momentum, for the gate; it falls likewise.
+        gate_learning_rate: of SGD with momentum, for the gate, until the last fifth of the training, over which it
+            falls to 0: in the some hundred steps that few pictures make, a slower gate does not reach its target.
         gated: as in DenseConfig.
         gate_weight: as in DenseConfig; unused with target_channels.
         target_channels: mean number of channels on, by argmax, that the gate's weight is steered to (target.py); None
@@ -87,7 +88,7 @@ class DenseTraining:
     epochs: int = 20
     batch_size: int = 4
     learning_rate: float = 1e-3
-    gate_learning_rate: float = 0.25
+    gate_learning_rate: float = 1.0
     gated: bool = False
     gate_weight: float = 0.01
     target_channels: float | None = None
@@ -143,7 +144,9 @@ class DenseObserver(Protocol):
         """An epoch is saved; its line of log.csv."""
 
 
-def train_dense(training: DenseTraining, *, observer: DenseObserver | None = None) -> tuple[DenseModel, Scores]:
+def train_dense(
+    training: DenseTraining, *, observer: DenseObserver | None = None, stop: Callable[[], bool] | None = None
+) -> tuple[DenseModel, Scores]:
     """Train, save and score, or go on where the run in `training.out` was stopped.
 
     Pictures that cannot be read are left out and counted. Every epoch ends with a checkpoint from which the same
@@ -152,6 +155,8 @@ def train_dense(training: DenseTraining, *, observer: DenseObserver | None = Non
     Args:
         training: the run.
         observer: told of each step and epoch.
+        stop: asked before each epoch but the first; where it says so, the model is scored as it is. The same call goes
+            on later.
 
     Returns:
         The model, and its scores on the validation pictures.
@@ -221,6 +226,8 @@ def train_dense(training: DenseTraining, *, observer: DenseObserver | None = Non
         observer.begin(training, steps, len(log))
 
     for number in range(len(log), training.epochs):
+        if log and stop is not None and stop():
+            break
         torch.manual_seed(hash((training.seed, number)) % 2**63)  # of order, crops, flips and the gate's samples
         start = time.perf_counter()
         network.train()
@@ -235,8 +242,9 @@ def train_dense(training: DenseTraining, *, observer: DenseObserver | None = Non
             if len(batch[0]) < training.fewest:
                 continue
             share = (number + step / steps) / training.epochs
-            for optimizer, peak in zip(optimizers, peaks, strict=True):
-                optimizer.param_groups[0]["lr"] = peak * (1 + math.cos(math.pi * share)) / 2
+            falls = ((1 + math.cos(math.pi * share)) / 2, min(5 * (1 - share), 1.0))  # of the network, of a gate
+            for optimizer, peak, part in zip(optimizers, peaks, falls, strict=False):
+                optimizer.param_groups[0]["lr"] = peak * part
             losses, decision = _losses(network, batch, training.device, weight)
             if control is not None and decision is not None:
                 losses["loss_indecision"] = decision_weight(share) * indecision(decision.on_probability)
