@@ -28,6 +28,11 @@ def write_whole(path: Path, content: str | bytes, *, suffix: str = ".part") -> N
     name_complete(temporary, path)
 
 
+def is_new(folder: Path, first: str) -> bool:
+    """Whether a folder holds nothing but, perhaps, what a kill left of `write_whole` for its first file."""
+    return not folder.exists() or all(path.name == f"{first}.part" for path in folder.iterdir())
+
+
 def name_complete(temporary: Path, path: Path) -> None:
     """Give a complete file its name, once its bytes are on disk; then the name is, too."""
     with temporary.open("rb+") as file:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from jpegfreq._files import write_whole
+from jpegfreq._files import is_new, write_whole
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.backbone import Pretrained, load_backbone, read_pretrained
 from jpegfreq.models.checkpoint import save_model
@@ -426,7 +426,7 @@ def _channels(decision: GateDecision | None) -> dict[str, Tensor]:
 def _check_folder(training: DenseTraining, out: Path) -> None:
     """A folder may be new, or hold this very run."""
     if not (out / _RUN).exists():
-        if out.exists() and any(out.iterdir()):
+        if not is_new(out, _RUN):
             raise ValueError(f"{out} holds other files: name a new folder")
         return
     try:

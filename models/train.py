@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from jpegfreq._files import write_whole
+from jpegfreq._files import is_new, write_whole
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.checkpoint import ModelConfig, save_model
 from jpegfreq.models.gate import ChannelGate, GatedNetwork, GatedOutput
@@ -423,7 +423,7 @@ def _check_folder(config: TrainConfig, out: Path) -> None:
     if not os.access(there, os.W_OK | os.X_OK):
         raise PermissionError(f"{there} cannot be written: the run cannot be kept in {out}")
     if not (out / _RUN).exists():
-        if out.exists() and any(out.iterdir()):
+        if not is_new(out, _RUN):
             raise ValueError(f"{out} holds other files: name a new folder")
         return
     known = TrainConfig.from_json((out / _RUN).read_text(encoding="utf-8"))

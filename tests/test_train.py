@@ -308,6 +308,12 @@ def test_sources_that_do_not_fit_are_refused_at_once(folders: tuple[Path, Path],
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_killed_while_its_first_file_was_written_begins_anew(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json.part").write_text("{")
+    train(config(folders, tmp_path / "run", epochs=1))
+
+
 def test_a_folder_of_another_run_is_refused(folders: tuple[Path, Path], tmp_path: Path) -> None:
     train(config(folders, tmp_path / "run", epochs=1))
     with pytest.raises(ValueError, match="seed=0, not 1"):
