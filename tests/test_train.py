@@ -57,7 +57,7 @@ def picture(color: tuple[int, int, int], numbers: np.random.Generator, side: int
 def config(folders: tuple[Path, Path], out: Path, **changes: object) -> TrainConfig:
     base = TrainConfig(
         str(folders[0]), str(folders[1]), str(out), architecture="mobilenet_v2", size=64, epochs=2, batch_size=4,
-        format=TensorFormat(6, layout="HWC"), learning_rate=1.0, schedule="cosine", average_decay=0.5,
+        format=TensorFormat(6, layout="HWC"), learning_rate=0.1, schedule="cosine", average_decay=0.5,
     )  # fmt: skip
     return replace(base, **changes)
 
@@ -116,7 +116,9 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
 
 def killed_runs(folders: tuple[Path, Path], tmp_path: Path, runs: int, **changes: object) -> None:
     """Kill -9 a training at random points, each time going on, until `runs` were killed; then let it end."""
+    start = time.perf_counter()
     train(config(folders, tmp_path / "whole", **changes))
+    seconds = time.perf_counter() - start
     program = (
         "import sys, torch; torch.set_num_threads(1)\n"
         "from pathlib import Path\n"
@@ -136,7 +138,7 @@ def killed_runs(folders: tuple[Path, Path], tmp_path: Path, runs: int, **changes
         )
         assert process.stdout is not None
         process.stdout.readline()
-        time.sleep(delays.uniform(0.2, 4.0))
+        time.sleep(delays.uniform(0.1, 1.2) * seconds)
         process.send_signal(signal.SIGKILL)
         process.communicate()
         if process.returncode == -signal.SIGKILL:
