@@ -253,5 +253,8 @@ def evaluate_detection(
     if left_out == len(samples):
         raise ValueError("no image could be read")
     scores = precision.compute()
-    names = ("bbox_map", "bbox_map_50", "segm_map", "segm_map_50") if dataset.instances else ("map", "map_50")
-    return DetectionScores(*(float(scores[name]) for name in names), left_out=left_out)
+    means = {name: float(value) for name, value in scores.items() if value.numel() == 1}
+    if dataset.instances:
+        masks = (means["segm_map"], means["segm_map_50"])
+        return DetectionScores(means["bbox_map"], means["bbox_map_50"], *masks, left_out=left_out)
+    return DetectionScores(means["map"], means["map_50"], left_out=left_out)

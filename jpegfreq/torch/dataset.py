@@ -393,7 +393,7 @@ def stray_reason(data: bytes | memoryview, error: ReadError) -> str:
     return "out of memory" if isinstance(error, MemoryError) else "other"
 
 
-def _is_damaged(data: bytes, error: ReadError) -> bool:
+def _is_damaged(data: bytes | memoryview, error: ReadError) -> bool:
     """Whether a JPEG's own bytes are wrong, rather than of a kind that has no YCbCr coefficients."""
     return data[:2] == b"\xff\xd8" and isinstance(error, JpegError) and not isinstance(error, UnsupportedJpegError)
 
