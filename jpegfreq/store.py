@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from jpegfreq._files import BatchFiles, FileMemory, NpyFile, write_whole
+from jpegfreq._file_memory import BatchFiles, FileMemory
+from jpegfreq._files import NpyFile, write_whole
 from jpegfreq.batch import aligned_empty, read_batch
 from jpegfreq.errors import JpegError, MalformedJpegError, TruncatedJpegError, UnsupportedJpegError
 from jpegfreq.format import TensorFormat

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from jpegfreq._files import is_new, write_whole
+from jpegfreq._files import write_whole
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.backbone import Pretrained, load_backbone, read_pretrained
 from jpegfreq.models.checkpoint import save_model
@@ -24,6 +24,7 @@ from jpegfreq.models.dense import DenseConfig, DenseModel, Task, dense_heat_map,
 from jpegfreq.models.detection import DetectionScores, FrequencyDetector, evaluate_detection
 from jpegfreq.models.gate import GateDecision, GatedOutput
 from jpegfreq.models.readable import Readable, Unread, check_readable, sound_scenes
+from jpegfreq.models.run_folder import begin_run, check_run_folder
 from jpegfreq.models.scenes import (
     CELL,
     IGNORE,
@@ -40,9 +41,8 @@ from jpegfreq.models.target import TargetControl, decision_weight, indecision, s
 
 __all__ = ["DenseObserver", "DenseTraining", "Scores", "dense_config", "train_dense"]
 
-_RUN, _STATE, _LOG = "run.json", "training_state.pt", "log.csv"
+_STATE, _LOG = "training_state.pt", "log.csv"
 _NAMED = 10  # pictures that cannot be read, of each folder
-_MOVABLE = ("out", "device")  # what changes no weights (on a CPU)
 
 Scores = DetectionScores | SegmentationScores
 
@@ -167,7 +167,7 @@ def train_dense(
         FloatingPointError: the loss is no number any more.
     """
     out = Path(training.out)
-    _check_folder(training, out)
+    check_run_folder(out, training, DenseTraining.from_json, movable={"out", "device"})
     note = (lambda text: None) if observer is None else observer.note
     scenes, validation = (_sound(training, source, note) for source in (training.data, training.validation))
     state: dict[str, Any] | None = None
@@ -185,8 +185,8 @@ def train_dense(
         raise ValueError(f"{training.data} has {len(train_set)} pictures, fewer than the {training.fewest} of a step")
     samples = Readable(train_set)
     # A broken folder is an error now, not after the first epoch or the last.
-    check_readable(samples, training.data)
-    check_readable(Readable(held_out), training.validation)
+    check_readable(train_set, training.data)
+    check_readable(held_out, training.validation)
     torch.manual_seed(training.seed)
     network = config.create()
     if pretrained is not None:
@@ -210,8 +210,7 @@ def train_dense(
             control.load_state_dict(state["control"])
         log = state["log"]
     else:
-        out.mkdir(parents=True, exist_ok=True)
-        write_whole(out / _RUN, training.to_json())
+        begin_run(out, training)
     loader: DataLoader[Any] = DataLoader(
         samples,
         training.batch_size,
@@ -421,25 +420,6 @@ def _channels(decision: GateDecision | None) -> dict[str, Tensor]:
         "channels_expected": on_probability.sum(1).mean(),
         "channels_on": (on_probability > 0.5).sum(1).to(on_probability.dtype).mean(),
     }
-
-
-def _check_folder(training: DenseTraining, out: Path) -> None:
-    """A folder may be new, or hold this very run."""
-    if not (out / _RUN).exists():
-        if not is_new(out, _RUN):
-            raise ValueError(f"{out} holds other files: name a new folder")
-        return
-    try:
-        known = DenseTraining.from_json((out / _RUN).read_text(encoding="utf-8"))
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{out / _RUN} is no run of this version ({error}): name a new folder") from error
-    for name in (known_field.name for known_field in fields(training) if known_field.name not in _MOVABLE):
-        there, here = getattr(known, name), getattr(training, name)
-        if there != here:
-            raise ValueError(
-                f"{out} holds a run with {name}={there!r}, not {here!r}: repeat its options to go on with it, or name "
-                "a new folder"
-            )
 
 
 def _csv(log: list[dict[str, float]]) -> str:

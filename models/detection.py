@@ -17,7 +17,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform, res
 from jpegfreq.models.create import create_model
 from jpegfreq.models.evaluation import device_of
 from jpegfreq.models.gate import ChannelGate, GateDecision
-from jpegfreq.models.readable import Readable, Unread
+from jpegfreq.models.readable import read_all
 from jpegfreq.models.scenes import CELL, DetectionDataset, FrequencyImage
 
 if TYPE_CHECKING:
@@ -234,14 +234,8 @@ def evaluate_detection(
     device = device_of(network)
     network.eval()
     precision = MeanAveragePrecision(iou_type=("bbox", "segm") if dataset.instances else "bbox")
-    samples = Readable(dataset)
-    left_out = 0
-    for index in range(len(samples)):
-        sample = samples[index]
-        if isinstance(sample, Unread):
-            left_out += 1
-            continue
-        image, target = sample
+    unread: list[str] = []
+    for image, target in read_all(dataset, unread):
         (found,) = network([image.to(device)])
         found = {name: value.cpu() for name, value in found.items()}
         if dataset.instances:
@@ -250,11 +244,9 @@ def evaluate_detection(
         precision.update([found], [target])
         if progress is not None:
             progress(1)
-    if left_out == len(samples):
-        raise ValueError("no image could be read")
     scores = precision.compute()
     means = {name: float(value) for name, value in scores.items() if value.numel() == 1}
     if dataset.instances:
         masks = (means["segm_map"], means["segm_map_50"])
-        return DetectionScores(means["bbox_map"], means["bbox_map_50"], *masks, left_out=left_out)
-    return DetectionScores(means["map"], means["map_50"], left_out=left_out)
+        return DetectionScores(means["bbox_map"], means["bbox_map_50"], *masks, left_out=len(unread))
+    return DetectionScores(means["map"], means["map_50"], left_out=len(unread))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, overload
 import torch
 from torch import nn
 
-from jpegfreq._files import BatchFiles
+from jpegfreq._file_memory import BatchFiles
 from jpegfreq.torch.dataset import CropDataset, FrequencyDataset
 from jpegfreq.torch.images import Images
 from jpegfreq.torch.rgb import RgbDataset

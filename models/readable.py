@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from jpegfreq.header import read_header
 from jpegfreq.models.scenes import READ_ERRORS, DetectionDataset, Scene, SegmentationDataset, mask_size
 
-__all__ = ["Readable", "Unread", "check_readable", "sound_scenes"]
+__all__ = ["Readable", "Unread", "check_readable", "read_all", "sound_scenes"]
 
 
 @dataclass(frozen=True)
@@ -40,19 +40,34 @@ class Readable(Dataset[Any]):
             return Unread(str(error))
 
 
-def check_readable(samples: Readable, source: str) -> None:
+def read_all(dataset: DetectionDataset | SegmentationDataset, unread: list[str]) -> Iterator[Any]:
+    """The samples that can be read, in order; what is wrong with the others is added to `unread`.
+
+    Raises:
+        ValueError: at the end, when none could be read.
+    """
+    samples = Readable(dataset)
+    for index in range(len(samples)):
+        sample = samples[index]
+        if isinstance(sample, Unread):
+            unread.append(sample.message)
+        else:
+            yield sample
+    if len(unread) == len(samples):
+        raise ValueError(f"no picture can be read: {unread[0]}")
+
+
+def check_readable(dataset: DetectionDataset | SegmentationDataset, source: str) -> None:
     """Read until one sample is read.
 
     Raises:
         ValueError: none is.
     """
-    first = ""
-    for index in range(len(samples)):
-        sample = samples[index]
-        if not isinstance(sample, Unread):
-            return
-        first = first or sample.message
-    raise ValueError(f"no picture of {source} can be read: {first}")
+    unread: list[str] = []
+    try:
+        next(read_all(dataset, unread))
+    except ValueError as error:
+        raise ValueError(f"no picture of {source} can be read: {unread[0]}") from error
 
 
 def sound_scenes(scenes: Sequence[Scene], *, masks: bool) -> tuple[tuple[Scene, ...], tuple[str, ...]]:

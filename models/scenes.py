@@ -185,6 +185,7 @@ def _open_mask(path: Path) -> Image.Image:
     except (OSError, Image.DecompressionBombError) as error:
         raise OSError(f"{path}: {error}") from error
     if image.mode not in ("L", "P"):
+        image.close()
         raise ValueError(f"{path} holds {image.mode} pixels, not a class number each")
     return image
 

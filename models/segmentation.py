@@ -16,7 +16,7 @@ from jpegfreq.models.create import create_model
 from jpegfreq.models.detection import stage_widths
 from jpegfreq.models.evaluation import device_of
 from jpegfreq.models.gate import ChannelGate, GatedNetwork
-from jpegfreq.models.readable import Readable, Unread
+from jpegfreq.models.readable import read_all
 from jpegfreq.models.scenes import CELL, IGNORE, SegmentationDataset
 
 if TYPE_CHECKING:
@@ -117,14 +117,9 @@ def evaluate_segmentation(
     device = device_of(network)
     network.eval()
     pairs = torch.zeros(0, dtype=torch.int64)
-    count = left_out = 0
-    samples = Readable(dataset)
-    for index in range(len(samples)):
-        sample = samples[index]
-        if isinstance(sample, Unread):
-            left_out += 1
-            continue
-        tensor, mask = sample
+    count = 0
+    unread: list[str] = []
+    for tensor, mask in read_all(dataset, unread):
         logits = network(tensor[None].to(device))  # [1, classes, 4 H, 4 W]
         count = logits.shape[1]
         predicted = predict_mask(logits, (mask.shape[0], mask.shape[1])).cpu()
@@ -133,9 +128,7 @@ def evaluate_segmentation(
         pairs = new if not len(pairs) else pairs + new
         if progress is not None:
             progress(1)
-    if left_out == len(samples):
-        raise ValueError("no image could be read")
-    return replace(scores_of(pairs.reshape(count, count)), left_out=left_out)
+    return replace(scores_of(pairs.reshape(count, count)), left_out=len(unread))
 
 
 def predict_mask(logits: Tensor, size: tuple[int, int]) -> Tensor:

@@ -19,18 +19,19 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from jpegfreq._files import is_new, write_whole
+from jpegfreq._files import write_whole
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.checkpoint import ModelConfig, save_model
 from jpegfreq.models.gate import ChannelGate, GatedNetwork, GatedOutput
 from jpegfreq.models.inputs import Inputs, open_inputs
 from jpegfreq.models.recipe import TrainConfig
+from jpegfreq.models.run_folder import begin_run, check_run_folder
 from jpegfreq.models.target import TargetControl, decision_weight, indecision, sharpened_count
 from jpegfreq.torch import Batch, FrequencyLoader
 
 __all__ = ["Epoch", "Observer", "TrainResult", "train"]
 
-_RUN, _STATE, _LOG, _GATE = "run.json", "training_state.pt", "log.csv", "gate.json"
+_STATE, _LOG, _GATE = "training_state.pt", "log.csv", "gate.json"
 _STATISTICS = "statistics.json"
 
 # Note [Rates of a gate]
@@ -131,7 +132,7 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
         dist.init_process_group("nccl" if config.device.startswith("cuda") else "gloo")
     rank, world_size = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     out = Path(config.out)
-    _check_folder(config, out)
+    check_run_folder(out, config, TrainConfig.from_json, movable={"out", "device", "threads"})
     state: dict[str, Any] | None = None
     if (out / _STATE).exists():
         state = torch.load(out / _STATE, map_location="cpu", weights_only=True)
@@ -167,8 +168,7 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
             control.load_state_dict(state["control"])
         history = [Epoch(**epoch) for epoch in state["history"]]
     elif rank == 0:
-        out.mkdir(parents=True, exist_ok=True)
-        write_whole(out / _RUN, config.to_json())
+        begin_run(out, config)
         if inputs.seconds_measuring and inputs.format is not None and inputs.format.statistics is not None:
             inputs.format.statistics.save(out / _STATISTICS)  # for other runs' --statistics
     shared = DistributedDataParallel(network) if world_size > 1 else network
@@ -413,33 +413,6 @@ def _device(config: TrainConfig) -> torch.device:
         wanted = " with bfloat16" if config.amp else ""
         raise ValueError(f"device {config.device!r}{wanted} cannot be used: {str(error).splitlines()[0]}") from error
     return device
-
-
-def _check_folder(config: TrainConfig, out: Path) -> None:
-    """A folder may be new, or hold this very run; in both cases it can be written."""
-    there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    if not there.is_dir():
-        raise NotADirectoryError(f"{there} is no folder: the run cannot be kept in {out}")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise PermissionError(f"{there} cannot be written: the run cannot be kept in {out}")
-    if not (out / _RUN).exists():
-        if not is_new(out, _RUN):
-            raise ValueError(f"{out} holds other files: name a new folder")
-        return
-    known = TrainConfig.from_json((out / _RUN).read_text(encoding="utf-8"))
-    free = {"out", "device", "threads"}  # what changes no weights (on a CPU)
-    changed = [
-        field.name
-        for field in fields(TrainConfig)
-        if field.name not in free and getattr(known, field.name) != getattr(config, field.name)
-    ]
-    if changed:
-        name = changed[0]
-        raise ValueError(
-            f"{out} holds a run with {name}={getattr(known, name)!r}, not {getattr(config, name)!r}"
-            + (f" (and {len(changed) - 1} more differences)" if len(changed) > 1 else "")
-            + ": repeat its options to go on with it, or name a new folder"
-        )
 
 
 def _note_rates(path: Path, epoch: int, form: TensorFormat, rates: dict[str, list[float]]) -> None:

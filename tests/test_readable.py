@@ -81,7 +81,7 @@ def test_a_sample_that_cannot_be_read_says_what_is_wrong(tmp_path: Path) -> None
     assert isinstance(second, Unread)
     assert "1.png" in second.message
     assert third[0].shape == (6, 8, 12)
-    check_readable(dataset, "the folder")
+    check_readable(dataset.dataset, "the folder")
     with pytest.raises(OSError, match=r"1\.png"):
         read_mask(folder / "masks" / "1.png")
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset, get_worker_info
 
-from jpegfreq._files import FileMemory
+from jpegfreq._file_memory import FileMemory
 from jpegfreq.batch import aligned_empty, read_batch, usable_cores
 from jpegfreq.errors import JpegError, TruncatedJpegError, UnsupportedJpegError
 from jpegfreq.format import TensorFormat

@@ -1,0 +1,71 @@
+"""Files read in batches, into memory that is used again."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+__all__ = ["BatchFiles", "FileMemory"]
+
+
+class FileMemory:
+    """Memory for the files of batches, used again: fresh pages cost three times as much as reading into them."""
+
+    def __init__(self) -> None:
+        """Nothing is allocated yet."""
+        self.free: list[npt.NDArray[np.uint8]] = []
+        self.most_bytes = 0  # that the files of a batch took
+
+    def batch(self) -> BatchFiles:
+        """Room for the files of one batch."""
+        return BatchFiles(self)
+
+    def __reduce__(self) -> tuple[type[FileMemory], tuple[()]]:
+        """Another process has memory of its own."""
+        return FileMemory, ()
+
+
+class BatchFiles:
+    """The files of one batch; their memory comes back once nobody holds a file of them."""
+
+    def __init__(self, memory: FileMemory) -> None:
+        """Take memory that came back, or new one."""
+        try:
+            whole = memory.free.pop()
+        except IndexError:
+            whole = np.empty(0, np.uint8)
+        if whole.size < memory.most_bytes:
+            whole = np.empty(memory.most_bytes + memory.most_bytes // 4, np.uint8)
+        lent = whole[:]
+        weakref.finalize(lent, memory.free.append, whole).atexit = False
+        self._room: memoryview = lent.data
+        self._memory = memory
+        self._wanted = 0
+
+    def read(self, path: str, offset_bytes: int = 0, size_bytes: int | None = None) -> memoryview:
+        """A file's bytes, or as many as there are of a part of it.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        file = os.open(path, os.O_RDONLY)
+        try:
+            size = os.fstat(file).st_size - offset_bytes if size_bytes is None else size_bytes
+            start = self._wanted
+            self._wanted += size
+            self._memory.most_bytes = max(self._memory.most_bytes, self._wanted)
+            place = self._room[start : start + size]
+            if len(place) < size:  # the next batch will find room
+                place = memoryview(bytearray(size))
+            done = 0
+            while done < size and (count := os.preadv(file, [place[done:]], offset_bytes + done)):
+                done += count
+        finally:
+            os.close(file)
+        return place[:done]

@@ -1,0 +1,70 @@
+"""The folder of a training run: a new one, or the one that the same run was begun in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection
+from dataclasses import fields
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from jpegfreq._files import is_new, write_whole
+
+__all__ = ["begin_run", "check_run_folder"]
+
+_RUN = "run.json"
+
+
+class Config(Protocol):
+    """A frozen dataclass that a run is made of."""
+
+    def to_json(self) -> str:
+        """As JSON text."""
+
+
+AnyConfig = TypeVar("AnyConfig", bound=Config)
+
+
+def check_run_folder(
+    out: Path, config: AnyConfig, from_json: Callable[[str], AnyConfig], *, movable: Collection[str]
+) -> None:
+    """Whether a run can be kept in a folder.
+
+    Args:
+        out: may be new, or hold this very run.
+        config: the run.
+        from_json: undoes `config.to_json`.
+        movable: fields that change no weights (on a CPU).
+
+    Raises:
+        OSError: it cannot be written.
+        ValueError: it holds other files, or another run.
+    """
+    there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(f"{there} is no folder: the run cannot be kept in {out}")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(f"{there} cannot be written: the run cannot be kept in {out}")
+    if not (out / _RUN).exists():
+        if not is_new(out, _RUN):
+            raise ValueError(f"{out} holds other files: name a new folder")
+        return
+    try:
+        known = from_json((out / _RUN).read_text(encoding="utf-8"))
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{out / _RUN} is no run of this version ({error}): name a new folder") from error
+    names = [field.name for field in fields(config) if field.name not in movable]  # type: ignore[arg-type]
+    changed = [name for name in names if getattr(known, name) != getattr(config, name)]
+    if changed:
+        name = changed[0]
+        raise ValueError(
+            f"{out} holds a run with {name}={getattr(known, name)!r}, not {getattr(config, name)!r}"
+            + (f" (and {len(changed) - 1} more differences)" if len(changed) > 1 else "")
+            + ": repeat its options to go on with it, or name a new folder"
+        )
+
+
+def begin_run(out: Path, config: Config) -> None:
+    """Make the folder, and keep in it what the run is."""
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(out / _RUN, config.to_json())
