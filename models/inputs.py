@@ -269,33 +269,29 @@ def _open_stores(config: TrainConfig, each: int, options: dict[str, Any]) -> Inp
         if not _is_store(source):
             raise ValueError(f"{source} is no store, and the other source is one: convert both in the same way")
     training, validation = _store(config.data), _store(config.validation)
-    for one, other, what in (
-        (training.format, validation.format, "validation's"),
-        (training.format, config.format, ""),
-    ):
-        if what and one != other:
-            raise ValueError("the two stores hold different formats: convert both with the same options")
-        if not what and other is None:
-            raise ValueError("a store holds frequency tensors, and an RGB baseline was asked for")
-        if not what and other is not None and len(other.selection) < CHANNEL_COUNT and other.selection != one.selection:
-            raise ValueError(
-                f"{config.data} holds channels {one.selection.name}, and {other.selection.name} were asked for: "
-                "convert again, or leave the choice to the store"
-            )
-        if not what and other is not None and other.statistics not in (None, one.statistics):
-            raise ValueError(f"{config.data} was converted with other statistics than are asked for: leave them out")
+    form, wanted = training.format, config.format
+    if form != validation.format:
+        raise ValueError("the two stores hold different formats: convert both with the same options")
+    if wanted is None:
+        raise ValueError("a store holds frequency tensors, and an RGB baseline was asked for")
+    if len(wanted.selection) < CHANNEL_COUNT and wanted.selection != form.selection:
+        raise ValueError(
+            f"{config.data} holds channels {form.selection.name}, and {wanted.selection.name} were asked for: "
+            "convert again, or leave the choice to the store"
+        )
+    if wanted.statistics not in (None, form.statistics):
+        raise ValueError(f"{config.data} was converted with other statistics than are asked for: leave them out")
     classes = _classes(
         config, training.classes, validation.classes, training.labels.tolist(), validation.labels.tolist()
     )
     if len(training) < config.batch_size:
         raise ValueError(f"{config.data} has {len(training)} tensors, fewer than one batch of {config.batch_size}")
-    layout = training.format.layout
     shape, other_shape = (store[0][0].shape for store in (training, validation))
     if shape != other_shape:
         raise ValueError(f"the two stores hold tensors of {shape} and {other_shape}: convert both to the same size")
-    grid = shape[1:] if layout == "CHW" else shape[:2]
+    grid = shape[1:] if form.layout == "CHW" else shape[:2]
     size = (8 * grid[0], 8 * grid[1])
-    _check_network(config, training.format, size, each)
+    _check_network(config, form, size, each)
     # Any: no CropDataset, but all of one that the loader uses.
     datasets: list[Any] = [
         _Stored(training, seed=config.seed, flip=True),
@@ -305,7 +301,7 @@ def _open_stores(config: TrainConfig, each: int, options: dict[str, Any]) -> Inp
         FrequencyLoader(datasets[0], each, seed=config.seed, drop_last=True, **options),
         FrequencyLoader(datasets[1], each, shuffle=False, **options),
         classes,
-        replace(training.format, dtype="float32"),
+        replace(form, dtype="float32"),
         size,
         int(training.manifest["shorter_side"]),
     )
