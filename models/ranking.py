@@ -85,7 +85,8 @@ def energy_ranking(statistics: ChannelStatistics, channels: Sequence[int] = rang
     has the energy 1, and the order says nothing any more.
 
     Args:
-        statistics: true ones (`jpegfreq stats`); the preset "dctnet" holds deviations of per-image means instead.
+        statistics: true ones (`jpegfreq stats`), where every channel of a std below 1 counts as 1; the preset "dctnet"
+            holds deviations of per-image means instead.
         channels: those to rank.
     """
     return Ranking.of("energy", {channel: (statistics.std[channel] ** 2,) for channel in channels}, statistics.source)
