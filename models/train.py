@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -239,6 +240,8 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
             for norm in kept.buffers():
                 dist.broadcast(norm, 0)
         validation = _validate(kept, inputs.validation, device, config.amp)
+        if not math.isfinite(validation.loss):
+            raise ValueError(f"the validation loss of epoch {number} is {validation.loss}: lower the learning rate")
         images = max(float(sums[2]), 1)
         rates = _sum_over_processes(rates) / images
         gated = float("nan") if not config.gated else 1.0

@@ -316,6 +316,12 @@ def test_a_run_killed_while_its_first_file_was_written_begins_anew(folders: tupl
     train(config(folders, tmp_path / "run", epochs=1))
 
 
+@pytest.mark.parametrize(("batch_size", "loss"), [(4, "the loss"), (12, "the validation loss")])
+def test_a_run_that_diverges_stops(folders: tuple[Path, Path], tmp_path: Path, batch_size: int, loss: str) -> None:
+    with pytest.raises(ValueError, match=f"{loss} of epoch 0.*: lower the learning rate"):
+        train(config(folders, tmp_path / "run", learning_rate=1e30, batch_size=batch_size))
+
+
 def test_a_folder_of_another_run_is_refused(folders: tuple[Path, Path], tmp_path: Path) -> None:
     train(config(folders, tmp_path / "run", epochs=1))
     with pytest.raises(ValueError, match="seed=0, not 1"):

@@ -20,8 +20,9 @@ SUMMARY = "measure mean and standard deviation of each channel over a folder"
 DESCRIPTION = """\
 Measure the mean and standard deviation of all 192 channels over the JPEG files of a folder,
 each resized and cropped as for evaluation. Every coefficient counts (the result is that of all
-of them together, not of per-image means); grey pictures count for luma alone. The file serves
-as --statistics of decode and convert, and says what it was measured on.
+of them together, not of per-image means); grey pictures count for luma alone. A deviation below
+1, JPEG's finest step, is given as 1: such a channel holds only what resampling leaves. The file
+serves as --statistics of decode, convert and train, and says what it was measured on.
 
 examples:
   jpegfreq stats photos/ --size 448 --out stats.json
