@@ -59,6 +59,22 @@ def test_stats_are_those_of_all_coefficients_together(photos: Path, tmp_path: Pa
     assert StatisticsAccumulator.from_json(out.read_text()).count[0] == 6 * 16
 
 
+def test_one_std_a_component_keeps_the_slope_of_the_spectrum(photos: Path, tmp_path: Path) -> None:
+    own, shared, merged = (tmp_path / f"{name}.json" for name in ("own", "shared", "merged"))
+    assert stats(photos, own) == 0
+    assert main(["stats", str(photos), "--size", "32", "--std", "component", "--out", str(shared)]) == 0
+    channel, component = ChannelStatistics.load(own), ChannelStatistics.load(shared)
+    assert component == channel.per_component()
+    assert component.mean == channel.mean
+    squares = np.array(channel.std).reshape(3, 64) ** 2
+    np.testing.assert_allclose(component.std, np.sqrt(squares.mean(1)).repeat(64), rtol=1e-12)
+    assert component.source == f"{channel.source}; one std a component"
+    assert main(["stats", "--merge", str(own), "--std", "component", "--out", str(merged)]) == 0
+    assert ChannelStatistics.load(merged) == component
+    assert main(["stats", "--merge", str(shared), "--out", str(merged)]) == 0
+    assert ChannelStatistics.load(merged) == channel
+
+
 def test_merged_stats_are_those_of_all_files(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a, b, whole, out = (tmp_path / f"{name}.json" for name in ("a", "b", "whole", "out"))
     assert stats(photos / "class0", a) == stats(photos / "class1", b) == stats(photos, whole) == 0

@@ -28,6 +28,7 @@ examples:
   jpegfreq stats photos/ --size 448 --out stats.json
   jpegfreq stats photos/ --sample 5000 --out stats.json     a random sample, the same every time
   jpegfreq stats photos/ --engine ray --out stats.json      by Ray Data: the same numbers
+  jpegfreq stats photos/ --std component --out stats.json   Y, Cb and Cr each divided by one number
   jpegfreq stats --merge a.json b.json --out all.json       of all that several runs measured
 """
 
@@ -44,6 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the JSON file to write")
     parser.add_argument("--sample", type=int, metavar="N", help="measure N files, drawn at random (default: all)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the sample (default: 0)")
+    parser.add_argument(
+        "--std", choices=("channel", "component"), default="channel",
+        help="what normalization divides by: each channel's own deviation (default), or one of each component's 64 "
+        "together, so that high frequencies stay as small as they are: for short trainings on all 192 channels",
+    )  # fmt: skip
     add_engine_arguments(parser)
     add_view_arguments(parser, size=448)
 
@@ -70,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError("name either a folder, or files to --merge")
     console = Console(stderr=True)
     if arguments.merge is not None:
-        console.print(f"{arguments.out}: {_merge(arguments.merge, arguments.out)}")
+        console.print(f"{arguments.out}: {_merge(arguments.merge, arguments.std, arguments.out)}")
         return 0
     view, threads = view_from(arguments), threads_from(arguments)
     images = found = images_below(arguments.folder, console)
@@ -117,20 +123,23 @@ def run(arguments: argparse.Namespace) -> int:
         "apply_orientation": view.apply_orientation,
         "jpegfreq": __version__,
     }
-    _save(total, source, measured_on, arguments.out)
-    console.print(f"{arguments.out}: {source}")
+    console.print(f"{arguments.out}: {_save(total, source, measured_on, arguments.std, arguments.out)}")
     return 1 if failures else 0
 
 
-def _save(total: StatisticsAccumulator, source: str, measured_on: dict[str, Any], out: Path) -> None:
+def _save(total: StatisticsAccumulator, source: str, measured_on: dict[str, Any], std: str, out: Path) -> str:
+    """Write what was measured, and what normalizes by it; what the latter was measured on."""
     from jpegfreq.cli import CommandError
 
     try:
         statistics = total.statistics(source)
     except ValueError as error:
         raise CommandError(f"{source}: no statistics of all channels: {error}") from error
-    facts: dict[str, Any] = {**json.loads(total.to_json(source)), "std": statistics.std, "measured_on": measured_on}
-    write_whole(out, json.dumps(facts) + "\n")
+    if std == "component":
+        statistics = statistics.per_component()
+    state = json.loads(total.to_json(statistics.source))
+    write_whole(out, json.dumps({**state, "std": statistics.std, "measured_on": measured_on}) + "\n")
+    return statistics.source
 
 
 # What must agree for statistics to be of one kind.
@@ -138,10 +147,10 @@ _SAME = ("size", "shorter_side", "apply_orientation", "jpegfreq")
 _COUNTS = ("files", "images", "grey_images", "failed")
 
 
-def _merge(files: Sequence[Path], out: Path) -> str:
+def _merge(files: Sequence[Path], std: str, out: Path) -> str:
     """Merge the states that earlier runs left; what the result was measured on."""
     from jpegfreq.cli import CommandError
-    from jpegfreq.statistics import StatisticsAccumulator
+    from jpegfreq.statistics import ONE_STD, StatisticsAccumulator
 
     total = StatisticsAccumulator()
     sources: list[str] = []
@@ -162,7 +171,6 @@ def _merge(files: Sequence[Path], out: Path) -> str:
             merged[key] += measured_on[key]
         folder = measured_on["folder"]
         merged["folder"] += folder if isinstance(folder, list) else [folder]
-        sources.append(facts["source"])
+        sources.append(facts["source"].removesuffix(ONE_STD))
     source = " + ".join(sources)
-    _save(total, source, merged, out)
-    return source
+    return _save(total, source, merged, std, out)
