@@ -50,6 +50,7 @@ class Row:
         channels: None for RGB, a preset's count, or "learned".
         gated: whether a ChannelGate chooses among the channels, image by image.
         stride: the mode whose multiply-adds are those of RGB at 112 px.
+        one_std: divide each component by one number instead of each channel by its own.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Row:
     channels: int | str | None
     gated: bool = False
     stride: str = "paper"
+    one_std: bool = False
 
     @property
     def size(self) -> int:
@@ -75,6 +77,8 @@ ROWS = (
     Row("ResNet-18, DCT-48", "resnet18", 48),
     Row("MobileNetV2, RGB", "mobilenet_v2", None),
     Row("MobileNetV2, DCT-24", "mobilenet_v2", 24, stride="dense"),
+    Row("ResNet-18, DCT-192, one std", "resnet18", 192, one_std=True),
+    Row("ResNet-18, DCT-192, one std, gated", "resnet18", 192, gated=True, one_std=True),
 )
 
 ROW_OF = {row.name: row for row in ROWS}
@@ -173,7 +177,10 @@ def _format(row: Row, seed: int, folder: Path, data: Path) -> TensorFormat | Non
         if not heat.exists():
             raise SystemExit(f"{row.name} needs the gated run of seed {seed} first")
         channels = select(HeatMap.load(heat).ranking(), LEARNED)
-    return TensorFormat(channels, layout="HWC", statistics=ChannelStatistics.load(path))
+    statistics = ChannelStatistics.load(path)
+    if row.one_std:
+        statistics = statistics.per_component()
+    return TensorFormat(channels, layout="HWC", statistics=statistics)
 
 
 def _line(row: Row, seed: int, experiment: str, result: TrainResult) -> dict[str, object]:
