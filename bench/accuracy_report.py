@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -110,7 +111,12 @@ def _heat(rows: dict[str, list[Run]]) -> str:
                 ratios = run["heat_ratios"]
                 parts.append(
                     f"Seed {run['seed']}: mean on-rate of luma over chroma {ratios['luma_over_chroma']:.2f}, of the 16 "
-                    f"lowest frequencies over the 32 highest {ratios['low_over_high']:.2f}.\n\n"
+                    f"lowest frequencies over the 32 highest {ratio(ratios['low_over_high'])}.\n\n"
                     f"![how often each channel is on](results/{run['heat_figure']})"
                 )
     return "\n\n".join(parts)
+
+
+def ratio(value: float) -> str:
+    """A ratio of on-rates as text; infinite where the lower part is never on."""
+    return f"{value:.2f}" if math.isfinite(value) else "without bound (they are never on)"

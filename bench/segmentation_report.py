@@ -72,7 +72,12 @@ def _row(run: Run) -> list[str]:
 
 def _ratio(name: str, run: Run) -> list[str]:
     ratios = run["heat_ratios"]
-    return [name, f"{run['channels_on']:.1f}", f"{ratios['luma_over_chroma']:.2f}", f"{ratios['low_over_high']:.2f}"]
+    return [
+        name,
+        f"{run['channels_on']:.1f}",
+        accuracy_report.ratio(ratios["luma_over_chroma"]),
+        accuracy_report.ratio(ratios["low_over_high"]),
+    ]
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
