@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -44,6 +45,25 @@ def name_complete(temporary: Path, path: Path) -> None:
         os.close(folder)
 
 
+def _opened_alone(path: Path) -> IO[bytes]:
+    """A file of this name, empty and locked: two processes that write one file would leave a mixture of both.
+
+    Raises:
+        OSError: another process holds it.
+    """
+    while True:
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno())):
+                file.truncate(0)
+                return file
+        except BlockingIOError as error:
+            file.close()
+            raise OSError(f"{path} is being written by another process") from error
+        file.close()  # the other process gave it its name meanwhile
+
+
 class NpyFile:
     """An .npy array that appears whole or not at all, written rows at a time, each time to the disk.
 
@@ -58,10 +78,13 @@ class NpyFile:
             most_rows: how many rows there will be at most.
             shape: of a row.
             dtype: of the values.
+
+        Raises:
+            OSError: it cannot be opened, or another process is writing the same file.
         """
         self._path = path
         self._temporary = path.with_name(path.name + ".part")
-        self._file = self._temporary.open("wb")
+        self._file = _opened_alone(self._temporary)
         self._shape = shape
         self._dtype = dtype
         self._rows = 0
@@ -93,7 +116,12 @@ class NpyFile:
             self._file.seek(0)
             self._write_header(self._rows)
             assert self._file.tell() == self._start  # NumPy leaves room for a number of any length
-        name_complete(self._temporary, self._path)
+            self._file.flush()
+            name_complete(self._temporary, self._path)  # before the lock is given up
+
+    def abandon(self) -> None:
+        """Leave the file incomplete, for another to begin anew."""
+        self._file.close()
 
     def _write_header(self, rows: int) -> None:
         header = {"descr": np.lib.format.dtype_to_descr(self._dtype), "fortran_order": False}

@@ -182,8 +182,8 @@ def read_batch(
         _check_out(out, shape, format.numpy_dtype)
     found = _native.read_batch(
         sources,
-        None if boxes is None else _one_each(np.asarray(boxes, np.int64).reshape(-1, 4), len(sources), "boxes"),
-        None if flips is None else _one_each(np.asarray(flips, np.bool_).view(np.uint8), len(sources), "flips"),
+        None if boxes is None else _boxes(boxes, len(sources)),
+        None if flips is None else _one_each(np.asarray(flips, np.bool_), (len(sources),), "flips").view(np.uint8),
         apply_orientation,
         _filter_number(filter),
         antialias,
@@ -202,9 +202,16 @@ def read_batch(
 _DEFAULT = TensorFormat()
 
 
-def _one_each(values: npt.NDArray[Any], count: int, name: str) -> npt.NDArray[Any]:
-    if len(values) != count:
-        raise ValueError(f"{name} must have one entry an image, {count}, not {len(values)}")
+def _boxes(boxes: Any, count: int) -> npt.NDArray[Any]:
+    values = np.asarray(boxes)
+    if values.size and values.dtype.kind not in "iu":
+        raise ValueError(f"boxes must be whole numbers of pixels, not {values.dtype}")
+    return _one_each(values.astype(np.int64).reshape(values.shape if count else (0, 4)), (count, 4), "boxes")
+
+
+def _one_each(values: npt.NDArray[Any], shape: tuple[int, ...], name: str) -> npt.NDArray[Any]:
+    if values.shape != shape:
+        raise ValueError(f"{name} must have one entry an image, shape {shape}, not {values.shape}")
     return np.ascontiguousarray(values)
 
 

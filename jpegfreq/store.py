@@ -288,7 +288,7 @@ class Conversion:
             "images_per_shard": self.images_per_shard,
             "classes": self.classes,
             "files": len(self.names),
-            "names_sha256": hashlib.sha256("\n".join(self.names).encode()).hexdigest(),
+            "names_sha256": hashlib.sha256("\n".join(self.names).encode(errors="surrogateescape")).hexdigest(),
         }
 
 
@@ -350,9 +350,13 @@ def convert_shards(
             def write(rows: npt.NDArray[Any], file: NpyFile = file) -> None:
                 writer.submit(file.append, rows)
 
-            record = _convert_shard(conversion, shard, room[number % 2], memory, threads, write, progress)
-            if writing is not None:
-                writing.result()
+            try:
+                record = _convert_shard(conversion, shard, room[number % 2], memory, threads, write, progress)
+                if writing is not None:
+                    writing.result()
+            except BaseException:
+                file.abandon()
+                raise
             writing = writer.submit(_finish_shard, out, shard, file, record)
         if writing is not None:
             writing.result()

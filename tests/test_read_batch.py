@@ -221,7 +221,11 @@ def test_arguments_are_checked() -> None:
         ({"errors": "ignore"}, "errors"),
         ({"damage": "ignore"}, "damage"),
         ({"boxes": [(0, 0, 8, 8)] * 2}, "boxes must have one entry an image"),
+        ({"boxes": [0, 0, 8, 8]}, "boxes must have one entry an image"),
+        ({"boxes": [(0, 0, 8, 8, 0, 0, 8, 8)]}, "boxes must have one entry an image"),
+        ({"boxes": [(0.5, 0, 8, 8)]}, "boxes must be whole numbers"),
         ({"flips": []}, "flips must have one entry an image"),
+        ({"flips": True}, "flips must have one entry an image"),
         ({"out": np.empty((2, 192, 8, 6), np.float32)}, "out must be"),
         ({"size": (60, 64)}, "multiples of 8"),
     ):

@@ -203,6 +203,8 @@ def test_twenty_killed_conversions_go_on_to_the_same_bytes(folder: Path, tmp_pat
 def test_rows_written_one_after_the_other_are_a_file_of_numpy(tmp_path: Path, counts: tuple[int, ...]) -> None:
     rows = np.arange(5 * 2 * 3, dtype=np.float16).reshape(5, 2, 3)[: sum(counts)]
     file = NpyFile(tmp_path / "rows.npy", 12345, (2, 3), rows.dtype)
+    with pytest.raises(OSError, match="is being written by another process"):
+        NpyFile(tmp_path / "rows.npy", 12345, (2, 3), rows.dtype)
     start = 0
     for count in counts:
         file.append(rows[start : start + count])

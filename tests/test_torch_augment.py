@@ -76,6 +76,10 @@ def test_boxes_are_cut_and_mixed_as_in_pixels(format: TensorFormat) -> None:
     equal(got, mixed, format)
     torch.testing.assert_close(soft, targets * (2 / 3) + targets[order] / 3)
     got, soft = augment.mix_up(batch, targets, 0.3, order)
+    assert torch.equal(
+        augment.mix_up(batch, targets.ceil().long(), 0.3, order)[1],
+        augment.mix_up(batch, targets.ceil(), 0.3, order)[1],
+    )
     equal(got, 0.3 * images + 0.7 * images[order], format)
     torch.testing.assert_close(soft, 0.3 * targets + 0.7 * targets[order])
 

@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import tarfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ try:
         image_folder,
         tar_shards,
     )
+    from jpegfreq.torch.pixels import read_pixels
 except ImportError:
     torch = None  # type: ignore[assignment]
 
@@ -107,6 +109,37 @@ def test_a_tar_image_without_a_label_is_an_error(tmp_path: Path) -> None:
         tar.addfile(tarfile.TarInfo("7.jpg"))
     with pytest.raises(ValueError, match=r"0\.tar/7\.jpg has no label"):
         tar_shards([tmp_path / "0.tar"])
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [(("7.left.jpg", "7.cls"), "holds no image"), (("7.jpg", "7.png", "7.cls"), r"7\.png has the key of 7\.jpg")],
+)
+def test_a_tar_shard_that_would_lose_images_is_an_error(tmp_path: Path, names: tuple[str, ...], message: str) -> None:
+    with tarfile.open(tmp_path / "0.tar", "w") as tar:
+        for name in names:
+            info = tarfile.TarInfo(name)
+            info.size = 1
+            tar.addfile(info, io.BytesIO(b"1"))
+    with pytest.raises(ValueError, match=message):
+        tar_shards([tmp_path / "0.tar"])
+
+
+def test_pillow_reads_sixteen_bits_by_their_upper_eight(tmp_path: Path) -> None:
+    ramp = (np.arange(64 * 64).reshape(64, 64) * 16).astype(np.uint16)
+    Image.fromarray(ramp).save(tmp_path / "grey.png")
+    pixels = read_pixels((tmp_path / "grey.png").read_bytes())
+    np.testing.assert_array_equal(pixels.numpy(), np.stack([ramp // 256] * 3))
+
+
+def test_whatever_pillow_stumbles_over_is_an_error_of_its_file() -> None:
+    bomb = io.BytesIO()
+    Image.new("1", (8, 8)).save(bomb, "png")
+    data = bytearray(bomb.getvalue())
+    data[16:24] = (20_000).to_bytes(4, "big") * 2
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    with pytest.raises(OSError, match="decompression bomb"):
+        read_pixels(bytes(data))
 
 
 def test_a_file_list_needs_a_label_for_each() -> None:

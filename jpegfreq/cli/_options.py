@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +40,7 @@ def find_inputs(arguments: Sequence[str]) -> list[Input]:
     roots: list[Path] = []
     for argument in map(Path, arguments):
         if argument.is_dir():
-            files += sorted(path for path in argument.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+            files += sorted(path for path in _files_below(argument) if path.suffix.lower() in _SUFFIXES)
             roots.append(argument.absolute())
         elif argument.exists():
             files.append(argument)
@@ -52,6 +52,18 @@ def find_inputs(arguments: Sequence[str]) -> list[Input]:
     root = os.path.commonpath(roots)
     named = {path.absolute(): Input(path, path.absolute().relative_to(root).as_posix()) for path in files}
     return list(named.values())
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """The files below a folder, links to folders followed, each real folder entered once."""
+    entered: set[str] = set()
+    for here, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(here)
+        if real in entered:
+            folders.clear()
+            continue
+        entered.add(real)
+        yield from (path for path in (Path(here, name) for name in files) if path.is_file())
 
 
 def add_format_arguments(
@@ -95,7 +107,8 @@ def add_format_arguments(
     group.add_argument(
         "--statistics",
         metavar="FILE",
-        help='normalize each channel, (value - mean) / std: a JSON file of ChannelStatistics, or the preset "dctnet"',
+        help="normalize each channel, (value - mean) / std: a JSON file of `jpegfreq stats` at the same size, or "
+        '"dctnet", the numbers of that network\'s code, whose std is that of per-image means and far too small',
     )
 
 
@@ -193,7 +206,7 @@ def images_below(folder: Path, console: Console) -> list[Input]:
     if not folder.is_dir():
         raise CommandError(f"{folder}: no such folder")
     images = find_inputs([str(folder)])
-    others = sum(len(files) for _, _, files in os.walk(folder)) - len(images)
+    others = sum(1 for _ in _files_below(folder)) - len(images)
     if others > 0:
         console.print(f"warning: {others} files without a JPEG suffix ({' '.join(sorted(_SUFFIXES))}) are left out")
     return images

@@ -22,7 +22,7 @@ steps of 1/16 of a coefficient, at most 1/32 of a coefficient, and is read as fl
 
 --engine ray makes each shard a task of Ray Data (pip install 'jpegfreq[ray]'): on this machine's
 cores, or with --address on a cluster, whose machines all see DIR and STORE under these paths. The
-store's bytes are the same.
+store's bytes are the same, on processors of one kind: with and without AVX2 last bits differ.
 
 --coefficients stores whole images instead, quantized as in their files, in HDF5 (pip install
 'jpegfreq[storage]'): any image comes back alone, bit for bit, from

@@ -107,7 +107,7 @@ def mix_up(
         share: of the image itself, 0 to 1.
         order: int64 [N]: the other image of each, `torch.randperm(N)`.
     """
-    return torch.lerp(batch[order], batch, share), torch.lerp(targets[order], targets, share)
+    return torch.lerp(batch[order], batch, share), _blended(targets, share, order)
 
 
 def cut_mix(
@@ -125,7 +125,12 @@ def cut_mix(
     result = batch.clone()
     result[slots] = batch[slots][order]
     share = 1 - box[2] * box[3] / (batch.shape[2] * batch.shape[3])
-    return result, torch.lerp(targets[order], targets, share)
+    return result, _blended(targets, share, order)
+
+
+def _blended(targets: torch.Tensor, share: float, order: torch.Tensor) -> torch.Tensor:
+    soft = targets if targets.is_floating_point() else targets.float()  # one_hot gives integers
+    return torch.lerp(soft[order], soft, share)
 
 
 def _slots(batch: torch.Tensor, box: BlockBox) -> tuple[slice, slice, slice, slice]:

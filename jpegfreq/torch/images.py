@@ -102,8 +102,10 @@ def tar_shards(shards: Iterable[str | os.PathLike[str]]) -> Images:
 
     The shards' tables are read once, here; an image is then read from its place, in any order.
 
+    A key is a name up to its first dot, so `a.left.jpg` is no image of that layout.
+
     Raises:
-        ValueError: an image has no label, or one that is no number.
+        ValueError: an image has no label, or one that is no number; a shard holds no image, or two of one key.
         tarfile.ReadError: a shard is no uncompressed tar file.
     """
     paths: list[str] = []
@@ -122,6 +124,8 @@ def tar_shards(shards: Iterable[str | os.PathLike[str]]) -> Images:
                 if not member.isfile():
                     continue
                 if f".{extension.lower()}" in _EXTENSIONS:
+                    if key in images:
+                        raise ValueError(f"{shard}: {member.name} has the key of {images[key].name}")
                     images[key] = member
                 elif extension == "cls":
                     content = tar.extractfile(member)
@@ -130,6 +134,8 @@ def tar_shards(shards: Iterable[str | os.PathLike[str]]) -> Images:
                     if not text.isdecimal():
                         raise ValueError(f"{shard}: {member.name} holds {text!r}, not a class number")
                     classes[key] = int(text)
+        if not images:
+            raise ValueError(f"{shard} holds no image named key.jpg, or with another of {' '.join(_EXTENSIONS)}")
         for key, member in images.items():
             name = f"{Path(shard).name}/{member.name}"
             if key not in classes:

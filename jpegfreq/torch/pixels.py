@@ -33,18 +33,29 @@ def read_pixels(data: bytes | memoryview, *, apply_orientation: bool = False) ->
         apply_orientation: turn it upright, as its EXIF orientation says.
 
     Returns:
-        RGB, uint8 [3, height, width]; an alpha channel is dropped, as `Image.convert` does.
+        RGB, uint8 [3, height, width]; an alpha channel is dropped, as `Image.convert` does; of 16 bits the upper eight.
 
     Raises:
         OSError: Pillow cannot read it, or it is larger than the decoder's `max_pixels`.
     """
     from PIL import Image, ImageOps
 
-    with Image.open(io.BytesIO(data)) as image:
-        if image.width * image.height > DEFAULT_MAX_PIXELS:
-            raise OSError(f"{image.width} x {image.height} pixels are more than {DEFAULT_MAX_PIXELS}")
-        upright = ImageOps.exif_transpose(image) if apply_orientation else image
-        pixels = np.array(upright.convert("RGB"))
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            if image.width * image.height > DEFAULT_MAX_PIXELS:
+                raise OSError(f"{image.width} x {image.height} pixels are more than {DEFAULT_MAX_PIXELS}")
+            upright = ImageOps.exif_transpose(image) if apply_orientation else image
+            if upright.mode == "F":
+                raise OSError("pixels of floats have no known white")
+            if upright.mode.startswith("I"):  # 16 bits of grey, which `convert` would clip to white
+                grey = np.clip(np.array(upright) // 256, 0, 255).astype(np.uint8)
+                pixels = np.stack([grey] * 3, axis=2)
+            else:
+                pixels = np.array(upright.convert("RGB"))
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # of its parsers: DecompressionBombError, struct.error, SyntaxError and others
+        raise OSError(f"Pillow cannot read it: {error}") from error
     return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
