@@ -82,6 +82,7 @@ def test_one_std_a_component_keeps_the_slope_of_the_spectrum(photos: Path, tmp_p
     squares = np.array(channel.std).reshape(3, 64) ** 2
     np.testing.assert_allclose(component.std, np.sqrt(squares.mean(1)).repeat(64), rtol=1e-12)
     assert component.source == f"{channel.source}; one std a component"
+    assert main(["stats", "--merge", str(own), str(own), "--out", str(merged)]) == 2
     assert main(["stats", "--merge", str(own), "--std", "component", "--out", str(merged)]) == 0
     assert ChannelStatistics.load(merged) == component
     assert main(["stats", "--merge", str(shared), "--out", str(merged)]) == 0

@@ -152,6 +152,8 @@ def _merge(files: Sequence[Path], std: str, out: Path) -> str:
     from jpegfreq.cli import CommandError
     from jpegfreq.statistics import ONE_STD, StatisticsAccumulator
 
+    if len({file.resolve() for file in files}) < len(files):
+        raise CommandError("--merge counts each file once: one of them is named twice")
     total = StatisticsAccumulator()
     sources: list[str] = []
     merged: dict[str, Any] = {}
