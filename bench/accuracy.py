@@ -78,7 +78,6 @@ ROWS = (
     Row("MobileNetV2, RGB", "mobilenet_v2", None),
     Row("MobileNetV2, DCT-24", "mobilenet_v2", 24, stride="dense"),
     Row("ResNet-18, DCT-192, one std", "resnet18", 192, one_std=True),
-    Row("ResNet-18, DCT-192, one std, gated", "resnet18", 192, gated=True, one_std=True),
 )
 
 ROW_OF = {row.name: row for row in ROWS}

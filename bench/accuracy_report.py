@@ -118,5 +118,5 @@ def _heat(rows: dict[str, list[Run]]) -> str:
 
 
 def ratio(value: float) -> str:
-    """A ratio of on-rates as text; infinite where the lower part is never on."""
-    return f"{value:.2f}" if math.isfinite(value) else "without bound (they are never on)"
+    """A ratio of on-rates as text; infinite where the part below the line is never on."""
+    return "without bound (those are never on)" if math.isinf(value) else f"{value:.2f}"

@@ -17,7 +17,7 @@ __all__ = ["ChannelStatistics", "StatisticsAccumulator"]
 
 # The smallest std that measured statistics give a channel: the finest step of JPEG's quantization. What varies less is
 # the dust of resampling (upsampled chroma has a std of 0.003 in its high frequencies); to divide by its own std would
-# make it as loud as the picture. Trained on it, a network loses a fifth of its accuracy (bench/README.md).
+# make it as loud as the picture: a short training on all 192 channels loses five points by it (bench/README.md).
 LEAST_STD = 1.0
 
 ONE_STD = "; one std a component"  # ends the source of what `per_component` gives

@@ -59,17 +59,18 @@ def test_stats_are_those_of_all_coefficients_together(photos: Path, tmp_path: Pa
     assert StatisticsAccumulator.from_json(out.read_text()).count[0] == 6 * 16
 
 
-def test_linked_class_folders_are_entered_once(photos: Path, tmp_path: Path) -> None:
+def test_linked_class_folders_are_followed_but_not_in_circles(photos: Path, tmp_path: Path) -> None:
     linked = tmp_path / "linked"
     linked.mkdir()
     for folder in photos.iterdir():
         (linked / folder.name).symlink_to(folder)
-    (linked / "class0" / "up").symlink_to(linked)
-    try:
-        assert stats(linked, tmp_path / "stats.json") == 0
-        assert json.loads((tmp_path / "stats.json").read_text())["measured_on"]["files"] == 6
-    finally:
-        (photos / "class0" / "up").unlink()
+    (linked / "again").symlink_to(photos / "class0")
+    (linked / "circle").symlink_to(linked)
+    (linked / "real").mkdir()
+    (linked / "real" / "up").symlink_to(linked)
+    assert stats(linked, tmp_path / "stats.json") == 0
+    again = len(list((photos / "class0").iterdir()))
+    assert json.loads((tmp_path / "stats.json").read_text())["measured_on"]["files"] == 6 + again
 
 
 def test_one_std_a_component_keeps_the_slope_of_the_spectrum(photos: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from jpegfreq.statistics import ChannelStatistics, StatisticsAccumulator
 
 def tensors(count: int, seed: int = 0) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
-    spread = rng.uniform(5, 300, 192)[:, None, None]
+    spread = rng.uniform(0.5, 300, 192)[:, None, None]
     return [(1000 + spread * rng.normal(size=(192, *rng.integers(1, 6, 2)))).astype(np.float32) for _ in range(count)]
 
 

@@ -40,7 +40,7 @@ def find_inputs(arguments: Sequence[str]) -> list[Input]:
     roots: list[Path] = []
     for argument in map(Path, arguments):
         if argument.is_dir():
-            files += sorted(path for path in _files_below(argument) if path.suffix.lower() in _SUFFIXES)
+            files += sorted(p for p in _files_below(argument) if p.suffix.lower() in _SUFFIXES and p.is_file())
             roots.append(argument.absolute())
         elif argument.exists():
             files.append(argument)
@@ -55,15 +55,11 @@ def find_inputs(arguments: Sequence[str]) -> list[Input]:
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
-    """The files below a folder, links to folders followed, each real folder entered once."""
-    entered: set[str] = set()
+    """What lies below a folder and is none itself; links to folders are followed, but not back to where they lie."""
     for here, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(here)
-        if real in entered:
-            folders.clear()
-            continue
-        entered.add(real)
-        yield from (path for path in (Path(here, name) for name in files) if path.is_file())
+        above = {os.path.realpath(parent) for parent in (Path(here), *Path(here).parents) if parent != parent.parent}
+        folders[:] = [name for name in folders if os.path.realpath(os.path.join(here, name)) not in above]
+        yield from (Path(here, name) for name in files)
 
 
 def add_format_arguments(
