@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from jpegfreq.models.evaluation import Progress, device_of, evaluation_batches, evaluation_dataset
+from jpegfreq.models.evaluation import Progress, device_of, evaluation_batches, evaluation_dataset, labelled_for
 from jpegfreq.models.probes import sample_images
 from jpegfreq.models.summary import model_summary
 from jpegfreq.torch import Images
@@ -72,24 +72,25 @@ def compare_models(
 
     Args:
         models: (name, model), at least one.
-        images: labelled by the models' class numbers.
+        images: labelled, by the names of the models' classes or by their numbers.
         batch_size: images at a time.
         timed_images: how many to time reading on.
         progress: called with the number of images after each batch, of each model.
 
     Raises:
-        ValueError: a model has another number of classes than the labels ask for, or no image could be read.
+        ValueError: a model lacks a class of the images, or no image could be read.
     """
+    labelled = []
     for name, classifier in models:
-        if images.labels and max(images.labels) >= classifier.config.num_classes:
-            raise ValueError(
-                f"{name} has {classifier.config.num_classes} classes; the labels go to {max(images.labels)}"
-            )
+        try:
+            labelled.append(labelled_for(classifier, images))
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
     reading = _reading_milliseconds([classifier for _, classifier in models], sample_images(images, timed_images))
     rows = []
-    for (name, classifier), read_milliseconds in zip(models, reading, strict=True):
+    for (name, classifier), own, read_milliseconds in zip(models, labelled, reading, strict=True):
         config = classifier.config
-        top1, top5, count = _accuracy(classifier, images, batch_size, progress)
+        top1, top5, count = _accuracy(classifier, own, batch_size, progress)
         height, width = config.size
         shape = (3, height, width) if config.format is None else (len(config.format.selection), height // 8, width // 8)
         summary = model_summary(classifier.network, shape)

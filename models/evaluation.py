@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import torch
@@ -13,7 +14,7 @@ from jpegfreq.torch import Batch, EvaluationView, FrequencyDataset, FrequencyLoa
 if TYPE_CHECKING:
     from jpegfreq.models.checkpoint import Classifier
 
-__all__ = ["Progress", "device_of", "evaluation_batches", "evaluation_dataset"]
+__all__ = ["Progress", "device_of", "evaluation_batches", "evaluation_dataset", "labelled_for"]
 
 # Called with the number of images that a step has done.
 Progress: TypeAlias = Callable[[int], None]
@@ -50,6 +51,26 @@ def evaluation_batches(
         yield batch.tensors.to(device, torch.float32), batch
         if progress is not None:
             progress(len(batch.labels) + sum(not stray.read for stray in batch.strays))
+
+
+def labelled_for(classifier: Classifier, images: Images) -> Images:
+    """The images with the model's class numbers: by name where both name their classes, else as they are.
+
+    A folder of some of the classes, or of others, numbers them otherwise than the model does.
+
+    Raises:
+        ValueError: the model lacks a class of the images.
+    """
+    count, known = classifier.config.num_classes, classifier.config.labels
+    if not images.classes or known in ((), tuple(map(str, range(count)))):
+        if images.labels and max(images.labels) >= count:
+            raise ValueError(f"the images' labels go to {max(images.labels)}, and the model has {count} classes")
+        return images
+    missing = sorted(set(images.classes) - set(known))
+    if missing:
+        raise ValueError(f"the model has no class {', '.join(missing)}; its classes are {', '.join(known)}")
+    numbers = [known.index(name) for name in images.classes]
+    return replace(images, labels=tuple(numbers[label] for label in images.labels), classes=known)
 
 
 def device_of(network: nn.Module) -> torch.device:

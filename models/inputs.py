@@ -279,6 +279,11 @@ def _open_stores(config: TrainConfig, each: int, options: dict[str, Any]) -> Inp
             f"{config.data} holds channels {form.selection.name}, and {wanted.selection.name} were asked for: "
             "convert again, or leave the choice to the store"
         )
+    if form.statistics is None:
+        raise ValueError(
+            f"{config.data} was converted without --statistics, and a network wants normalized input: convert again "
+            "with those of `jpegfreq stats`"
+        )
     if wanted.statistics not in (None, form.statistics):
         raise ValueError(f"{config.data} was converted with other statistics than are asked for: leave them out")
     classes = _classes(

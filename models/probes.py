@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from jpegfreq.models.evaluation import Progress, device_of, evaluation_batches
+from jpegfreq.models.evaluation import Progress, device_of, evaluation_batches, labelled_for
 from jpegfreq.models.gate import GatedNetwork
 from jpegfreq.models.ranking import Ranking
 from jpegfreq.torch import Images
@@ -50,19 +50,16 @@ def loss_ranking(
 
     Args:
         classifier: a trained model on frequency channels.
-        images: labelled images, by the model's class numbers.
+        images: labelled, by the names of the model's classes or by their numbers.
         batch_size: images at a time.
         threads: native threads that read; None for one a core.
         progress: called with (images times channels) after each step.
 
     Raises:
-        ValueError: the model takes pixels, or no image could be read.
+        ValueError: the model takes pixels or lacks a class of the images, or no image could be read.
     """
     selection = _selection(classifier)
-    if images.labels and max(images.labels) >= classifier.config.num_classes:
-        raise ValueError(
-            f"the images' labels go to {max(images.labels)}, and the model has {classifier.config.num_classes} classes"
-        )
+    images = labelled_for(classifier, images)
     network = classifier.network.eval()
     batches = [
         (tensors.cpu(), batch.labels)

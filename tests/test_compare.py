@@ -26,9 +26,9 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def checkpoint(folder: Path, format: TensorFormat | None) -> Path:
+def checkpoint(folder: Path, format: TensorFormat | None, labels: tuple[str, ...] = ()) -> Path:
     torch.manual_seed(0)
-    config = ModelConfig("resnet18", 2, format, (32, 32), 32)
+    config = ModelConfig("resnet18", 2, format, (32, 32), 32, labels=labels)
     save_model(folder, create_model("resnet18", format=format, num_classes=2), config)
     return folder
 
@@ -69,5 +69,22 @@ def test_labels_beyond_a_models_classes_are_an_error(photos: Path, tmp_path: Pat
     (photos / "class2").mkdir()
     (photos / "class2" / "9.jpg").write_bytes(picture(48, 40))
     model = load_model(checkpoint(tmp_path / "model", TensorFormat(6)))
-    with pytest.raises(ValueError, match="model has 2 classes; the labels go to 2"):
+    with pytest.raises(ValueError, match="model: the images' labels go to 2, and the model has 2 classes"):
+        compare_models([("model", model)], image_folder(photos))
+
+
+def test_classes_are_known_by_their_names(photos: Path, tmp_path: Path) -> None:
+    model = load_model(checkpoint(tmp_path / "model", TensorFormat(6), ("class0", "class1")))
+    (whole,) = compare_models([("model", model)], image_folder(photos))
+    (photos / "class0").rename(tmp_path / "class0")
+    (second,) = compare_models([("model", model)], image_folder(photos))
+    (photos / "class1").rename(tmp_path / "class1")
+    (tmp_path / "class0").rename(photos / "class0")
+    (first,) = compare_models([("model", model)], image_folder(photos))
+    assert first.top1 + second.top1 == 2 * whole.top1
+    assert {first.top1, second.top1} <= {0.0, 0.5, 1.0}
+    right = sum(p.labels[0] == "class1" for p in model.predict(sorted((tmp_path / "class1").iterdir())))
+    assert second.top1 == right / 2
+    (photos / "class0").rename(photos / "other")
+    with pytest.raises(ValueError, match="model: the model has no class other; its classes are class0, class1"):
         compare_models([("model", model)], image_folder(photos))
