@@ -1,6 +1,7 @@
-"""The whole training loop, input and network together: ResNet-18 on RGB at 112 px against frequencies at 224 px.
+"""The whole training loop, input and network together: RGB at 112 px against frequencies at 224 px.
 
-Both reach the first residual stage at 28 x 28, for nearly equal multiply-adds. `train` of jpegfreq.models runs three of
+ResNet-18 and MobileNetV2, the experiment's. Both kinds of network reach the first stage that they share at 28 x 28, for
+nearly equal multiply-adds. `train` of jpegfreq.models runs three of
 the methods; the fourth is what people have now: torchvision's ImageFolder, transforms and RGB network behind PyTorch's
 DataLoader, in the loop that PyTorch's examples show, with the same memory format, optimizer and batches as `train`.
 
@@ -29,14 +30,15 @@ from bench import sets
 from bench.results import Options, Result, Table, Value
 from bench.timing import OTHERS_LIMIT, Clock, Samples, compare, others_busy_seconds
 
-WALL = "the whole training loop"
-CPU = "the whole training loop, CPU time of all its processes"
+ARCHITECTURES = {"resnet18": "ResNet-18", "mobilenet_v2": "MobileNetV2"}
+WALL = "the whole training loop, {}"
+CPU = "the whole training loop, CPU time of all its processes, {}"
 TODAY = "ImageFolder and DataLoader, RGB 112"
 RGB, DCT_24, DCT_192 = "train, RGB 112", "train, 24 channels, 224", "train, 192 channels, 224"
 METHODS = (TODAY, RGB, DCT_24, DCT_192)
 BATCH, STEPS, ROUNDS = 16, 4, 5
 CLASSES = ("even", "odd")
-WAITING = f"{DCT_24}, set A: share of the time spent waiting for input"
+WAITING = "{}, set {}, {}: share of the time spent waiting for input"
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,11 @@ class _Turns:
     def wait(self) -> None:
         """The epoch begins when this returns."""
         self.connection.recv()
-        self.cpu, self.wall = self._cpu(), time.perf_counter()
+        self.cpu, self.wall = _cpu_seconds(self.process), time.perf_counter()
 
     def stop(self) -> None:
         """Its last step has ended."""
-        self.seconds, self.cpu = time.perf_counter() - self.wall, self._cpu() - self.cpu
+        self.seconds, self.cpu = time.perf_counter() - self.wall, _cpu_seconds(self.process) - self.cpu
 
     def report(self, seconds_waiting: float) -> None:
         """Let the others go on, and wait for the next turn, if there is one."""
@@ -71,10 +73,6 @@ class _Turns:
         self.left -= 1
         if self.left:
             self.wait()
-
-    def _cpu(self) -> float:
-        times = [process.cpu_times() for process in (self.process, *self.process.children(recursive=True))]
-        return sum(each.user + each.system for each in times)
 
     # As an observer of `train`:
 
@@ -89,7 +87,17 @@ class _Turns:
         self.report(epoch.seconds_waiting)
 
 
-def _train(connection: Connection, folder: str, method: str, epochs: int) -> None:
+def _cpu_seconds(process: psutil.Process) -> float:
+    """What a process and those below it have used so far."""
+    return sum(sum(each.cpu_times()[:4]) for each in (process, *process.children(recursive=True)))
+
+
+def _others_seconds() -> float:
+    """CPU seconds since boot that went to anything but the benchmark: neither its processes nor this one."""
+    return others_busy_seconds() + time.process_time() - _cpu_seconds(psutil.Process())
+
+
+def _train(connection: Connection, folder: str, architecture: str, method: str, epochs: int) -> None:
     """One of ours."""
     from jpegfreq.models.recipe import TrainConfig
     from jpegfreq.models.train import train
@@ -99,7 +107,8 @@ def _train(connection: Connection, folder: str, method: str, epochs: int) -> Non
     config = TrainConfig(
         f"{folder}/train",
         f"{folder}/validation",
-        f"{folder}/{method}",
+        f"{folder}/{architecture} {method}",
+        architecture=architecture,
         format=None if channels is None else jpegfreq.TensorFormat(channels, layout="HWC", statistics=statistics),
         size=112 if channels is None else 224,
         epochs=epochs,
@@ -108,7 +117,7 @@ def _train(connection: Connection, folder: str, method: str, epochs: int) -> Non
     train(config, observer=_Turns(connection, epochs))
 
 
-def _today(connection: Connection, folder: str, method: str, epochs: int) -> None:
+def _today(connection: Connection, folder: str, architecture: str, method: str, epochs: int) -> None:
     """What people have now."""
     import torch
     from torch.utils.data import DataLoader
@@ -124,7 +133,7 @@ def _today(connection: Connection, folder: str, method: str, epochs: int) -> Non
     )
     images = datasets.ImageFolder(f"{folder}/train", crops)
     loader = DataLoader(images, BATCH, shuffle=True, drop_last=True, num_workers=1, persistent_workers=True)
-    network = models.resnet18(num_classes=len(CLASSES)).to(memory_format=torch.channels_last)
+    network = models.get_model(architecture, num_classes=len(CLASSES)).to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(network.parameters(), 0.1 * BATCH / 256, 0.9, weight_decay=4e-5, nesterov=True)
     criterion = torch.nn.CrossEntropyLoss()
     turns = _Turns(connection, epochs)
@@ -166,14 +175,17 @@ def _measure(result: Result, set_name: str, files: list[Path], rounds: int) -> N
         count = BATCH * STEPS
         _link([files[i * len(files) // count] for i in range(count)], Path(folder) / "train")
         _link(files[:2], Path(folder) / "validation")
-        epochs, disturbed = _epochs(folder, rounds)
-    images = np.array([count])
-    result.add(Table(WALL, set_name, compare(_samples(epochs, disturbed, "wall", images), RGB)))
-    result.add(Table(CPU, set_name, compare(_samples(epochs, disturbed, "cpu", images), RGB)))
-    for method in METHODS:
-        name = f"{method}, set {set_name}: share of the time spent waiting for input"
-        low, median, high = np.percentile([100 * turn[method].waiting for turn in epochs], [10, 50, 90])
-        result.value(Value(name, float(median), float(low), float(high), "%"))
+        for architecture, known_as in ARCHITECTURES.items():
+            epochs, disturbed = _epochs(folder, architecture, rounds)
+            images = np.array([count])
+            result.add(
+                Table(WALL.format(known_as), set_name, compare(_samples(epochs, disturbed, "wall", images), RGB))
+            )
+            result.add(Table(CPU.format(known_as), set_name, compare(_samples(epochs, disturbed, "cpu", images), RGB)))
+            for method in METHODS:
+                low, median, high = np.percentile([100 * turn[method].waiting for turn in epochs], [10, 50, 90])
+                name = WAITING.format(method, set_name, known_as)
+                result.value(Value(name, float(median), float(low), float(high), "%"))
 
 
 def _link(files: list[Path], folder: Path) -> None:
@@ -184,14 +196,14 @@ def _link(files: list[Path], folder: Path) -> None:
         (folder / CLASSES[index % len(CLASSES)] / f"{index}.jpg").symlink_to(file.resolve())
 
 
-def _epochs(folder: str, rounds: int) -> tuple[list[dict[str, Epoch]], list[bool]]:
+def _epochs(folder: str, architecture: str, rounds: int) -> tuple[list[dict[str, Epoch]], list[bool]]:
     """What each method's epoch took in each round, and whether others used the machine meanwhile."""
     context = multiprocessing.get_context("spawn")
-    work: dict[str, Callable[[Connection, str, str, int], None]] = dict.fromkeys(METHODS, _train) | {TODAY: _today}
+    work: dict[str, Callable[[Connection, str, str, str, int], None]] = dict.fromkeys(METHODS, _train) | {TODAY: _today}
     connections, processes = {}, []
     for method in METHODS:
         connections[method], other = context.Pipe()
-        processes.append(context.Process(target=work[method], args=(other, folder, method, rounds + 1)))
+        processes.append(context.Process(target=work[method], args=(other, folder, architecture, method, rounds + 1)))
         processes[-1].start()
         other.close()  # so that a method that fails is noticed
     epochs: list[dict[str, Epoch]] = []
@@ -199,15 +211,15 @@ def _epochs(folder: str, rounds: int) -> tuple[list[dict[str, Epoch]], list[bool
     try:
         for number in range(rounds + 1):
             turn = {}
-            start, busy = time.perf_counter(), others_busy_seconds()
+            start, others = time.perf_counter(), _others_seconds()
             for m in range(len(METHODS)):
                 method = METHODS[(m + number) % len(METHODS)]
                 connections[method].send(None)
                 turn[method] = connections[method].recv()
             seconds = time.perf_counter() - start
-            others = others_busy_seconds() - busy - sum(epoch.cpu for epoch in turn.values())
+            others = _others_seconds() - others
             epochs.append(turn)
-            disturbed.append(others > OTHERS_LIMIT * seconds * (psutil.cpu_count() or 1) + 1)  # + checkpoints
+            disturbed.append(others > OTHERS_LIMIT * seconds * (psutil.cpu_count() or 1))
     finally:
         for process in processes:
             process.join(60)

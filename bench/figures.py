@@ -87,10 +87,29 @@ FIGURES = (
     Figure("a stored tensor of 24 x 28 x 28, us", 10, 5, "store", store.SAMPLE),
     Figure("convert against read_batch alone, CPU time", 0.8, 0.95, "store", store.CPU, "A", store.CONVERT),
     Figure("convert against read_batch alone, wall time", 0.8, 0.95, "store", store.WALL, "A", store.CONVERT),
-    Figure(
-        "whole training loop, 24 channels against RGB, A", 1.3, 1.8, "training", training.WALL, "A", training.DCT_24
+    *(
+        Figure(
+            f"whole training loop, {name}, 24 channels against RGB, {where}",
+            1.3,
+            1.8,
+            "training",
+            training.WALL.format(name),
+            where,
+            training.DCT_24,
+        )
+        for name in training.ARCHITECTURES.values()
+        for where in ("A", "imagenette")
     ),
-    Figure("training on 24 channels, time spent waiting for input, %", 10, 3, "training", training.WAITING),
+    *(
+        Figure(
+            f"training {name} on 24 channels, time spent waiting for input, %",
+            10,
+            3,
+            "training",
+            training.WAITING.format(training.DCT_24, "A", name),
+        )
+        for name in training.ARCHITECTURES.values()
+    ),
     Figure("large photographs (L), fresh memory", 1.5, 2.0, "large", large.LARGE, "L"),
     Figure("read_header on a photograph, us", 20, 5, "coefficients", f"{coefficients.HEADER}, jpegfreq"),
     Figure("`import jpegfreq` over numpy, ms", 100, 20, "coefficients", coefficients.IMPORT),
