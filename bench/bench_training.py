@@ -76,6 +76,9 @@ class _Turns:
 
     # As an observer of `train`:
 
+    def note(self, text: str) -> None:
+        pass
+
     def begin(self, config: Any, inputs: Any, first_epoch: int) -> None:
         self.wait()
 

@@ -112,6 +112,9 @@ class _Bar:
         self.task = bar.add_task("", total=None)
         self.done = ""
 
+    def note(self, text: str) -> None:
+        self.bar.console.print(text)
+
     def begin(self, config: TrainConfig, inputs: Inputs, first_epoch: int) -> None:
         self.bar.update(self.task, total=config.epochs * len(inputs.training))
 

@@ -4,28 +4,39 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from jpegfreq.format import TensorFormat
-from jpegfreq.models.checkpoint import load_network
+from jpegfreq.models.checkpoint import CONFIG, load_network
 from jpegfreq.models.detection import create_detector
 from jpegfreq.models.evaluation import device_of
 from jpegfreq.models.gate import ChannelGate, GatedNetwork
 from jpegfreq.models.heatmap import HeatMap, heat_map_of
-from jpegfreq.models.scenes import READ_ERRORS, FrequencyImage, Scene, read_frequencies
+from jpegfreq.models.scenes import READ_ERRORS, FrequencyImage, read_frequencies
 from jpegfreq.models.segmentation import Head, create_segmenter, predict_mask
 
-__all__ = ["TASKS", "DenseConfig", "DenseModel", "Task", "body_of", "dense_heat_map", "gate_of", "load_dense"]
+__all__ = [
+    "TASKS",
+    "DenseConfig",
+    "DenseModel",
+    "Task",
+    "body_of",
+    "dense_heat_map",
+    "gate_of",
+    "is_dense",
+    "load_dense",
+]
 
 Task = Literal["detection", "instances", "segmentation"]
 TASKS: tuple[Task, ...] = ("detection", "instances", "segmentation")
-_VERSION = 1
+_KIND, _VERSION = "jpegfreq_dense_checkpoint", 1
 
 
 @dataclass(frozen=True)
@@ -86,7 +97,7 @@ class DenseConfig:
         """As JSON text; `from_json` gives an equal config back."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         values["format"] = json.loads(self.format.to_json())
-        return json.dumps({"jpegfreq_dense_checkpoint": _VERSION, **values}, indent=1)
+        return json.dumps({_KIND: _VERSION, **values}, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> DenseConfig:
@@ -96,8 +107,8 @@ class DenseConfig:
             ValueError: it is no such text, or a newer version wrote it.
         """
         values = json.loads(text)
-        if not isinstance(values, dict) or values.pop("jpegfreq_dense_checkpoint", None) != _VERSION:
-            raise ValueError(f"it has no field jpegfreq_dense_checkpoint of version {_VERSION}")
+        if not isinstance(values, dict) or values.pop(_KIND, None) != _VERSION:
+            raise ValueError(f"it has no field {_KIND} of version {_VERSION}")
         if set(values) != {f.name for f in fields(cls)}:
             raise ValueError("its fields are not those of this version")
         return cls(**{**values, "format": TensorFormat.from_json(json.dumps(values["format"]))})
@@ -136,6 +147,14 @@ class DenseModel:
         return read_frequencies(image, config.format, shorter_side=config.shorter_side, longer_side=config.longer_side)
 
 
+def is_dense(folder: str | os.PathLike[str]) -> bool:
+    """Whether a checkpoint's config says that it is of a network for boxes or masks."""
+    try:
+        return _KIND in json.loads((Path(folder) / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        return False  # whoever reads it says what is wrong
+
+
 def load_dense(folder: str | os.PathLike[str], *, device: str | torch.device = "cpu") -> DenseModel:
     """Read the checkpoint of a network for boxes or masks.
 
@@ -149,7 +168,7 @@ def load_dense(folder: str | os.PathLike[str], *, device: str | torch.device = "
 @torch.inference_mode()
 def dense_heat_map(
     model: DenseModel,
-    scenes: tuple[Scene, ...],
+    images: Iterable[str | os.PathLike[str] | bytes],
     *,
     progress: Callable[[int], None] | None = None,
     source: str = "",
@@ -158,21 +177,21 @@ def dense_heat_map(
 
     Args:
         model: trained with a gate.
-        scenes: to look at; masks and boxes are not read. Those that cannot be read are left out.
+        images: JPEG files, or what is in them. Those that cannot be read are left out.
         progress: called with the number of images after each.
         source: what to remember it by.
 
     Raises:
-        ValueError: the model has no gate, or no scene can be read.
+        ValueError: the model has no gate, or no image can be read.
     """
     if not model.config.gated:
         raise ValueError("the model has no gate, so no channel is ever off")
     gate = gate_of(model.network.eval())
 
     def decisions() -> Iterator[Any]:
-        for scene in scenes:
+        for image in images:
             with suppress(*READ_ERRORS):
-                yield gate(model.read(scene.image).tensor[None].to(device_of(gate)))[1]
+                yield gate(model.read(image).tensor[None].to(device_of(gate)))[1]
             if progress is not None:
                 progress(1)
 

@@ -18,11 +18,11 @@ from torch.utils.data import DataLoader
 
 from jpegfreq._files import write_whole
 from jpegfreq.format import TensorFormat
-from jpegfreq.models.backbone import Pretrained, load_backbone, read_pretrained
 from jpegfreq.models.checkpoint import save_model
-from jpegfreq.models.dense import DenseConfig, DenseModel, Task, dense_heat_map, gate_of
+from jpegfreq.models.dense import DenseConfig, DenseModel, Task, body_of, dense_heat_map, gate_of
 from jpegfreq.models.detection import DetectionScores, FrequencyDetector, evaluate_detection
 from jpegfreq.models.gate import GateDecision, GatedOutput
+from jpegfreq.models.pretrained import Pretrained, load_pretrained, read_pretrained
 from jpegfreq.models.readable import Readable, Unread, check_readable, sound_scenes
 from jpegfreq.models.run_folder import begin_run, check_run_folder
 from jpegfreq.models.scenes import (
@@ -190,7 +190,13 @@ def train_dense(
     torch.manual_seed(training.seed)
     network = config.create()
     if pretrained is not None:
-        names = load_backbone(network, config, pretrained)
+        names = load_pretrained(
+            body_of(network),
+            pretrained,
+            architecture=config.architecture,
+            format=config.format,
+            gate=gate_of(network) if config.gated else None,
+        )
         note(
             f"{pretrained.path}: {len(names.loaded)} tensors of the backbone are taken over"
             + (f", new are {', '.join(names.fresh)}" if names.fresh else "")
@@ -292,7 +298,8 @@ def train_dense(
     else:
         scores = evaluate_detection(network, held_out)
     if config.gated:
-        dense_heat_map(model, validation, source=f"{out.name}, {training.validation}").save(out / "heatmap.json")
+        pictures = [scene.image for scene in validation]
+        dense_heat_map(model, pictures, source=f"{out.name}, {training.validation}").save(out / "heatmap.json")
     write_whole(out / "scores.json", json.dumps(vars(scores)) + "\n")
     return model, scores
 

@@ -78,6 +78,8 @@ def open_images(source: str) -> Images:
         return _listed(path)
     if path.suffix != ".tar" and not path.is_dir():
         raise ValueError(f"{path}: neither a folder, a .txt list nor a .tar shard")
+    if _is_store(source):
+        raise ValueError(f"{path} is a store of tensors, and images are wanted: name what it was made from")
     if (path / "plan.json").exists():
         raise ValueError(f"{path}: a store that is not finished: repeat its `jpegfreq convert`")
     shards = [path] if path.suffix == ".tar" else sorted(path.glob("*.tar"))
@@ -184,8 +186,16 @@ def _is_store(source: str) -> bool:
     return (Path(source) / "manifest.json").exists()
 
 
-def open_inputs(config: TrainConfig, *, rank: int, world_size: int) -> Inputs:
-    """Open both sources and check that they belong together; statistics are measured where the format has none.
+def open_inputs(
+    config: TrainConfig, *, rank: int, world_size: int, statistics: ChannelStatistics | None = None
+) -> Inputs:
+    """Open both sources and check that they belong together.
+
+    Args:
+        config: the run.
+        rank: this process's number.
+        world_size: how many share each batch.
+        statistics: for JPEG files where the format has none; None to measure them.
 
     Raises:
         FileNotFoundError, ValueError: something is missing or does not fit; the text says what.
@@ -214,9 +224,13 @@ def open_inputs(config: TrainConfig, *, rank: int, world_size: int) -> Inputs:
         datasets = [FrequencyDataset(training, crops, **common), FrequencyDataset(validation, centre, **common)]
     for source, dataset in zip((config.data, config.validation), datasets, strict=True):
         _try_reading(source, dataset)
-    start = time.perf_counter()
+    seconds_measuring = 0.0
     if form is not None and form.statistics is None:
-        form = replace(form, statistics=measure_statistics(training, crops, config.threads))
+        if statistics is None:
+            start = time.perf_counter()
+            statistics = measure_statistics(training, crops, config.threads)
+            seconds_measuring = time.perf_counter() - start
+        form = replace(form, statistics=statistics)
         common.update(format=form)
         datasets = [FrequencyDataset(training, crops, **common), FrequencyDataset(validation, centre, **common)]
     return Inputs(
@@ -226,7 +240,7 @@ def open_inputs(config: TrainConfig, *, rank: int, world_size: int) -> Inputs:
         form,
         size,
         config.validation_side,
-        0.0 if form == config.format else time.perf_counter() - start,
+        seconds_measuring,
     )
 
 

@@ -1,4 +1,4 @@
-"""Where a network for boxes or masks starts from: the weights of a classifier, for frequencies or RGB."""
+"""Where a training may start from: the weights of a classifier, for frequencies or RGB."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from torch import Tensor, nn
 
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.adapt import adaptation_of
-from jpegfreq.models.checkpoint import CheckpointError, LoadedWeights, ModelConfig, load_network, load_rgb_weights
+from jpegfreq.models.checkpoint import CheckpointError, LoadedWeights, ModelConfig, load_network
 from jpegfreq.models.create import create_model
-from jpegfreq.models.dense import DenseConfig, body_of, gate_of
-from jpegfreq.models.gate import GatedNetwork
+from jpegfreq.models.gate import ChannelGate, GatedNetwork
 
-__all__ = ["Pretrained", "load_backbone", "read_pretrained"]
+__all__ = ["Pretrained", "load_pretrained", "read_pretrained"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def read_pretrained(path: str | os.PathLike[str]) -> Pretrained:
             return Pretrained(path, load_file(path))
         found = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise CheckpointError(f"{path} is no file of weights: {error}") from error
+        raise CheckpointError(f"{path} is no file of weights: {str(error).splitlines()[0]}") from error
     for key in ("model", "state_dict"):
         if isinstance(found, dict) and isinstance(found.get(key), dict):
             found = found[key]
@@ -74,43 +73,52 @@ def read_pretrained(path: str | os.PathLike[str]) -> Pretrained:
     return Pretrained(path, found)
 
 
-def load_backbone(network: nn.Module, config: DenseConfig, source: Pretrained) -> LoadedWeights:
-    """Take a classifier's weights over into a backbone.
+def load_pretrained(
+    network: nn.Module,
+    source: Pretrained,
+    *,
+    architecture: str,
+    format: TensorFormat | None,
+    gate: ChannelGate | None = None,
+) -> LoadedWeights:
+    """Take a classifier's weights over into another, or into a backbone, wherever they mean the same.
 
-    From a frequency network of the same channels, in the same order, all of them; and its gate, where both have one.
-    From RGB or of other channels, all but the layers that see the input.
+    From a network of the same channels, in the same order, all of them that fit; and its gate, where both have one.
+    From RGB or of other channels, all but the layers that see the input. A last layer is taken where it has as many
+    classes.
 
     Args:
-        network: what `config` created.
-        config: of the network.
+        network: a classifier behind its gate, or a backbone's stages under torchvision's names.
         source: of the same architecture.
+        architecture: of the network.
+        format: of its input; None for RGB.
+        gate: the one before it; None without one.
 
     Returns:
-        Names of the backbone's tensors, "gate." before the gate's.
+        Names of the network's tensors, "gate." before the gate's.
 
     Raises:
         ValueError: it is of another architecture.
     """
-    if source.config is not None and source.config.architecture != config.architecture:
-        raise ValueError(f"{source.path} is a {source.config.architecture}, the backbone a {config.architecture}")
-    body = body_of(network)
-    own = body.state_dict()
-    tensors = source.tensors
-    same = source.format is not None and source.format.selection.channels == config.format.selection.channels
-    if not same:
-        classifier = create_model(config.architecture, format=config.format, num_classes=1)
-        if source.format is not None:  # trained for other channels: what is no input layer of it may be one here
-            inputs = adaptation_of(create_model(config.architecture, format=source.format, num_classes=1)).input_layers
-            tensors = {name: value for name, value in tensors.items() if not name.startswith(inputs)}
-        try:
-            tensors = {name: tensors[name] for name in load_rgb_weights(classifier, tensors).loaded}
-        except ValueError as error:
-            raise ValueError(f"{source.path}: {error}") from error
-    taken = {name: value for name, value in tensors.items() if name in own}  # not the last layer
-    body.load_state_dict(taken, strict=False)
+    if source.config is not None and source.config.architecture != architecture:
+        raise ValueError(f"{source.path} is a {source.config.architecture}, not a {architecture}")
+    same = _channels(source.format) == _channels(format)
+    input_layers: tuple[str, ...] = ()
+    if not same:  # what is no input layer of the one may be one of the other
+        input_layers = _input_layers(architecture, format) + _input_layers(architecture, source.format)
+    own = network.state_dict()
+    taken = {
+        name: value
+        for name, value in source.tensors.items()
+        if name in own and own[name].shape == value.shape and not name.startswith(input_layers)
+    }
+    if 2 * len(taken) < len(own):
+        raise ValueError(
+            f"{source.path}: {len(taken)} of {len(own)} tensors fit: these are weights of another architecture"
+        )
+    network.load_state_dict(taken, strict=False)
     loaded, fresh = list(taken), [name for name in own if name not in taken]
-    if config.gated:
-        gate = gate_of(network)
+    if gate is not None:
         names = [f"gate.{name}" for name in gate.state_dict()]
         if same and source.gate is not None:
             gate.load_state_dict(source.gate)
@@ -120,3 +128,14 @@ def load_backbone(network: nn.Module, config: DenseConfig, source: Pretrained) -
     return LoadedWeights(
         tuple(loaded), left=tuple(name for name in source.tensors if name not in taken), fresh=tuple(fresh)
     )
+
+
+def _channels(format: TensorFormat | None) -> tuple[int, ...] | None:
+    return None if format is None else format.selection.channels
+
+
+def _input_layers(architecture: str, format: TensorFormat | None) -> tuple[str, ...]:
+    """Prefixes of the tensors that see the frequencies."""
+    with torch.device("meta"):
+        adaptation = adaptation_of(create_model(architecture, format=format, num_classes=1))
+    return tuple(f"{name}." for name in adaptation.input_layers)

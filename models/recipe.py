@@ -49,6 +49,8 @@ class TrainConfig:
             to the task.
         temperature: of the Gumbel-softmax in the first epoch.
         final_temperature: in the last; it falls geometrically between. 1.0 and 1.0 is the paper's code.
+        weights: what the network starts from, as for `read_pretrained`; None for new weights. A format without
+            statistics takes those of the checkpoint.
         amp: run the network in bfloat16 where that is safe.
         seed: of weights, order, crops, mixing and gate samples.
         device: where to train, such as "cpu" or "cuda".
@@ -82,6 +84,7 @@ class TrainConfig:
     gate_learning_rate: float = 0.1
     temperature: float = 1.0
     final_temperature: float = 1.0
+    weights: str | None = None
     amp: bool = False
     seed: int = 0
     device: str = "cpu"
@@ -107,7 +110,7 @@ class TrainConfig:
         for name, highest in (
             ("label_smoothing", 1.0), ("average_decay", 1.0), ("mixup", math.inf), ("momentum", 1.0),
             ("learning_rate", math.inf), ("gate_learning_rate", math.inf), ("weight_decay", math.inf),
-            ("seed", math.inf), ("warmup_epochs", math.inf),
+            ("seed", math.inf), ("warmup_epochs", math.inf), ("gate_weight", math.inf),
         ):  # fmt: skip
             if not 0 <= getattr(self, name) < highest:
                 bound = "must not be negative" if highest == math.inf else f"must lie in 0 to below {highest:g}"
@@ -118,13 +121,14 @@ class TrainConfig:
             raise ValueError(f"a crop of {self.size} is larger than a shorter side of {self.validation_side}")
         if not 0 < self.scale <= 1:
             raise ValueError(f"scale must lie in 0 to 1, not {self.scale}")
-        if self.temperature <= 0 or self.final_temperature <= 0:
-            raise ValueError("a temperature must be above 0")
+        for temperature in (self.temperature, self.final_temperature):
+            if not 0 < temperature < math.inf:
+                raise ValueError(f"a temperature must be above 0, not {temperature}")
 
     @property
     def validation_side(self) -> int:
         """What the shorter side is resized to for validation, pixels."""
-        return self.shorter_side or round(self.size * 8 / 7)
+        return round(self.size * 8 / 7) if self.shorter_side is None else self.shorter_side
 
     @property
     def gate_rate(self) -> float:

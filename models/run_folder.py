@@ -13,6 +13,7 @@ from jpegfreq._files import is_new, write_whole
 __all__ = ["begin_run", "check_run_folder"]
 
 _RUN = "run.json"
+_LONG = 120  # characters of two values, which tell nothing any more
 
 
 class Config(Protocol):
@@ -57,8 +58,10 @@ def check_run_folder(
     changed = [name for name in names if getattr(known, name) != getattr(config, name)]
     if changed:
         name = changed[0]
+        before, now = repr(getattr(known, name)), repr(getattr(config, name))
+        difference = f"{name}={before}, not {now}" if len(before) + len(now) < _LONG else f"another {name}"
         raise ValueError(
-            f"{out} holds a run with {name}={getattr(known, name)!r}, not {getattr(config, name)!r}"
+            f"{out} holds a run with {difference}"
             + (f" (and {len(changed) - 1} more differences)" if len(changed) > 1 else "")
             + ": repeat its options to go on with it, or name a new folder"
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-__all__ = ["TargetControl", "decision_weight", "indecision", "sharpened_count"]
+__all__ = ["TargetControl", "decision_weight", "indecision", "missed_by", "sharpened_count"]
 
 # Note [Gains]
 # Lambda is to end near what the last channel that stays is worth to the task, about 0.01 of the loss. A step then moves
@@ -17,6 +17,7 @@ _INTEGRAL = 0.002  # a step
 _BOUND = 1.0
 _SHARPNESS = 8.0
 _DECISION = 0.02
+_NEAR = 0.15
 _APPROACH = (0.1, 0.5)  # shares of the training between which the set point falls to the target
 _DECIDE = (0.2, 0.8)  # and between which indecision becomes dear
 
@@ -33,6 +34,11 @@ def sharpened_count(on_probability: torch.Tensor) -> float:
 def indecision(on_probability: torch.Tensor) -> torch.Tensor:
     """Mean over images of the sum of 4 p (1 - p): the channels that training draws and evaluation does not."""
     return (4 * on_probability * (1 - on_probability)).sum(1).mean()
+
+
+def missed_by(channels_on: float, target: float) -> float:
+    """By how many channels a gate misses its target; 0 where it is within 15 % of it, or one channel."""
+    return max(abs(channels_on - target) - max(_NEAR * target, 1.0), 0.0)
 
 
 def decision_weight(share: float) -> float:

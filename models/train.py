@@ -8,7 +8,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,12 +25,13 @@ from jpegfreq.format import TensorFormat
 from jpegfreq.models.checkpoint import ModelConfig, save_model
 from jpegfreq.models.gate import ChannelGate, GatedNetwork, GatedOutput
 from jpegfreq.models.inputs import Inputs, open_inputs
+from jpegfreq.models.pretrained import load_pretrained, read_pretrained
 from jpegfreq.models.recipe import TrainConfig
 from jpegfreq.models.run_folder import begin_run, check_run_folder
-from jpegfreq.models.target import TargetControl, decision_weight, indecision, sharpened_count
+from jpegfreq.models.target import TargetControl, decision_weight, indecision, missed_by, sharpened_count
 from jpegfreq.torch import Batch, FrequencyLoader
 
-__all__ = ["Epoch", "Observer", "TrainResult", "train"]
+__all__ = ["Epoch", "Observer", "TrainResult", "best_epoch", "train"]
 
 _STATE, _LOG, _GATE = "training_state.pt", "log.csv", "gate.json"
 _STATISTICS = "statistics.json"
@@ -44,6 +45,12 @@ _RATES = {
     "training_on_rate": "share of the epoch's training images for which a sample of Bernoulli(p(on)) was on",
     "training_on_probability": "mean of p(on) over the epoch's training images, by the weights of their step",
 }
+
+
+# Note [Best]
+# The best epoch is that of the highest top-1, the later of equal ones. While a gate is steered to a target, early
+# epochs see far more channels than were asked for. So with a target only epochs near it compete (`missed_by`), and
+# until there is one, the nearest is the best.
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,7 @@ class Epoch:
         images_per_second: training, waiting included.
         seconds_waiting: for input, of the training steps.
         seconds_computing: of the training steps.
-        left_out: training and validation images that could not be read.
+        left_out: training and validation images that could not be read, of all processes.
     """
 
     epoch: int
@@ -90,8 +97,8 @@ class TrainResult:
     """A finished run.
 
     Attributes:
-        folder: holds last/ and best/ (for `load_model`), log.csv, tensorboard/, statistics.json where the statistics
-            were measured, and of a gate gate.json (Note [Rates of a gate]).
+        folder: holds last/ and best/ (Note [Best]; for `load_model`), log.csv, tensorboard/, statistics.json where the
+            statistics were measured, and of a gate gate.json (Note [Rates of a gate]).
         epochs: one a pass, those before a resumption too.
         model: what was trained, with its format and labels.
     """
@@ -103,6 +110,9 @@ class TrainResult:
 
 class Observer(Protocol):
     """Who is told how a run goes."""
+
+    def note(self, text: str) -> None:
+        """Something worth showing: what was taken over from other weights."""
 
     def begin(self, config: TrainConfig, inputs: Inputs, first_epoch: int) -> None:
         """Everything is checked; training begins."""
@@ -139,7 +149,9 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
         state = torch.load(out / _STATE, map_location="cpu", weights_only=True)
         if state["format"] is not None:
             config = replace(config, format=TensorFormat.from_json(state["format"]))
-    inputs = open_inputs(config, rank=rank, world_size=world_size)
+    pretrained = None if config.weights is None or state is not None else read_pretrained(config.weights)
+    known = None if pretrained is None or pretrained.format is None else pretrained.format.statistics
+    inputs = open_inputs(config, rank=rank, world_size=world_size, statistics=known)
     model = ModelConfig(
         config.architecture,
         len(inputs.classes),
@@ -151,7 +163,21 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
         inputs.classes,
     )
     torch.manual_seed(config.seed)
-    network = model.create().to(device).to(memory_format=torch.channels_last)
+    network = model.create()
+    if pretrained is not None:
+        names = load_pretrained(
+            network.network if isinstance(network, GatedNetwork) else network,
+            pretrained,
+            architecture=model.architecture,
+            format=model.format,
+            gate=network.gate if isinstance(network, GatedNetwork) else None,
+        )
+        if observer is not None:
+            observer.note(
+                f"{pretrained.path}: {len(names.loaded)} tensors are taken over"
+                + (f", new are {', '.join(names.fresh)}" if names.fresh else "")
+            )
+    network = network.to(device).to(memory_format=torch.channels_last)
     optimizer = _optimizer(config, network)
     average = None
     if config.average_decay:
@@ -186,10 +212,9 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
         network.train()
         inputs.training.set_epoch(number)
         steps = len(inputs.training)
-        sums = torch.zeros(4, dtype=torch.float64)  # loss, right, images, channels expected
+        sums = torch.zeros(5, dtype=torch.float64)  # loss, right, images, channels expected, left out
         rates = torch.zeros(2, len(inputs.format.selection) if config.gated and inputs.format else 0).double()
         waiting = computing = 0.0
-        left_out = 0
         weight = control.gate_weight if control is not None else config.gate_weight
         rate = 0.0
         before = time.perf_counter()
@@ -224,11 +249,11 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
             moment = torch.stack([loss.detach() * count, right, expected.detach() * count]).double().cpu()
             if not torch.isfinite(moment[0]):
                 raise ValueError(f"the loss of epoch {number}, step {step} is {loss.item()}: lower the learning rate")
-            sums += torch.stack([moment[0], moment[1], torch.tensor(float(count)), moment[2]])
+            left_out = sum(not stray.read for stray in batch.strays)
+            sums += torch.stack([moment[0], moment[1], torch.tensor(float(count)), moment[2], torch.tensor(left_out)])
             if control is not None:
                 control.step(_mean_over_processes(sharpened), share)
                 weight = control.gate_weight
-            left_out += sum(not stray.read for stray in batch.strays)
             after = time.perf_counter()
             waiting += arrived - before
             computing += after - arrived
@@ -260,12 +285,11 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
             images / (waiting + computing),
             waiting,
             computing,
-            left_out + validation.left_out,
+            int(sums[4]) + validation.left_out,
         )
         history.append(epoch)
         if rank == 0:
-            best = epoch.top1 >= max(past.top1 for past in history)
-            for name in ("last", "best")[: 1 + best]:
+            for name in ("last", "best")[: 1 + (best_epoch(history, config.target_channels) is epoch)]:
                 save_model(out / name, kept, model)
             _log(out, history)
             if config.gated and inputs.format is not None:
@@ -289,6 +313,21 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
         if observer is not None:
             observer.end_epoch(epoch)
     return TrainResult(out, tuple(history), model)
+
+
+def best_epoch(history: Sequence[Epoch], target_channels: float | None) -> Epoch:
+    """The epoch that best/ is of: Note [Best].
+
+    Args:
+        history: at least one.
+        target_channels: of the run.
+    """
+
+    def merit(epoch: Epoch) -> tuple[float, float, int]:
+        missed = 0.0 if target_channels is None else missed_by(epoch.channels_on, target_channels)
+        return -missed, epoch.top1, epoch.epoch
+
+    return max(history, key=merit)
 
 
 def _timed(loader: FrequencyLoader) -> Iterator[Batch]:

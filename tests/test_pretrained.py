@@ -1,4 +1,4 @@
-"""A network for boxes or masks that starts from a classifier's weights."""
+"""Trainings that start from a classifier's weights."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ torch = pytest.importorskip("torch")
 torchvision = pytest.importorskip("torchvision")
 
 from jpegfreq import ChannelStatistics, TensorFormat  # noqa: E402
-from jpegfreq.models.backbone import load_backbone, read_pretrained  # noqa: E402
-from jpegfreq.models.checkpoint import CheckpointError, ModelConfig, save_model  # noqa: E402
+from jpegfreq.models.checkpoint import CheckpointError, LoadedWeights, ModelConfig, save_model  # noqa: E402
 from jpegfreq.models.dense import DenseConfig, body_of, gate_of, load_dense  # noqa: E402
 from jpegfreq.models.dense_training import DenseTraining, train_dense  # noqa: E402
+from jpegfreq.models.pretrained import Pretrained, load_pretrained, read_pretrained  # noqa: E402
 from tests.scenes import FORMAT, scene_folder  # noqa: E402
 
 CONFIG = DenseConfig("segmentation", "resnet18", FORMAT, (1, 3), 32, 64)
@@ -28,6 +28,12 @@ def classifier(folder: Path, architecture: str = "resnet18", **changes: Any) -> 
     config = ModelConfig(architecture, 3, **{"format": FORMAT, "size": (64, 64), "shorter_side": 64, **changes})
     save_model(folder, config.create(), config)
     return folder
+
+
+def load_backbone(network: Any, config: DenseConfig, source: Pretrained) -> LoadedWeights:
+    """Into the backbone of a network for boxes or masks."""
+    gate = gate_of(network) if config.gated else None
+    return load_pretrained(body_of(network), source, architecture=config.architecture, format=config.format, gate=gate)
 
 
 @pytest.mark.parametrize("task", ["segmentation", "detection"])
@@ -81,7 +87,7 @@ def test_an_rgb_checkpoint_is_taken_as_one(tmp_path: Path) -> None:
 
 
 def test_another_architecture_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="a resnet34, the backbone a resnet18"):
+    with pytest.raises(ValueError, match="a resnet34, not a resnet18"):
         load_backbone(CONFIG.create(), CONFIG, read_pretrained(classifier(tmp_path / "weights", "resnet34")))
     torch.save(torchvision.models.mobilenet_v2(weights=None).state_dict(), tmp_path / "rgb.pth")
     with pytest.raises(ValueError, match=r"rgb\.pth.*another architecture"):

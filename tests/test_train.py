@@ -28,8 +28,8 @@ from jpegfreq import ChannelStatistics, TensorFormat  # noqa: E402
 from jpegfreq.cli import main  # noqa: E402
 from jpegfreq.models import load_model  # noqa: E402
 from jpegfreq.models.recipe import TrainConfig, preset  # noqa: E402
-from jpegfreq.models.target import TargetControl, indecision, sharpened_count  # noqa: E402
-from jpegfreq.models.train import Epoch, train  # noqa: E402
+from jpegfreq.models.target import TargetControl, indecision, missed_by, sharpened_count  # noqa: E402
+from jpegfreq.models.train import Epoch, best_epoch, train  # noqa: E402
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -73,6 +73,9 @@ class Stop(Exception):
 class StopAt:
     def __init__(self, epoch: int, step: int) -> None:
         self.where = (epoch, step)
+
+    def note(self, text: str) -> None:
+        pass
 
     def begin(self, config: TrainConfig, inputs: object, first_epoch: int) -> None:
         self.first_epoch = first_epoch
@@ -285,6 +288,20 @@ def test_control_reaches_its_target(start: float, target: float) -> None:
     assert float(odds.sigmoid().sum()) == pytest.approx(target, rel=0.15)
 
 
+def epochs(*facts: tuple[float, float]) -> list[Epoch]:
+    """Of (top-1, channels on)."""
+    return [Epoch(n, 0, 0, 0, 0, top1, 1, 0, on, 0, 1, 1, 0, 1, 0) for n, (top1, on) in enumerate(facts)]
+
+
+def test_the_best_epoch_is_near_the_target_where_one_is() -> None:
+    history = epochs((0.9, 192), (0.8, 60), (0.5, 27), (0.6, 24), (0.6, 23), (0.7, 12))
+    assert best_epoch(history, None).epoch == 0
+    assert best_epoch(history, 24).epoch == 4
+    assert best_epoch(history[:2], 24).epoch == 1
+    assert missed_by(27.5, 24) == missed_by(20.5, 24) == missed_by(3, 2) == 0
+    assert missed_by(30, 24) == pytest.approx(2.4)
+
+
 def test_channels_that_are_all_unlikely_count_as_off() -> None:
     alike = torch.full((2, 192), 1 / 8)
     assert float(alike.sum(1).mean()) == 24
@@ -308,6 +325,25 @@ def test_sources_that_do_not_fit_are_refused_at_once(folders: tuple[Path, Path],
     with pytest.raises(ValueError, match="multiple of 8"):
         config(folders, tmp_path / "run", size=60)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("gated", [False, True])
+def test_a_run_starts_from_the_weights_it_is_given(
+    folders: tuple[Path, Path], tmp_path: Path, gated: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(config(folders, tmp_path / "first", gated=gated))
+    first = tmp_path / "first" / "last"
+    words = [
+        "train", *map(str, folders), "--out", str(tmp_path / "second"), "--architecture", "mobilenet_v2",
+        "--size", "64", "--channels", "6", "--epochs", "1", "--batch-size", "4", "--learning-rate", "0",
+        "--average-decay", "0", "--weights", str(first), *(["--gate"] if gated else []),
+    ]  # fmt: skip
+    assert main([*words, *(["--gate-learning-rate", "0"] if gated else [])]) == 0
+    assert "tensors are taken over\n" in capsys.readouterr().err
+    old, new = load_file(first / "model.safetensors"), load_file(tmp_path / "second" / "last" / "model.safetensors")
+    assert all(torch.equal(old[name], new[name]) for name in old if "running" not in name and "batches" not in name)
+    known, taken = (load_model(folder).config.format for folder in (first, tmp_path / "second" / "last"))
+    assert known == taken  # the statistics too
 
 
 def test_a_run_killed_while_its_first_file_was_written_begins_anew(folders: tuple[Path, Path], tmp_path: Path) -> None:

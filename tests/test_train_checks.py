@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import tarfile
@@ -94,6 +95,11 @@ def test_a_network_that_cannot_be_trained_is_refused(
         ({"label_smoothing": 1.5}, "label_smoothing must lie in 0 to below 1, not 1.5"),
         ({"average_decay": 1.0}, "average_decay must lie in 0 to below 1"),
         ({"mixup": -0.2}, "mixup must not be negative"),
+        ({"mixup": math.nan}, "mixup must not be negative, not nan"),
+        ({"gated": True, "gate_weight": -0.1}, "gate_weight must not be negative"),
+        ({"gated": True, "temperature": math.nan}, "a temperature must be above 0, not nan"),
+        ({"shorter_side": 0}, "a crop of 32 is larger than a shorter side of 0"),
+        ({"size": 0}, "size must be at least 1"),
         ({"learning_rate": -0.1}, "learning_rate must not be negative"),
         ({"seed": -1}, "seed must not be negative"),
         ({"threads": 0}, "threads must be at least 1"),
@@ -202,11 +208,22 @@ def test_processes_that_cannot_share_a_batch_are_refused(data: Path, tmp_path: P
 
 def test_the_command_says_a_mistake_in_one_line(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["train", str(data / "train"), str(data / "val"), "--out", str(tmp_path / "run"), "--size", "32"]
+    broken = tmp_path / "broken.json"
+    broken.write_text("{")
     for more, message in (
         (["--stride", "wide"], "stride must be one of paper, dense"),
         (["--device", "gpu"], "device 'gpu' cannot be used"),
         (["--channels", "7"], "7"),
         (["--statistics", str(tmp_path / "none.json")], "none.json"),
+        (["--channels", str(broken)], "broken.json: "),
+        (["--statistics", str(broken)], "broken.json: "),
+        (["--weights", str(broken)], "broken.json"),
+        (["--size", "0"], "size must be at least 1"),
+        (["--temperature", "2"], "--temperature is an option of the gate: add --gate"),
+        (["--target-channels", "3"], "--target-channels is an option of the gate: add --gate"),
+        (["--gate", "--gate-weight", "1", "--target-channels", "3"], "choose one"),
+        (["--rgb", "--channels", "24"], "--channels is of frequencies, and --rgb trains on pixels"),
+        (["--rgb", "--statistics", "dctnet"], "--statistics is of frequencies"),
     ):
         assert main([*words, *more]) == 2
         lines = capsys.readouterr().err.strip().splitlines()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +61,17 @@ def _files_below(folder: Path) -> Iterator[Path]:
         above = {os.path.realpath(parent) for parent in (Path(here), *Path(here).parents) if parent != parent.parent}
         folders[:] = [name for name in folders if os.path.realpath(os.path.join(here, name)) not in above]
         yield from (Path(here, name) for name in files)
+
+
+def positive(text: str) -> int:
+    """A number of things, as an argument's type.
+
+    Raises:
+        argparse.ArgumentTypeError: it is less than one.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a number of 1 or more is wanted, not {text}")
+    return int(text)
 
 
 def add_format_arguments(
@@ -212,7 +224,8 @@ def _selection(text: str) -> ChannelSelection:
     if text.startswith("dct"):
         return ChannelSelection.of(text.removeprefix("dct"))
     if text.endswith(".json"):
-        return ChannelSelection.from_json(Path(text).read_text(encoding="utf-8"))
+        with _named(text):
+            return ChannelSelection.from_json(Path(text).read_text(encoding="utf-8"))
     if text.startswith("zigzag:"):
         return ChannelSelection.zigzag(*(int(count) for count in text.removeprefix("zigzag:").split(",")))
     if "," in text:
@@ -223,4 +236,16 @@ def _selection(text: str) -> ChannelSelection:
 def _statistics(text: str | None) -> ChannelStatistics | None:
     if text is None:
         return None
-    return ChannelStatistics.load(text) if text.endswith(".json") else ChannelStatistics.preset(text)
+    if text.endswith(".json"):
+        with _named(text):
+            return ChannelStatistics.load(text)
+    return ChannelStatistics.preset(text)
+
+
+@contextmanager
+def _named(path: str) -> Iterator[None]:
+    """What is wrong with a file's text is said with its name."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from error

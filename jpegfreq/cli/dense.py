@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ examples:
   jpegfreq dense detection train/ --validation val/ --out run/ --architecture resnet50
   jpegfreq dense segmentation train/ --validation val/ --out run/ --target-channels 24
   jpegfreq dense detection train/ --validation val/ --out run/ --weights runs/dct192/best
+  jpegfreq heatmap run/ val/images/ --out heat.json --figure heat.png
   jpegfreq select run/heatmap.json -k 24 --out best.json
   jpegfreq dense segmentation train/ --validation val/ --out run24/ --channels best.json
 """
@@ -113,6 +115,19 @@ def run(arguments: argparse.Namespace) -> int:
             _, scores = train_dense(training, observer=_Shown(console, progress))
     except (OSError, ValueError, FloatingPointError) as error:
         raise CommandError(str(error)) from error
+    heat = Path(arguments.out) / "heatmap.json"
+    if arguments.target_channels is not None:
+        from jpegfreq.models.heatmap import HeatMap
+        from jpegfreq.models.target import missed_by
+
+        on = HeatMap.load(heat).mean_channels_on
+        console.print(f"{on:.1f} channels on, of the validation pictures; {heat}")
+        if missed_by(on, arguments.target_channels):
+            console.print(
+                f"warning: the gate was to keep {arguments.target_channels:g} channels on, and keeps {on:.1f}: "
+                "train longer",
+                style="yellow",
+            )
     values = ((name, value) for name, value in vars(scores).items() if value is not None and name != "left_out")
     console.print(", ".join(f"{name} {value:.4f}" for name, value in values))
     return 0

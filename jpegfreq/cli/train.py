@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,8 +25,9 @@ class, .txt lists of "path label" lines, folders of WebDataset .tar shards, or s
 
 Everything is checked before the first step: classes, sizes, formats, the folder of the run. The same
 command again goes on with a run that was stopped, to the same weights (on a CPU). OUT holds last/ and
-best/ (for `jpegfreq predict`, `heatmap`, `select`, `compare`), log.csv, tensorboard/, the statistics
-where they were measured, and gate.json: of each epoch and channel how often it was on and the mean of
+best/ (for `jpegfreq predict`, `heatmap`, `select`, `compare`; with --target-channels the best of the
+epochs that keep about so many channels on), log.csv, tensorboard/, the statistics where they were
+measured, and gate.json: of each epoch and channel how often it was on and the mean of
 p(on), over the training images (drawn) and over the validation images (p(on) > 1/2).
 
 examples:
@@ -34,6 +36,7 @@ examples:
   jpegfreq train photos/train photos/val --out runs/gated --gate --target-channels 24
   jpegfreq heatmap runs/gated photos/val --out heat.json; jpegfreq select heat.json -k 24 --out best.json
   jpegfreq train photos/train photos/val --out runs/best --channels best.json      the gate's choice, fixed
+  jpegfreq train photos/train photos/val --out runs/fine --weights resnet18.pth --learning-rate 0.02
   torchrun --nproc-per-node 2 -m jpegfreq train ...                                two processes
 """
 
@@ -50,8 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     model.add_argument("--rgb", action="store_true", help="the same network on RGB pixels: the baseline")
     model.add_argument(
-        "--channels", default="all", metavar="CHANNELS",
-        help='"all", a preset (6, 24, 32, 48, 64), numbers, or a selection\'s JSON file (default: all)',
+        "--channels", metavar="CHANNELS",
+        help='"all"; a preset (6, 24, 32, 48, 64); "zigzag:14,5,5", the lowest frequencies of Y, Cb, Cr; numbers; '
+        "or a selection's JSON file (default: all)",
     )  # fmt: skip
     model.add_argument(
         "--statistics", metavar="FILE", help="of `jpegfreq stats` or an earlier run (default: measured on DATA)"
@@ -61,7 +65,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="side of the input before the block DCT; --rgb at 224 does the work of 448 (default: a store's, or 448)",
     )  # fmt: skip
     model.add_argument("--shorter-side", type=int, metavar="PIXELS", help="for validation (default: 8/7 of the size)")
-    model.add_argument("--stride", default="paper", help='"paper", or "dense": twice the grid in the first stages')
+    model.add_argument(
+        "--stride", default="paper",
+        help='"paper", or "dense": the first stage that goes by two cells goes by one, so that all behind it have '
+        "twice the grid (default: paper; mobilenet_v2 wants dense for sizes below 896)",
+    )  # fmt: skip
+    model.add_argument(
+        "--weights",
+        metavar="PATH",
+        help="start from a checkpoint of this command, or from a file of torchvision's weights for RGB; of other "
+        "channels or RGB all but the layers that see the input is taken (default: new weights)",
+    )  # fmt: skip
     gate = parser.add_argument_group("the gate")
     gate.add_argument("--gate", action="store_true", help="let a gate choose channels, image by image")
     gate.add_argument(
@@ -99,7 +113,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 _GIVEN = (
     "epochs", "batch_size", "learning_rate", "weight_decay", "label_smoothing", "mixup", "average_decay",
     "gate_weight", "gate_learning_rate", "temperature", "final_temperature", "target_channels", "shorter_side",
+    "weights",
 )  # fmt: skip
+_OF_A_GATE = ("target_channels", "gate_weight", "gate_learning_rate", "temperature", "final_temperature")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -112,16 +128,18 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         from jpegfreq.models.recipe import TrainConfig, preset
-        from jpegfreq.models.train import train
+        from jpegfreq.models.target import missed_by
+        from jpegfreq.models.train import best_epoch, train
     except ImportError as error:
         raise CommandError(f'training needs PyTorch: pip install "jpegfreq[train]" ({error})') from error
     given = {name: getattr(arguments, name) for name in _GIVEN if getattr(arguments, name) is not None}
-    console = Console(stderr=True)
+    _check_options(arguments, given)
+    console = Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")  # torchrun's first process alone speaks
     try:
         form = None
         if not arguments.rgb:
             form = TensorFormat(
-                _selection(arguments.channels), layout="HWC", statistics=_statistics(arguments.statistics)
+                _selection(arguments.channels or "all"), layout="HWC", statistics=_statistics(arguments.statistics)
             )
         config = TrainConfig(
             arguments.data,
@@ -144,13 +162,38 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError(f"{arguments.data}/manifest.json has no {error}") from error
     except (ValueError, OSError, ImportError) as error:
         raise CommandError(str(error)) from error
-    if bars.writes:
+    best, last = best_epoch(result.epochs, config.target_channels), result.epochs[-1]
+    console.print(
+        f"{result.folder}: best top-1 {best.top1:.4f}, of epoch {best.epoch + 1}, last {last.top1:.4f}; "
+        f"{result.folder}/best and last hold the networks",
+        highlight=False,
+    )
+    if config.target_channels is not None and missed_by(last.channels_on, config.target_channels):
         console.print(
-            f"{result.folder}: best top-1 {max(epoch.top1 for epoch in result.epochs):.4f}, "
-            f"last {result.epochs[-1].top1:.4f}; {result.folder}/best and last hold the networks",
+            f"warning: the gate was to keep {config.target_channels:g} channels on, and keeps {last.channels_on:.1f}: "
+            "train longer, or try another --gate-learning-rate",
+            style="yellow",
             highlight=False,
         )
     return 0
+
+
+def _check_options(arguments: argparse.Namespace, given: dict[str, Any]) -> None:
+    """Refuse options that nothing would use.
+
+    Raises:
+        CommandError: there is one.
+    """
+    from jpegfreq.cli import CommandError
+
+    idle = [name for name in _OF_A_GATE if name in given and not arguments.gate]
+    if idle:
+        raise CommandError(f"--{idle[0].replace('_', '-')} is an option of the gate: add --gate")
+    if "gate_weight" in given and "target_channels" in given:
+        raise CommandError("--target-channels steers lambda, and --gate-weight fixes it: choose one")
+    for name in ("channels", "statistics"):
+        if arguments.rgb and getattr(arguments, name) is not None:
+            raise CommandError(f"--{name} is of frequencies, and --rgb trains on pixels: choose one")
 
 
 def _size(data: str, size: int | None) -> int:
@@ -163,7 +206,7 @@ def _size(data: str, size: int | None) -> int:
 
     manifest = Path(data) / "manifest.json"
     if not manifest.exists():
-        return size or 448
+        return 448 if size is None else size
     stored = int(json.loads(manifest.read_text(encoding="utf-8"))["size"])
     if size not in (None, stored):
         raise CommandError(f"{data} holds tensors of {stored} px, and {size} px were asked for: convert again")
@@ -171,20 +214,16 @@ def _size(data: str, size: int | None) -> int:
 
 
 class _Bars:
-    """The run and its epoch as bars, and a line an epoch; the first process alone shows them."""
+    """The run and its epoch as bars, and a line an epoch."""
 
     def __init__(self, console: Console) -> None:
-        import os
-
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns: Any = (
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[now]}"),
             TimeRemainingColumn(),
         )  # fmt: skip
-        self.writes = os.environ.get("RANK", "0") == "0"
-        self.console = console
-        self.progress: Progress = Progress(*columns, console=console, disable=not self.writes)
+        self.progress: Progress = Progress(*columns, console=console, disable=console.quiet)
         self.whole: TaskID | None = None
         self.part: TaskID | None = None
 
@@ -194,6 +233,10 @@ class _Bars:
 
     def __exit__(self, *error: object) -> None:
         self.progress.stop()
+
+    def note(self, text: str) -> None:
+        """A line above the bars."""
+        self.progress.console.print(text, highlight=False)
 
     def begin(self, config: TrainConfig, inputs: Inputs, first_epoch: int) -> None:
         """Say what is trained, and on what."""
