@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from jpegfreq.models.adapt import adaptation_of
 from jpegfreq.models.evaluation import Progress, device_of, evaluation_batches, labelled_for
 from jpegfreq.models.gate import GatedNetwork
 from jpegfreq.models.ranking import Ranking
@@ -89,49 +90,37 @@ def _loss(network: nn.Module, x: Tensor, y: Tensor) -> float:
     return float(nn.functional.cross_entropy(network(x), y, reduction="sum"))
 
 
+@torch.no_grad()
 def weight_ranking(classifier: Classifier) -> Ranking:
     """Rank by the weights of the first convolutions: the L2 norm of all weights that multiply a channel.
 
-    First are all convolutions that see the input itself: in a ResNet `layer1.0.conv1` and `layer1.0.downsample.0`.
-    Norms compare channels fairly only where the format normalizes them.
+    First are all that mix the input's channels: in a ResNet `layer1.0.conv1` and the shortcut's. MobileNetV2 filters
+    each channel alone before; the batch norm in between takes away what size the filter gives it and puts its own scale
+    there, which is therefore a factor. Norms compare channels fairly only where the format normalizes them.
 
     Raises:
-        ValueError: the model takes pixels, or no convolution sees its channels.
+        ValueError: the model takes pixels.
     """
     selection = _selection(classifier)
-    height, width = classifier.config.size
     network = classifier.network
     if isinstance(network, GatedNetwork):
         network = network.network
-    x = torch.zeros(1, len(selection), height // 8, width // 8, device=device_of(network))
-    first: list[str] = []
     squares = torch.zeros(len(selection), dtype=torch.float64)
-    handles = []
-    for name, module in network.named_modules():
-        if isinstance(module, nn.Conv2d):
-
-            def seen(module: nn.Module, inputs: tuple[Tensor, ...], name: str = name) -> None:
-                if inputs[0].data_ptr() == x.data_ptr() and inputs[0].shape == x.shape:
+    scale = torch.ones_like(squares)
+    first: list[str] = []
+    alone = False  # the last convolution filtered each channel alone
+    for layer in adaptation_of(network).input_layers:
+        for name, module in network.get_submodule(layer).named_modules(prefix=layer):
+            if isinstance(module, nn.Conv2d):
+                alone = module.groups > 1
+                if not alone:
+                    squares += module.weight.double().square().sum(dim=(0, 2, 3)).cpu()  # [out, C, kh, kw]
                     first.append(name)
-
-            handles.append(module.register_forward_pre_hook(seen))
-    try:
-        with torch.inference_mode():
-            network.eval()(x)
-    finally:
-        for handle in handles:
-            handle.remove()
-    for name in dict.fromkeys(first):
-        convolution = network.get_submodule(name)
-        assert isinstance(convolution, nn.Conv2d)
-        if convolution.groups == 1:
-            squares += convolution.weight.detach().double().square().sum(dim=(0, 2, 3)).cpu()  # [out, C, kh, kw]
-        else:
-            first = [other for other in first if other != name]
-    if not first:
-        raise ValueError(f"no convolution of {classifier.config.architecture} sees the input channels themselves")
-    scores = {channel: (float(squares[n].sqrt()),) for n, channel in enumerate(selection)}
-    return Ranking.of("weights", scores, f"L2 norm of the weights of {', '.join(dict.fromkeys(first))}")
+            elif isinstance(module, nn.BatchNorm2d) and alone:
+                scale = module.weight.double().abs().cpu()  # [C]
+    norms = scale * squares.sqrt()
+    scores = {channel: (float(norms[n]),) for n, channel in enumerate(selection)}
+    return Ranking.of("weights", scores, f"L2 norm of the weights of {', '.join(first)}")
 
 
 def _selection(classifier: Classifier) -> ChannelSelection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import tarfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,8 @@ from torch import Tensor, nn
 from jpegfreq import TensorFormat, read_batch, read_header
 from jpegfreq.channels import ChannelSelection
 from jpegfreq.cli import main
-from jpegfreq.models import ModelConfig, create_model, save_model
+from jpegfreq.models import Classifier, ModelConfig, create_model, save_model
+from jpegfreq.models.dense import DenseConfig
 from jpegfreq.models.gate import ChannelGate, GateDecision, GatedNetwork
 from jpegfreq.models.heatmap import HeatMap, heat_map
 from jpegfreq.models.probes import loss_ranking, sample_images, weight_ranking
@@ -24,6 +26,7 @@ from jpegfreq.resample import center_crop_box
 from jpegfreq.statistics import ChannelStatistics
 from jpegfreq.torch import Images, image_folder
 from tests.pictures import picture
+from tests.scenes import FORMAT
 
 CHANNELS = (0, 1, 9, 64)
 
@@ -98,14 +101,42 @@ def test_a_model_without_a_gate_has_no_heat_map(images: Images) -> None:
         heat_map(classifier(gated=False), images)
 
 
-def test_weights_are_those_of_every_convolution_that_sees_the_input() -> None:
-    model = classifier(gated=False)
-    ranking = weight_ranking(model)
-    both = model.network.first.weight.square().sum((0, 2, 3)) + model.network.beside.weight.square().sum((0, 2, 3))
-    expected = dict(zip(CHANNELS, both.sqrt().tolist(), strict=True))
+def trained(architecture: str, channels: int) -> tuple[ModelConfig, nn.Module]:
+    torch.manual_seed(0)
+    config = ModelConfig(architecture, 2, TensorFormat(channels), (64, 64), 64, gated=True)
+    return config, config.create()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "channels", "first"),
+    [
+        ("resnet18", 6, ("layer1.0.conv1", "layer1.0.downsample.0")),
+        ("resnet18", 64, ("layer1.0.conv1",)),
+        ("resnet50", 6, ("layer1.0.conv1", "layer1.0.downsample.0")),
+    ],
+)
+def test_weights_are_those_of_every_convolution_that_sees_the_input(
+    architecture: str, channels: int, first: tuple[str, ...]
+) -> None:
+    config, network = trained(architecture, channels)
+    ranking = weight_ranking(Classifier(config, network))
+    weights = [network.network.get_submodule(name).weight for name in first]
+    expected = sum(weight.square().sum((0, 2, 3)) for weight in weights).sqrt()
+    known = dict(zip(config.format.selection, expected.tolist(), strict=True))
+    assert dict(zip(ranking.channels, ranking.scores, strict=True)) == pytest.approx(known)
+    assert ranking.source == f"L2 norm of the weights of {', '.join(first)}"
+
+
+def test_behind_a_filter_of_each_channel_the_norm_s_scale_counts() -> None:
+    config, network = trained("mobilenet_v2", 6)
+    scale = network.network.features[1].conv[0][1].weight
+    with torch.no_grad():
+        scale.copy_(torch.tensor([1.0, 2.0, 0.5, 0.1, -3.0, 1.0]))
+    ranking = weight_ranking(Classifier(config, network))
+    project = network.network.features[1].conv[1].weight[:, :, 0, 0]
+    expected = dict(zip(config.format.selection, (scale.abs() * project.norm(dim=0)).tolist(), strict=True))
     assert dict(zip(ranking.channels, ranking.scores, strict=True)) == pytest.approx(expected)
-    assert ranking.source == "L2 norm of the weights of first, beside"
-    assert weight_ranking(classifier(gated=True)).by == "weights"
+    assert ranking.source == "L2 norm of the weights of features.1.conv.1"
 
 
 def test_loss_rises_most_without_the_channel_that_the_model_reads(images: Images) -> None:
@@ -161,7 +192,7 @@ def test_heatmap_command_measures_draws_and_feeds_select(
     pytest.importorskip("matplotlib")
     photos, heat, figure = Path(images.paths[0]).parents[1], tmp_path / "heat.json", tmp_path / "heat.png"
     assert main(["heatmap", str(gated), str(photos), "--out", str(heat), "--figure", str(figure)]) == 0
-    assert "5 images use 4.0 of 6 channels" in capsys.readouterr().out
+    assert f"{gated / 'best'}: 5 images use 4.0 of 6 channels" in capsys.readouterr().out
     assert figure.read_bytes().startswith(b"\x89PNG")
     rates = HeatMap.load(heat)
     assert [rates.on_rate[c] for c in rates.channels] == [1, 1, 1, 1, 0, 0]
@@ -188,3 +219,54 @@ def test_select_command_says_that_a_model_has_no_gate(tmp_path: Path, capsys: py
     assert main(["select", str(tmp_path / "m"), "--by", "energy", "--out", str(tmp_path / "x.json")]) == 2
     assert "holds no statistics" in capsys.readouterr().err
     assert main(["heatmap", str(tmp_path / "m"), str(tmp_path / "gone"), "--out", str(tmp_path / "x.json")]) == 2
+
+
+def test_heatmap_command_takes_lists_and_shards_and_refuses_stores(
+    gated: Path, images: Images, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed, shards, store = tmp_path / "list.txt", tmp_path / "shards", tmp_path / "store"
+    listed.write_text("".join(f"{path} 0\n" for path in images.paths[:3]))
+    shards.mkdir()
+    with tarfile.open(shards / "0.tar", "w") as tar:
+        (tmp_path / "label").write_text("1")
+        tar.add(images.paths[0], "a.jpg")
+        tar.add(tmp_path / "label", "a.cls")
+    for source, count in ((listed, 3), (shards, 1)):
+        assert main(["heatmap", str(gated), str(source), "--out", str(tmp_path / "heat.json")]) == 0
+        assert HeatMap.load(tmp_path / "heat.json").images == count
+    store.mkdir()
+    (store / "manifest.json").write_text("{}")
+    assert main(["heatmap", str(gated), str(store), "--out", str(tmp_path / "heat.json")]) == 2
+    assert "is a store of tensors, and images are wanted" in capsys.readouterr().err
+
+
+def test_heatmap_command_draws_the_gate_of_a_network_for_masks(
+    images: Images, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    config = DenseConfig("segmentation", "resnet18", FORMAT, (1, 3), 32, 64, gated=True)
+    network = config.create()
+    network.gate.pair.bias.data.copy_(torch.tensor([3.0, 0.0] * 4 + [0.0, 3.0] * 2))
+    save_model(tmp_path / "masks" / "last", network, config)
+    photos, heat, figure = Path(images.paths[0]).parents[1], tmp_path / "heat.json", tmp_path / "heat.png"
+    words = ["heatmap", str(tmp_path / "masks"), str(photos), "--out", str(heat), "--figure", str(figure)]
+    assert main([*words, "--images", "4"]) == 0
+    assert "4 images use 2.0 of 6 channels" in capsys.readouterr().out
+    assert [HeatMap.load(heat).on_rate[c] for c in FORMAT.selection] == [0, 0, 0, 0, 1, 1]
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_cannot_be_written_is_said_before_anything_is_measured(
+    gated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["heatmap", str(gated), str(tmp_path / "gone")]
+    for more, message in (
+        (["--out", str(tmp_path / "none" / "heat.json")], "no such folder"),
+        (["--out", str(tmp_path)], "is a folder"),
+        (["--out", str(tmp_path / "heat.json"), "--figure", str(tmp_path / "heat.xyz")], "ends in .png, .pdf, .svg"),
+    ):
+        assert main([*words, *more]) == 2
+        assert message in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*words, "--out", str(tmp_path / "heat.json"), "--images", "0"])
+    assert "a number of 1 or more is wanted, not 0" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from jpegfreq.cli import CommandError
 
 if TYPE_CHECKING:
     from jpegfreq.models.checkpoint import Classifier
+    from jpegfreq.models.dense import DenseModel
     from jpegfreq.torch import Images
 
 
@@ -36,25 +37,68 @@ def load_classifier(path: Path, *, device: str = "cpu") -> Classifier:
     try:
         from jpegfreq.models.checkpoint import load_model
     except ImportError as error:
-        raise CommandError(f'models need PyTorch: pip install "jpegfreq[train]" ({error})') from error
-    try:
+        raise _no_torch(error) from error
+    with _refused(folder):
         return load_model(folder, device=device)
+
+
+def load_gated(path: Path, *, device: str = "cpu") -> Classifier | DenseModel:
+    """The model of a checkpoint or run, for classes, boxes or masks.
+
+    Raises:
+        CommandError: as `load_classifier`.
+    """
+    folder = checkpoint_folder(path)
+    try:
+        from jpegfreq.models.dense import is_dense, load_dense
+    except ImportError as error:
+        raise _no_torch(error) from error
+    if not is_dense(folder):
+        return load_classifier(folder, device=device)
+    with _refused(folder):
+        return load_dense(folder, device=device)
+
+
+def _no_torch(error: ImportError) -> CommandError:
+    return CommandError(f'models need PyTorch: pip install "jpegfreq[train]" ({error})')
+
+
+@contextmanager
+def _refused(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except (ValueError, KeyError, OSError, RuntimeError) as error:
         raise CommandError(f"{folder}: {error}") from error
 
 
-def labelled_images(folder: Path) -> Images:
-    """A folder of class folders.
+def any_images(source: str) -> Images:
+    """JPEG files in a folder, however deep; or a .txt list or .tar shards, whose labels are not looked at.
+
+    Raises:
+        CommandError: there are none.
+    """
+    from jpegfreq.cli._options import find_inputs
+    from jpegfreq.torch import file_list
+
+    path = Path(source)
+    if path.suffix in (".txt", ".tar") or (path / "manifest.json").exists() or any(path.glob("*.tar")):
+        return labelled_images(source)
+    files = [item.path for item in find_inputs([source])]
+    return file_list(files, [0] * len(files))
+
+
+def labelled_images(source: str) -> Images:
+    """A folder of class folders, a .txt list of "path label" lines, or .tar shards.
 
     Raises:
         CommandError: it is none.
     """
-    from jpegfreq.torch import image_folder
+    from jpegfreq.models.inputs import open_images
 
     try:
-        return image_folder(folder)
-    except OSError as error:
-        raise CommandError(f"{error}; labelled images lie in a folder a class: {folder}/class/image.jpg") from error
+        return open_images(source)
+    except (OSError, ValueError) as error:
+        raise CommandError(f"{error}; labelled images lie in a folder a class: {source}/class/image.jpg") from error
 
 
 @contextmanager

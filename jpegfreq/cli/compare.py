@@ -20,14 +20,19 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
+    from jpegfreq.cli._options import positive
+
     parser.add_argument("checkpoints", nargs="+", type=Path, metavar="CHECKPOINT", help="folders of models, or of runs")
     parser.add_argument(
-        "--data", required=True, type=Path, metavar="DIR", help="labelled pictures: DIR/class/image.jpg"
+        "--data",
+        required=True,
+        metavar="DATA",
+        help="labelled pictures: a folder a class, DATA/class/image.jpg; a .txt list, or .tar shards",
     )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table as CSV")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table as JSON")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page that holds the table")
-    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="default: 64")
+    parser.add_argument("--batch-size", type=positive, default=64, metavar="N", help="default: 64")
     parser.add_argument("--device", default="cpu", help="default: cpu")
 
 
@@ -38,11 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     from jpegfreq.cli import CommandError
     from jpegfreq.cli._models import image_bar, labelled_images, load_classifier
+    from jpegfreq.cli._outputs import check_outputs
 
-    for path in (arguments.csv, arguments.json, arguments.html):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise CommandError(f"{path.parent}: no such folder")
-    models = [(path.name, load_classifier(path, device=arguments.device)) for path in arguments.checkpoints]
+    check_outputs(arguments.csv, arguments.json, arguments.html)
+    models = [(_name(path), load_classifier(path, device=arguments.device)) for path in arguments.checkpoints]
     from jpegfreq.models.compare import compare_models, to_csv, to_json
     from jpegfreq.report.compared import COMPARED_HEADINGS, compared_cells
 
@@ -73,3 +77,9 @@ def run(arguments: argparse.Namespace) -> int:
         lead = f"{len(rows)} models on the same {rows[0].images} pictures."
         write_page(arguments.html, page("Models compared", lead, [Section("Accuracy and cost", html)]))
     return 0
+
+
+def _name(checkpoint: Path) -> str:
+    """What to call a model: its run."""
+    path = checkpoint.resolve()
+    return f"{path.parent.name}/{path.name}" if path.name in ("best", "last") else path.name

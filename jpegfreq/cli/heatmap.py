@@ -7,9 +7,10 @@ from pathlib import Path
 
 SUMMARY = "measure how often a gated model uses each channel"
 DESCRIPTION = """\
-Measure how often a model that was trained with a gate turns each of the 192 channels on, over
-the pictures of a folder, each seen as in validation; the gate decides without chance. The JSON
-file holds the rates, for `jpegfreq select`; the figure shows them as three 8 x 8 maps.
+Measure how often a model that was trained with a gate, for classes (`jpegfreq train`) or for boxes and
+masks (`jpegfreq dense`), turns each of the 192 channels on, over pictures seen as in validation; the
+gate decides without chance. The JSON file holds the rates, for `jpegfreq select`; the figure shows
+them as three 8 x 8 maps. Of a training run best/ is taken, or else last/; name the one you mean.
 
 A model without a gate has no heat map: `jpegfreq select CHECKPOINT --by weights` (or energy, or
 loss) ranks its channels instead.
@@ -17,17 +18,22 @@ loss) ranks its channels instead.
 examples:
   jpegfreq heatmap runs/gated photos/val --out heat.json --figure heat.png
   jpegfreq heatmap runs/gated/last photos/ --out heat.json --images 500
+  jpegfreq heatmap runs/masks photos/ --out masks.json --figure masks.png
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
+    from jpegfreq.cli._options import positive
+
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="folder of a model, or of a training run")
-    parser.add_argument("data", metavar="DATA", help="folder of JPEG files; no labels are needed")
+    parser.add_argument("data", metavar="DATA", help="a folder of JPEG files, a .txt list, or .tar shards")
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the JSON file to write")
     parser.add_argument("--figure", type=Path, metavar="PICTURE", help="draw it: .png, .pdf or .svg")
-    parser.add_argument("--images", type=int, metavar="N", help="measure on N of them, drawn at random (default: all)")
-    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="default: 64")
+    parser.add_argument(
+        "--images", type=positive, metavar="N", help="measure on N of them, drawn at random (default: all)"
+    )
+    parser.add_argument("--batch-size", type=positive, default=64, metavar="N", help="default: 64")
     parser.add_argument("--device", default="cpu", help="default: cpu")
 
 
@@ -37,43 +43,43 @@ def run(arguments: argparse.Namespace) -> int:
 
     from jpegfreq.channels import ChannelSelection
     from jpegfreq.cli import CommandError
-    from jpegfreq.cli._models import image_bar, load_classifier
-    from jpegfreq.cli._options import find_inputs
+    from jpegfreq.cli._models import any_images, checkpoint_folder, image_bar, load_gated
+    from jpegfreq.cli._outputs import check_figure, check_outputs
 
-    for path in (arguments.out, arguments.figure):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise CommandError(f"{path.parent}: no such folder")
-    if arguments.figure is not None:
-        try:
-            from jpegfreq.report.figures import heat_figure
-        except ImportError as error:
-            raise CommandError('--figure needs matplotlib: pip install "jpegfreq[plot]"') from error
-    classifier = load_classifier(arguments.checkpoint, device=arguments.device)
+    check_outputs(arguments.out)
+    check_figure(arguments.figure)
+    folder = checkpoint_folder(arguments.checkpoint)
+    model = load_gated(folder, device=arguments.device)
 
+    from jpegfreq.models.dense import DenseModel, dense_heat_map
     from jpegfreq.models.heatmap import heat_map
     from jpegfreq.models.probes import sample_images
-    from jpegfreq.torch import file_list
 
-    files = [item.path for item in find_inputs([arguments.data])]
-    images = file_list(files, [0] * len(files))
+    images = any_images(arguments.data)
     if arguments.images is not None:
         images = sample_images(images, arguments.images)
     source = f"{arguments.checkpoint.resolve().name} on {Path(arguments.data).resolve().name}"
     try:
         with image_bar("measuring", len(images)) as advance:
-            heat = heat_map(classifier, images, batch_size=arguments.batch_size, progress=advance, source=source)
+            if isinstance(model, DenseModel):
+                heat = dense_heat_map(model, map(images.read, range(len(images))), progress=advance, source=source)
+            else:
+                heat = heat_map(model, images, batch_size=arguments.batch_size, progress=advance, source=source)
     except ValueError as error:
-        raise CommandError(f"{arguments.checkpoint}: {error}") from error
+        raise CommandError(f"{folder}: {error}") from error
     heat.save(arguments.out)
     if arguments.figure is not None:
+        from jpegfreq.report.figures import heat_figure
+
         heat_figure(heat).savefig(arguments.figure, dpi=150)
 
     console = Console()
     console.print(
-        f"{heat.images} images use {heat.mean_channels_on:.1f} of {len(heat.channels)} channels on average; "
+        f"{folder}: {heat.images} images use {heat.mean_channels_on:.1f} of {len(heat.channels)} channels on average; "
         f"luma over chroma {heat.luma_over_chroma:.2f}, the lowest 16 frequencies over the highest 32 "
         f"{heat.low_over_high:.2f}",
         highlight=False,
+        soft_wrap=True,  # a path is not broken
     )
     names = ChannelSelection(heat.ranking().channels[:12]).channel_names
     console.print(f"most used: {' '.join(names)}", highlight=False)

@@ -40,18 +40,15 @@ def run(arguments: argparse.Namespace) -> int:
 
     from jpegfreq.cli import CommandError
     from jpegfreq.cli._options import find_inputs
+    from jpegfreq.cli._outputs import check_figure, check_matplotlib, check_outputs
     from jpegfreq.report.profile import PROFILE_HEADINGS, profile, profile_cells
 
     if arguments.images < 1 or arguments.rounds < 1:
         raise CommandError("--images and --rounds must be 1 or more")
-    if arguments.html or arguments.figure:
-        try:
-            import matplotlib  # noqa: F401
-        except ImportError as error:
-            raise CommandError('--html and --figure need matplotlib: pip install "jpegfreq[plot]"') from error
-    for path in (arguments.html, arguments.figure, arguments.json):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise CommandError(f"{path.parent}: no such folder")
+    check_outputs(arguments.html, arguments.json)
+    check_figure(arguments.figure)
+    if arguments.html:
+        check_matplotlib()
     files = [item.path for item in find_inputs(arguments.inputs)]
     if len(files) > arguments.images:
         chosen = np.random.default_rng(0).permutation(len(files))[: arguments.images]

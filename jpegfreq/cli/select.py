@@ -31,9 +31,14 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
+    from jpegfreq.cli._options import positive
+
     parser.add_argument("source", type=Path, metavar="SOURCE", help="heat.json, stats.json, or a checkpoint's folder")
-    parser.add_argument("data", type=Path, nargs="?", metavar="DATA", help="folder of images, for gate and loss")
-    parser.add_argument("-k", "--count", type=int, default=24, metavar="K", help="how many channels (default: 24)")
+    parser.add_argument(
+        "data", nargs="?", metavar="DATA",
+        help="images, for gate and loss: a folder (for loss with a folder a class), a .txt list, or .tar shards",
+    )  # fmt: skip
+    parser.add_argument("-k", "--count", type=positive, default=24, metavar="K", help="how many channels (default: 24)")
     parser.add_argument(
         "--by", choices=("gate", "energy", "loss", "weights"), help="how to rank a checkpoint's channels"
     )
@@ -42,7 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--compare", action="store_true", help="rank in every way the checkpoint and DATA allow; say how far they agree"
     )
     parser.add_argument(
-        "--images", type=int, default=256, metavar="N", help="for gate and loss: a sample of so many (default: 256)"
+        "--images",
+        type=positive,
+        default=256,
+        metavar="N",
+        help="for gate and loss: a sample of so many (default: 256)",
     )
     parser.add_argument("--device", default="cpu", help="default: cpu")
 
@@ -53,12 +62,12 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.table import Table
 
     from jpegfreq.cli import CommandError
+    from jpegfreq.cli._outputs import check_outputs
 
     if arguments.out is not None:
         if arguments.out.suffix != ".json":
             raise CommandError("--out must end in .json: so it is known again as --channels")
-        if not arguments.out.absolute().parent.is_dir():
-            raise CommandError(f"{arguments.out.parent}: no such folder")
+        check_outputs(arguments.out)
     if arguments.out is None and not arguments.compare:
         raise CommandError("--out FILE is missing: where to write the selection (or --compare, to look only)")
     rankings = _rankings(arguments)
@@ -127,14 +136,12 @@ def _ranking_of_file(path: Path) -> Ranking:
 
 def _rankings_of_checkpoint(arguments: argparse.Namespace) -> list[Ranking]:
     from jpegfreq.cli import CommandError
-    from jpegfreq.cli._models import image_bar, labelled_images, load_classifier
-    from jpegfreq.cli._options import find_inputs
+    from jpegfreq.cli._models import any_images, image_bar, labelled_images, load_classifier
 
     classifier = load_classifier(arguments.source, device=arguments.device)
     from jpegfreq.models.heatmap import heat_map
     from jpegfreq.models.probes import loss_ranking, sample_images, weight_ranking
     from jpegfreq.models.ranking import energy_ranking
-    from jpegfreq.torch import file_list
 
     format, gated = classifier.config.format, classifier.config.gated
     if format is None:
@@ -169,9 +176,8 @@ def _rankings_of_checkpoint(arguments: argparse.Namespace) -> list[Ranking]:
             images = sample_images(labelled_images(arguments.data), arguments.images)
             with image_bar("loss without each channel", len(images) * len(format.selection)) as advance:
                 return loss_ranking(classifier, images, progress=advance)
-        files = [item.path for item in find_inputs([str(arguments.data)])]
-        images = sample_images(file_list(files, [0] * len(files)), arguments.images)
-        source = f"{arguments.source.resolve().name} on {arguments.data.resolve().name}"
+        images = sample_images(any_images(arguments.data), arguments.images)
+        source = f"{arguments.source.resolve().name} on {Path(arguments.data).resolve().name}"
         with image_bar("gate", len(images)) as advance:
             return heat_map(classifier, images, progress=advance, source=source).ranking()
 
