@@ -47,7 +47,7 @@ class Row:
     Attributes:
         name: what the table calls it.
         architecture: of `create_model`.
-        channels: None for RGB, a preset's count, or "learned".
+        channels: None for RGB, a preset's count, or the gated row whose most used channels are taken.
         gated: whether a ChannelGate chooses among the channels, image by image.
         stride: the mode whose multiply-adds are those of RGB at 112 px.
         one_std: divide each component by one number instead of each channel by its own.
@@ -72,12 +72,14 @@ ROWS = (
     Row("ResNet-18, DCT-24", "resnet18", 24),
     Row("ResNet-18, DCT-192", "resnet18", 192),
     Row("ResNet-18, DCT-192, gated", "resnet18", 192, gated=True),
-    Row("ResNet-18, DCT-24, learned", "resnet18", "learned"),
+    Row("ResNet-18, DCT-24, learned", "resnet18", "ResNet-18, DCT-192, gated"),
     Row("ResNet-18, DCT-64", "resnet18", 64),
     Row("ResNet-18, DCT-48", "resnet18", 48),
     Row("MobileNetV2, RGB", "mobilenet_v2", None),
     Row("MobileNetV2, DCT-24", "mobilenet_v2", 24, stride="dense"),
     Row("ResNet-18, DCT-192, one std", "resnet18", 192, one_std=True),
+    Row("ResNet-18, DCT-192, one std, gated", "resnet18", 192, gated=True, one_std=True),
+    Row("ResNet-18, DCT-24, learned with one std", "resnet18", "ResNet-18, DCT-192, one std, gated"),
 )
 
 ROW_OF = {row.name: row for row in ROWS}
@@ -127,7 +129,7 @@ def _train_all(options: argparse.Namespace) -> None:
 def _train_row(row: Row, seed: int, experiment: str, options: argparse.Namespace) -> None:
     """One run, from where it was stopped to its line in the log."""
     folder = options.runs / options.data.name / f"{options.epochs}-{options.batch_size}"
-    out = folder / f"{row.name} {seed}".replace(", ", "-").replace(" ", "-")
+    out = folder / _slug(f"{row.name} {seed}")
     config = preset(
         "modern",
         TrainConfig(
@@ -151,7 +153,7 @@ def _train_row(row: Row, seed: int, experiment: str, options: argparse.Namespace
     if row.gated:
         heat = heat_map(load_model(out / "last"), open_images(config.validation), source=f"{experiment}, seed {seed}")
         heat.save(out / "heat.json")
-        figure = f"accuracy-{options.data.name}-{seed}.png"
+        figure = f"accuracy-{options.data.name}-{'one-std-' * row.one_std}{seed}.png"
         (LOG.parent / figure).write_bytes(png_bytes(heat_figure(heat)))
         line["heat_figure"] = figure
         line["heat_ratios"] = {"luma_over_chroma": heat.luma_over_chroma, "low_over_high": heat.low_over_high}
@@ -171,15 +173,20 @@ def _format(row: Row, seed: int, folder: Path, data: Path) -> TensorFormat | Non
         view = TrainingView((FREQUENCY_SIZE, FREQUENCY_SIZE))
         measure_statistics(open_images(str(data / "train")), view, None).save(path)
     channels: ChannelSelection | int | str = row.channels
-    if channels == "learned":
-        heat = folder / f"ResNet-18-DCT-192-gated-{seed}" / "heat.json"
+    if isinstance(channels, str):
+        heat = folder / _slug(f"{channels} {seed}") / "heat.json"
         if not heat.exists():
-            raise SystemExit(f"{row.name} needs the gated run of seed {seed} first")
+            raise SystemExit(f"{row.name} needs {channels} of seed {seed} first")
         channels = select(HeatMap.load(heat).ranking(), LEARNED)
     statistics = ChannelStatistics.load(path)
     if row.one_std:
         statistics = statistics.per_component()
     return TensorFormat(channels, layout="HWC", statistics=statistics)
+
+
+def _slug(name: str) -> str:
+    """A folder's name."""
+    return name.replace(", ", "-").replace(" ", "-")
 
 
 def _line(row: Row, seed: int, experiment: str, result: TrainResult) -> dict[str, object]:
@@ -227,6 +234,10 @@ class Shown:
     def __init__(self, progress: Progress, name: str) -> None:
         self.progress = progress
         self.task = progress.add_task(name, total=None, now="")
+
+    def note(self, text: str) -> None:
+        """A line above the bar."""
+        self.progress.console.print(text)
 
     def begin(self, config: TrainConfig, inputs: Inputs, first_epoch: int) -> None:
         """The bar's length."""

@@ -89,7 +89,9 @@ EXPECTED = (
     ("ResNet-18, DCT-24", "ResNet-18, RGB", 0.5, 2),
     ("ResNet-18, DCT-64", "ResNet-18, RGB", 1, 3),
     ("ResNet-18, DCT-192, gated", "ResNet-18, DCT-192", -1, 0),
+    ("ResNet-18, DCT-192, one std, gated", "ResNet-18, DCT-192, one std", -1, 0),
     ("ResNet-18, DCT-24, learned", "ResNet-18, DCT-24", 0, 0.5),
+    ("ResNet-18, DCT-24, learned with one std", "ResNet-18, DCT-24", 0, 0.5),
 )
 
 
@@ -110,8 +112,9 @@ def _heat(rows: dict[str, list[Run]]) -> str:
             if run.get("heat_figure"):
                 ratios = run["heat_ratios"]
                 parts.append(
-                    f"Seed {run['seed']}: mean on-rate of luma over chroma {ratios['luma_over_chroma']:.2f}, of the 16 "
-                    f"lowest frequencies over the 32 highest {ratio(ratios['low_over_high'])}.\n\n"
+                    f"{run['row']}, seed {run['seed']}: mean on-rate of luma over chroma "
+                    f"{ratios['luma_over_chroma']:.2f}, of the 16 lowest frequencies over the 32 highest "
+                    f"{ratio(ratios['low_over_high'])}.\n\n"
                     f"![how often each channel is on](results/{run['heat_figure']})"
                 )
     return "\n\n".join(parts)
