@@ -37,6 +37,7 @@ try:
         image_folder,
         tar_shards,
     )
+    from jpegfreq.torch.dataset import stray_reason
     from jpegfreq.torch.pixels import read_pixels
 except ImportError:
     torch = None  # type: ignore[assignment]
@@ -171,6 +172,33 @@ def test_each_epoch_and_seed_has_its_own_crops_and_evaluation_none(folder: Path)
     assert len(crops) == 4
     view = EvaluationView(SIZE, 40)
     assert len({FrequencyDataset(images, view).crop(0, 60, 90, epoch) for epoch in range(3)}) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"size": (0, 8)},
+        {"size": (8.0, 8)},
+        {"size": (8,)},
+        {"scale": (0.0, 1.0)},
+        {"scale": (1.0, 0.5)},
+        {"scale": (0.5, 1.5)},
+        {"ratio": (0.0, 1.0)},
+        {"ratio": (2.0, 1.0)},
+        {"ratio": (1.0, float("nan"))},
+        {"flip_probability": 1.5},
+        {"flip_probability": float("nan")},
+    ],
+)
+def test_a_view_that_means_nothing_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must"):
+        TrainingView(**{"size": SIZE, **wrong})
+    if "size" in wrong:
+        with pytest.raises(ValueError, match="size must"):
+            EvaluationView(wrong["size"], 40)
+
+
+def test_an_evaluation_crop_lies_inside_any_image() -> None:
     with pytest.raises(ValueError, match="larger than a shorter side"):
         EvaluationView((224, 224), 200)
 
@@ -269,8 +297,33 @@ def test_rgb_twin_sees_the_same_boxes_and_flips(mixed: Path) -> None:
             continue
         luma = to_frequency(rgb[index][0], TensorFormat(range(64)))
         assert np.abs(luma - frequency[index][0].numpy()).mean() < 2
-    batch = collate(rgb.__getitems__(range(len(images))))  # type: ignore[arg-type]
-    assert {"PNG", "WebP", "no image"} <= {stray.reason for stray in batch.strays}
+
+
+@pytest.mark.parametrize("fallback", [None, "pixels"])
+def test_rgb_twin_leaves_out_the_same_images_for_the_same_reasons(mixed: Path, fallback: Any) -> None:
+    cut = picture(300, 300, quality=95, progressive=True)[:6000]
+    for i, data in enumerate((picture(50, 40, keep_rgb=True), cut)):
+        (mixed / "b" / f"{i:02}x.jpg").write_bytes(data)
+    images = image_folder(mixed)
+    found = []
+    for kind in (FrequencyDataset, RgbDataset):
+        dataset = kind(images, EvaluationView(SIZE, 32), errors="skip", fallback=fallback)
+        batch = collate(dataset.__getitems__(range(len(images))))  # type: ignore[arg-type]
+        found.append((batch.indices.tolist(), [(s.image_index, s.reason, s.read) for s in batch.strays]))
+    assert found[0] == found[1]
+    assert {reason for _, reason, _ in found[0][1]} == {*STRAYS, *BROKEN, "RGB"}
+
+
+def test_rgb_twin_names_what_torchvision_refuses() -> None:
+    from jpegfreq.torch.rgb import _jpeg_error
+
+    jpeg = b"\xff\xd8"
+    for message, reason in (
+        ("Image is incomplete or truncated", "truncated"),
+        ("Unsupported JPEG data precision 12", "unsupported JPEG"),
+        ("Bogus Huffman table definition", "malformed"),
+    ):
+        assert stray_reason(jpeg, _jpeg_error(message)) == reason
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -315,6 +368,8 @@ def test_filters_are_those_of_read_batch_and_of_the_twin(folder: Path, filter: A
     if filter == "box":
         with pytest.raises(ValueError, match='not "box"'):
             RgbDataset(images, view, **options)
+        with pytest.raises(ValueError, match='not "box"'):
+            FrequencyDataset(images, view, fallback="pixels", **options)
     else:
         rgb = RgbDataset(images, view, mean=(0, 0, 0), std=(1 / 255,) * 3, **options)
         for index in range(3):
@@ -412,6 +467,33 @@ def test_loader_resumes_mid_epoch(folder: Path, consumed: int) -> None:
         loader_of(folder, 5).load_state_dict(state)
 
 
+def test_setting_the_epoch_that_a_state_is_of_keeps_its_place(folder: Path) -> None:
+    whole = list(loader_of(folder))
+    stopped = loader_of(folder)
+    next(iter(stopped))
+    resumed = loader_of(folder)
+    resumed.load_state_dict(stopped.state_dict())
+    resumed.set_epoch(0)
+    assert resumed.state_dict() == stopped.state_dict()
+    for batch, same in zip(whole[1:], resumed, strict=True):
+        assert torch.equal(batch.indices, same.indices)
+    resumed.set_epoch(0)  # its place is used up: from the first batch
+    assert torch.equal(next(iter(resumed)).indices, whole[0].indices)
+    resumed.set_epoch(0)
+    assert resumed.state_dict()["step"] == 0
+    resumed.load_state_dict(stopped.state_dict())
+    resumed.set_epoch(1)
+    assert len(list(resumed)) == 3
+
+
+def test_page_locked_memory_without_a_gpu_is_a_warning(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.warns(UserWarning, match="not page-locked"):
+        loader = loader_of(folder, pin_memory=True)
+    for batch, same in zip(loader, loader_of(folder), strict=True):
+        assert torch.equal(batch.tensors, same.tensors)
+
+
 def test_loader_raises_what_the_data_set_raises(mixed: Path) -> None:
     loader = FrequencyLoader(FrequencyDataset(image_folder(mixed), TrainingView(SIZE)), 4)
     with pytest.raises(JpegError):
@@ -422,6 +504,32 @@ def test_loader_passes_over_a_batch_of_strays(mixed: Path) -> None:
     loader = loader_of(mixed, 1)
     assert all(len(batch.labels) == 1 for batch in loader)
     assert loader.dataset.stray_counts == dict.fromkeys(STRAYS | BROKEN, 1)
+
+
+def test_strays_are_counted_for_one_epoch_and_each_image_once(mixed: Path) -> None:
+    loader = loader_of(mixed)
+    for _ in range(2):
+        assert list(loader)
+        assert loader.dataset.stray_counts == dict.fromkeys(STRAYS | BROKEN, 1)
+    loader.set_epoch(1)  # once more
+    assert list(loader)
+    assert loader.dataset.stray_counts == dict.fromkeys(STRAYS | BROKEN, 1)
+    for path in mixed.rglob("*x.jpg"):
+        path.write_bytes(picture())
+    assert list(loader)
+    assert not loader.dataset.stray_counts
+
+
+@pytest.mark.parametrize("kind", ["frequency", "RGB"])
+def test_a_process_without_a_share_of_the_last_step_gets_an_empty_batch(folder: Path, kind: str) -> None:
+    images, view = image_folder(folder), TrainingView(SIZE)
+    dataset = FrequencyDataset(images, view, format=FORMAT) if kind == "frequency" else RgbDataset(images, view)
+    ranks = [list(FrequencyLoader(dataset, 5, rank=rank, world_size=2)) for rank in range(2)]
+    assert [len(batches) for batches in ranks] == [2, 2]
+    assert [len(batches[-1].labels) for batches in ranks] == [1, 0]
+    full, empty = (batches[-1].tensors for batches in ranks)
+    assert empty.shape == (0, *full.shape[1:])
+    assert empty.dtype == full.dtype
 
 
 @pytest.mark.parametrize("world_size", [2, 3])

@@ -136,7 +136,9 @@ class CropDataset(Dataset[Sample], ABC):
         self.filter = filter
         self.antialias = antialias
         self.apply_orientation = apply_orientation
-        self._stray_reasons: list[str] = []  # of which several threads may append
+        # Of each stray the epoch that met it last, and why: several threads may write.
+        self._strays_met: dict[int, tuple[int, str]] = {}
+        self._epoch_read = 0
         self._files = FileMemory()
         # In shared memory, so that workers that outlive an epoch see the next one's number.
         self._epoch = torch.zeros((), dtype=torch.int64)
@@ -144,11 +146,12 @@ class CropDataset(Dataset[Sample], ABC):
 
     @property
     def stray_counts(self) -> Counter[str]:
-        """How many files of each reason this process has met.
+        """How many images of each reason this process has met in the epoch that it read last.
 
-        With DataLoader workers each counts its own: take `Batch.strays` there.
+        An image counts once, however often the epoch was begun. With DataLoader workers each counts its own: take
+        `Batch.strays` there.
         """
-        return Counter(self._stray_reasons)
+        return Counter(reason for epoch, reason in self._strays_met.copy().values() if epoch == self._epoch_read)
 
     def set_epoch(self, epoch: int) -> None:
         """Draw the boxes and flips of this epoch from now on; call it before each pass over a DataLoader."""
@@ -247,7 +250,8 @@ class CropDataset(Dataset[Sample], ABC):
             if len(kept) != slot:
                 out[len(kept)] = out[slot]
             kept.append(request.index)
-        self._stray_reasons += [stray.reason for stray in strays]
+        self._epoch_read = epoch
+        self._strays_met.update((stray.image_index, (epoch, stray.reason)) for stray in strays)
         tensors = torch.from_numpy(out)[: len(kept)]
         labels = torch.tensor([self.images.labels[index] for index in kept], dtype=torch.int64)
         return Batch(self._channels_first(tensors), labels, torch.tensor(kept, dtype=torch.int64), tuple(strays))
@@ -287,6 +291,10 @@ class CropDataset(Dataset[Sample], ABC):
 
 class FrequencyDataset(CropDataset):
     """JPEG files as frequency tensors: cropped, resized, flipped and normalized with no pixel decode.
+
+    A file is decoded no further than its crop reaches, where it is sequential with one scan: damage below is not
+    noticed, so that a damaged file may be left out in one epoch and seen in another. RgbDataset says what of this is
+    the same there.
 
     >>> dataset = FrequencyDataset(image_folder("train"), TrainingView((448, 448)), format=TensorFormat(24))
     >>> loader = DataLoader(dataset, batch_size=64, shuffle=True, num_workers=2, collate_fn=collate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -93,7 +94,8 @@ class FrequencyLoader:
             rank: this process's number; None for torch.distributed's where that is initialized, else 0.
             world_size: how many processes; None likewise, else 1.
             prefetch: how many batches to read ahead; all but one of them at the same time, where there are threads.
-            pin_memory: whether batches lie in page-locked memory, for asynchronous copies to a GPU.
+            pin_memory: whether batches lie in page-locked memory, for asynchronous copies to a GPU. Where there is none
+                a warning says so, and they do not.
         """
         if rank is None or world_size is None:
             together = torch.distributed.is_available() and torch.distributed.is_initialized()
@@ -111,7 +113,9 @@ class FrequencyLoader:
         self.rank = rank
         self.world_size = world_size
         self.prefetch = prefetch
-        self.pin_memory = pin_memory
+        self.pin_memory = pin_memory and torch.cuda.is_available()
+        if self.pin_memory < pin_memory:
+            warnings.warn("pin_memory needs a GPU, and none is found: batches are not page-locked", stacklevel=2)
         self.epoch = 0
         self._step = 0
         self._first_step = 0
@@ -123,8 +127,10 @@ class FrequencyLoader:
         return count // together if self.drop_last else -(-count // together)
 
     def set_epoch(self, epoch: int) -> None:
-        """Go to an epoch's first batch."""
-        self.epoch, self._step, self._first_step = epoch, 0, 0
+        """Go to an epoch's first batch, or to where `load_state_dict` has just said that this very epoch goes on."""
+        if epoch != self.epoch:
+            self._first_step = 0
+        self.epoch, self._step = epoch, self._first_step
 
     def state_dict(self) -> dict[str, int | bool]:
         """Where the loop is: `load_state_dict` of it goes on after the batch that was handed out last."""
@@ -132,6 +138,13 @@ class FrequencyLoader:
 
     def load_state_dict(self, state: dict[str, int | bool]) -> None:
         """Let the next pass start where `state_dict` was taken.
+
+        `set_epoch` of the same epoch before that pass keeps the place, so a loop over epochs may call it always:
+
+        >>> loader.load_state_dict(state)
+        >>> for epoch in range(loader.epoch, epochs):
+        ...     loader.set_epoch(epoch)
+        ...     for batch in loader: ...
 
         Raises:
             ValueError: the state is of another data set, seed or global batch, so that the order would not be the same.

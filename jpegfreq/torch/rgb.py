@@ -9,7 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from jpegfreq.coefficients import DEFAULT_MAX_PIXELS
+from jpegfreq.errors import JpegError, MalformedJpegError, TruncatedJpegError, UnsupportedJpegError
+from jpegfreq.format import TensorFormat
+from jpegfreq.header import read_header
 from jpegfreq.resample import Filter
+from jpegfreq.tensor import _check_color
 from jpegfreq.torch.dataset import CropDataset, ReadError, Request
 from jpegfreq.torch.images import Images
 from jpegfreq.torch.pixels import decode_rgb
@@ -23,6 +28,12 @@ class RgbDataset(CropDataset):
 
     With the images and seed of a FrequencyDataset, and a view that differs in size alone (an EvaluationView: in size
     and shorter side alike), it sees the same boxes and flips.
+
+    It takes the same images, too, and names the same reasons, as far as their headers tell: what is neither YCbCr nor
+    grey, or larger than `read_batch` takes, is a stray here as there, and so is a file that ends within its crop. Three
+    things cannot be equal. torchvision decodes whole images: one that ends below its crop is left out here, and seen by
+    the FrequencyDataset. It does not notice damage inside the scan data, as the FrequencyDataset does down to the
+    crop's last row. And it reads no JPEG of 12 bits, nor one that tells its height in a DNL segment.
     """
 
     has_box_filter = False
@@ -91,13 +102,20 @@ class RgbDataset(CropDataset):
             if error is None:
                 try:
                     out[slot] = self._from_pixels(self._decoded(request.data), request.crop)
-                except RuntimeError as failure:
-                    error = ValueError(str(failure))
+                except JpegError as failure:
+                    error = failure
             errors.append(error)
         return errors
 
     def _decoded(self, data: bytes | memoryview) -> torch.Tensor:
-        return decode_rgb(data, apply_orientation=self.apply_orientation)
+        header = read_header(data)
+        _check_color(header, TensorFormat())
+        if header.height * header.width > DEFAULT_MAX_PIXELS:
+            raise UnsupportedJpegError(f"{header.height * header.width} pixels are more than {DEFAULT_MAX_PIXELS}")
+        try:
+            return decode_rgb(data, apply_orientation=self.apply_orientation)
+        except RuntimeError as failure:
+            raise _jpeg_error(str(failure)) from failure
 
     def _from_pixels(self, pixels: torch.Tensor, crop: Crop) -> npt.NDArray[Any]:
         array: npt.NDArray[Any] = (self._resized(pixels, crop) * self.scale + self.shift).numpy()
@@ -105,3 +123,10 @@ class RgbDataset(CropDataset):
 
     def _channels_first(self, tensors: torch.Tensor) -> torch.Tensor:
         return tensors
+
+
+def _jpeg_error(message: str) -> JpegError:
+    """What torchvision says of a JPEG, as the decoder of frequencies would call it."""
+    if "truncated" in message:
+        return TruncatedJpegError(message)
+    return UnsupportedJpegError(message) if "support" in message else MalformedJpegError(message)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from random import Random
 from typing import NamedTuple, TypeAlias
 
@@ -27,12 +30,25 @@ class TrainingView:
         scale: lower and upper bound of the crop's share of the image's area.
         ratio: lower and upper bound of the crop's width / height.
         flip_probability: how likely a crop is mirrored.
+
+    Raises:
+        ValueError: one of them is out of range.
     """
 
     size: tuple[int, int]
     scale: tuple[float, float] = (0.08, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     flip_probability: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Check all of them."""
+        _check_size(self.size)
+        if not 0 < self.scale[0] <= self.scale[1] <= 1:
+            raise ValueError(f"scale must be two shares of the image's area, the lower one first, not {self.scale}")
+        if not 0 < self.ratio[0] <= self.ratio[1] < math.inf:
+            raise ValueError(f"ratio must be two ratios of width / height, the lower one first, not {self.ratio}")
+        if not 0 <= self.flip_probability <= 1:
+            raise ValueError(f"flip_probability must lie in 0 to 1, not {self.flip_probability}")
 
     def crop(self, height: int, width: int, random: Random) -> Crop:
         """Draw the crop of an image of height x width pixels."""
@@ -47,13 +63,17 @@ class EvaluationView:
     Attributes:
         size: (height, width) of the crop, pixels.
         shorter_side: what the image's shorter side is resized to, pixels.
+
+    Raises:
+        ValueError: the size is no size, or the crop does not lie inside any image.
     """
 
     size: tuple[int, int]
     shorter_side: int
 
     def __post_init__(self) -> None:
-        """Check that the crop lies inside any image."""
+        """Check both."""
+        _check_size(self.size)
         if max(self.size) > self.shorter_side:
             raise ValueError(f"a crop of {self.size} is larger than a shorter side of {self.shorter_side}")
 
@@ -63,6 +83,11 @@ class EvaluationView:
 
 
 View: TypeAlias = TrainingView | EvaluationView
+
+
+def _check_size(size: Sequence[int]) -> None:
+    if len(size) != 2 or not all(isinstance(side, Integral) and side > 0 for side in size):
+        raise ValueError(f"size must be (height, width) in pixels, not {size!r}")
 
 
 def draw_crop(view: View, height: int, width: int, *, seed: int, epoch: int, index: int) -> Crop:
