@@ -168,7 +168,7 @@ def read_batch(
         OSError: a path cannot be read, with `errors="raise"`.
         ValueError: a box is empty or not inside its image, with `errors="raise"`; the size is not a multiple of 8, or
             `boxes`, `flips` or `out` do not fit, whatever `errors` says.
-        TypeError: an image is neither contiguous bytes nor a path, whatever `errors` says.
+        TypeError: an image is neither contiguous bytes nor a path, or `out` no NumPy array, whatever `errors` says.
 
     >>> read_batch([gray_16x8, gray_16x8], size=(8, 8), boxes=[(0, 0, 8, 8), (0, 8, 8, 8)]).shape
     (2, 192, 1, 1)

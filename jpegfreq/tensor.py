@@ -180,6 +180,8 @@ def _check_color(header: Header, format: TensorFormat) -> None:
 
 
 def _check_out(out: npt.NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a NumPy array, not {type(out).__name__}; of a torch tensor, its .numpy()")
     if out.shape != shape or out.dtype != dtype:
         raise ValueError(f"out must be {dtype} {shape}, not {out.dtype} {out.shape}")
     if not (out.flags.c_contiguous and out.flags.writeable and out.flags.aligned):

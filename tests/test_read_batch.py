@@ -231,3 +231,12 @@ def test_arguments_are_checked() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             read_batch([image], **{"size": SIZE, **wrong})  # type: ignore[call-overload]
+
+
+def test_an_out_that_is_no_numpy_array_is_refused_by_name() -> None:
+    torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
+    out = torch.empty((1, 192, 8, 6))
+    with pytest.raises(TypeError, match=r"not Tensor; of a torch tensor, its \.numpy\(\)"):
+        read_batch([picture()], size=SIZE, out=out)
+    read_batch([picture()], size=SIZE, out=out.numpy())
+    np.testing.assert_array_equal(out.numpy(), read_batch([picture()], size=SIZE))
