@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["NpyFile", "is_new", "name_complete", "write_whole"]
+__all__ = ["NpyFile", "is_new", "name_complete", "opened_alone", "write_whole"]
 
 
 def write_whole(path: Path, content: str | bytes, *, suffix: str = ".part") -> None:
@@ -45,7 +45,7 @@ def name_complete(temporary: Path, path: Path) -> None:
         os.close(folder)
 
 
-def _opened_alone(path: Path) -> IO[bytes]:
+def opened_alone(path: Path) -> IO[bytes]:
     """A file of this name, empty and locked: two processes that write one file would leave a mixture of both.
 
     Raises:
@@ -84,7 +84,7 @@ class NpyFile:
         """
         self._path = path
         self._temporary = path.with_name(path.name + ".part")
-        self._file = _opened_alone(self._temporary)
+        self._file = opened_alone(self._temporary)
         self._shape = shape
         self._dtype = dtype
         self._rows = 0
@@ -104,8 +104,11 @@ class NpyFile:
             self._error = error
         self._rows += len(rows)
 
-    def finish(self) -> None:
+    def finish(self, time_ns: int) -> None:
         """Give the file its name, with the rows that were written.
+
+        Args:
+            time_ns: its time of modification, since the epoch.
 
         Raises:
             OSError: it, or rows before, could not be written.
@@ -117,6 +120,7 @@ class NpyFile:
             self._write_header(self._rows)
             assert self._file.tell() == self._start  # NumPy leaves room for a number of any length
             self._file.flush()
+            os.utime(self._file.fileno(), ns=(time_ns, time_ns))
             name_complete(self._temporary, self._path)  # before the lock is given up
 
     def abandon(self) -> None:

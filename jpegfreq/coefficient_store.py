@@ -1,7 +1,8 @@
 """Whole images' coefficients in HDF5: frequency-major, Blosc2 (bit-shuffle, Zstandard); any image alone, bit for bit.
 
 A store is a folder: files `shards/00000.h5`, each with a fixed run of the sorted file names, and plan.json. A shard is
-complete once it has its name, so a kill loses no more than the shard in work. Reading needs the extra `storage`.
+complete once it has its name, so a kill loses no more than the shard in work. A shard's time of modification is when
+its first file was about to be read: one of whose files changed since is made again. Reading needs the extra `storage`.
 
 In a shard, data set "00007" is the shard's eighth file: int16, the planes of its components one behind the other,
 each [8, 8, blocks_high, blocks_wide]; the data set "records" holds one JSON text for each file: its name, header and
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from itertools import accumulate
@@ -24,22 +26,40 @@ from typing import Any
 
 import numpy as np
 
-from jpegfreq._files import name_complete, write_whole
+from jpegfreq._files import name_complete, opened_alone, write_whole
 from jpegfreq.batch import read_coefficients_batch
 from jpegfreq.coefficients import Coefficients
 from jpegfreq.errors import JpegError
 from jpegfreq.header import Component, Header
-from jpegfreq.store import Failure
+from jpegfreq.store import Failure, changed_since
 
-__all__ = ["StoredCoefficients", "begin_coefficients", "convert_coefficients", "missing_coefficients", "shard_names"]
+__all__ = [
+    "StoredCoefficients",
+    "begin_coefficients",
+    "convert_coefficients",
+    "failures_in",
+    "missing_coefficients",
+    "shard_count",
+    "shard_names",
+]
 
 IMAGES_PER_SHARD = 256
 _STORE_VERSION = 1
 _BATCH = 16
 
 
-def begin_coefficients(out: Path, names: tuple[str, ...]) -> None:
+def begin_coefficients(folder: Path, names: tuple[str, ...], out: Path, *, part: int = 1, parts: int = 1) -> int:
     """Make the store's folder, or go on with one of the same files.
+
+    Args:
+        folder: where the files are.
+        names: the files below it, in order.
+        out: the store.
+        part: which of several machines this is.
+        parts: how many there are.
+
+    Returns:
+        How many complete shards of this part are to be made again: their files changed since.
 
     Raises:
         ValueError: the store was begun with other files.
@@ -50,10 +70,27 @@ def begin_coefficients(out: Path, names: tuple[str, ...]) -> None:
     if path.exists():
         if json.loads(path.read_text(encoding="utf-8")) != plan:
             raise ValueError(f"{out} was begun with other files or another version; choose another folder")
-        return
-    if (out / "manifest.json").exists():
+    elif (out / "manifest.json").exists():
         raise ValueError(f"{out} is a store of tensors; choose another folder")
-    write_whole(path, json.dumps(plan) + "\n")
+    else:
+        write_whole(path, json.dumps(plan) + "\n")
+    edited = [shard for shard in range(part - 1, shard_count(names), parts) if _is_edited(folder, names, out, shard)]
+    for shard in edited:
+        _shard_path(out, shard).unlink()
+    return len(edited)
+
+
+def _is_edited(folder: Path, names: tuple[str, ...], out: Path, shard: int) -> bool:
+    path = _shard_path(out, shard)
+    if not path.exists():
+        return False
+    made_ns = path.stat().st_mtime_ns
+    return any(changed_since(folder / name, made_ns) for name in shard_names(names, shard))
+
+
+def shard_count(names: tuple[str, ...]) -> int:
+    """How many shards the files make."""
+    return -(-len(names) // IMAGES_PER_SHARD)
 
 
 def shard_names(names: tuple[str, ...], shard: int) -> tuple[str, ...]:
@@ -63,7 +100,7 @@ def shard_names(names: tuple[str, ...], shard: int) -> tuple[str, ...]:
 
 def missing_coefficients(out: Path, names: tuple[str, ...]) -> list[int]:
     """The shards that are not complete."""
-    return [n for n in range(-(-len(names) // IMAGES_PER_SHARD)) if not _shard_path(out, n).exists()]
+    return [n for n in range(shard_count(names)) if not _shard_path(out, n).exists()]
 
 
 def convert_coefficients(
@@ -84,6 +121,9 @@ def convert_coefficients(
         shards: their numbers.
         threads: how many threads decode.
         progress: called after each batch with the images and bytes it took.
+
+    Raises:
+        OSError: another process is writing one of them, or it cannot be written.
     """
     import h5py
     import hdf5plugin
@@ -94,23 +134,39 @@ def convert_coefficients(
         path = _shard_path(out, shard)
         temporary = path.with_name(path.name + ".part")
         records: list[str] = []
-        with h5py.File(temporary, "w", libver="latest") as file:
-            for start in range(0, len(own), _BATCH):
-                part = own[start : start + _BATCH]
-                paths = [os.path.join(folder, name) for name in part]
-                size_bytes = 0
-                for name, path_of, image in zip(part, paths, _read(paths, threads), strict=True):
-                    if isinstance(image, Coefficients):
-                        values = _flat(image)
-                        file.create_dataset(f"{len(records):05}", data=values, chunks=values.shape, **packed)
-                        size_bytes += os.path.getsize(path_of)
-                        records.append(json.dumps({"name": name, **_facts(image)}))
-                    else:
-                        failure = Failure.of(name, image, _beginning(path_of))
-                        records.append(json.dumps({"name": name, "failure": vars(failure)}))
-                progress(len(part), size_bytes)
-            file.create_dataset("records", data=records, dtype=h5py.string_dtype())
-        name_complete(temporary, path)
+        begun_ns = time.time_ns()
+        # HDF5's own lock comes too late: it empties the file first.
+        with opened_alone(temporary):
+            with h5py.File(temporary, "w", libver="latest", locking=False) as file:
+                for start in range(0, len(own), _BATCH):
+                    part = own[start : start + _BATCH]
+                    paths = [os.path.join(folder, name) for name in part]
+                    size_bytes = 0
+                    for name, path_of, image in zip(part, paths, _read(paths, threads), strict=True):
+                        if isinstance(image, Coefficients):
+                            values = _flat(image)
+                            file.create_dataset(f"{len(records):05}", data=values, chunks=values.shape, **packed)
+                            size_bytes += os.path.getsize(path_of)
+                            records.append(json.dumps({"name": name, **_facts(image)}))
+                        else:
+                            failure = Failure.of(name, image, _beginning(path_of))
+                            records.append(json.dumps({"name": name, "failure": vars(failure)}))
+                    progress(len(part), size_bytes)
+                file.create_dataset("records", data=records, dtype=h5py.string_dtype())
+            os.utime(temporary, ns=(begun_ns, begun_ns))
+            name_complete(temporary, path)
+
+
+def failures_in(out: Path, shards: Iterable[int]) -> list[Failure]:
+    """The files of some complete shards that could not be read."""
+    import h5py
+
+    failures: list[Failure] = []
+    for shard in shards:
+        with h5py.File(_shard_path(out, shard), "r") as file:
+            records = map(json.loads, file["records"].asstr()[:])
+            failures += [Failure(**facts["failure"]) for facts in records if "failure" in facts]
+    return failures
 
 
 def _read(paths: list[str], threads: int) -> list[Coefficients | JpegError | OSError | MemoryError]:

@@ -2,6 +2,9 @@
 
 A conversion is a function of its plan and the files: each shard holds a fixed run of the sorted file names, and is
 complete once its record has its name. So it may be killed at any time and run again, or be shared among machines.
+
+A shard's time of modification is when its first file was about to be read: `begin` looks again at files that changed
+since, and takes back the shards that hold others.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import bisect
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -292,13 +296,17 @@ class Conversion:
         }
 
 
-def begin(conversion: Conversion, out: Path, *, part: int = 1) -> None:
+def begin(conversion: Conversion, out: Path, *, part: int = 1, parts: int = 1) -> int:
     """Make the store's folder, or go on with one of the same plan.
 
     Args:
         conversion: the plan.
         out: the store.
         part: which of several machines this is.
+        parts: how many there are.
+
+    Returns:
+        How many complete shards of this part are to be made again: their files were edited since.
 
     Raises:
         ValueError: the store was begun with another plan.
@@ -312,6 +320,39 @@ def begin(conversion: Conversion, out: Path, *, part: int = 1) -> None:
         if different:
             raise ValueError(f"{out} was begun with another plan (different: {different}); choose another folder")
     write_whole(path, text, suffix=f".part{part}")
+    edited = [
+        n
+        for n in range(part - 1, conversion.shard_count, parts)
+        if _record_path(out, n).exists() and _is_edited(conversion, out, n)
+    ]
+    if edited:
+        (out / "manifest.json").unlink(missing_ok=True)
+    for shard in edited:
+        _record_path(out, shard).unlink()
+    return len(edited)
+
+
+def _is_edited(conversion: Conversion, out: Path, shard: int) -> bool:
+    """Whether a complete shard's files are others than when it was made."""
+    made_ns = (out / _shard_name(shard)).stat().st_mtime_ns
+    record = json.loads(_record_path(out, shard).read_text("utf-8"))
+    for file in record["files"]:
+        path = conversion.folder / file["name"]
+        if not path.exists() or path.stat().st_size != file["size_bytes"]:
+            return True
+        if changed_since(path, made_ns):  # perhaps only copied
+            with path.open("rb") as content:
+                if hashlib.file_digest(content, "sha256").hexdigest() != file["sha256"]:
+                    return True
+    return any(changed_since(conversion.folder / failure["name"], made_ns) for failure in record["failures"])
+
+
+def changed_since(path: Path, time_ns: int) -> bool:
+    """Whether a file's content may have changed after a time; True where it cannot be found."""
+    try:
+        return path.stat().st_ctime_ns > time_ns  # unlike st_mtime_ns, nobody can set it
+    except OSError:
+        return True
 
 
 def missing_shards(conversion: Conversion, out: Path, *, part: int = 1, parts: int = 1) -> list[int]:
@@ -345,6 +386,7 @@ def convert_shards(
         for number, shard in enumerate(shards):
             if len(room) < 2:  # one shard on its way to disk, one in work: memory stays bounded, and is used again
                 room.append(aligned_empty(shape, dtype))
+            begun_ns = time.time_ns()
             file = NpyFile(out / _shard_name(shard), conversion.images_per_shard, shape[1:], dtype)
 
             def write(rows: npt.NDArray[Any], file: NpyFile = file) -> None:
@@ -357,7 +399,7 @@ def convert_shards(
             except BaseException:
                 file.abandon()
                 raise
-            writing = writer.submit(_finish_shard, out, shard, file, record)
+            writing = writer.submit(_finish_shard, out, shard, file, record, begun_ns)
         if writing is not None:
             writing.result()
 
@@ -401,8 +443,8 @@ def _convert_shard(
     return {"shard": _shard_name(shard), "files": files, "failures": [vars(failure) for failure in failures]}
 
 
-def _finish_shard(out: Path, shard: int, file: NpyFile, record: dict[str, Any]) -> None:
-    file.finish()
+def _finish_shard(out: Path, shard: int, file: NpyFile, record: dict[str, Any], begun_ns: int) -> None:
+    file.finish(begun_ns)
     write_whole(_record_path(out, shard), _json(record))  # last: it says that the shard is complete
 
 
@@ -441,7 +483,7 @@ def _json(value: dict[str, Any]) -> str:
 
 
 class StoredDataset:
-    """A finished store, read by memory map.
+    """A finished store, read by memory map: one fixed crop of each image, so that training on it has no random crops.
 
     Attributes:
         format: what the tensors hold.

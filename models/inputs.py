@@ -197,6 +197,9 @@ def open_inputs(
         world_size: how many share each batch.
         statistics: for JPEG files where the format has none; None to measure them.
 
+    Training images are cropped at random and mirrored by chance. Those of a store are mirrored alone: it holds one
+    crop of each, and `config.scale` says nothing there.
+
     Raises:
         FileNotFoundError, ValueError: something is missing or does not fit; the text says what.
     """

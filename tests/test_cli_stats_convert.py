@@ -84,6 +84,7 @@ def test_one_std_a_component_keeps_the_slope_of_the_spectrum(photos: Path, tmp_p
     np.testing.assert_allclose(component.std, np.sqrt(squares.mean(1)).repeat(64), rtol=1e-12)
     assert component.source == f"{channel.source}; one std a component"
     assert main(["stats", "--merge", str(own), str(own), "--out", str(merged)]) == 2
+    assert main(["stats", "--merge", str(own), str(shared), "--out", str(merged)]) == 2
     assert main(["stats", "--merge", str(own), "--std", "component", "--out", str(merged)]) == 0
     assert ChannelStatistics.load(merged) == component
     assert main(["stats", "--merge", str(shared), "--out", str(merged)]) == 0
@@ -98,12 +99,18 @@ def test_merged_stats_are_those_of_all_files(photos: Path, tmp_path: Path, capsy
     assert merged["count"] == want["count"]
     for key in ("mean", "std"):
         np.testing.assert_allclose(merged[key], want[key], rtol=1e-12, atol=1e-10)
-    del want["measured_on"]["sample_seed"]
+    del want["measured_on"]["sample_seed"], merged["measured_on"]["runs"]
     assert merged["measured_on"] == want["measured_on"] | {"folder": ["class0", "class1"]}
     assert (
         ChannelStatistics.load(out).source
         == f"{json.loads(a.read_text())['source']} + " + (json.loads(b.read_text())["source"])
     )
+    capsys.readouterr()
+    copy = tmp_path / "copy.json"
+    copy.write_bytes(a.read_bytes())
+    for again in (a, copy):
+        assert main(["stats", "--merge", str(out), str(again), "--out", str(tmp_path / "more.json")]) == 2
+        assert f"{again} holds a run that {out} holds, too" in capsys.readouterr().err
     assert main(["stats", str(photos), "--size", "40", "--out", str(b)]) == 0
     capsys.readouterr()
     assert main(["stats", "--merge", str(a), str(b), "--out", str(out)]) == 2
@@ -183,6 +190,48 @@ def test_convert_normalizes_by_what_stats_measured(photos: Path, tmp_path: Path)
     assert store.labels.tolist() == [0, 0, 0, 1, 1, 1]
 
 
+def test_convert_says_where_statistics_are_of_another_size(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert stats(photos, tmp_path / "stats.json") == 0
+    options = ("--statistics", str(tmp_path / "stats.json"))
+    capsys.readouterr()
+    assert convert(photos, tmp_path / "same", *options) == 0
+    assert "measured otherwise" not in capsys.readouterr().err
+    assert convert(photos, tmp_path / "other", *options, "--size", "64") == 0
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "(size 32, shorter side 37, centre crop) than is converted (size 64, shorter side 73, centre crop)" in shown
+
+
+def test_the_preset_dctnet_is_used_with_a_warning(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert convert(photos, tmp_path / "store", "--statistics", "dctnet") == 0
+    assert capsys.readouterr().err.count("is that of per-image means") == 1
+
+
+def test_a_part_says_which_other_parts_are_missing(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jpegfreq.store._SHARD_BYTES", 24 * 4 * 4 * 4)  # an image a shard
+    for part, lacking in (("2/3", "4 shards of other parts are missing (--shard 1/3, 3/3)"), ("1/3", "--shard 3/3")):
+        assert convert(photos, tmp_path / "store", "--shard", part) == 0
+        assert lacking in capsys.readouterr().err
+    assert convert(photos, tmp_path / "store", "--shard", "3/3") == 0
+    assert "complete" in capsys.readouterr().err
+
+
+def test_edited_files_are_converted_again(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert convert(photos, tmp_path / "store") == 0
+    (photos / "class0" / "0.jpg").write_bytes(picture(50, 50, seed=9))
+    capsys.readouterr()
+    assert convert(photos, tmp_path / "store") == 0
+    assert "1 complete shards are made again" in capsys.readouterr().err
+    assert convert(photos, tmp_path / "anew") == 0
+    for name in ("manifest.json", "shards/00000.npy"):
+        assert (tmp_path / "store" / name).read_bytes() == (tmp_path / "anew" / name).read_bytes()
+
+
 def test_convert_again_keeps_the_shards_and_the_exit_code(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -208,6 +257,11 @@ def test_wrong_options_say_what_is_wrong(photos: Path, tmp_path: Path, capsys: p
         assert complaint in capsys.readouterr().err
     assert not (tmp_path / "store").exists()
     assert main(["stats", str(tmp_path / "gone"), "--out", "x.json"]) == 2
+    capsys.readouterr()
+    assert stats(photos, tmp_path / "x.json", "--sample", "2", "--seed", "-1") == 2
+    assert "--seed must be 0 or more" in capsys.readouterr().err
+    assert main(["stats", "--merge", "a.json", "--size", "32", "--out", str(tmp_path / "x.json")]) == 2
+    assert "--size would have no effect" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         convert(photos, tmp_path / "store", "--shard", "3/2")
     assert convert(photos, tmp_path / "store") == 0

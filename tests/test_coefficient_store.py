@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from jpegfreq import read_coefficients
+from jpegfreq._files import opened_alone
 from jpegfreq.cli import main
 from tests.pictures import picture
 from tests.support import unavailable
@@ -72,8 +73,14 @@ def test_every_image_comes_back_bit_for_bit(folder: Path, tmp_path: Path, capsys
 
 def test_parts_and_threads_fill_one_store(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert store(folder, tmp_path / "whole", "--threads", "1") == 1
-    for part, code in ((2, 0), (3, 0), (1, 1)):
+    capsys.readouterr()
+    for part, code, shown in (
+        (2, 1, "1 failed: 1 not a JPEG"),
+        (3, 0, "1 shards of other parts are missing (--shard 1/3)"),
+        (1, 0, "complete, 10 files"),
+    ):
         assert store(folder, tmp_path / "parts", "--shard", f"{part}/3", "--threads", "2") == code
+        assert shown in " ".join(capsys.readouterr().err.split())
     assert content(tmp_path / "parts") == content(tmp_path / "whole")
     (folder / "new.jpg").write_bytes(picture())
     assert store(folder, tmp_path / "whole") == 2
@@ -109,6 +116,38 @@ def test_a_store_that_is_not_complete_is_refused(folder: Path, tmp_path: Path) -
     assert store(folder, tmp_path / "store", "--shard", "1/3") == 0
     with pytest.raises(ValueError, match="2 shards are missing"):
         StoredCoefficients(tmp_path / "store")
+
+
+def test_options_of_tensors_are_refused(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for options in (("--size", "224", "--format", "dct24"), ("--dtype", "float32"), ("--apply-orientation",)):
+        assert store(folder, tmp_path / "store", *options) == 2
+        named = ", ".join(option for option in options if option.startswith("--"))
+        assert f"{named} would have no effect" in capsys.readouterr().err
+    assert not (tmp_path / "store").exists()
+
+
+def test_two_processes_do_not_write_one_shard(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "store"
+    (out / "shards").mkdir(parents=True)
+    with opened_alone(out / "shards" / "00000.h5.part") as file:
+        file.write(b"what the other one has written")
+        file.flush()
+        assert store(folder, out) == 2
+        assert "is being written by another process" in capsys.readouterr().err
+        file.seek(0)
+        assert file.read() == b"what the other one has written"
+    assert store(folder, out) == 1
+
+
+def test_shards_of_edited_files_are_made_again(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert store(folder, tmp_path / "store") == 1
+    (folder / "0.jpg").write_bytes(picture(30, 30))
+    assert store(folder, tmp_path / "store") == 1
+    assert "1 complete shards are made again" in capsys.readouterr().err
+    assert store(folder, tmp_path / "anew") == 1
+    assert content(tmp_path / "store") == content(tmp_path / "anew")
 
 
 def test_missing_hdf5_says_how_to_install_it(

@@ -151,6 +151,42 @@ def test_another_plan_is_refused(folder: Path, tmp_path: Path) -> None:
     assert content(tmp_path / "store") == before
 
 
+def test_shards_of_files_that_changed_between_a_stop_and_its_resumption_are_made_again(
+    folder: Path, tmp_path: Path
+) -> None:
+    conversion, out = plan(folder), tmp_path / "store"
+    assert begin(conversion, out) == 0
+    convert_shards(conversion, out, [0, 1, 3])
+    names = [conversion.shard_names(shard) for shard in range(4)]
+    edited = folder / names[0][1]
+    data = edited.read_bytes()
+    edited.write_bytes(data[:-30] + bytes(byte ^ 1 for byte in data[-30:-2]) + data[-2:])  # of the same size
+    copied = folder / names[1][0]
+    copied.write_bytes(copied.read_bytes())
+    assert begin(conversion, out) == 1
+    assert missing_shards(conversion, out) == [0, 2]
+    convert(conversion, out)
+    convert(conversion, tmp_path / "anew")
+    assert content(out) == content(tmp_path / "anew")
+    failed = folder / "cat" / "png.jpg"
+    failed.write_bytes(picture(64, 64))
+    assert begin(conversion, out) == 1
+    assert not (out / "manifest.json").exists()
+    convert(conversion, out)
+    assert "cat/png.jpg" in StoredDataset(out).names
+
+
+def test_a_file_that_changes_while_its_shard_is_made_is_noticed(folder: Path, tmp_path: Path) -> None:
+    conversion, out = plan(folder), tmp_path / "store"
+    begin(conversion, out)
+
+    def edit(images: int, size_bytes: int) -> None:
+        (folder / conversion.shard_names(0)[0]).write_bytes(picture(64, 64, seed=77))
+
+    convert_shards(conversion, out, [0], progress=edit)
+    assert begin(conversion, out) == 1
+
+
 def test_a_dataset_is_sent_to_other_processes_by_its_path(folder: Path, tmp_path: Path) -> None:
     store = convert(plan(folder), tmp_path / "store")
     np.testing.assert_array_equal(store[2][0], store[2][0])
@@ -210,7 +246,8 @@ def test_rows_written_one_after_the_other_are_a_file_of_numpy(tmp_path: Path, co
         file.append(rows[start : start + count])
         start += count
     assert not (tmp_path / "rows.npy").exists()
-    file.finish()
+    file.finish(time_ns=5_000_000_000)
+    assert (tmp_path / "rows.npy").stat().st_mtime == 5
     np.save(tmp_path / "whole.npy", rows)
     assert (tmp_path / "rows.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
 

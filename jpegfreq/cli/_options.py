@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -93,7 +94,6 @@ def add_format_arguments(
     group.add_argument(
         channels,
         dest="channels",
-        default="all",
         metavar="CHANNELS",
         help='"all" (192); a preset: 6, 24, 32, 48, 64 (or dct24); "zigzag:14,5,5", the lowest frequencies of '
         "Y, Cb, Cr; channel numbers 64 * component + 8 * v + u, as in 0,1,8,64,128; or a JSON file of a "
@@ -105,13 +105,12 @@ def add_format_arguments(
     group.add_argument(
         "--chroma",
         choices=chromas,
-        default="fancy",
         help="how chroma reaches the luma grid: fancy, as libjpeg upsamples it, or replicate, by pixel replication"
         + ("; or by enlarging the block grid" if "nearest" in chromas else "")
         + " (default: fancy)",
     )
-    group.add_argument("--layout", choices=("CHW", "HWC"), default="CHW", help="default: CHW")
-    group.add_argument("--dtype", choices=dtypes, default="float32", help="default: float32")
+    group.add_argument("--layout", choices=("CHW", "HWC"), help="default: CHW")
+    group.add_argument("--dtype", choices=dtypes, help="default: float32")
     group.add_argument(
         "--statistics",
         metavar="FILE",
@@ -127,24 +126,47 @@ def format_from(arguments: argparse.Namespace) -> TensorFormat:
         CommandError: one of them is wrong.
     """
     try:
-        channels = _selection(arguments.channels)
+        channels = _selection("all" if arguments.channels is None else arguments.channels)
         if arguments.order:
             channels = channels.ordered(arguments.order)
         return TensorFormat(
             channels=channels,
-            chroma=arguments.chroma,
-            layout=arguments.layout,
-            dtype="float32" if arguments.dtype == "int16" else arguments.dtype,
+            chroma=arguments.chroma or "fancy",
+            layout=arguments.layout or "CHW",
+            dtype="float32" if arguments.dtype in (None, "int16") else arguments.dtype,
             statistics=_statistics(arguments.statistics),
         )
     except (ValueError, KeyError, OSError) as error:
         raise CommandError(str(error)) from error
 
 
+# Of what add_format_arguments adds, and of what add_view_arguments does, all but --threads.
+FORMAT_OPTIONS = ("channels", "order", "chroma", "layout", "dtype", "statistics")
+VIEW_OPTIONS = ("size", "shorter_side", "apply_orientation")
+
+
+def refuse_unused(arguments: argparse.Namespace, names: Sequence[str], reason: str, **spelled: str) -> None:
+    """Refuse options that were given and would have no effect.
+
+    Args:
+        arguments: what was given; the rest is None or False.
+        names: of the options that nothing uses.
+        reason: why.
+        spelled: options whose names say otherwise: `channels="format"`.
+
+    Raises:
+        CommandError: there is one.
+    """
+    given = [name for name in names if getattr(arguments, name) is not None and getattr(arguments, name) is not False]
+    if given:
+        options = ", ".join("--" + spelled.get(name, name).replace("_", "-") for name in given)
+        raise CommandError(f"{options} would have no effect: {reason}")
+
+
 def add_view_arguments(parser: argparse.ArgumentParser, *, size: int) -> None:
     """The part of each image that becomes a tensor, and the threads that make it."""
     parser.add_argument(
-        "--size", type=int, default=size, metavar="PIXELS",
+        "--size", type=int, metavar="PIXELS",
         help=f"height and width of the crop, a multiple of 8; the tensor's grid is an eighth of it (default: {size})",
     )  # fmt: skip
     parser.add_argument(
@@ -179,15 +201,16 @@ def check_engine(arguments: argparse.Namespace) -> None:
         raise CommandError("--address is where a Ray cluster is: it goes with --engine ray")
 
 
-def view_from(arguments: argparse.Namespace) -> View:
-    """The View that the options describe.
+def view_from(arguments: argparse.Namespace, *, size: int) -> View:
+    """The View that the options describe, of this size where they name none.
 
     Raises:
         CommandError: one of them is wrong.
     """
-    shorter_side = round(arguments.size * 8 / 7) if arguments.shorter_side is None else arguments.shorter_side
+    size = size if arguments.size is None else arguments.size
+    shorter_side = round(size * 8 / 7) if arguments.shorter_side is None else arguments.shorter_side
     try:
-        return View(arguments.size, shorter_side, arguments.apply_orientation)
+        return View(size, shorter_side, arguments.apply_orientation)
     except ValueError as error:
         raise CommandError(str(error)) from error
 
@@ -239,7 +262,13 @@ def _statistics(text: str | None) -> ChannelStatistics | None:
     if text.endswith(".json"):
         with _named(text):
             return ChannelStatistics.load(text)
-    return ChannelStatistics.preset(text)
+    preset = ChannelStatistics.preset(text)
+    print(
+        f'warning: the std of "{text}" is that of per-image means, far below that of coefficients: it gives '
+        "that network's own input; to train another, measure with `jpegfreq stats`",
+        file=sys.stderr,
+    )
+    return preset
 
 
 @contextmanager

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
+
+    from jpegfreq.store import View
 
 SUMMARY = "convert a data set to fixed-size tensors (.npy shards and a manifest)"
 DESCRIPTION = """\
@@ -15,7 +20,11 @@ Convert the JPEG files of a folder to tensors of one size (shorter side resized,
 cropped): OUT/shards/*.npy, and OUT/manifest.json with the format, file names, sizes and
 hashes, and labels (the first folder of each name). Read it with jpegfreq.store.StoredDataset.
 Run the same command again after an interruption: what is complete is kept, and the store
-becomes the one that an uninterrupted run makes, byte for byte.
+becomes the one that an uninterrupted run makes, byte for byte. Shards whose files were edited
+since they were made are made again.
+
+A store holds one crop of each image. A network that trains on it sees each mirrored by chance and
+never cropped otherwise: for random crops, train on DIR itself.
 
 --dtype says how values are stored. float16 loses at most 2**-11 of each value; int16, in
 steps of 1/16 of a coefficient, at most 1/32 of a coefficient, and is read as float32.
@@ -37,6 +46,9 @@ examples:
 """
 
 
+_SIZE = 224  # pixels
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     from jpegfreq.cli._options import add_engine_arguments, add_format_arguments, add_view_arguments
@@ -48,10 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="convert the I-th of N parts; the machine that completes the store writes the manifest",
     )  # fmt: skip
     parser.add_argument(
-        "--coefficients", action="store_true", help="store whole images' coefficients; nothing else is chosen then"
+        "--coefficients", action="store_true", help="store whole images' coefficients; nothing else can be chosen then"
     )
     add_engine_arguments(parser)
-    add_view_arguments(parser, size=224)
+    add_view_arguments(parser, size=_SIZE)
     add_format_arguments(
         parser, channels="--format", chromas=("fancy", "replicate"), dtypes=("float32", "float16", "int16")
     )
@@ -62,6 +74,17 @@ def _part(text: str) -> tuple[int, int]:
     if not (part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
         raise argparse.ArgumentTypeError(f"must be I/N with I from 1 to N, not {text!r}")
     return int(part), int(parts)
+
+
+def _print_missing(console: Console, shards: Sequence[int], parts: int) -> None:
+    """Which shards a store still lacks, and which parts will make them."""
+    lacking = ", ".join(f"{part}/{parts}" for part in sorted({shard % parts + 1 for shard in shards}))
+    console.print(f"{len(shards)} shards of other parts are missing (--shard {lacking})")
+
+
+def _print_edited(console: Console, edited: int) -> None:
+    if edited:
+        console.print(f"{edited} complete shards are made again: their files were edited since")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -80,11 +103,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.coefficients:
         return _store_coefficients(arguments, console, threads)
     names = tuple(image.name for image in images_below(arguments.folder, console))
-    conversion = Conversion(
-        arguments.folder, names, format_from(arguments), view_from(arguments), storage=arguments.dtype
-    )
+    format, view = format_from(arguments), view_from(arguments, size=_SIZE)
+    conversion = Conversion(arguments.folder, names, format, view, storage=arguments.dtype or "float32")
+    _compare_views(arguments.statistics, view, console)
     try:
-        begin(conversion, out, part=part)
+        _print_edited(console, begin(conversion, out, part=part, parts=parts))
         shards = missing_shards(conversion, out, part=part, parts=parts)
         own = len(range(part - 1, conversion.shard_count, parts))
         if len(shards) < own:
@@ -100,24 +123,42 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError(str(error)) from error
     list_failures(console, failures)
     if missing:
-        console.print(f"{missing} shards of other parts are missing: the last one to run writes {out}/manifest.json")
+        _print_missing(console, missing_shards(conversion, out), parts)
+        console.print(f"the last part to run writes {out}/manifest.json")
     else:
         console.print(f"{out}: complete, {conversion.shard_count} shards of up to {conversion.images_per_shard} images")
     return 1 if failures else 0
 
 
+def _compare_views(statistics: str | None, view: View, console: Console) -> None:
+    """Warn of statistics that `jpegfreq stats` measured on another part of the images than is converted."""
+    from jpegfreq.store import View
+
+    if statistics is None or not statistics.endswith(".json"):
+        return
+    facts = json.loads(Path(statistics).read_text(encoding="utf-8")).get("measured_on")
+    if facts is None:
+        return
+    measured = View(facts["size"], facts["shorter_side"], facts["apply_orientation"])
+    if measured != view:
+        console.print(f"warning: {statistics} was measured otherwise ({measured}) than is converted ({view})")
+
+
 def _store_coefficients(arguments: argparse.Namespace, console: Console, threads: int) -> int:
     from jpegfreq.cli import CommandError
-    from jpegfreq.cli._options import images_below
+    from jpegfreq.cli._options import FORMAT_OPTIONS, VIEW_OPTIONS, images_below, refuse_unused
     from jpegfreq.cli._progress import list_failures, speed_bar
     from jpegfreq.coefficient_store import (
-        StoredCoefficients,
         begin_coefficients,
         convert_coefficients,
+        failures_in,
         missing_coefficients,
+        shard_count,
         shard_names,
     )
 
+    reason = "--coefficients stores whole images as their files hold them"
+    refuse_unused(arguments, (*VIEW_OPTIONS, *FORMAT_OPTIONS), reason, channels="format")
     if arguments.engine != "threads":
         raise CommandError("--coefficients knows no other engine than threads")
     (part, parts), out = arguments.shard, arguments.out
@@ -128,17 +169,17 @@ def _store_coefficients(arguments: argparse.Namespace, console: Console, threads
         raise CommandError(f"--coefficients needs HDF5 ({error}): pip install 'jpegfreq[storage]'") from error
     names = tuple(image.name for image in images_below(arguments.folder, console))
     try:
-        begin_coefficients(out, names)
-        shards = [n for n in missing_coefficients(out, names) if n % parts == part - 1]
+        _print_edited(console, begin_coefficients(arguments.folder, names, out, part=part, parts=parts))
+        own = range(part - 1, shard_count(names), parts)
+        shards = [n for n in missing_coefficients(out, names) if n in own]
         with speed_bar(console, "converting", sum(len(shard_names(names, n)) for n in shards)) as advance:
             convert_coefficients(arguments.folder, names, out, shards, threads=threads, progress=advance)
-        missing = len(missing_coefficients(out, names))
-        if missing:
-            console.print(f"{missing} shards of other parts are missing")
-            return 0
-        store = StoredCoefficients(out)
+        missing, failures = missing_coefficients(out, names), failures_in(out, own)
     except (OSError, ValueError) as error:
         raise CommandError(str(error)) from error
-    list_failures(console, store.failures)
-    console.print(f"{out}: complete, {len(store)} images")
-    return 1 if store.failures else 0
+    list_failures(console, failures)
+    if missing:
+        _print_missing(console, missing, parts)
+    else:
+        console.print(f"{out}: complete, {len(names)} files")
+    return 1 if failures else 0

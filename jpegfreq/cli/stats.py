@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from contextlib import ExitStack
 from pathlib import Path
@@ -33,6 +34,9 @@ examples:
 """
 
 
+_SIZE = 448  # pixels
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     from jpegfreq.cli._options import add_engine_arguments, add_view_arguments
@@ -40,7 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, nargs="?", metavar="DIR", help="folder of JPEG files")
     parser.add_argument(
         "--merge", type=Path, nargs="+", metavar="FILE",
-        help="measure nothing: put together what runs over different files, of the same size, have written",
+        help="measure nothing: put together what runs over different files, of the same size, have written; a run that "
+        "was merged already is refused, but files that two runs have measured count twice",
     )  # fmt: skip
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the JSON file to write")
     parser.add_argument("--sample", type=int, metavar="N", help="measure N files, drawn at random (default: all)")
@@ -51,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "together, so that high frequencies stay as small as they are: for short trainings on all 192 channels",
     )  # fmt: skip
     add_engine_arguments(parser)
-    add_view_arguments(parser, size=448)
+    add_view_arguments(parser, size=_SIZE)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -61,7 +66,14 @@ def run(arguments: argparse.Namespace) -> int:
 
     from jpegfreq import __version__
     from jpegfreq.cli import CommandError
-    from jpegfreq.cli._options import check_engine, images_below, threads_from, view_from
+    from jpegfreq.cli._options import (
+        VIEW_OPTIONS,
+        check_engine,
+        images_below,
+        refuse_unused,
+        threads_from,
+        view_from,
+    )
     from jpegfreq.cli._progress import list_failures, speed_bar
     from jpegfreq.measure import measure_files
     from jpegfreq.ray_engine import EngineError, measure_files_on_ray, ray_session
@@ -76,13 +88,16 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError("name either a folder, or files to --merge")
     console = Console(stderr=True)
     if arguments.merge is not None:
+        refuse_unused(arguments, (*VIEW_OPTIONS, "sample"), "--merge measures nothing")
         console.print(f"{arguments.out}: {_merge(arguments.merge, arguments.std, arguments.out)}")
         return 0
-    view, threads = view_from(arguments), threads_from(arguments)
+    view, threads = view_from(arguments, size=_SIZE), threads_from(arguments)
     images = found = images_below(arguments.folder, console)
     if arguments.sample is not None:
         if arguments.sample < 1:
             raise CommandError("--sample must be 1 or more")
+        if arguments.seed < 0:
+            raise CommandError("--seed must be 0 or more")
         chosen = np.random.default_rng(arguments.seed).permutation(len(found))[: arguments.sample]
         images = [found[index] for index in sorted(chosen)]
 
@@ -152,27 +167,32 @@ def _merge(files: Sequence[Path], std: str, out: Path) -> str:
     from jpegfreq.cli import CommandError
     from jpegfreq.statistics import ONE_STD, StatisticsAccumulator
 
-    if len({file.resolve() for file in files}) < len(files):
-        raise CommandError("--merge counts each file once: one of them is named twice")
     total = StatisticsAccumulator()
     sources: list[str] = []
     merged: dict[str, Any] = {}
+    runs: dict[str, Path] = {}  # by a hash of what each measured: the file that holds it
     for file in files:
         try:
             text = file.read_text(encoding="utf-8")
             facts = json.loads(text)
             total.merge(StatisticsAccumulator.from_json(text))
             measured_on = {key: facts["measured_on"][key] for key in ("folder", *_COUNTS, *_SAME)}
+            state = json.dumps([facts[key] for key in ("count", "mean", "second_moment")])
+            own = facts["measured_on"].get("runs", [hashlib.sha256(state.encode()).hexdigest()])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CommandError(f"{file} is not what `jpegfreq stats` writes: {error!r}") from error
         merged = merged or {"folder": [], **dict.fromkeys(_COUNTS, 0), **{key: measured_on[key] for key in _SAME}}
         different = ", ".join(key for key in _SAME if merged[key] != measured_on[key])
         if different:
             raise CommandError(f"{file} was measured otherwise than {files[0]} (different: {different})")
+        for run in own:
+            if run in runs:
+                raise CommandError(f"{file} holds a run that {runs[run]} holds, too: it would count twice")
+            runs[run] = file
         for key in _COUNTS:
             merged[key] += measured_on[key]
         folder = measured_on["folder"]
         merged["folder"] += folder if isinstance(folder, list) else [folder]
         sources.append(facts["source"].removesuffix(ONE_STD))
     source = " + ".join(sources)
-    return _save(total, source, merged, std, out)
+    return _save(total, source, {**merged, "runs": list(runs)}, std, out)
