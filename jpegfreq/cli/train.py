@@ -272,5 +272,6 @@ class _Bars:
             f"epoch {epoch.epoch + 1:3}  loss {epoch.loss:6.3f}  top-1 {epoch.top1:.4f}  top-5 {epoch.top5:.4f}{on}  "
             f"{epoch.images_per_second:.1f} images/s, {share:.1%} waiting{out}",
             highlight=False,
+            soft_wrap=True,
         )
         self.progress.update(self.whole, completed=epoch.epoch + 1)
