@@ -14,13 +14,14 @@ import numpy as np
 
 from bench import jpegfreq_methods as ours
 from bench import opponents
-from bench.results import Options, Result, Value
+from bench.results import Options, Result, Table, Value
 from bench.sets import Image
-from bench.timing import Method, measure
+from bench.timing import Method, compare, measure
 
 ONE_IMAGE = "one image at a time"
 BATCH = "batch, one core"
 THREADS = "batch, two threads over one"
+MACHINE = "what two threads give on this machine: libjpeg-turbo"
 READERS = "other coefficient readers"
 HEADER = "read_header"
 IMPORT = "import jpegfreq, over import numpy"
@@ -68,9 +69,13 @@ def _batch(result: Result, name: str, images: tuple[Image, ...], seconds: float)
 
 
 def _threads(result: Result, name: str, images: tuple[Image, ...], seconds: float) -> None:
-    methods = [ours.coefficients_batch(threads=1), ours.coefficients_batch(threads=2)]
-    units = ours.chunks(images)
-    result.compare(THREADS, name, units, methods, baseline=methods[0].name, seconds=seconds, clock="wall")
+    with opponents.turbo_on_threads(1) as turbo_1, opponents.turbo_on_threads(2) as turbo_2:
+        methods = [ours.coefficients_batch(threads=1), ours.coefficients_batch(threads=2), turbo_1, turbo_2]
+        units = ours.chunks(images)
+        samples = measure(units, methods, seconds=seconds, clock="wall")
+    for title, pair in ((THREADS, methods[:2]), (MACHINE, methods[2:])):
+        rows = compare(samples, pair[0].name)
+        result.add(Table(title, name, [row for row in rows if row.method in (pair[0].name, pair[1].name)]))
 
 
 def _header(result: Result, images: tuple[Image, ...], seconds: float) -> None:

@@ -16,7 +16,9 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -112,6 +114,25 @@ class JpegTurbo:
         if self.rgb(data) < 0:
             raise ValueError("libjpeg cannot decode this file")
         return self._pixels[:size].reshape(layout.height, layout.width, 3).copy()
+
+
+@contextmanager
+def turbo_on_threads(count: int) -> Iterator[Method[Sequence[Image]]]:
+    """Coefficients of a batch by so many threads, each with a decompress struct of its own; images as they come."""
+    decoders = [JpegTurbo(libraries()[0]) for _ in range(count)]
+
+    def take(decoder: JpegTurbo, images: Iterator[Image]) -> None:
+        for image in images:
+            decoder.coefficients(image.data)  # the interpreter's lock is given up meanwhile
+
+    with ThreadPoolExecutor(count) as pool:
+
+        def run(batch: Sequence[Image]) -> None:
+            images = iter(batch)
+            for done in [pool.submit(take, decoder, images) for decoder in decoders]:
+                done.result()
+
+        yield Method(f"{decoders[0].name}, {count} thread{'s' * (count > 1)}", run)
 
 
 def _version(library: Path) -> str:
