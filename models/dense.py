@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -21,6 +21,7 @@ from jpegfreq.models.gate import ChannelGate, GatedNetwork
 from jpegfreq.models.heatmap import HeatMap, heat_map_of
 from jpegfreq.models.scenes import READ_ERRORS, FrequencyImage, read_frequencies
 from jpegfreq.models.segmentation import Head, create_segmenter, predict_mask
+from jpegfreq.torch import Images
 
 __all__ = [
     "TASKS",
@@ -168,7 +169,7 @@ def load_dense(folder: str | os.PathLike[str], *, device: str | torch.device = "
 @torch.inference_mode()
 def dense_heat_map(
     model: DenseModel,
-    images: Iterable[str | os.PathLike[str] | bytes],
+    images: Images,
     *,
     progress: Callable[[int], None] | None = None,
     source: str = "",
@@ -177,7 +178,7 @@ def dense_heat_map(
 
     Args:
         model: trained with a gate.
-        images: JPEG files, or what is in them. Those that cannot be read are left out.
+        images: to look at; labels are not. Those that cannot be read are left out.
         progress: called with the number of images after each.
         source: what to remember it by.
 
@@ -189,9 +190,9 @@ def dense_heat_map(
     gate = gate_of(model.network.eval())
 
     def decisions() -> Iterator[Any]:
-        for image in images:
+        for index in range(len(images)):
             with suppress(*READ_ERRORS):
-                yield gate(model.read(image).tensor[None].to(device_of(gate)))[1]
+                yield gate(model.read(images.read(index)).tensor[None].to(device_of(gate)))[1]
             if progress is not None:
                 progress(1)
 

@@ -38,6 +38,7 @@ from jpegfreq.models.scenes import (
 )
 from jpegfreq.models.segmentation import Head, SegmentationScores, evaluate_segmentation
 from jpegfreq.models.target import TargetControl, decision_weight, indecision, sharpened_count
+from jpegfreq.torch import file_list
 
 __all__ = ["DenseObserver", "DenseTraining", "Scores", "dense_config", "train_dense"]
 
@@ -298,7 +299,7 @@ def train_dense(
     else:
         scores = evaluate_detection(network, held_out)
     if config.gated:
-        pictures = [scene.image for scene in validation]
+        pictures = file_list([scene.image for scene in validation], [0] * len(validation))
         dense_heat_map(model, pictures, source=f"{out.name}, {training.validation}").save(out / "heatmap.json")
     write_whole(out / "scores.json", json.dumps(vars(scores)) + "\n")
     return model, scores

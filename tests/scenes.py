@@ -9,6 +9,7 @@ from PIL import Image
 
 from jpegfreq import ChannelStatistics, TensorFormat
 from jpegfreq.models.scenes import COCO_THINGS, Scene, read_scenes
+from jpegfreq.torch import Images, file_list
 
 FORMAT = TensorFormat(6, statistics=ChannelStatistics((0.0,) * 192, (100.0,) * 192, "made up"))
 
@@ -34,6 +35,12 @@ def scene_folder(root: Path, sizes: tuple[tuple[int, int], ...] = ((64, 96), (96
         Image.fromarray(mask).save(root / "masks" / f"{number}.png")
         (root / "boxes" / f"{number}.txt").write_text("\n".join(lines) + "\n")
     return root
+
+
+def pictures_of(root: Path) -> Images:
+    """The same pictures, without their truth."""
+    scenes = read_scenes(root)
+    return file_list([scene.image for scene in scenes], [0] * len(scenes))
 
 
 def tiny_scenes(root: Path) -> tuple[Scene, ...]:

@@ -31,7 +31,7 @@ from jpegfreq.models.scenes import (  # noqa: E402
     read_scenes,
 )
 from tests.pictures import picture  # noqa: E402
-from tests.scenes import FORMAT, scene_folder, tiny_scenes  # noqa: E402
+from tests.scenes import FORMAT, pictures_of, scene_folder, tiny_scenes  # noqa: E402
 from tests.support import data_files  # noqa: E402
 
 SIDES = {"shorter_side": 64, "longer_side": 128}
@@ -208,7 +208,7 @@ def test_a_trained_detector_is_saved_and_finds_boxes_in_pixels(tmp_path: Path) -
     assert found["boxes"][:, [0, 2]].max() <= 96
     assert found["boxes"][:, [1, 3]].max() <= 64
     assert (tmp_path / "run" / "log.csv").read_text().startswith("epoch,seconds,loss,")
-    heat = dense_heat_map(loaded, read_scenes(folder))
+    heat = dense_heat_map(loaded, pictures_of(folder))
     assert heat.images == 2
     assert heat.channels == tuple(sorted(FORMAT.selection.channels))
     with pytest.raises(CheckpointError):

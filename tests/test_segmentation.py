@@ -22,10 +22,9 @@ from jpegfreq.models.scenes import (  # noqa: E402
     mask_classes,
     measure_statistics,
     read_mask,
-    read_scenes,
 )
 from jpegfreq.models.segmentation import create_segmenter, evaluate_segmentation, scores_of  # noqa: E402
-from tests.scenes import FORMAT, scene_folder, tiny_scenes  # noqa: E402
+from tests.scenes import FORMAT, pictures_of, scene_folder, tiny_scenes  # noqa: E402
 
 
 def test_classes_are_counted_from_zero_and_the_rest_is_ignored(tmp_path: Path) -> None:
@@ -126,7 +125,7 @@ def test_a_run_is_saved_with_its_heat_map_and_predicts_the_masks_numbers(tmp_pat
     from jpegfreq.models.heatmap import HeatMap
 
     saved = HeatMap.load(tmp_path / "run" / "heatmap.json")
-    assert saved.on_rate == dense_heat_map(loaded, read_scenes(folder)).on_rate
+    assert saved.on_rate == dense_heat_map(loaded, pictures_of(folder)).on_rate
 
 
 def test_training_and_its_random_crops_repeat_by_seed(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         with image_bar("measuring", len(images)) as advance:
             if isinstance(model, DenseModel):
-                heat = dense_heat_map(model, map(images.read, range(len(images))), progress=advance, source=source)
+                heat = dense_heat_map(model, images, progress=advance, source=source)
             else:
                 heat = heat_map(model, images, batch_size=arguments.batch_size, progress=advance, source=source)
     except ValueError as error:
