@@ -48,6 +48,8 @@ def name_complete(temporary: Path, path: Path) -> None:
 def opened_alone(path: Path) -> IO[bytes]:
     """A file of this name, empty and locked: two processes that write one file would leave a mixture of both.
 
+    Its time of modification is now by the file system's clock, which other files' st_ctime goes by too.
+
     Raises:
         OSError: another process holds it.
     """
@@ -57,6 +59,7 @@ def opened_alone(path: Path) -> IO[bytes]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno())):
                 file.truncate(0)
+                os.utime(file.fileno())
                 return file
         except BlockingIOError as error:
             file.close()
@@ -67,7 +70,8 @@ def opened_alone(path: Path) -> IO[bytes]:
 class NpyFile:
     """An .npy array that appears whole or not at all, written rows at a time, each time to the disk.
 
-    So the disk works while the next rows are made, and little is left to wait for at the end.
+    So the disk works while the next rows are made, and little is left to wait for at the end. The file's time of
+    modification is when it was begun.
     """
 
     def __init__(self, path: Path, most_rows: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
@@ -85,6 +89,7 @@ class NpyFile:
         self._path = path
         self._temporary = path.with_name(path.name + ".part")
         self._file = opened_alone(self._temporary)
+        self._begun_ns = os.fstat(self._file.fileno()).st_mtime_ns
         self._shape = shape
         self._dtype = dtype
         self._rows = 0
@@ -104,11 +109,8 @@ class NpyFile:
             self._error = error
         self._rows += len(rows)
 
-    def finish(self, time_ns: int) -> None:
+    def finish(self) -> None:
         """Give the file its name, with the rows that were written.
-
-        Args:
-            time_ns: its time of modification, since the epoch.
 
         Raises:
             OSError: it, or rows before, could not be written.
@@ -120,7 +122,7 @@ class NpyFile:
             self._write_header(self._rows)
             assert self._file.tell() == self._start  # NumPy leaves room for a number of any length
             self._file.flush()
-            os.utime(self._file.fileno(), ns=(time_ns, time_ns))
+            os.utime(self._file.fileno(), ns=(self._begun_ns, self._begun_ns))
             name_complete(self._temporary, self._path)  # before the lock is given up
 
     def abandon(self) -> None:

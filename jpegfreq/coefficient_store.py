@@ -2,7 +2,8 @@
 
 A store is a folder: files `shards/00000.h5`, each with a fixed run of the sorted file names, and plan.json. A shard is
 complete once it has its name, so a kill loses no more than the shard in work. A shard's time of modification is when
-its first file was about to be read: one of whose files changed since is made again. Reading needs the extra `storage`.
+it was begun, before any of its files was read: one of whose files changed since is made again. Reading needs the extra
+`storage`.
 
 In a shard, data set "00007" is the shard's eighth file: int16, the planes of its components one behind the other,
 each [8, 8, blocks_high, blocks_wide]; the data set "records" holds one JSON text for each file: its name, header and
@@ -17,7 +18,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from itertools import accumulate
@@ -134,9 +134,9 @@ def convert_coefficients(
         path = _shard_path(out, shard)
         temporary = path.with_name(path.name + ".part")
         records: list[str] = []
-        begun_ns = time.time_ns()
         # HDF5's own lock comes too late: it empties the file first.
-        with opened_alone(temporary):
+        with opened_alone(temporary) as begun:
+            begun_ns = os.fstat(begun.fileno()).st_mtime_ns
             with h5py.File(temporary, "w", libver="latest", locking=False) as file:
                 for start in range(0, len(own), _BATCH):
                     part = own[start : start + _BATCH]

@@ -3,8 +3,8 @@
 A conversion is a function of its plan and the files: each shard holds a fixed run of the sorted file names, and is
 complete once its record has its name. So it may be killed at any time and run again, or be shared among machines.
 
-A shard's time of modification is when its first file was about to be read: `begin` looks again at files that changed
-since, and takes back the shards that hold others.
+A shard's time of modification is when it was begun, before any of its files was read: `begin` looks again at files that
+changed since, and takes back the shards that hold others.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import bisect
 import hashlib
 import json
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -348,9 +347,9 @@ def _is_edited(conversion: Conversion, out: Path, shard: int) -> bool:
 
 
 def changed_since(path: Path, time_ns: int) -> bool:
-    """Whether a file's content may have changed after a time; True where it cannot be found."""
+    """Whether a file's content may have changed since a time of the file system's; True where it cannot be found."""
     try:
-        return path.stat().st_ctime_ns > time_ns  # unlike st_mtime_ns, nobody can set it
+        return path.stat().st_ctime_ns >= time_ns  # >=: the clock may tick in milliseconds. Nobody can set st_ctime.
     except OSError:
         return True
 
@@ -386,7 +385,6 @@ def convert_shards(
         for number, shard in enumerate(shards):
             if len(room) < 2:  # one shard on its way to disk, one in work: memory stays bounded, and is used again
                 room.append(aligned_empty(shape, dtype))
-            begun_ns = time.time_ns()
             file = NpyFile(out / _shard_name(shard), conversion.images_per_shard, shape[1:], dtype)
 
             def write(rows: npt.NDArray[Any], file: NpyFile = file) -> None:
@@ -399,7 +397,7 @@ def convert_shards(
             except BaseException:
                 file.abandon()
                 raise
-            writing = writer.submit(_finish_shard, out, shard, file, record, begun_ns)
+            writing = writer.submit(_finish_shard, out, shard, file, record)
         if writing is not None:
             writing.result()
 
@@ -443,8 +441,8 @@ def _convert_shard(
     return {"shard": _shard_name(shard), "files": files, "failures": [vars(failure) for failure in failures]}
 
 
-def _finish_shard(out: Path, shard: int, file: NpyFile, record: dict[str, Any], begun_ns: int) -> None:
-    file.finish(begun_ns)
+def _finish_shard(out: Path, shard: int, file: NpyFile, record: dict[str, Any]) -> None:
+    file.finish()
     write_whole(_record_path(out, shard), _json(record))  # last: it says that the shard is complete
 
 
