@@ -167,6 +167,13 @@ class ChannelSelection:
 
     @classmethod
     def from_json(cls, text: str) -> ChannelSelection:
-        """From the text of `to_json`."""
-        value: dict[str, Any] = json.loads(text)
+        """From the text of `to_json`.
+
+        Raises:
+            ValueError: it is none.
+        """
+        value: Any = json.loads(text)
+        if not isinstance(value, dict) or not isinstance(value.get("channels"), list) or "name" not in value:
+            of = "; it is a heat map: `jpegfreq select` makes a selection of it" if "on_rate" in value else ""
+            raise ValueError(f"no selection of channels{of}")
         return cls(tuple(value["channels"]), value["name"])

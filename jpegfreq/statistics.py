@@ -86,11 +86,20 @@ class ChannelStatistics:
 
     @classmethod
     def from_json(cls, text: str) -> ChannelStatistics:
-        """From the text of `to_json`, of StatisticsAccumulator.to_json, or of `jpegfreq stats`, which holds both."""
-        value: dict[str, Any] = json.loads(text)
-        if "std" not in value:
-            return StatisticsAccumulator.from_json(text).statistics(value["source"])
-        return cls(tuple(value["mean"]), tuple(value["std"]), value["source"])
+        """From the text of `to_json`, of StatisticsAccumulator.to_json, or of `jpegfreq stats`, which holds both.
+
+        Raises:
+            ValueError: it is none of these.
+        """
+        value: Any = json.loads(text)
+        if not isinstance(value, dict) or not {"mean", "source"} <= set(value) or not {"std", "count"} & set(value):
+            raise ValueError("no statistics: it has not the fields that `jpegfreq stats` writes")
+        try:
+            if "std" not in value:
+                return StatisticsAccumulator.from_json(text).statistics(value["source"])
+            return cls(tuple(value["mean"]), tuple(value["std"]), value["source"])
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"no statistics: {error}") from error
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write as JSON."""

@@ -23,10 +23,12 @@ class Adaptation:
         stem_stride: by how much the layers that are gone reduced the RGB image: a cell of the frequency grid stands for
             stem_stride x stem_stride of its pixels.
         input_layers: names of the layers that see the frequencies, and can take nothing over from an RGB network.
+        stem: names of the layers that are gone.
     """
 
     stem_stride: int
     input_layers: tuple[str, ...]
+    stem: tuple[str, ...]
 
 
 def note_adaptation(network: nn.Module, adaptation: Adaptation) -> None:
@@ -38,7 +40,7 @@ def adaptation_of(network: nn.Module) -> Adaptation:
     """What was done to a network, gated or not; an RGB network counts as one with no stem removed."""
     inner = getattr(network, "network", network)
     found = getattr(inner, "adaptation", None)
-    return found if isinstance(found, Adaptation) else Adaptation(stem_stride=1, input_layers=())
+    return found if isinstance(found, Adaptation) else Adaptation(stem_stride=1, input_layers=(), stem=())
 
 
 def remove(network: nn.Module, names: Iterable[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -33,6 +34,8 @@ __all__ = [
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 _VERSION = 1
+_LAST_LAYERS = ("fc.", "classifier.")
+_LARGEST = 65536  # pixels, of `read_batch`
 
 
 class CheckpointError(ValueError):
@@ -65,8 +68,16 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         """Check what can be checked without building the network."""
-        object.__setattr__(self, "size", tuple(self.size))
-        object.__setattr__(self, "labels", tuple(self.labels))
+        for name, kind in (("architecture", str), ("stride", str), ("num_classes", int), ("shorter_side", int)):
+            if not isinstance(getattr(self, name), kind):
+                raise ValueError(f"{name} must be {kind.__name__}, not {getattr(self, name)!r}")
+        for name, kind in (("size", int), ("labels", str)):
+            values = getattr(self, name)
+            if not isinstance(values, list | tuple) or not all(isinstance(value, kind) for value in values):
+                raise ValueError(f"{name} must be a list of {kind.__name__}, not {values!r}")
+            object.__setattr__(self, name, tuple(values))
+        if len(self.size) != 2 or not all(0 < side <= _LARGEST for side in self.size):
+            raise ValueError(f"size must be (height, width) of 1 to {_LARGEST} pixels, not {self.size}")
         if self.labels and len(self.labels) != self.num_classes:
             raise ValueError(f"{self.num_classes} classes need as many labels, not {len(self.labels)}")
         if self.format is not None and any(side % 8 for side in self.size):
@@ -108,8 +119,20 @@ class ModelConfig:
         if known - set(values):
             raise ValueError(f"it lacks {', '.join(sorted(known - set(values)))}")
         if values["format"] is not None:
-            values["format"] = TensorFormat.from_json(json.dumps(values["format"]))
+            values["format"] = read_format(values["format"])
         return cls(**values)
+
+
+def read_format(value: Any) -> TensorFormat:
+    """The TensorFormat that a config holds.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return TensorFormat.from_json(json.dumps(value))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"its format is none of `TensorFormat.to_json` ({error})") from error
 
 
 class Config(Protocol):
@@ -149,6 +172,37 @@ def save_model(folder: str | os.PathLike[str], network: nn.Module, config: Confi
     save_file(tensors, temporary, metadata={"format": "pt"})
     name_complete(temporary, folder / WEIGHTS)
     write_whole(config_path, text)
+
+
+def checkpoint_in(folder: str | os.PathLike[str]) -> Path:
+    """The checkpoint itself: a folder that holds a network, or the run whose best, or else last, one is meant.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    for path in (Path(folder), Path(folder, "best"), Path(folder, "last")):
+        if (path / WEIGHTS).is_file():
+            return path
+    raise CheckpointError(f"{folder}: no checkpoint ({WEIGHTS} and {CONFIG}), nor a run with best/ or last/")
+
+
+def read_tensors(path: Path) -> Any:
+    """What torch.save wrote, where that is tensors and plain values.
+
+    Raises:
+        CheckpointError: it is damaged, or holds anything else.
+        FileNotFoundError: there is no such file.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} is damaged, or holds more than tensors by name: of a network, save its state_dict()"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path} is damaged, or no file of torch.save") from error
 
 
 def load_model(folder: str | os.PathLike[str], *, device: str | torch.device = "cpu") -> Classifier:
@@ -231,6 +285,33 @@ class LoadedWeights:
     fresh: tuple[str, ...]
 
 
+def check_rgb_weights(network: nn.Module, state_dict: Mapping[str, torch.Tensor]) -> None:
+    """Whether weights are of the RGB network that a network was made of, whatever their last layer.
+
+    Args:
+        network: from `create_model`.
+        state_dict: of an RGB network.
+
+    Raises:
+        ValueError: they are another architecture's.
+    """
+    adaptation = adaptation_of(network)
+    own = getattr(network, "network", network).state_dict()
+    elsewhere = (*(f"{name}." for name in adaptation.stem + adaptation.input_layers), *_LAST_LAYERS)
+    wrong = [
+        f"{name} of shape {tuple(tensor.shape)}"
+        for name, tensor in state_dict.items()
+        if not name.startswith(elsewhere) and (name not in own or own[name].shape != tensor.shape)
+    ]
+    wrong += [
+        f"no {name}"
+        for name in own
+        if name not in state_dict and not name.startswith(elsewhere) and not name.endswith("num_batches_tracked")
+    ]
+    if wrong:
+        raise ValueError(f"these are weights of another architecture: they have {', '.join(wrong[:2])}")
+
+
 def load_rgb_weights(network: nn.Module, state_dict: Mapping[str, torch.Tensor]) -> LoadedWeights:
     """Take over an RGB network's weights wherever they mean the same.
 
@@ -239,13 +320,14 @@ def load_rgb_weights(network: nn.Module, state_dict: Mapping[str, torch.Tensor])
         state_dict: of the RGB network of the same architecture: torchvision's, or timm's for an SE-ResNet.
 
     Raises:
-        ValueError: less than half of them fit: they are another architecture's.
+        ValueError: they are another architecture's.
 
     >>> loaded = load_rgb_weights(network, torchvision.models.resnet50(weights="DEFAULT").state_dict())
     >>> loaded.left
     ('conv1.weight', 'bn1.weight', ..., 'layer1.0.conv1.weight', 'layer1.0.downsample.0.weight')
     """
     inner: Any = getattr(network, "network", network)
+    check_rgb_weights(network, state_dict)
     own = inner.state_dict()
     input_layers = tuple(f"{name}." for name in adaptation_of(network).input_layers)
     loaded = tuple(
@@ -253,8 +335,6 @@ def load_rgb_weights(network: nn.Module, state_dict: Mapping[str, torch.Tensor])
         for name, tensor in state_dict.items()
         if name in own and own[name].shape == tensor.shape and not name.startswith(input_layers)
     )
-    if 2 * len(loaded) < len(own):
-        raise ValueError(f"{len(loaded)} of {len(own)} tensors fit: these are weights of another architecture")
     inner.load_state_dict({name: state_dict[name] for name in loaded}, strict=False)
     taken = set(loaded)
     return LoadedWeights(

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from jpegfreq.format import TensorFormat
-from jpegfreq.models.checkpoint import CONFIG, load_network
+from jpegfreq.models.checkpoint import CONFIG, load_network, read_format
 from jpegfreq.models.detection import create_detector
 from jpegfreq.models.evaluation import device_of
 from jpegfreq.models.gate import ChannelGate, GatedNetwork
@@ -112,7 +112,7 @@ class DenseConfig:
             raise ValueError(f"it has no field {_KIND} of version {_VERSION}")
         if set(values) != {f.name for f in fields(cls)}:
             raise ValueError("its fields are not those of this version")
-        return cls(**{**values, "format": TensorFormat.from_json(json.dumps(values["format"]))})
+        return cls(**{**values, "format": read_format(values["format"])})
 
 
 @dataclass(frozen=True)

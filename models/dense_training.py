@@ -24,7 +24,7 @@ from jpegfreq.models.detection import DetectionScores, FrequencyDetector, evalua
 from jpegfreq.models.gate import GateDecision, GatedOutput
 from jpegfreq.models.pretrained import Pretrained, load_pretrained, read_pretrained
 from jpegfreq.models.readable import Readable, Unread, check_readable, sound_scenes
-from jpegfreq.models.run_folder import begin_run, check_run_folder
+from jpegfreq.models.run_folder import STATE, begin_run, check_run_folder, read_state
 from jpegfreq.models.scenes import (
     CELL,
     IGNORE,
@@ -42,7 +42,7 @@ from jpegfreq.torch import file_list
 
 __all__ = ["DenseObserver", "DenseTraining", "Scores", "dense_config", "train_dense"]
 
-_STATE, _LOG = "training_state.pt", "log.csv"
+_LOG = "log.csv"
 _NAMED = 10  # pictures that cannot be read, of each folder
 
 Scores = DetectionScores | SegmentationScores
@@ -171,9 +171,7 @@ def train_dense(
     check_run_folder(out, training, DenseTraining.from_json, movable={"out", "device"})
     note = (lambda text: None) if observer is None else observer.note
     scenes, validation = (_sound(training, source, note) for source in (training.data, training.validation))
-    state: dict[str, Any] | None = None
-    if (out / _STATE).exists():
-        state = torch.load(out / _STATE, map_location="cpu", weights_only=True)
+    state = read_state(out)
     pretrained = None
     if state is not None:
         config = DenseConfig.from_json(state["config"])
@@ -288,7 +286,7 @@ def train_dense(
         }
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        write_whole(out / _STATE, buffer.getvalue())
+        write_whole(out / STATE, buffer.getvalue())
         if observer is not None:
             observer.end_epoch(log[-1])
 

@@ -65,6 +65,11 @@ class HeatMap:
         return tuple(channel for channel, rate in enumerate(self.on_rate) if not math.isnan(rate))
 
     @property
+    def chooses(self) -> bool:
+        """Whether some channels are on more often than others."""
+        return len({self.on_rate[channel] for channel in self.channels}) > 1
+
+    @property
     def mean_channels_on(self) -> float:
         """How many channels an image uses, on average."""
         return sum(self.on_rate[channel] for channel in self.channels)
@@ -112,9 +117,13 @@ class HeatMap:
             ValueError: the text is no heat map.
         """
         value: Any = json.loads(text)
-        if not isinstance(value, dict) or "on_rate" not in value:
-            raise ValueError('no heat map: there is no "on_rate"')
-        return cls(value["on_rate"], value["on_probability"], value["images"], value["source"])
+        for name in ("on_rate", "on_probability", "images", "source"):
+            if not isinstance(value, dict) or name not in value:
+                raise ValueError(f'no heat map: there is no "{name}"')
+        try:
+            return cls(value["on_rate"], value["on_probability"], value["images"], value["source"])
+        except TypeError as error:
+            raise ValueError(f"no heat map: a rate is no number ({error})") from error
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write as JSON."""

@@ -41,6 +41,6 @@ def mobilenet_v2(name: str, *, channels: int | None, num_classes: int, stride: s
         if stride == "dense":
             keep_grid(network.features[2])  # [N, 24, H, W] in place of [N, 24, H / 2, W / 2]
         input_layers = ("features.1.conv.0", "features.1.conv.1")
-        note_adaptation(network, Adaptation(4 if stride == "dense" else 2, input_layers))
+        note_adaptation(network, Adaptation(4 if stride == "dense" else 2, input_layers, ("features.0",)))
     assert isinstance(network, nn.Module)
     return network

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,15 @@ from torch import Tensor, nn
 
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.adapt import adaptation_of
-from jpegfreq.models.checkpoint import CheckpointError, LoadedWeights, ModelConfig, load_network
+from jpegfreq.models.checkpoint import (
+    CheckpointError,
+    LoadedWeights,
+    ModelConfig,
+    check_rgb_weights,
+    checkpoint_in,
+    load_network,
+    read_tensors,
+)
 from jpegfreq.models.create import create_model
 from jpegfreq.models.gate import ChannelGate, GatedNetwork
 
@@ -44,10 +51,10 @@ class Pretrained:
 
 
 def read_pretrained(path: str | os.PathLike[str]) -> Pretrained:
-    """A checkpoint folder of `save_model`, or a file of an RGB network's state dict (.pth, .pt or .safetensors).
+    """A checkpoint folder of `save_model`, the best of a run, or a file of an RGB network's state dict.
 
-    A file may hold the state dict itself or have it under "model", as torchvision's training writes it, or
-    "state_dict".
+    A file (.pth, .pt or .safetensors) may hold the state dict itself or have it under "model", as torchvision's
+    training writes it, or "state_dict".
 
     Raises:
         CheckpointError: it is neither.
@@ -55,16 +62,17 @@ def read_pretrained(path: str | os.PathLike[str]) -> Pretrained:
     """
     path = Path(path)
     if path.is_dir():
+        path = checkpoint_in(path)
         config, network = load_network(path, ModelConfig.from_json)
         gate = network.gate.state_dict() if isinstance(network, GatedNetwork) else None
         inner = network.network if isinstance(network, GatedNetwork) else network
         return Pretrained(path, inner.state_dict(), config, gate)
-    try:
-        if path.suffix == ".safetensors":
+    if path.suffix == ".safetensors":
+        try:
             return Pretrained(path, load_file(path))
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise CheckpointError(f"{path} is no file of weights: {str(error).splitlines()[0]}") from error
+        except SafetensorError as error:
+            raise CheckpointError(f"{path} is no file of weights: {error}") from error
+    found = read_tensors(path)
     for key in ("model", "state_dict"):
         if isinstance(found, dict) and isinstance(found.get(key), dict):
             found = found[key]
@@ -100,22 +108,28 @@ def load_pretrained(
     Raises:
         ValueError: it is of another architecture.
     """
-    if source.config is not None and source.config.architecture != architecture:
-        raise ValueError(f"{source.path} is a {source.config.architecture}, not a {architecture}")
     same = _channels(source.format) == _channels(format)
-    input_layers: tuple[str, ...] = ()
-    if not same:  # what is no input layer of the one may be one of the other
-        input_layers = _input_layers(architecture, format) + _input_layers(architecture, source.format)
+    with torch.device("meta"):
+        pattern = create_model(architecture, format=format, num_classes=1)
+        input_layers = () if same else adaptation_of(pattern).input_layers
+        if source.config is None:
+            try:
+                check_rgb_weights(pattern, source.tensors)
+            except ValueError as error:
+                raise ValueError(f"{source.path}: {error}") from error
+        elif source.config.architecture != architecture:
+            raise ValueError(f"{source.path} is a {source.config.architecture}, not a {architecture}")
+        elif not same:  # what is no input layer of the one may be one of the other
+            theirs = create_model(architecture, format=source.format, num_classes=1)
+            input_layers += adaptation_of(theirs).input_layers
     own = network.state_dict()
     taken = {
         name: value
         for name, value in source.tensors.items()
-        if name in own and own[name].shape == value.shape and not name.startswith(input_layers)
+        if name in own
+        and own[name].shape == value.shape
+        and not name.startswith(tuple(f"{layer}." for layer in input_layers))
     }
-    if 2 * len(taken) < len(own):
-        raise ValueError(
-            f"{source.path}: {len(taken)} of {len(own)} tensors fit: these are weights of another architecture"
-        )
     network.load_state_dict(taken, strict=False)
     loaded, fresh = list(taken), [name for name in own if name not in taken]
     if gate is not None:
@@ -132,10 +146,3 @@ def load_pretrained(
 
 def _channels(format: TensorFormat | None) -> tuple[int, ...] | None:
     return None if format is None else format.selection.channels
-
-
-def _input_layers(architecture: str, format: TensorFormat | None) -> tuple[str, ...]:
-    """Prefixes of the tensors that see the frequencies."""
-    with torch.device("meta"):
-        adaptation = adaptation_of(create_model(architecture, format=format, num_classes=1))
-    return tuple(f"{name}." for name in adaptation.input_layers)

@@ -113,7 +113,7 @@ class TrainConfig:
             ("seed", math.inf), ("warmup_epochs", math.inf), ("gate_weight", math.inf),
         ):  # fmt: skip
             if not 0 <= getattr(self, name) < highest:
-                bound = "must not be negative" if highest == math.inf else f"must lie in 0 to below {highest:g}"
+                bound = "must be a number from 0 on" if highest == math.inf else f"must lie in 0 to below {highest:g}"
                 raise ValueError(f"{name} {bound}, not {getattr(self, name)}")
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"threads must be at least 1, not {self.threads}")

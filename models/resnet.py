@@ -62,4 +62,4 @@ def take_frequencies(network: nn.Module, channels: int, stride: str, *, stem: tu
         input_layers.append("layer1.0.downsample")  # [N, C, H, W] -> [N, 64, H, W]
     if stride == "dense":
         keep_grid(network.get_submodule("layer2.0"))  # [N, 128, H, W] in place of [N, 128, H / 2, W / 2]
-    note_adaptation(network, Adaptation(stem_stride=4, input_layers=tuple(input_layers)))
+    note_adaptation(network, Adaptation(stem_stride=4, input_layers=tuple(input_layers), stem=stem))

@@ -6,12 +6,14 @@ import os
 from collections.abc import Callable, Collection
 from dataclasses import fields
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from jpegfreq._files import is_new, write_whole
+from jpegfreq.models.checkpoint import CheckpointError, read_tensors
 
-__all__ = ["begin_run", "check_run_folder"]
+__all__ = ["STATE", "begin_run", "check_run_folder", "read_state"]
 
+STATE = "training_state.pt"
 _RUN = "run.json"
 _LONG = 120  # characters of two values, which tell nothing any more
 
@@ -65,6 +67,22 @@ def check_run_folder(
             + (f" (and {len(changed) - 1} more differences)" if len(changed) > 1 else "")
             + ": repeat its options to go on with it, or name a new folder"
         )
+
+
+def read_state(out: Path) -> dict[str, Any] | None:
+    """What a run in a folder goes on from; None where it has not come to the end of an epoch.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    path = out / STATE
+    if not path.exists():
+        return None
+    try:
+        state: dict[str, Any] = read_tensors(path)
+    except CheckpointError as error:
+        raise ValueError(f"{error}: delete it to begin the run again, or name a new folder") from error
+    return state
 
 
 def begin_run(out: Path, config: Config) -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -27,13 +27,14 @@ from jpegfreq.models.gate import ChannelGate, GatedNetwork, GatedOutput
 from jpegfreq.models.inputs import Inputs, open_inputs
 from jpegfreq.models.pretrained import load_pretrained, read_pretrained
 from jpegfreq.models.recipe import TrainConfig
-from jpegfreq.models.run_folder import begin_run, check_run_folder
+from jpegfreq.models.run_folder import STATE, begin_run, check_run_folder, read_state
 from jpegfreq.models.target import TargetControl, decision_weight, indecision, missed_by, sharpened_count
 from jpegfreq.torch import Batch, FrequencyLoader
 
 __all__ = ["Epoch", "Observer", "TrainResult", "best_epoch", "train"]
 
-_STATE, _LOG, _GATE = "training_state.pt", "log.csv", "gate.json"
+_NAMED = 10  # images that cannot be read
+_LOG, _GATE = "log.csv", "gate.json"
 _STATISTICS = "statistics.json"
 
 # Note [Rates of a gate]
@@ -144,11 +145,9 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
     rank, world_size = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     out = Path(config.out)
     check_run_folder(out, config, TrainConfig.from_json, movable={"out", "device", "threads"})
-    state: dict[str, Any] | None = None
-    if (out / _STATE).exists():
-        state = torch.load(out / _STATE, map_location="cpu", weights_only=True)
-        if state["format"] is not None:
-            config = replace(config, format=TensorFormat.from_json(state["format"]))
+    state = read_state(out)
+    if state is not None and state["format"] is not None:
+        config = replace(config, format=TensorFormat.from_json(state["format"]))
     pretrained = None if config.weights is None or state is not None else read_pretrained(config.weights)
     known = None if pretrained is None or pretrained.format is None else pretrained.format.statistics
     inputs = open_inputs(config, rank=rank, world_size=world_size, statistics=known)
@@ -200,6 +199,7 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
             inputs.format.statistics.save(out / _STATISTICS)  # for other runs' --statistics
     shared = DistributedDataParallel(network) if world_size > 1 else network
     kept = network if average is None else average.module
+    unread = _Unread(observer)
     if observer is not None:
         observer.begin(config, inputs, len(history))
 
@@ -248,8 +248,10 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
             count = len(batch.labels)
             moment = torch.stack([loss.detach() * count, right, expected.detach() * count]).double().cpu()
             if not torch.isfinite(moment[0]):
-                raise ValueError(f"the loss of epoch {number}, step {step} is {loss.item()}: lower the learning rate")
-            left_out = sum(not stray.read for stray in batch.strays)
+                raise ValueError(
+                    f"the loss of epoch {number + 1}, step {step + 1} is {loss.item()}: lower the learning rate"
+                )
+            left_out = unread.count(batch)
             sums += torch.stack([moment[0], moment[1], torch.tensor(float(count)), moment[2], torch.tensor(left_out)])
             if control is not None:
                 control.step(_mean_over_processes(sharpened), share)
@@ -264,9 +266,9 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
         if dist.is_initialized():  # each process has met other images: all validate with the first one's norms
             for norm in kept.buffers():
                 dist.broadcast(norm, 0)
-        validation = _validate(kept, inputs.validation, device, config.amp)
+        validation = _validate(kept, inputs.validation, device, config.amp, unread)
         if not math.isfinite(validation.loss):
-            raise ValueError(f"the validation loss of epoch {number} is {validation.loss}: lower the learning rate")
+            raise ValueError(f"the validation loss of epoch {number + 1} is {validation.loss}: lower the learning rate")
         images = max(float(sums[2]), 1)
         rates = _sum_over_processes(rates) / images
         gated = float("nan") if not config.gated else 1.0
@@ -307,7 +309,7 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
                 },
                 buffer,
             )
-            write_whole(out / _STATE, buffer.getvalue())
+            write_whole(out / STATE, buffer.getvalue())
         if dist.is_initialized():
             dist.barrier()
         if observer is not None:
@@ -328,6 +330,23 @@ def best_epoch(history: Sequence[Epoch], target_channels: float | None) -> Epoch
         return -missed, epoch.top1, epoch.epoch
 
     return max(history, key=merit)
+
+
+class _Unread:
+    """Counts the images that could not be read, and tells of the first ones, each once."""
+
+    def __init__(self, observer: Observer | None) -> None:
+        self.observer = observer
+        self.named: set[str] = set()
+
+    def count(self, batch: Batch) -> int:
+        """How many of a batch."""
+        messages = [stray.message for stray in batch.strays if not stray.read]
+        for message in messages:
+            if self.observer is not None and message not in self.named and len(self.named) < _NAMED:
+                self.observer.note(f"left out: {message}" + (" (more are counted)" * (len(self.named) == _NAMED - 1)))
+                self.named.add(message)
+        return len(messages)
 
 
 def _timed(loader: FrequencyLoader) -> Iterator[Batch]:
@@ -388,7 +407,9 @@ class _Validation:
 
 
 @torch.no_grad()
-def _validate(network: nn.Module, loader: FrequencyLoader, device: torch.device, amp: bool) -> _Validation:
+def _validate(
+    network: nn.Module, loader: FrequencyLoader, device: torch.device, amp: bool, unread: _Unread
+) -> _Validation:
     """The whole validation source, shared among processes; the gate decides by argmax."""
     network.eval()
     loader.set_epoch(0)
@@ -396,7 +417,7 @@ def _validate(network: nn.Module, loader: FrequencyLoader, device: torch.device,
     gate = network.gate if isinstance(network, GatedNetwork) else None
     on = torch.zeros(2, 0 if gate is None else gate.mix.in_channels, dtype=torch.float64)
     for batch in loader:
-        sums[4] += sum(not stray.read for stray in batch.strays)
+        sums[4] += unread.count(batch)
         if not len(batch.labels):
             continue
         x = batch.tensors.to(device, torch.float32)

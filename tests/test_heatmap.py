@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from jpegfreq.channels import ZIGZAG
+from jpegfreq.channels import ZIGZAG, ChannelSelection
 from jpegfreq.models.heatmap import HeatMap
 
 
@@ -26,6 +26,12 @@ def test_json_keeps_every_value_and_what_is_not_among_the_inputs() -> None:
 def test_other_json_is_refused_with_its_reason() -> None:
     with pytest.raises(ValueError, match="no heat map"):
         HeatMap.from_json('{"mean": []}')
+    with pytest.raises(ValueError, match="a rate is no number"):
+        HeatMap.from_json('{"on_rate": 5, "on_probability": 5, "images": 1, "source": ""}')
+    with pytest.raises(ValueError, match='there is no "images"'):
+        HeatMap.from_json('{"on_rate": [], "on_probability": []}')
+    with pytest.raises(ValueError, match="it is a heat map: `jpegfreq select` makes a selection of it"):
+        ChannelSelection.from_json(heat({0: 1.0}).to_json())
     with pytest.raises(ValueError, match="outside 0 to 1"):
         heat({0: 1.5})
     with pytest.raises(ValueError, match="at least one channel"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,11 +95,37 @@ def test_another_architecture_is_refused(tmp_path: Path) -> None:
         load_backbone(CONFIG.create(), CONFIG, read_pretrained(tmp_path / "rgb.pth"))
 
 
+@pytest.mark.parametrize(("architecture", "other"), [("resnet18", "resnet34"), ("resnet34", "resnet18")])
+def test_a_deeper_or_shallower_rgb_network_is_refused(tmp_path: Path, architecture: str, other: str) -> None:
+    torch.save(torchvision.models.get_model(other).state_dict(), tmp_path / "rgb.pth")
+    config, source = replace(CONFIG, architecture=architecture), read_pretrained(tmp_path / "rgb.pth")
+    with pytest.raises(ValueError, match=r"another architecture: they have .*layer1\.2\.conv1"):
+        load_backbone(config.create(), config, source)
+
+
+def test_older_weights_without_counters_and_backbones_without_a_last_layer_are_taken(tmp_path: Path) -> None:
+    state = torchvision.models.resnet18().state_dict()
+    kept = {name: value for name, value in state.items() if "num_batches" not in name and not name.startswith("fc.")}
+    torch.save(kept, tmp_path / "rgb.pth")
+    names = load_backbone(CONFIG.create(), CONFIG, read_pretrained(tmp_path / "rgb.pth"))
+    assert "layer4.1.conv2.weight" in names.loaded
+
+
+def test_a_run_stands_for_its_best_epoch(tmp_path: Path) -> None:
+    classifier(tmp_path / "run" / "best")
+    classifier(tmp_path / "run" / "last", "resnet34")
+    assert read_pretrained(tmp_path / "run").path == tmp_path / "run" / "best"
+
+
 def test_what_holds_no_weights_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "text.pth").write_text("no weights")
     torch.save([1, 2], tmp_path / "list.pth")
+    torch.save(torchvision.models.resnet18(), tmp_path / "whole.pth")
+    torch.save({"a": torch.zeros(9999)}, tmp_path / "cut.pth")
+    os.truncate(tmp_path / "cut.pth", 5000)
+    (tmp_path / "empty.pth").write_bytes(b"")
     (tmp_path / "text.safetensors").write_text("no weights")
-    for name in ("text.pth", "list.pth", "text.safetensors", "."):
+    for name in ("text.pth", "list.pth", "whole.pth", "cut.pth", "empty.pth", "text.safetensors", "."):
         with pytest.raises(CheckpointError, match=str(tmp_path)):
             read_pretrained(tmp_path / name)
     with pytest.raises(FileNotFoundError):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from jpegfreq import TensorFormat, read_batch, read_header
 from jpegfreq.channels import ChannelSelection
 from jpegfreq.cli import main
-from jpegfreq.models import Classifier, ModelConfig, create_model, save_model
+from jpegfreq.models import Classifier, ModelConfig, create_model, load_model, save_model
 from jpegfreq.models.dense import DenseConfig
 from jpegfreq.models.gate import ChannelGate, GateDecision, GatedNetwork
 from jpegfreq.models.heatmap import HeatMap, heat_map
@@ -254,6 +254,33 @@ def test_heatmap_command_draws_the_gate_of_a_network_for_masks(
     assert "4 images use 2.0 of 6 channels" in capsys.readouterr().out
     assert [HeatMap.load(heat).on_rate[c] for c in FORMAT.selection] == [0, 0, 0, 0, 1, 1]
     assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_gate_that_chose_nothing_is_said(
+    gated: Path, images: Images, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = load_model(gated / "best")
+    model.network.gate.pair.bias.data.copy_(torch.tensor([0.0, 3.0] * 6))
+    save_model(gated / "best", model.network, model.config)
+    photos, heat = Path(images.paths[0]).parents[1], tmp_path / "heat.json"
+    assert main(["heatmap", str(gated), str(photos), "--out", str(heat)]) == 0
+    assert "warning: every channel is on equally often" in capsys.readouterr().out
+    words = ["select", str(heat), "--out", str(tmp_path / "learned.json"), "-k"]
+    assert main([*words, "4"]) == 0
+    assert "warning: 6 channels are on equally often (100.0% of the images)" in capsys.readouterr().out
+    assert main([*words, "6"]) == 0
+    assert "warning" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["predict", "compare"])
+def test_a_network_for_masks_is_no_classifier(
+    command: str, images: Images, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = DenseConfig("segmentation", "resnet18", FORMAT, (1, 3), 32, 64)
+    save_model(tmp_path / "masks" / "last", config.create(), config)
+    words = [images.paths[0]] if command == "predict" else ["--data", str(Path(images.paths[0]).parents[1])]
+    assert main([command, str(tmp_path / "masks"), *words]) == 2
+    assert "is a network for boxes or masks, and one for classes is wanted" in capsys.readouterr().err
 
 
 def test_what_cannot_be_written_is_said_before_anything_is_measured(

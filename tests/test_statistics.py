@@ -114,3 +114,11 @@ def test_wrong_statistics_say_what_is_wrong() -> None:
         StatisticsAccumulator().statistics("nothing")
     with pytest.raises(ValueError, match="all 192 channels"):
         StatisticsAccumulator().update(np.zeros((24, 4, 4), np.float32))
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{}", '{"mean": 3, "std": 3, "source": "x"}', '{"mean": [], "count": {}, "source": "x"}']
+)
+def test_other_json_is_no_statistics(text: str) -> None:
+    with pytest.raises(ValueError, match="no statistics"):
+        ChannelStatistics.from_json(text)

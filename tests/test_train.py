@@ -73,9 +73,10 @@ class Stop(Exception):
 class StopAt:
     def __init__(self, epoch: int, step: int) -> None:
         self.where = (epoch, step)
+        self.notes: list[str] = []
 
     def note(self, text: str) -> None:
-        pass
+        self.notes.append(text)
 
     def begin(self, config: TrainConfig, inputs: object, first_epoch: int) -> None:
         self.first_epoch = first_epoch
@@ -214,8 +215,11 @@ def test_images_that_cannot_be_read_are_left_out_and_counted(
     with Image.open(folders[1] / "red" / "0.jpg") as image:
         image.save(tmp_path / "val" / "red" / "other.png")
     sources = (tmp_path / "train", tmp_path / "val")
-    epochs = train(config(sources, tmp_path / "run", format=format, batch_size=7)).epochs
+    told = StopAt(-1, -1)
+    epochs = train(config(sources, tmp_path / "run", format=format, batch_size=7), observer=told).epochs
     assert [epoch.left_out for epoch in epochs] == [3, 3]
+    assert len(told.notes) == len(set(told.notes)) == 3
+    assert sum("text.jpg: " in note for note in told.notes) == 2
     assert all(0 <= epoch.top1 <= 1 for epoch in epochs)
     assert [round(epoch.top1 * 5, 6) % 1 for epoch in epochs] == [0, 0]  # of five: four files and the PNG
 
@@ -293,6 +297,15 @@ def epochs(*facts: tuple[float, float]) -> list[Epoch]:
     return [Epoch(n, 0, 0, 0, 0, top1, 1, 0, on, 0, 1, 1, 0, 1, 0) for n, (top1, on) in enumerate(facts)]
 
 
+@pytest.mark.parametrize("content", [b"", b"no state", b"PK\x03\x04 cut"])
+def test_a_damaged_state_is_said_with_what_to_do(folders: tuple[Path, Path], tmp_path: Path, content: bytes) -> None:
+    wanted = config(folders, tmp_path / "run", epochs=1)
+    train(wanted)
+    (tmp_path / "run" / "training_state.pt").write_bytes(content)
+    with pytest.raises(ValueError, match=r"training_state\.pt is damaged.*: delete it to begin the run again"):
+        train(wanted)
+
+
 def test_the_best_epoch_is_near_the_target_where_one_is() -> None:
     history = epochs((0.9, 192), (0.8, 60), (0.5, 27), (0.6, 24), (0.6, 23), (0.7, 12))
     assert best_epoch(history, None).epoch == 0
@@ -354,7 +367,7 @@ def test_a_run_killed_while_its_first_file_was_written_begins_anew(folders: tupl
 
 @pytest.mark.parametrize(("batch_size", "loss"), [(4, "the loss"), (12, "the validation loss")])
 def test_a_run_that_diverges_stops(folders: tuple[Path, Path], tmp_path: Path, batch_size: int, loss: str) -> None:
-    with pytest.raises(ValueError, match=f"{loss} of epoch 0.*: lower the learning rate"):
+    with pytest.raises(ValueError, match=f"{loss} of epoch 1.*: lower the learning rate"):
         train(config(folders, tmp_path / "run", learning_rate=1e30, batch_size=batch_size))
 
 
@@ -402,7 +415,7 @@ def test_the_command_trains_goes_on_and_refuses(
     assert main(words) == 0
     assert "6 channels: 12 images of 2 classes" in capsys.readouterr().err
     assert main(words) == 0
-    assert "going on after epoch 1" in " ".join(capsys.readouterr().err.split())
+    assert "this run is complete" in " ".join(capsys.readouterr().err.split())
     assert main([*words, "--seed", "1"]) == 2
     assert "seed=0, not 1" in capsys.readouterr().err
 

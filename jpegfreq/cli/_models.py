@@ -19,25 +19,30 @@ def checkpoint_folder(path: Path) -> Path:
     """The checkpoint itself: a folder that holds a model, or the run whose best, or else last, one is meant.
 
     Raises:
-        CommandError: there is none.
+        CommandError: there is none, or PyTorch is missing.
     """
-    for folder in (path, path / "best", path / "last"):
-        if (folder / "model.safetensors").is_file():
-            return folder
-    raise CommandError(f"{path}: no checkpoint (model.safetensors and config.json), nor a run with best/ or last/")
+    try:
+        from jpegfreq.models.checkpoint import CheckpointError, checkpoint_in
+    except ImportError as error:
+        raise CommandError(f'models need PyTorch: pip install "jpegfreq[train]" ({error})') from error
+    try:
+        return checkpoint_in(path)
+    except CheckpointError as error:
+        raise CommandError(str(error)) from error
 
 
 def load_classifier(path: Path, *, device: str = "cpu") -> Classifier:
     """The model of a checkpoint or run.
 
     Raises:
-        CommandError: there is none, it cannot be read, or PyTorch is missing.
+        CommandError: there is none, it is for boxes or masks, it cannot be read, or PyTorch is missing.
     """
     folder = checkpoint_folder(path)
-    try:
-        from jpegfreq.models.checkpoint import load_model
-    except ImportError as error:
-        raise _no_torch(error) from error
+    from jpegfreq.models.checkpoint import load_model
+    from jpegfreq.models.dense import is_dense
+
+    if is_dense(folder):
+        raise CommandError(f"{folder} is a network for boxes or masks, and one for classes is wanted")
     with _refused(folder):
         return load_model(folder, device=device)
 
@@ -49,18 +54,12 @@ def load_gated(path: Path, *, device: str = "cpu") -> Classifier | DenseModel:
         CommandError: as `load_classifier`.
     """
     folder = checkpoint_folder(path)
-    try:
-        from jpegfreq.models.dense import is_dense, load_dense
-    except ImportError as error:
-        raise _no_torch(error) from error
+    from jpegfreq.models.dense import is_dense, load_dense
+
     if not is_dense(folder):
         return load_classifier(folder, device=device)
     with _refused(folder):
         return load_dense(folder, device=device)
-
-
-def _no_torch(error: ImportError) -> CommandError:
-    return CommandError(f'models need PyTorch: pip install "jpegfreq[train]" ({error})')
 
 
 @contextmanager
@@ -68,7 +67,7 @@ def _refused(folder: Path) -> Iterator[None]:
     try:
         yield
     except (ValueError, KeyError, OSError, RuntimeError) as error:
-        raise CommandError(f"{folder}: {error}") from error
+        raise CommandError(str(error) if str(folder) in str(error) else f"{folder}: {error}") from error
 
 
 def any_images(source: str) -> Images:

@@ -26,7 +26,7 @@ The same command again goes on with a run that was stopped, to the same weights 
   instances      Mask R-CNN with FPN on both; an instance's mask is approximated by the
                  pixels of the box's COCO class inside the box
 
---weights starts the backbone from a classifier: a checkpoint that `jpegfreq train` wrote, or
+--weights starts the backbone from a classifier: a run or checkpoint of `jpegfreq train`, or
 a file of torchvision's weights for RGB. Of a checkpoint with the same channels everything is
 taken, its statistics and its gate too; else all but the layers that see the input. Try a
 tenth of the learning rate then.
@@ -80,15 +80,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train; the last line is the scores."""
-    from rich.console import Console
     from rich.progress import Progress
 
     from jpegfreq.cli import CommandError
     from jpegfreq.cli._options import _selection
+    from jpegfreq.cli._progress import lines_console
     from jpegfreq.format import TensorFormat
     from jpegfreq.models.dense_training import DenseTraining, train_dense
 
-    console = Console(stderr=True, highlight=False)
+    console = lines_console()
     try:
         training = DenseTraining(
             arguments.task,

@@ -55,6 +55,11 @@ def run(arguments: argparse.Namespace) -> int:
     from jpegfreq.models.heatmap import heat_map
     from jpegfreq.models.probes import sample_images
 
+    if not model.config.gated:
+        raise CommandError(
+            f"{folder}: the model has no gate, so no channel is ever off; `jpegfreq select` ranks its channels by "
+            "energy, loss or weights"
+        )
     images = any_images(arguments.data)
     if arguments.images is not None:
         images = sample_images(images, arguments.images)
@@ -81,8 +86,15 @@ def run(arguments: argparse.Namespace) -> int:
         highlight=False,
         soft_wrap=True,  # a path is not broken
     )
+    if not heat.chooses:
+        console.print(
+            "warning: every channel is on equally often: the gate tells none from another; train it longer, or for "
+            "fewer channels",
+            style="yellow",
+            soft_wrap=True,
+        )
     names = ChannelSelection(heat.ranking().channels[:12]).channel_names
-    console.print(f"most used: {' '.join(names)}", highlight=False)
+    console.print(f"most used: {' '.join(names)}", highlight=False, soft_wrap=True)
     failed = len(images) - heat.images
     if failed:
         console.print(f"{failed} files could not be read and were left out", style="yellow")

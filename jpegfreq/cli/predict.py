@@ -46,12 +46,15 @@ def run(arguments: argparse.Namespace) -> int:
     failures = 0
     for start in range(0, len(paths), _BATCH):
         chunk = paths[start : start + _BATCH]
-        found = classifier.predict(chunk, top=arguments.top, batch_size=_BATCH, errors="return")
+        try:
+            found = classifier.predict(chunk, top=arguments.top, batch_size=_BATCH, errors="return")
+        except (ValueError, MemoryError) as error:
+            raise CommandError(f"{arguments.checkpoint}: {error}") from error
         for path, prediction in zip(chunk, found, strict=True):
             if isinstance(prediction, Exception):
                 failures += 1
                 message = f"{prediction}" if str(path) in str(prediction) else f"{path}: {prediction}"
-                errors.print(Text(message, "red"))
+                errors.print(Text(message, "red"), soft_wrap=True)
                 continue
             ranked = list(zip(prediction.labels, prediction.indices, prediction.probabilities, strict=True))
             if arguments.json:

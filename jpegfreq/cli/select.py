@@ -80,13 +80,22 @@ def run(arguments: argparse.Namespace) -> int:
         selection = select(first, arguments.count, name=arguments.out.stem if arguments.out else "")
     except ValueError as error:
         raise CommandError(str(error)) from error
+    tied = [score for score in first.scores if score == first.scores[len(selection) - 1]]
+    if first.by == "gate" and first.scores[len(selection) : len(selection) + 1] == tuple(tied[:1]):
+        console.print(
+            f"warning: {len(tied)} channels are on equally often ({tied[0]:.1%} of the images), some of them beyond "
+            "the cut: which are chosen is a matter of p(on) alone",
+            style="yellow",
+            soft_wrap=True,
+        )
     by_component = [sum(channel // 64 == component for channel in selection) for component in range(3)]
     console.print(
         f"by {first.by} ({first.source}): {len(selection)} channels, Y {by_component[0]}, Cb {by_component[1]}, "
         f"Cr {by_component[2]}",
         highlight=False,
+        soft_wrap=True,
     )
-    console.print(" ".join(selection.channel_names), highlight=False)
+    console.print(" ".join(selection.channel_names), highlight=False, soft_wrap=True)
     if len(rankings) > 1:
         table = Table(title=f"how far the rankings agree (first {arguments.count} channels)", title_justify="left")
         for heading in ("ranking", "and", "rank correlation", "both among the first"):

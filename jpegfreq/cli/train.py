@@ -26,7 +26,7 @@ class, .txt lists of "path label" lines, folders of WebDataset .tar shards, or s
 Everything is checked before the first step: classes, sizes, formats, the folder of the run. The same
 command again goes on with a run that was stopped, to the same weights (on a CPU). OUT holds last/ and
 best/ (for `jpegfreq predict`, `heatmap`, `select`, `compare`; with --target-channels the best of the
-epochs that keep about so many channels on), log.csv, tensorboard/, the statistics where they were
+epochs that keep about so many channels on), log.csv (epochs from 0), tensorboard/, the statistics where they were
 measured, and gate.json: of each epoch and channel how often it was on and the mean of
 p(on), over the training images (drawn) and over the validation images (p(on) > 1/2).
 
@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--weights",
         metavar="PATH",
-        help="start from a checkpoint of this command, or from a file of torchvision's weights for RGB; of other "
+        help="start from another run or checkpoint, or from a file of torchvision's weights for RGB; of other "
         "channels or RGB all but the layers that see the input is taken (default: new weights)",
     )  # fmt: skip
     gate = parser.add_argument_group("the gate")
@@ -120,10 +120,9 @@ _OF_A_GATE = ("target_channels", "gate_weight", "gate_learning_rate", "temperatu
 
 def run(arguments: argparse.Namespace) -> int:
     """Train; errors in the data or the options end it before the first step."""
-    from rich.console import Console
-
     from jpegfreq.cli import CommandError
     from jpegfreq.cli._options import _selection, _statistics
+    from jpegfreq.cli._progress import lines_console
     from jpegfreq.format import TensorFormat
 
     try:
@@ -134,7 +133,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError(f'training needs PyTorch: pip install "jpegfreq[train]" ({error})') from error
     given = {name: getattr(arguments, name) for name in _GIVEN if getattr(arguments, name) is not None}
     _check_options(arguments, given)
-    console = Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")  # torchrun's first process alone speaks
+    console = lines_console(quiet=os.environ.get("RANK", "0") != "0")  # torchrun's first process alone speaks
     try:
         form = None
         if not arguments.rgb:
@@ -166,14 +165,12 @@ def run(arguments: argparse.Namespace) -> int:
     console.print(
         f"{result.folder}: best top-1 {best.top1:.4f}, of epoch {best.epoch + 1}, last {last.top1:.4f}; "
         f"{result.folder}/best and last hold the networks",
-        highlight=False,
     )
     if config.target_channels is not None and missed_by(last.channels_on, config.target_channels):
         console.print(
             f"warning: the gate was to keep {config.target_channels:g} channels on, and keeps {last.channels_on:.1f}: "
             "train longer, or try another --gate-learning-rate",
             style="yellow",
-            highlight=False,
         )
     return 0
 
@@ -236,7 +233,7 @@ class _Bars:
 
     def note(self, text: str) -> None:
         """A line above the bars."""
-        self.progress.console.print(text, highlight=False)
+        self.progress.console.print(text)
 
     def begin(self, config: TrainConfig, inputs: Inputs, first_epoch: int) -> None:
         """Say what is trained, and on what."""
@@ -245,14 +242,13 @@ class _Bars:
         self.progress.console.print(
             f"{config.architecture} on {what}{gate}: {len(inputs.training.dataset)} images of {len(inputs.classes)} "
             f"classes, {len(inputs.validation.dataset)} to validate"
-            + (f"; going on after epoch {first_epoch}" if first_epoch else ""),
-            highlight=False,
+            + (f"; going on after epoch {first_epoch}" if 0 < first_epoch < config.epochs else "")
+            + ("; this run is complete" if first_epoch == config.epochs else ""),
         )
         if inputs.seconds_measuring:
             self.progress.console.print(
                 f"statistics measured in {inputs.seconds_measuring:.1f} s; --statistics {config.out}/statistics.json "
                 "saves other runs on these images the time",
-                highlight=False,
             )
         self.whole = self.progress.add_task("epochs", total=config.epochs, completed=first_epoch, now="")
         self.part = self.progress.add_task("steps", total=len(inputs.training), now="")
@@ -271,7 +267,5 @@ class _Bars:
         self.progress.console.print(
             f"epoch {epoch.epoch + 1:3}  loss {epoch.loss:6.3f}  top-1 {epoch.top1:.4f}  top-5 {epoch.top5:.4f}{on}  "
             f"{epoch.images_per_second:.1f} images/s, {share:.1%} waiting{out}",
-            highlight=False,
-            soft_wrap=True,
         )
         self.progress.update(self.whole, completed=epoch.epoch + 1)

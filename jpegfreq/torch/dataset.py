@@ -244,7 +244,10 @@ class CropDataset(Dataset[Sample], ABC):
                 if not read and (errors or self.errors) == "raise":
                     error.add_note(f"image {request.index} of the data set: {name}")
                     raise error
-                strays.append(Stray(request.index, stray_reason(request.data, error), f"{name}: {error}", read))
+                text = str(error)
+                if isinstance(error, JpegError):
+                    text = text.removeprefix(f"image {error.index}: ")  # of a batch that nobody sees
+                strays.append(Stray(request.index, stray_reason(request.data, error), f"{name}: {text}", read))
                 if not read:
                     continue
             if len(kept) != slot:
