@@ -61,9 +61,11 @@ def opened_alone(path: Path) -> IO[bytes]:
                 file.truncate(0)
                 os.utime(file.fileno())
                 return file
-        except BlockingIOError as error:
+        except OSError as error:
             file.close()
-            raise OSError(f"{path} is being written by another process") from error
+            if isinstance(error, BlockingIOError):
+                raise OSError(f"{path} is being written by another process") from error
+            raise
         file.close()  # the other process gave it its name meanwhile
 
 

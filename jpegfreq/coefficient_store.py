@@ -6,8 +6,8 @@ it was begun, before any of its files was read: one of whose files changed since
 `storage`.
 
 In a shard, data set "00007" is the shard's eighth file: int16, the planes of its components one behind the other,
-each [8, 8, blocks_high, blocks_wide]; the data set "records" holds one JSON text for each file: its name, header and
-quantization tables, or why it could not be read.
+each [8, 8, blocks_high, blocks_wide]; the data set "records" holds one JSON text for each file: its name, size, hash,
+header and quantization tables, or why it could not be read.
 
 Is it worth it? Seldom: of all standard containers that were measured (`python -m bench --stages storage`) those that
 pack read back more slowly than `read_coefficients` decodes the JPEG again, and none is smaller than the JPEG. This one
@@ -31,7 +31,7 @@ from jpegfreq.batch import read_coefficients_batch
 from jpegfreq.coefficients import Coefficients
 from jpegfreq.errors import JpegError
 from jpegfreq.header import Component, Header
-from jpegfreq.store import Failure, changed_since
+from jpegfreq.store import Failure, identity_of, is_edited
 
 __all__ = [
     "StoredCoefficients",
@@ -74,18 +74,24 @@ def begin_coefficients(folder: Path, names: tuple[str, ...], out: Path, *, part:
         raise ValueError(f"{out} is a store of tensors; choose another folder")
     else:
         write_whole(path, json.dumps(plan) + "\n")
-    edited = [shard for shard in range(part - 1, shard_count(names), parts) if _is_edited(folder, names, out, shard)]
+    os.utime(path)
+    now_ns = path.stat().st_mtime_ns
+    edited = [
+        shard
+        for shard in range(part - 1, shard_count(names), parts)
+        if _shard_path(out, shard).exists() and is_edited(folder, _shard_path(out, shard), _records(out, shard), now_ns)
+    ]
     for shard in edited:
         _shard_path(out, shard).unlink()
     return len(edited)
 
 
-def _is_edited(folder: Path, names: tuple[str, ...], out: Path, shard: int) -> bool:
-    path = _shard_path(out, shard)
-    if not path.exists():
-        return False
-    made_ns = path.stat().st_mtime_ns
-    return any(changed_since(folder / name, made_ns) for name in shard_names(names, shard))
+def _records(out: Path, shard: int) -> list[dict[str, Any]]:
+    """What a complete shard says of each of its files."""
+    import h5py
+
+    with h5py.File(_shard_path(out, shard), "r") as file:
+        return [json.loads(text) for text in file["records"].asstr()[:]]
 
 
 def shard_count(names: tuple[str, ...]) -> int:
@@ -143,14 +149,15 @@ def convert_coefficients(
                     paths = [os.path.join(folder, name) for name in part]
                     size_bytes = 0
                     for name, path_of, image in zip(part, paths, _read(paths, threads), strict=True):
+                        known = {"name": name, **identity_of(Path(path_of))}
                         if isinstance(image, Coefficients):
                             values = _flat(image)
                             file.create_dataset(f"{len(records):05}", data=values, chunks=values.shape, **packed)
                             size_bytes += os.path.getsize(path_of)
-                            records.append(json.dumps({"name": name, **_facts(image)}))
+                            records.append(json.dumps({**known, **_facts(image)}))
                         else:
                             failure = Failure.of(name, image, _beginning(path_of))
-                            records.append(json.dumps({"name": name, "failure": vars(failure)}))
+                            records.append(json.dumps({**known, "failure": vars(failure)}))
                     progress(len(part), size_bytes)
                 file.create_dataset("records", data=records, dtype=h5py.string_dtype())
             os.utime(temporary, ns=(begun_ns, begun_ns))
@@ -159,14 +166,7 @@ def convert_coefficients(
 
 def failures_in(out: Path, shards: Iterable[int]) -> list[Failure]:
     """The files of some complete shards that could not be read."""
-    import h5py
-
-    failures: list[Failure] = []
-    for shard in shards:
-        with h5py.File(_shard_path(out, shard), "r") as file:
-            records = map(json.loads, file["records"].asstr()[:])
-            failures += [Failure(**facts["failure"]) for facts in records if "failure" in facts]
-    return failures
+    return [Failure(**facts["failure"]) for shard in shards for facts in _records(out, shard) if "failure" in facts]
 
 
 def _read(paths: list[str], threads: int) -> list[Coefficients | JpegError | OSError | MemoryError]:

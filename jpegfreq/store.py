@@ -13,7 +13,7 @@ import bisect
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
@@ -305,7 +305,7 @@ def begin(conversion: Conversion, out: Path, *, part: int = 1, parts: int = 1) -
         parts: how many there are.
 
     Returns:
-        How many complete shards of this part are to be made again: their files were edited since.
+        How many complete shards of this part are to be made again: their files were edited since, or they are gone.
 
     Raises:
         ValueError: the store was begun with another plan.
@@ -319,11 +319,14 @@ def begin(conversion: Conversion, out: Path, *, part: int = 1, parts: int = 1) -
         if different:
             raise ValueError(f"{out} was begun with another plan (different: {different}); choose another folder")
     write_whole(path, text, suffix=f".part{part}")
-    edited = [
-        n
-        for n in range(part - 1, conversion.shard_count, parts)
-        if _record_path(out, n).exists() and _is_edited(conversion, out, n)
-    ]
+    now_ns = path.stat().st_mtime_ns
+    edited = []
+    for n in range(part - 1, conversion.shard_count, parts):
+        if _record_path(out, n).exists():
+            record = json.loads(_record_path(out, n).read_text("utf-8"))
+            files = [*record["files"], *record.get("unread", ())]
+            if is_edited(conversion.folder, out / _shard_name(n), files, now_ns):
+                edited.append(n)
     if edited:
         (out / "manifest.json").unlink(missing_ok=True)
     for shard in edited:
@@ -331,27 +334,47 @@ def begin(conversion: Conversion, out: Path, *, part: int = 1, parts: int = 1) -
     return len(edited)
 
 
-def _is_edited(conversion: Conversion, out: Path, shard: int) -> bool:
-    """Whether a complete shard's files are others than when it was made."""
-    made_ns = (out / _shard_name(shard)).stat().st_mtime_ns
-    record = json.loads(_record_path(out, shard).read_text("utf-8"))
-    for file in record["files"]:
-        path = conversion.folder / file["name"]
-        if not path.exists() or path.stat().st_size != file["size_bytes"]:
-            return True
-        if changed_since(path, made_ns):  # perhaps only copied
-            with path.open("rb") as content:
-                if hashlib.file_digest(content, "sha256").hexdigest() != file["sha256"]:
-                    return True
-    return any(changed_since(conversion.folder / failure["name"], made_ns) for failure in record["failures"])
+def is_edited(folder: Path, shard: Path, files: Iterable[Mapping[str, Any]], now_ns: int) -> bool:
+    """Whether a complete shard's files are others than when it was made, or it is gone.
 
+    Files whose st_ctime says that they may have changed are hashed; where they did not, the shard's time becomes
+    `now_ns`, so that this is done once.
 
-def changed_since(path: Path, time_ns: int) -> bool:
-    """Whether a file's content may have changed since a time of the file system's; True where it cannot be found."""
-    try:
-        return path.stat().st_ctime_ns >= time_ns  # >=: the clock may tick in milliseconds. Nobody can set st_ctime.
-    except OSError:
+    Args:
+        folder: where the files are.
+        shard: the shard's file.
+        files: "name", "size_bytes" and "sha256" of each; those without a hash could not be opened.
+        now_ns: a time of the file system's, just now.
+    """
+    if not shard.exists():
         return True
+    made_ns = shard.stat().st_mtime_ns
+    hashed = False
+    for file in files:
+        path = folder / file["name"]
+        if not path.exists() or path.stat().st_size != file.get("size_bytes", path.stat().st_size):
+            return True
+        if path.stat().st_ctime_ns < made_ns:  # which nobody can set; its clock may tick in milliseconds
+            continue
+        if "sha256" not in file or _sha256_of(path) != file["sha256"]:
+            return True
+        hashed = True
+    if hashed:
+        os.utime(shard, ns=(now_ns, now_ns))
+    return False
+
+
+def identity_of(path: Path) -> dict[str, Any]:
+    """What `is_edited` knows a file again by; nothing where it cannot be opened."""
+    try:
+        return {"size_bytes": path.stat().st_size, "sha256": _sha256_of(path)}
+    except OSError:
+        return {}
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def missing_shards(conversion: Conversion, out: Path, *, part: int = 1, parts: int = 1) -> list[int]:
@@ -438,7 +461,9 @@ def _convert_shard(
             files.append({"name": name, "size_bytes": len(image.data), "sha256": image.sha256, "label": label})
         write(stored[first : len(files)])
         progress(len(names), size_bytes)
-    return {"shard": _shard_name(shard), "files": files, "failures": [vars(failure) for failure in failures]}
+    unread = [{"name": failure.name, **identity_of(conversion.folder / failure.name)} for failure in failures]
+    failed = [vars(failure) for failure in failures]
+    return {"shard": _shard_name(shard), "files": files, "failures": failed, "unread": unread}
 
 
 def _finish_shard(out: Path, shard: int, file: NpyFile, record: dict[str, Any]) -> None:

@@ -168,7 +168,10 @@ def train_dense(
         FloatingPointError: the loss is no number any more.
     """
     out = Path(training.out)
-    check_run_folder(out, training, DenseTraining.from_json, movable={"out", "device"})
+    movable = {"out", "device"}
+    if (out / STATE).exists():
+        movable.add("weights")  # they have been read
+    check_run_folder(out, training, DenseTraining.from_json, movable=movable)
     note = (lambda text: None) if observer is None else observer.note
     scenes, validation = (_sound(training, source, note) for source in (training.data, training.validation))
     state = read_state(out)

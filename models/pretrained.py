@@ -139,9 +139,10 @@ def load_pretrained(
             loaded += names
         else:
             fresh += names
-    return LoadedWeights(
-        tuple(loaded), left=tuple(name for name in source.tensors if name not in taken), fresh=tuple(fresh)
-    )
+    left = [name for name in source.tensors if name not in taken]
+    if source.gate is not None and (gate is None or not same):
+        left += [f"gate.{name}" for name in source.gate]
+    return LoadedWeights(tuple(loaded), left=tuple(left), fresh=tuple(fresh))
 
 
 def _channels(format: TensorFormat | None) -> tuple[int, ...] | None:

@@ -99,7 +99,7 @@ def weight_ranking(classifier: Classifier) -> Ranking:
     there, which is therefore a factor. Norms compare channels fairly only where the format normalizes them.
 
     Raises:
-        ValueError: the model takes pixels.
+        ValueError: the model takes pixels, or is none of `create_model`.
     """
     selection = _selection(classifier)
     network = classifier.network
@@ -118,6 +118,8 @@ def weight_ranking(classifier: Classifier) -> Ranking:
                     first.append(name)
             elif isinstance(module, nn.BatchNorm2d) and alone:
                 scale = module.weight.double().abs().cpu()  # [C]
+    if not first:
+        raise ValueError(f"no convolution of {classifier.config.architecture} is known to see the input channels")
     norms = scale * squares.sqrt()
     scores = {channel: (float(norms[n]),) for n, channel in enumerate(selection)}
     return Ranking.of("weights", scores, f"L2 norm of the weights of {', '.join(first)}")

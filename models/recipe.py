@@ -50,7 +50,7 @@ class TrainConfig:
         temperature: of the Gumbel-softmax in the first epoch.
         final_temperature: in the last; it falls geometrically between. 1.0 and 1.0 is the paper's code.
         weights: what the network starts from, as for `read_pretrained`; None for new weights. A format without
-            statistics takes those of the checkpoint.
+            statistics takes those of the checkpoint, where the data are JPEG files.
         amp: run the network in bfloat16 where that is safe.
         seed: of weights, order, crops, mixing and gate samples.
         device: where to train, such as "cpu" or "cuda".

@@ -198,6 +198,10 @@ def test_convert_says_where_statistics_are_of_another_size(
     capsys.readouterr()
     assert convert(photos, tmp_path / "same", *options) == 0
     assert "measured otherwise" not in capsys.readouterr().err
+    facts = json.loads((tmp_path / "stats.json").read_text())
+    del facts["measured_on"]["apply_orientation"]  # as earlier versions wrote it
+    (tmp_path / "stats.json").write_text(json.dumps(facts))
+    assert convert(photos, tmp_path / "older", *options) == 0
     assert convert(photos, tmp_path / "other", *options, "--size", "64") == 0
     shown = " ".join(capsys.readouterr().err.split())
     assert "(size 32, shorter side 37, centre crop) than is converted (size 64, shorter side 73, centre crop)" in shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -137,6 +138,18 @@ def test_two_processes_do_not_write_one_shard(folder: Path, tmp_path: Path, caps
         file.seek(0)
         assert file.read() == b"what the other one has written"
     assert store(folder, out) == 1
+
+
+def test_a_store_of_files_that_were_only_copied_is_kept(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert store(folder, tmp_path / "store") == 1
+    shutil.copytree(folder, tmp_path / "moved")
+    shard = tmp_path / "store" / "shards" / "00000.h5"
+    before = shard.stat().st_ino
+    assert store(tmp_path / "moved", tmp_path / "store") == 1
+    assert "made again" not in capsys.readouterr().err
+    assert shard.stat().st_ino == before
 
 
 def test_shards_of_edited_files_are_made_again(

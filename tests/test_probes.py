@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import tarfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -234,6 +235,10 @@ def test_heatmap_command_takes_lists_and_shards_and_refuses_stores(
     for source, count in ((listed, 3), (shards, 1)):
         assert main(["heatmap", str(gated), str(source), "--out", str(tmp_path / "heat.json")]) == 0
         assert HeatMap.load(tmp_path / "heat.json").images == count
+    photos = Path(images.paths[0]).parents[1]
+    shutil.copy(shards / "0.tar", photos / "backup.tar")  # the pictures beside it are meant
+    assert main(["heatmap", str(gated), str(photos), "--out", str(tmp_path / "heat.json")]) == 0
+    assert HeatMap.load(tmp_path / "heat.json").images == 5
     store.mkdir()
     (store / "manifest.json").write_text("{}")
     assert main(["heatmap", str(gated), str(store), "--out", str(tmp_path / "heat.json")]) == 2

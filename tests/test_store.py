@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jpegfreq import read_batch
+from jpegfreq import read_batch, store
 from jpegfreq._files import NpyFile
 from jpegfreq.format import TensorFormat
 from jpegfreq.resample import center_crop_box
@@ -174,6 +174,34 @@ def test_shards_of_files_that_changed_between_a_stop_and_its_resumption_are_made
     assert not (out / "manifest.json").exists()
     convert(conversion, out)
     assert "cat/png.jpg" in StoredDataset(out).names
+
+
+def test_a_shard_that_is_gone_is_made_again(folder: Path, tmp_path: Path) -> None:
+    conversion, out = plan(folder), tmp_path / "store"
+    begin(conversion, out)
+    convert(conversion, out)
+    whole = content(out)
+    next((out / "shards").glob("*.npy")).unlink()
+    assert begin(conversion, out) == 1
+    convert(conversion, out)
+    assert content(out) == whole
+
+
+def test_files_that_were_only_copied_are_looked_at_once(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversion, out = plan(folder), tmp_path / "store"
+    begin(conversion, out)
+    convert_shards(conversion, out, [1])
+    for name in conversion.shard_names(1):
+        (folder / name).chmod(0o600)
+    time.sleep(0.05)  # the file system's clock ticks in milliseconds
+    hashed: list[Path] = []
+    digest = store._sha256_of
+    monkeypatch.setattr(store, "_sha256_of", lambda path: hashed.append(path) or digest(path))
+    for times in (1, 1):
+        assert begin(conversion, out) == 0
+        assert len(hashed) == times * len(conversion.shard_names(1))
 
 
 def test_a_file_that_changes_while_its_shard_is_made_is_noticed(folder: Path, tmp_path: Path) -> None:

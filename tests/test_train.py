@@ -355,6 +355,10 @@ def test_a_run_starts_from_the_weights_it_is_given(
     assert "tensors are taken over\n" in capsys.readouterr().err
     old, new = load_file(first / "model.safetensors"), load_file(tmp_path / "second" / "last" / "model.safetensors")
     assert all(torch.equal(old[name], new[name]) for name in old if "running" not in name and "batches" not in name)
+    shutil.move(first, tmp_path / "moved")
+    words[words.index("--weights") + 1] = str(tmp_path / "moved")
+    assert main([*words, *(["--gate-learning-rate", "0"] if gated else [])]) == 0  # goes on: they are not read again
+    first = tmp_path / "moved"
     known, taken = (load_model(folder).config.format for folder in (first, tmp_path / "second" / "last"))
     assert known == taken  # the statistics too
 

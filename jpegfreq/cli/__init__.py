@@ -33,7 +33,7 @@ examples:
   jpegfreq decode photos/ --out tensors/         a frequency tensor for each picture
   jpegfreq show photo.jpg --out picture.png      the 192 channels as a picture
   jpegfreq stats photos/ --out stats.json        mean and deviation of each channel
-  jpegfreq convert photos/ --out store/          a data set of fixed-size tensors
+  jpegfreq convert photos/ --size 448 --statistics stats.json --out store/   a data set of fixed-size tensors
   jpegfreq predict runs/dct24 photo.jpg          what a trained network sees in it
   jpegfreq dense segmentation train/ --validation val/ --out runs/masks   boxes, instances or masks
   jpegfreq profile photos/                       how much decode time your own files save

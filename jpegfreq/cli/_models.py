@@ -80,9 +80,14 @@ def any_images(source: str) -> Images:
     from jpegfreq.torch import file_list
 
     path = Path(source)
-    if path.suffix in (".txt", ".tar") or (path / "manifest.json").exists() or any(path.glob("*.tar")):
+    if path.suffix in (".txt", ".tar"):
         return labelled_images(source)
-    files = [item.path for item in find_inputs([source])]
+    try:
+        files = [item.path for item in find_inputs([source])]
+    except CommandError:
+        if (path / "manifest.json").exists() or any(path.glob("*.tar")):
+            return labelled_images(source)
+        raise
     return file_list(files, [0] * len(files))
 
 
@@ -97,7 +102,10 @@ def labelled_images(source: str) -> Images:
     try:
         return open_images(source)
     except (OSError, ValueError) as error:
-        raise CommandError(f"{error}; labelled images lie in a folder a class: {source}/class/image.jpg") from error
+        advice = ""
+        if "class folder" in str(error):
+            advice = f"; labelled images lie in a folder a class: {source}/class/image.jpg"
+        raise CommandError(f"{error}{advice}") from error
 
 
 @contextmanager

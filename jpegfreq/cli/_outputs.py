@@ -32,7 +32,7 @@ def check_figure(path: Path | None) -> None:
     """
     check_outputs(path)
     if path is not None:
-        if path.suffix not in _FIGURES:
+        if path.suffix.lower() not in _FIGURES:
             raise CommandError(f"{path}: a figure's name ends in {', '.join(_FIGURES)}")
         check_matplotlib()
 

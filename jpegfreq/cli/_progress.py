@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def lines_console(*, quiet: bool = False) -> Console:
     """The error stream for lines above a bar; where it is no terminal, each stays one line."""
-    return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty(), quiet=quiet)
+    return Console(stderr=True, highlight=False, markup=False, soft_wrap=not sys.stderr.isatty(), quiet=quiet)
 
 
 class Advance(Protocol):

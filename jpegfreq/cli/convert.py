@@ -40,7 +40,7 @@ space and twice the time of decoding the JPEG again. It serves other programs.
 
 examples:
   jpegfreq convert photos/ --out store/ --format dct24 --size 224
-  jpegfreq convert photos/ --out store/ --format dct24 --dtype float16 --statistics stats.json
+  jpegfreq convert photos/ --out store/ --format dct24 --dtype float16 --statistics stats.json    of --size 224
   jpegfreq convert photos/ --out /shared/store/ --shard 2/8     the second of eight machines
   jpegfreq convert photos/ --out /shared/store/ --engine ray --address head:6379     a Ray cluster
 """
@@ -84,7 +84,7 @@ def _print_missing(console: Console, shards: Sequence[int], parts: int) -> None:
 
 def _print_edited(console: Console, edited: int) -> None:
     if edited:
-        console.print(f"{edited} complete shards are made again: their files were edited since")
+        console.print(f"{edited} complete shards are made again: their files were edited since, or they are gone")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -137,9 +137,9 @@ def _compare_views(statistics: str | None, view: View, console: Console) -> None
     if statistics is None or not statistics.endswith(".json"):
         return
     facts = json.loads(Path(statistics).read_text(encoding="utf-8")).get("measured_on")
-    if facts is None:
+    if not isinstance(facts, dict) or not {"size", "shorter_side"} <= set(facts):
         return
-    measured = View(facts["size"], facts["shorter_side"], facts["apply_orientation"])
+    measured = View(facts["size"], facts["shorter_side"], facts.get("apply_orientation", False))
     if measured != view:
         console.print(f"warning: {statistics} was measured otherwise ({measured}) than is converted ({view})")
 

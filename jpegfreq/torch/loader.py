@@ -115,7 +115,7 @@ class FrequencyLoader:
         self.prefetch = prefetch
         self.pin_memory = pin_memory and torch.cuda.is_available()
         if self.pin_memory < pin_memory:
-            warnings.warn("pin_memory needs a GPU, and none is found: batches are not page-locked", stacklevel=2)
+            warnings.warn("pin_memory needs CUDA, and there is none: batches are not page-locked", stacklevel=2)
         self.epoch = 0
         self._step = 0
         self._first_step = 0
