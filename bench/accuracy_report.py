@@ -87,6 +87,7 @@ def _difference(runs: Sequence[Run], others: Sequence[Run]) -> str:
 # What the paper leads one to expect at this scale: row, compared with, percentage points.
 EXPECTED = (
     ("ResNet-18, DCT-24", "ResNet-18, RGB", 0.5, 2),
+    ("MobileNetV2, DCT-24", "MobileNetV2, RGB", 0.5, 2),
     ("ResNet-18, DCT-64", "ResNet-18, RGB", 1, 3),
     ("ResNet-18, DCT-192, gated", "ResNet-18, DCT-192", -1, 0),
     ("ResNet-18, DCT-192, one std, gated", "ResNet-18, DCT-192, one std", -1, 0),
