@@ -103,6 +103,9 @@ class DenseTraining:
         for name in ("epochs", "batch_size", "shorter_side", "longer_side"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("learning_rate", "gate_learning_rate", "gate_weight"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be a number from 0 on, not {getattr(self, name)}")
         if self.fewest > self.batch_size:
             raise ValueError("a gate and DeepLabV3's head take means over a batch: batch_size must be at least 2")
         if self.target_channels is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import subprocess
 import sys
 import time
@@ -164,6 +165,8 @@ def test_what_cannot_work_is_refused_before_anything_is_read(training: DenseTrai
         replace(training, batch_size=1, gated=True)
     with pytest.raises(ValueError, match="epochs"):
         replace(training, epochs=0)
+    with pytest.raises(ValueError, match="learning_rate must be a number from 0 on, not nan"):
+        replace(training, learning_rate=math.nan)
 
 
 def test_the_command_steers_a_gate_and_goes_on(training: DenseTraining, capsys: pytest.CaptureFixture[str]) -> None:
@@ -176,4 +179,4 @@ def test_the_command_steers_a_gate_and_goes_on(training: DenseTraining, capsys: 
     assert main([*command, *options, "--target-channels", "4"]) == 2
     assert "target_channels=3.0, not 4.0" in " ".join(capsys.readouterr().err.split())
     with pytest.raises(SystemExit):
-        main([*command, *options, "--target-channels", "4", "--gate", "0.01"])
+        main([*command, *options, "--target-channels", "4", "--gate-weight", "0.01"])

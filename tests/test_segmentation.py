@@ -163,7 +163,7 @@ def test_the_command_trains_and_reports(tmp_path: Path, capsys: pytest.CaptureFi
     folder = scene_folder(tmp_path / "data")
     torch.set_num_threads(1)
     arguments = ["dense", "segmentation", str(folder), "--validation", str(folder), "--out", str(tmp_path / "run")]
-    options = ["--channels", "6", "--shorter-side", "32", "--epochs", "1", "--batch-size", "2", "--gate", "0.01"]
+    options = ["--channels", "6", "--shorter-side", "32", "--epochs", "1", "--batch-size", "2", "--gate-weight", "0.01"]
     assert main([*arguments, *options]) == 0
     assert (tmp_path / "run" / "heatmap.json").is_file()
     assert "mean_iou" in (tmp_path / "run" / "scores.json").read_text()

@@ -33,7 +33,7 @@ tenth of the learning rate then.
 
 A gate learns which channels an image needs. Each channel that is on costs a weight in the
 loss. --target-channels N finds that weight: it is steered, step by step, until N channels
-are on, on average; columns channels_on and gate_weight of OUT/log.csv show how. --gate WEIGHT
+are on, on average; columns channels_on and gate_weight of OUT/log.csv show how. --gate-weight LAMBDA
 keeps it as you give it: the right one depends on the data and on how long you train (0.02
 turned every channel off, on 80 pictures). A gate wants some hundreds of steps.
 
@@ -65,7 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--target-channels", type=float, metavar="N",
         help="learn which channels matter, N of them on, on average of the pictures",
     )  # fmt: skip
-    gate.add_argument("--gate", type=float, metavar="WEIGHT", help="the same at a fixed cost of a channel that is on")
+    gate.add_argument(
+        "--gate-weight", type=float, metavar="LAMBDA", help="the same at a fixed cost of a channel that is on"
+    )
     parser.add_argument(
         "--shorter-side", type=int, default=400, metavar="PIXELS",
         help="what an RGB network would see; the frequencies are of twice as much (default: 400)",
@@ -103,8 +105,8 @@ def run(arguments: argparse.Namespace) -> int:
             epochs=arguments.epochs,
             batch_size=arguments.batch_size,
             learning_rate=arguments.learning_rate,
-            gated=arguments.gate is not None or arguments.target_channels is not None,
-            gate_weight=arguments.gate or 0.0,
+            gated=arguments.gate_weight is not None or arguments.target_channels is not None,
+            gate_weight=arguments.gate_weight or 0.0,
             target_channels=arguments.target_channels,
             weights=arguments.weights,
             seed=arguments.seed,
