@@ -284,6 +284,13 @@ class LoadedWeights:
     left: tuple[str, ...]
     fresh: tuple[str, ...]
 
+    @property
+    def summary(self) -> str:
+        """In one line."""
+        new = f", new are {', '.join(self.fresh)}" if self.fresh else ""
+        gate = "; the gate is not" if any(name.startswith("gate.") for name in self.left) else ""
+        return f"{len(self.loaded)} tensors are taken over{new}{gate}"
+
 
 def check_rgb_weights(network: nn.Module, state_dict: Mapping[str, torch.Tensor]) -> None:
     """Whether weights are of the RGB network that a network was made of, whatever their last layer.

@@ -171,10 +171,7 @@ def train_dense(
         FloatingPointError: the loss is no number any more.
     """
     out = Path(training.out)
-    movable = {"out", "device"}
-    if (out / STATE).exists():
-        movable.add("weights")  # they have been read
-    check_run_folder(out, training, DenseTraining.from_json, movable=movable)
+    check_run_folder(out, training, DenseTraining.from_json, movable={"out", "device"})
     note = (lambda text: None) if observer is None else observer.note
     scenes, validation = (_sound(training, source, note) for source in (training.data, training.validation))
     state = read_state(out)
@@ -202,10 +199,7 @@ def train_dense(
             format=config.format,
             gate=gate_of(network) if config.gated else None,
         )
-        note(
-            f"{pretrained.path}: {len(names.loaded)} tensors of the backbone are taken over"
-            + (f", new are {', '.join(names.fresh)}" if names.fresh else "")
-        )
+        note(f"{pretrained.path}: {names.summary}")
     network.to(training.device)
     optimizers = _optimizers(training, network)
     peaks = [float(optimizer.param_groups[0]["lr"]) for optimizer in optimizers]

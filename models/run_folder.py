@@ -37,7 +37,8 @@ def check_run_folder(
         out: may be new, or hold this very run.
         config: the run.
         from_json: undoes `config.to_json`.
-        movable: fields that change no weights (on a CPU).
+        movable: fields that change no weights (on a CPU). The weights that a run starts from are one once its first
+            epoch has ended.
 
     Raises:
         OSError: it cannot be written.
@@ -56,7 +57,8 @@ def check_run_folder(
         known = from_json((out / _RUN).read_text(encoding="utf-8"))
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{out / _RUN} is no run of this version ({error}): name a new folder") from error
-    names = [field.name for field in fields(config) if field.name not in movable]  # type: ignore[arg-type]
+    free = {*movable, "weights"} if (out / STATE).exists() else movable
+    names = [field.name for field in fields(config) if field.name not in free]  # type: ignore[arg-type]
     changed = [name for name in names if getattr(known, name) != getattr(config, name)]
     if changed:
         name = changed[0]

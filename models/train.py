@@ -144,10 +144,7 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
         dist.init_process_group("nccl" if config.device.startswith("cuda") else "gloo")
     rank, world_size = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     out = Path(config.out)
-    movable = {"out", "device", "threads"}
-    if (out / STATE).exists():
-        movable.add("weights")  # they have been read
-    check_run_folder(out, config, TrainConfig.from_json, movable=movable)
+    check_run_folder(out, config, TrainConfig.from_json, movable={"out", "device", "threads"})
     state = read_state(out)
     if state is not None and state["format"] is not None:
         config = replace(config, format=TensorFormat.from_json(state["format"]))
@@ -175,11 +172,7 @@ def train(config: TrainConfig, *, observer: Observer | None = None) -> TrainResu
             gate=network.gate if isinstance(network, GatedNetwork) else None,
         )
         if observer is not None:
-            observer.note(
-                f"{pretrained.path}: {len(names.loaded)} tensors are taken over"
-                + (f", new are {', '.join(names.fresh)}" if names.fresh else "")
-                + ("; its gate is not" if any(name.startswith("gate.") for name in names.left) else "")
-            )
+            observer.note(f"{pretrained.path}: {names.summary}")
             compared = () if pretrained.config is None else ("format", "size", "stride")
             if others := [name for name in compared if getattr(pretrained.config, name) != getattr(model, name)]:
                 observer.note(f"{pretrained.path}: it was trained with another {' and another '.join(others)}")
