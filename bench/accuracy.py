@@ -4,10 +4,10 @@
     python -m bench.accuracy --data ../shared/data/flowers --epochs 30
     python -m bench.accuracy --report                                    # tables and heat maps again, from the log
 
-Every row is one training of `jpegfreq.models.train` under the same recipe: the same images, boxes and flips (by seed),
-the same steps, and about the same multiply-adds. A finished run is one line of bench/results/accuracy.jsonl, with its
-configuration, its curve and its times; a run that was killed goes on at its last whole epoch. Learned selections come
-from the gated run of the same seed.
+Every row is one training of `jpegfreq.models.training.train` under the same recipe: the same images, boxes and flips
+(by seed), the same steps, and about the same multiply-adds. A finished run is one line of
+bench/results/accuracy.jsonl, with its configuration, its curve and its times; a run that was killed goes on at its
+last whole epoch. Learned selections come from the gated run of the same seed.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from bench import accuracy_report, machine
 from jpegfreq import ChannelSelection, ChannelStatistics, TensorFormat
 from jpegfreq.models import load_model, model_summary
-from jpegfreq.models.heatmap import HeatMap, heat_map
-from jpegfreq.models.inputs import Inputs, measure_statistics, open_images
-from jpegfreq.models.ranking import select
-from jpegfreq.models.recipe import TrainConfig, preset
-from jpegfreq.models.train import Epoch, TrainResult, train
+from jpegfreq.models.analysis.heatmap import HeatMap, heat_map
+from jpegfreq.models.analysis.ranking import select
+from jpegfreq.models.training.inputs import Inputs, measure_statistics, open_images
+from jpegfreq.models.training.recipe import TrainConfig, preset
+from jpegfreq.models.training.train import Epoch, TrainResult, train
 from jpegfreq.report.figures import heat_figure, png_bytes
 from jpegfreq.torch import TrainingView
 

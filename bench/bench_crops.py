@@ -23,7 +23,7 @@ from bench import jpegfreq_methods as ours
 from bench.results import Options, Result, Table
 from bench.sets import Image
 from bench.timing import Method, compare
-from jpegfreq.resample import Box, random_resized_crop_box
+from jpegfreq.crops import Box, random_resized_crop_box
 
 TITLE = "bytes to a batch of random-resized crops"
 AGAINST_OPENCV = f"{TITLE}, against OpenCV"

@@ -102,8 +102,8 @@ def _others_seconds() -> float:
 
 def _train(connection: Connection, folder: str, architecture: str, method: str, epochs: int) -> None:
     """One of ours."""
-    from jpegfreq.models.recipe import TrainConfig
-    from jpegfreq.models.train import train
+    from jpegfreq.models.training.recipe import TrainConfig
+    from jpegfreq.models.training.train import train
 
     statistics = jpegfreq.ChannelStatistics((1.0,) * 192, (50.0,) * 192, "made up: any normalization costs the same")
     channels = {RGB: None, DCT_24: 24, DCT_192: "all"}[method]

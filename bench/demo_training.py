@@ -14,10 +14,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from bench.demo_pictures import TRAINING, VALIDATION
 from jpegfreq import ChannelSelection, TensorFormat
 from jpegfreq.models import create_model, load_model
-from jpegfreq.models.heatmap import HeatMap
-from jpegfreq.models.inputs import Inputs
-from jpegfreq.models.recipe import TrainConfig
-from jpegfreq.models.train import Epoch, TrainResult, train
+from jpegfreq.models.analysis.heatmap import HeatMap
+from jpegfreq.models.training.inputs import Inputs
+from jpegfreq.models.training.recipe import TrainConfig
+from jpegfreq.models.training.train import Epoch, TrainResult, train
 from jpegfreq.report.figures import curves_figure, png_bytes
 from jpegfreq.report.page import Section, image_html, text_html, tiles_html
 from jpegfreq.report.sections import heat_section, prediction_tile

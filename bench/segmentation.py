@@ -3,7 +3,7 @@
     python -m bench.segmentation --data ../shared/data/coco --weights build/accuracy/imagenette/30-32/ResNet-18-DCT-192-0/last
     python -m bench.segmentation --report        # the section and the figure again, from the log
 
-Every row is one training of `jpegfreq.models.dense_training` on 192 channels. A finished run is one line of
+Every row is one training of `jpegfreq.models.dense.training` on 192 channels. A finished run is one line of
 bench/results/segmentation.jsonl, with its configuration, its curve, its scores and, of a gated one, its heat map; a run
 that was killed goes on at its last whole epoch. The section stands in bench/README.md.
 """  # noqa: E501
@@ -26,10 +26,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bench import accuracy_report, machine, segmentation_report
 from jpegfreq import TensorFormat
-from jpegfreq.models.dense import Task
-from jpegfreq.models.dense_training import DenseTraining, train_dense
-from jpegfreq.models.heatmap import HeatMap
-from jpegfreq.models.scenes import read_scenes
+from jpegfreq.models.analysis.heatmap import HeatMap
+from jpegfreq.models.dense.config import Task
+from jpegfreq.models.dense.scenes import read_scenes
+from jpegfreq.models.dense.training import DenseTraining, train_dense
 from jpegfreq.report.figures import heat_figure, png_bytes
 
 LOG = Path(__file__).resolve().parent / "results" / "segmentation.jsonl"

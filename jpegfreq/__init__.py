@@ -1,6 +1,6 @@
 """JPEG bytes straight to DCT-coefficient tensors: entropy decoding, no pixel decode.
 
-Importing this package costs little: what needs Numba, Rich or PyTorch is imported when it is first used.
+Importing this package is cheap: everything that needs Numba, Rich or PyTorch is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -8,30 +8,51 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from jpegfreq._resample import resample
 from jpegfreq.batch import read_batch, read_coefficients_batch
 from jpegfreq.coefficients import Coefficients, read_coefficients
 from jpegfreq.errors import JpegError, MalformedJpegError, TruncatedJpegError, UnsupportedJpegError
 from jpegfreq.header import Component, Header, read_header
 
-# Not on first use: the function has its module's name, and must win whoever imports the module first.
-from jpegfreq.resample import resample
-
 if TYPE_CHECKING:
+    # `as` marks a name that is handed on.
+    from jpegfreq import assembly as assembly
+    from jpegfreq import blocks as blocks
+    from jpegfreq import channels as channels
+    from jpegfreq import crops as crops
+    from jpegfreq import models as models
+    from jpegfreq import sources as sources
+    from jpegfreq import statistics as statistics
+    from jpegfreq import store as store
+    from jpegfreq import structure as structure
+    from jpegfreq import torch as torch
+    from jpegfreq.assembly.tensor import to_frequency_tensor
     from jpegfreq.channels import ChannelSelection
     from jpegfreq.format import TensorFormat
     from jpegfreq.statistics import ChannelStatistics
-    from jpegfreq.tensor import to_frequency_tensor
 
 __version__ = "0.1.0"
 
-# Where each name lives that is imported on first use (for type checkers: under TYPE_CHECKING above). A function named
-# as its own module, such as resample, cannot be lazy: importing the module would hide it.
-_LAZY: dict[str, str] = {
+# The module of each name that is imported on first use; type checkers read the imports under TYPE_CHECKING above.
+_LAZY_NAMES: dict[str, str] = {
     "ChannelSelection": "jpegfreq.channels",
     "ChannelStatistics": "jpegfreq.statistics",
     "TensorFormat": "jpegfreq.format",
-    "to_frequency_tensor": "jpegfreq.tensor",
+    "to_frequency_tensor": "jpegfreq.assembly.tensor",
 }
+# The documented submodules; `torch` and `models` need the extra "train".
+_LAZY_MODULES = (
+    "assembly",
+    "blocks",
+    "channels",
+    "crops",
+    "models",
+    "sources",
+    "statistics",
+    "store",
+    "structure",
+    "torch",
+)
 
 __all__ = [
     "ChannelSelection",
@@ -54,12 +75,14 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name not in _LAZY:
+    if name in _LAZY_MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name not in _LAZY_NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_LAZY[name]), name)
+    value = getattr(importlib.import_module(_LAZY_NAMES[name]), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *_LAZY_NAMES, *_LAZY_MODULES})

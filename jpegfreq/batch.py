@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 import numpy as np
 
 from jpegfreq import _native
+from jpegfreq._resample import _channel_arrays, _chroma_number, _filter_number, _tensor_shape
+from jpegfreq.assembly.tensor import _check_out
 from jpegfreq.coefficients import DEFAULT_MAX_PIXELS, _keep_damage
 from jpegfreq.format import TensorFormat
-from jpegfreq.resample import _channel_arrays, _chroma_number, _filter_number, _tensor_shape
-from jpegfreq.tensor import _check_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     import numpy.typing as npt
 
+    from jpegfreq._resample import Chroma, Filter
     from jpegfreq.coefficients import Coefficients
+    from jpegfreq.crops import Box
     from jpegfreq.errors import JpegError
     from jpegfreq.header import Source
-    from jpegfreq.resample import Box, Chroma, Filter
 
     BatchError: TypeAlias = JpegError | ValueError | OSError | MemoryError
 

@@ -9,9 +9,9 @@ from jpegfreq.models.checkpoint import (
     load_rgb_weights,
     save_model,
 )
-from jpegfreq.models.create import architectures, create_model
+from jpegfreq.models.networks.create import architectures, create_model
+from jpegfreq.models.networks.summary import ModelSummary, model_summary
 from jpegfreq.models.predict import Prediction
-from jpegfreq.models.summary import ModelSummary, model_summary
 
 __all__ = [
     "CheckpointError",

@@ -17,8 +17,8 @@ from torch import nn
 
 from jpegfreq._files import name_complete, write_whole
 from jpegfreq.format import TensorFormat
-from jpegfreq.models.adapt import adaptation_of
-from jpegfreq.models.create import create_model
+from jpegfreq.models.networks.adapt import adaptation_of
+from jpegfreq.models.networks.create import create_model
 from jpegfreq.models.predict import Classifier
 
 __all__ = [

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, overload
 import torch
 from torch import nn
 
-from jpegfreq._file_memory import BatchFiles
+from jpegfreq.sources.file_memory import BatchFiles
+from jpegfreq.sources.images import Images
 from jpegfreq.torch.dataset import CropDataset, FrequencyDataset
-from jpegfreq.torch.images import Images
 from jpegfreq.torch.rgb import RgbDataset
 from jpegfreq.torch.views import EvaluationView
 

@@ -12,7 +12,6 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from jpegfreq.format import TensorFormat
-from jpegfreq.models.adapt import adaptation_of
 from jpegfreq.models.checkpoint import (
     CheckpointError,
     LoadedWeights,
@@ -22,8 +21,9 @@ from jpegfreq.models.checkpoint import (
     load_network,
     read_tensors,
 )
-from jpegfreq.models.create import create_model
 from jpegfreq.models.gate import ChannelGate, GatedNetwork
+from jpegfreq.models.networks.adapt import adaptation_of
+from jpegfreq.models.networks.create import create_model
 
 __all__ = ["Pretrained", "load_pretrained", "read_pretrained"]
 

@@ -9,7 +9,7 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from jpegfreq.header import read_header
-from jpegfreq.models.scenes import READ_ERRORS, DetectionDataset, Scene, SegmentationDataset, mask_size
+from jpegfreq.models.dense.scenes import READ_ERRORS, DetectionDataset, Scene, SegmentationDataset, mask_size
 
 __all__ = ["Readable", "Unread", "check_readable", "read_all", "sound_scenes"]
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from jpegfreq import ChannelStatistics, TensorFormat
-from jpegfreq.models.scenes import COCO_THINGS, Scene, read_scenes
+from jpegfreq.models.dense.scenes import COCO_THINGS, Scene, read_scenes
 from jpegfreq.torch import Images, file_list
 
 FORMAT = TensorFormat(6, statistics=ChannelStatistics((0.0,) * 192, (100.0,) * 192, "made up"))

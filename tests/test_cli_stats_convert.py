@@ -11,7 +11,7 @@ from PIL import Image
 
 from jpegfreq import TensorFormat, read_batch, read_header
 from jpegfreq.cli import main
-from jpegfreq.resample import center_crop_box
+from jpegfreq.crops import center_crop_box
 from jpegfreq.statistics import ChannelStatistics, StatisticsAccumulator
 from jpegfreq.store import StoredDataset
 from tests.pictures import picture
@@ -217,7 +217,7 @@ def test_the_preset_dctnet_is_used_with_a_warning(
 def test_a_part_says_which_other_parts_are_missing(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jpegfreq.store._SHARD_BYTES", 24 * 4 * 4 * 4)  # an image a shard
+    monkeypatch.setattr("jpegfreq.store.conversion._SHARD_BYTES", 24 * 4 * 4 * 4)  # an image a shard
     for part, lacking in (("2/3", "4 shards of other parts are missing (--shard 1/3, 3/3)"), ("1/3", "--shard 3/3")):
         assert convert(photos, tmp_path / "store", "--shard", part) == 0
         assert lacking in capsys.readouterr().err

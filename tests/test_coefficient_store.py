@@ -28,7 +28,7 @@ def _needs_hdf5(monkeypatch: pytest.MonkeyPatch) -> None:
         import hdf5plugin  # noqa: F401
     except ImportError:
         unavailable("h5py and hdf5plugin are not installed (extra storage)")
-    monkeypatch.setattr("jpegfreq.coefficient_store.IMAGES_PER_SHARD", 4)
+    monkeypatch.setattr("jpegfreq.store.coefficients.IMAGES_PER_SHARD", 4)
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def content(out: Path) -> dict[str, bytes]:
 
 
 def test_every_image_comes_back_bit_for_bit(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from jpegfreq.coefficient_store import StoredCoefficients
+    from jpegfreq.store.coefficients import StoredCoefficients
 
     assert store(folder, tmp_path / "store") == 1
     assert "1 failed: 1 not a JPEG" in capsys.readouterr().err
@@ -92,7 +92,7 @@ def test_killed_runs_go_on_to_the_same_bytes(folder: Path, tmp_path: Path) -> No
     assert store(folder, tmp_path / "whole") == 1
     out = tmp_path / "killed"
     code = (
-        "import os, sys, time, jpegfreq.coefficient_store as store; from jpegfreq.cli import main\n"
+        "import os, sys, time, jpegfreq.store.coefficients as store; from jpegfreq.cli import main\n"
         "import h5py, hdf5plugin; store.IMAGES_PER_SHARD = 4\n"
         "os.fsync = lambda file: time.sleep(0.05)\n"  # a slow disk
         "print('ready', flush=True); sys.exit(main(sys.argv[1:]))"
@@ -112,7 +112,7 @@ def test_killed_runs_go_on_to_the_same_bytes(folder: Path, tmp_path: Path) -> No
 
 
 def test_a_store_that_is_not_complete_is_refused(folder: Path, tmp_path: Path) -> None:
-    from jpegfreq.coefficient_store import StoredCoefficients
+    from jpegfreq.store.coefficients import StoredCoefficients
 
     assert store(folder, tmp_path / "store", "--shard", "1/3") == 0
     with pytest.raises(ValueError, match="2 shards are missing"):

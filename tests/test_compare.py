@@ -11,7 +11,7 @@ import torch
 from jpegfreq import TensorFormat
 from jpegfreq.cli import main
 from jpegfreq.models import ModelConfig, create_model, load_model, save_model
-from jpegfreq.models.compare import compare_models, to_csv, to_json
+from jpegfreq.models.analysis.compare import compare_models, to_csv, to_json
 from jpegfreq.torch import image_folder
 from tests.pictures import picture
 

@@ -17,9 +17,9 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 
 from jpegfreq.cli import main  # noqa: E402
-from jpegfreq.models.dense import DenseModel, gate_of  # noqa: E402
-from jpegfreq.models.dense_training import DenseTraining, train_dense  # noqa: E402
-from jpegfreq.models.heatmap import HeatMap  # noqa: E402
+from jpegfreq.models.analysis.heatmap import HeatMap  # noqa: E402
+from jpegfreq.models.dense.config import DenseModel, gate_of  # noqa: E402
+from jpegfreq.models.dense.training import DenseTraining, train_dense  # noqa: E402
 from tests.scenes import FORMAT, scene_folder  # noqa: E402
 
 
@@ -133,7 +133,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(training: DenseTraining, tmp_p
     killed = replace(training, epochs=5, out=str(tmp_path / "killed"))
     (tmp_path / "training.json").write_text(killed.to_json())
     code = (
-        "import sys, torch; from jpegfreq.models.dense_training import DenseTraining, train_dense;"
+        "import sys, torch; from jpegfreq.models.dense.training import DenseTraining, train_dense;"
         "torch.set_num_threads(1); train_dense(DenseTraining.from_json(open(sys.argv[1]).read()))"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "training.json")])

@@ -16,10 +16,9 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform  # n
 
 from jpegfreq import read_coefficients, resample  # noqa: E402
 from jpegfreq.models.checkpoint import CheckpointError, load_model  # noqa: E402
-from jpegfreq.models.dense import dense_heat_map, load_dense  # noqa: E402
-from jpegfreq.models.dense_training import DenseTraining, train_dense  # noqa: E402
-from jpegfreq.models.detection import FrequencyTransform, create_detector, evaluate_detection  # noqa: E402
-from jpegfreq.models.scenes import (  # noqa: E402
+from jpegfreq.models.dense.config import dense_heat_map, load_dense  # noqa: E402
+from jpegfreq.models.dense.detection import FrequencyTransform, create_detector, evaluate_detection  # noqa: E402
+from jpegfreq.models.dense.scenes import (  # noqa: E402
     COCO_THINGS,
     DetectionDataset,
     FrequencyImage,
@@ -30,6 +29,7 @@ from jpegfreq.models.scenes import (  # noqa: E402
     read_mask,
     read_scenes,
 )
+from jpegfreq.models.dense.training import DenseTraining, train_dense  # noqa: E402
 from tests.pictures import picture  # noqa: E402
 from tests.scenes import FORMAT, pictures_of, scene_folder, tiny_scenes  # noqa: E402
 from tests.support import data_files  # noqa: E402

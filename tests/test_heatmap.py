@@ -7,7 +7,7 @@ import math
 import pytest
 
 from jpegfreq.channels import ZIGZAG, ChannelSelection
-from jpegfreq.models.heatmap import HeatMap
+from jpegfreq.models.analysis.heatmap import HeatMap
 
 
 def heat(rates: dict[int, float], images: int = 10) -> HeatMap:

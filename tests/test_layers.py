@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[1]
 
 DECODER = {"_native", "errors", "header", "coefficients"}
 FORMAT = {"errors", "channels", "statistics", "format"}
-DATA = DECODER | FORMAT | {"", "tensor", "resample", "batch", "store"}
+TENSORS = DECODER | FORMAT | {"", "crops", "assembly.*", "_resample", "batch"}
+SOURCES = {"_files", "sources.*"}
 
 # What a module may import of jpegfreq, for types alone or in earnest. A name that ends in ".*" stands for a folder's
 # modules, which may also import one another; "*" is everything.
@@ -23,27 +24,22 @@ ALLOWED = {
     "jpegfreq.__main__": {"cli.*"},
     "jpegfreq.errors": set(),
     "jpegfreq._files": set(),
-    "jpegfreq._file_memory": set(),
+    "jpegfreq.crops": set(),
     "jpegfreq.header": {"_native"},
     "jpegfreq.coefficients": {"_native", "errors", "header"},
     "jpegfreq.structure": DECODER,
     "jpegfreq.channels": {"errors"},
     "jpegfreq.statistics": {"errors", "channels"},
     "jpegfreq.format": {"errors", "channels", "statistics"},
-    "jpegfreq._lanes": set(),
-    "jpegfreq._kernels": {"_lanes"},
-    "jpegfreq._on_grid": {"_lanes"},
-    "jpegfreq._enlarge": {"_lanes", "_kernels"},
-    "jpegfreq.tensor": DECODER - {"_native"} | FORMAT | {"_kernels", "_on_grid", "_enlarge"},
+    "jpegfreq.assembly.*": DECODER - {"_native"} | FORMAT,
     "jpegfreq.blocks": DECODER - {"_native"},
-    "jpegfreq.resample": DECODER | FORMAT | {"tensor"},
-    "jpegfreq.batch": DECODER | FORMAT | {"tensor", "resample"},
-    "jpegfreq.store": DATA - {"store", "_native"} | {"_files", "_file_memory"},
-    "jpegfreq.coefficient_store": {"_files", "batch", "coefficients", "errors", "header", "store"},
-    "jpegfreq.measure": {"format", "statistics", "store"},
-    "jpegfreq.ray_engine": {"measure", "store"},
-    "jpegfreq.torch.*": DATA - {"_native"} | {"_file_memory"},
-    "jpegfreq.models.*": DATA - {"_native"} | {"_files", "_file_memory", "torch.*"},
+    "jpegfreq._resample": DECODER | FORMAT | {"assembly.*", "crops"},
+    "jpegfreq.batch": DECODER | FORMAT | {"assembly.*", "crops", "_resample"},
+    "jpegfreq.sources.*": {"errors"},
+    "jpegfreq.store.*": TENSORS - {"_native"} | SOURCES,
+    "jpegfreq.torch.*": TENSORS - {"_native"} | SOURCES,
+    "jpegfreq.models.networks.*": FORMAT | {"models.gate"},
+    "jpegfreq.models.*": TENSORS - {"_native"} | SOURCES | {"store.*", "torch.*"},
     "jpegfreq.report.*": {"*"},
     "jpegfreq.cli.*": {"*"},
 }
@@ -52,8 +48,8 @@ ALLOWED = {
 ONLY_IN = {
     "torch": ("jpegfreq.torch.", "jpegfreq.models."),
     "torchvision": ("jpegfreq.torch.", "jpegfreq.models."),
-    "numba": ("jpegfreq._kernels", "jpegfreq._lanes"),
-    "ray": ("jpegfreq.ray_engine",),
+    "numba": ("jpegfreq.assembly.",),
+    "ray": ("jpegfreq.store.ray_engine",),
     "rich": ("jpegfreq.cli.", "jpegfreq.report."),
     "matplotlib": ("jpegfreq.cli.", "jpegfreq.report."),
 }

@@ -18,8 +18,8 @@ from PIL import Image  # noqa: E402
 
 from jpegfreq import ChannelStatistics, JpegError, TensorFormat, read_batch  # noqa: E402
 from jpegfreq.cli import main  # noqa: E402
+from jpegfreq.crops import center_crop_box  # noqa: E402
 from jpegfreq.models import Classifier, ModelConfig, load_model, save_model  # noqa: E402
-from jpegfreq.resample import center_crop_box  # noqa: E402
 from tests.pictures import picture  # noqa: E402
 
 FORMAT = TensorFormat(6, statistics=ChannelStatistics.preset("dctnet"))

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from jpegfreq import TensorFormat, read_batch, read_header
 from jpegfreq.channels import ChannelSelection
 from jpegfreq.cli import main
+from jpegfreq.crops import center_crop_box
 from jpegfreq.models import Classifier, ModelConfig, create_model, load_model, save_model
-from jpegfreq.models.dense import DenseConfig
+from jpegfreq.models.analysis.heatmap import HeatMap, heat_map
+from jpegfreq.models.analysis.probes import loss_ranking, sample_images, weight_ranking
+from jpegfreq.models.dense.config import DenseConfig
 from jpegfreq.models.gate import ChannelGate, GateDecision, GatedNetwork
-from jpegfreq.models.heatmap import HeatMap, heat_map
-from jpegfreq.models.probes import loss_ranking, sample_images, weight_ranking
-from jpegfreq.resample import center_crop_box
 from jpegfreq.statistics import ChannelStatistics
 from jpegfreq.torch import Images, image_folder
 from tests.pictures import picture

@@ -10,8 +10,8 @@ import pytest
 
 from jpegfreq.cli import main
 from jpegfreq.format import TensorFormat
-from jpegfreq.ray_engine import EngineError, convert_shards_on_ray, ray_session
 from jpegfreq.store import Conversion, View, begin, convert_shards, finish, missing_shards
+from jpegfreq.store.ray_engine import EngineError, convert_shards_on_ray, ray_session
 from tests.pictures import picture
 
 
@@ -72,7 +72,7 @@ def test_convert_says_the_same_with_ray(
 def test_ray_measures_the_same_statistics(
     folder: Path, tmp_path: Path, session: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jpegfreq.ray_engine._FILES_A_TASK", 5)
+    monkeypatch.setattr("jpegfreq.store.ray_engine._FILES_A_TASK", 5)
     plain, by_ray = tmp_path / "plain.json", tmp_path / "ray.json"
     assert main(["stats", str(folder), "--size", "32", "--out", str(plain)]) == 1
     assert main(["stats", str(folder), "--size", "32", "--out", str(by_ray), "--engine", "ray"]) == 1

@@ -11,7 +11,8 @@ import pytest
 
 import jpegfreq
 from jpegfreq import JpegError, TensorFormat, TruncatedJpegError, UnsupportedJpegError, read_batch, read_coefficients
-from jpegfreq.resample import random_resized_crop_box, resample
+from jpegfreq._resample import resample
+from jpegfreq.crops import random_resized_crop_box
 from tests.pictures import picture
 from tests.support import data_files
 

@@ -13,9 +13,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 
-from jpegfreq.models.dense_training import DenseTraining, train_dense  # noqa: E402
+from jpegfreq.models.dense.scenes import SegmentationDataset, read_mask, read_scenes  # noqa: E402
+from jpegfreq.models.dense.training import DenseTraining, train_dense  # noqa: E402
 from jpegfreq.models.readable import Readable, Unread, check_readable, sound_scenes  # noqa: E402
-from jpegfreq.models.scenes import SegmentationDataset, read_mask, read_scenes  # noqa: E402
 from tests.scenes import FORMAT, scene_folder  # noqa: E402
 
 

@@ -91,7 +91,7 @@ def test_columns_of_numbers_stand_right() -> None:
 
 def test_heat_map_is_drawn_with_gaps_and_a_framed_selection() -> None:
     pytest.importorskip("torch")
-    from jpegfreq.models.heatmap import HeatMap
+    from jpegfreq.models.analysis.heatmap import HeatMap
 
     rates = tuple(k / 100 if k < 90 else math.nan for k in range(192))
     figure = heat_figure(HeatMap(rates, rates, 7, "test"), ChannelSelection((0, 1, 64)))

@@ -10,11 +10,12 @@ import pytest
 
 import jpegfreq
 from jpegfreq import JpegError, UnsupportedJpegError, blocks, read_coefficients
+from jpegfreq._resample import resample
+from jpegfreq.assembly.tensor import to_frequency_tensor
 from jpegfreq.channels import ChannelSelection
+from jpegfreq.crops import center_crop_box, random_resized_crop_box
 from jpegfreq.format import TensorFormat
-from jpegfreq.resample import center_crop_box, random_resized_crop_box, resample
 from jpegfreq.statistics import ChannelStatistics
-from jpegfreq.tensor import to_frequency_tensor
 from tests.coefficient_maker import SAMPLINGS, make_coefficients
 from tests.resample_reference import resample_reference, resizing_matrix
 from tests.support import data_files
@@ -309,7 +310,7 @@ import sys
 import numpy as np
 from jpegfreq._native import instruction_set
 from jpegfreq.format import TensorFormat
-from jpegfreq.resample import resample
+from jpegfreq._resample import resample
 from tests.coefficient_maker import SAMPLINGS, make_coefficients
 results = {"instruction_set": np.array(instruction_set())}
 for name, sampling in SAMPLINGS.items():
@@ -375,5 +376,5 @@ def test_center_box_keeps_what_resize_and_centre_crop_keep() -> None:
 
 
 def test_resample_is_the_function_whoever_imports_the_module_first() -> None:
-    code = "from jpegfreq.resample import Box; import jpegfreq; jpegfreq.resample.__call__"
+    code = "from jpegfreq.crops import Box; import jpegfreq; jpegfreq.resample.__call__"
     subprocess.run([sys.executable, "-c", code], check=True)

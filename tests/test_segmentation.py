@@ -12,10 +12,8 @@ pytest.importorskip("torchvision")
 from torchvision.models.segmentation import fcn_resnet50  # noqa: E402
 
 from jpegfreq.cli import main  # noqa: E402
-from jpegfreq.models.dense import dense_heat_map, load_dense  # noqa: E402
-from jpegfreq.models.dense_training import DenseTraining, train_dense  # noqa: E402
-from jpegfreq.models.gate import GatedNetwork, GatedOutput  # noqa: E402
-from jpegfreq.models.scenes import (  # noqa: E402
+from jpegfreq.models.dense.config import dense_heat_map, load_dense  # noqa: E402
+from jpegfreq.models.dense.scenes import (  # noqa: E402
     IGNORE,
     SegmentationDataset,
     _crop_mask,
@@ -23,7 +21,9 @@ from jpegfreq.models.scenes import (  # noqa: E402
     measure_statistics,
     read_mask,
 )
-from jpegfreq.models.segmentation import create_segmenter, evaluate_segmentation, scores_of  # noqa: E402
+from jpegfreq.models.dense.segmentation import create_segmenter, evaluate_segmentation, scores_of  # noqa: E402
+from jpegfreq.models.dense.training import DenseTraining, train_dense  # noqa: E402
+from jpegfreq.models.gate import GatedNetwork, GatedOutput  # noqa: E402
 from tests.scenes import FORMAT, pictures_of, scene_folder, tiny_scenes  # noqa: E402
 
 
@@ -122,7 +122,7 @@ def test_a_run_is_saved_with_its_heat_map_and_predicts_the_masks_numbers(tmp_pat
     assert mask.shape == (64, 96)
     assert set(mask.unique().tolist()) <= {1, 3}
     assert torch.equal(mask, model.predict(folder / "images" / "0.jpg")["mask"])
-    from jpegfreq.models.heatmap import HeatMap
+    from jpegfreq.models.analysis.heatmap import HeatMap
 
     saved = HeatMap.load(tmp_path / "run" / "heatmap.json")
     assert saved.on_rate == dense_heat_map(loaded, pictures_of(folder)).on_rate

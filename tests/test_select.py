@@ -11,8 +11,8 @@ import pytest
 from jpegfreq.channels import ChannelSelection
 from jpegfreq.cli import main
 from jpegfreq.cli._options import _selection
-from jpegfreq.models.heatmap import HeatMap
-from jpegfreq.models.ranking import Ranking, agreement, energy_ranking, save_selection, select
+from jpegfreq.models.analysis.heatmap import HeatMap
+from jpegfreq.models.analysis.ranking import Ranking, agreement, energy_ranking, save_selection, select
 from jpegfreq.statistics import ChannelStatistics
 
 RANKING = Ranking("gate", (0, 64, 9, 1, 8), (1.0, 0.9, 0.8, 0.8, 0.1), "flowers")

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jpegfreq import read_batch, store
+from jpegfreq import read_batch
 from jpegfreq._files import NpyFile
+from jpegfreq.crops import center_crop_box
 from jpegfreq.format import TensorFormat
-from jpegfreq.resample import center_crop_box
 from jpegfreq.statistics import ChannelStatistics
 from jpegfreq.store import (
     INT16_STEP,
@@ -33,6 +33,7 @@ from jpegfreq.store import (
     finish,
     missing_shards,
 )
+from jpegfreq.store import conversion as store
 from tests.pictures import picture
 
 VIEW = View(32, 40)
@@ -57,7 +58,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jpegfreq.store._SHARD_BYTES", SHARD_BYTES)
+    monkeypatch.setattr("jpegfreq.store.conversion._SHARD_BYTES", SHARD_BYTES)
 
 
 def plan(folder: Path, format: TensorFormat = FORMAT, storage: Storage = "float32") -> Conversion:
@@ -228,7 +229,7 @@ def killed_runs(folder: Path, tmp_path: Path, runs: int) -> None:
     convert(plan(folder), tmp_path / "whole")
     out = tmp_path / "killed"
     code = (
-        "import os, sys, time, jpegfreq.store as store; from jpegfreq.cli import main\n"
+        "import os, sys, time, jpegfreq.store.conversion as store; from jpegfreq.cli import main\n"
         "store._SHARD_BYTES = int(sys.argv[1])\n"
         "os.fsync = lambda file: time.sleep(0.03)\n"  # a slow disk: twenty of these, so that kills hit every stage
         "print('ready', flush=True); sys.exit(main(sys.argv[2:]))"

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import jpegfreq
+from jpegfreq.assembly.tensor import to_frequency_tensor
 from jpegfreq.channels import ChannelSelection
 from jpegfreq.coefficients import Coefficients
 from jpegfreq.errors import UnsupportedJpegError
 from jpegfreq.format import TensorFormat
 from jpegfreq.header import Component, Header
 from jpegfreq.statistics import ChannelStatistics
-from jpegfreq.tensor import to_frequency_tensor
 from tests.support import data_files
 
 u, x = np.mgrid[0:8, 0:8]

@@ -27,9 +27,9 @@ from safetensors.torch import load_file  # noqa: E402
 from jpegfreq import ChannelStatistics, TensorFormat  # noqa: E402
 from jpegfreq.cli import main  # noqa: E402
 from jpegfreq.models import load_model  # noqa: E402
-from jpegfreq.models.recipe import TrainConfig, preset  # noqa: E402
-from jpegfreq.models.target import TargetControl, indecision, missed_by, sharpened_count  # noqa: E402
-from jpegfreq.models.train import Epoch, best_epoch, train  # noqa: E402
+from jpegfreq.models.training.recipe import TrainConfig, preset  # noqa: E402
+from jpegfreq.models.training.target import TargetControl, indecision, missed_by, sharpened_count  # noqa: E402
+from jpegfreq.models.training.train import Epoch, best_epoch, train  # noqa: E402
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -126,8 +126,8 @@ def killed_runs(folders: tuple[Path, Path], tmp_path: Path, runs: int, **changes
     program = (
         "import sys, torch; torch.set_num_threads(1)\n"
         "from pathlib import Path\n"
-        "from jpegfreq.models.recipe import TrainConfig\n"
-        "from jpegfreq.models.train import train\n"
+        "from jpegfreq.models.training.recipe import TrainConfig\n"
+        "from jpegfreq.models.training.train import train\n"
         "print('ready', flush=True)\n"
         "train(TrainConfig.from_json(Path(sys.argv[1]).read_text()))\n"
     )
@@ -390,8 +390,8 @@ def test_two_processes_share_a_run(folders: tuple[Path, Path], tmp_path: Path) -
     program.write_text(
         "import sys, torch; torch.set_num_threads(1)\n"
         "from pathlib import Path\n"
-        "from jpegfreq.models.recipe import TrainConfig\n"
-        "from jpegfreq.models.train import train\n"
+        "from jpegfreq.models.training.recipe import TrainConfig\n"
+        "from jpegfreq.models.training.train import train\n"
         "train(TrainConfig.from_json(Path(sys.argv[1]).read_text()))\n"
     )
     (tmp_path / "config.json").write_text(

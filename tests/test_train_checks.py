@@ -19,10 +19,10 @@ from PIL import Image  # noqa: E402
 
 from jpegfreq import ChannelStatistics, TensorFormat  # noqa: E402
 from jpegfreq.cli import main  # noqa: E402
-from jpegfreq.models import inputs  # noqa: E402
-from jpegfreq.models.inputs import open_inputs  # noqa: E402
-from jpegfreq.models.recipe import TrainConfig  # noqa: E402
-from jpegfreq.models.train import train  # noqa: E402
+from jpegfreq.models.training import inputs  # noqa: E402
+from jpegfreq.models.training.inputs import open_inputs  # noqa: E402
+from jpegfreq.models.training.recipe import TrainConfig  # noqa: E402
+from jpegfreq.models.training.train import train  # noqa: E402
 
 
 @pytest.fixture(scope="module")

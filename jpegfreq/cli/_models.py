@@ -11,7 +11,7 @@ from jpegfreq.cli import CommandError
 
 if TYPE_CHECKING:
     from jpegfreq.models.checkpoint import Classifier
-    from jpegfreq.models.dense import DenseModel
+    from jpegfreq.models.dense.config import DenseModel
     from jpegfreq.torch import Images
 
 
@@ -39,7 +39,7 @@ def load_classifier(path: Path, *, device: str = "cpu") -> Classifier:
     """
     folder = checkpoint_folder(path)
     from jpegfreq.models.checkpoint import load_model
-    from jpegfreq.models.dense import is_dense
+    from jpegfreq.models.dense.config import is_dense
 
     if is_dense(folder):
         raise CommandError(f"{folder} is a network for boxes or masks, and one for classes is wanted")
@@ -54,7 +54,7 @@ def load_gated(path: Path, *, device: str = "cpu") -> Classifier | DenseModel:
         CommandError: as `load_classifier`.
     """
     folder = checkpoint_folder(path)
-    from jpegfreq.models.dense import is_dense, load_dense
+    from jpegfreq.models.dense.config import is_dense, load_dense
 
     if not is_dense(folder):
         return load_classifier(folder, device=device)
@@ -97,7 +97,7 @@ def labelled_images(source: str) -> Images:
     Raises:
         CommandError: it is none.
     """
-    from jpegfreq.models.inputs import open_images
+    from jpegfreq.models.training.inputs import open_images
 
     try:
         return open_images(source)

@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     check_outputs(arguments.csv, arguments.json, arguments.html)
     models = [(_name(path), load_classifier(path, device=arguments.device)) for path in arguments.checkpoints]
-    from jpegfreq.models.compare import compare_models, to_csv, to_json
+    from jpegfreq.models.analysis.compare import compare_models, to_csv, to_json
     from jpegfreq.report.compared import COMPARED_HEADINGS, compared_cells
 
     images = labelled_images(arguments.data)

@@ -35,7 +35,7 @@ store's bytes are the same, on processors of one kind: with and without AVX2 las
 
 --coefficients stores whole images instead, quantized as in their files, in HDF5 (pip install
 'jpegfreq[storage]'): any image comes back alone, bit for bit, from
-jpegfreq.coefficient_store.StoredCoefficients. Rarely worth it: it takes 1.3 times the JPEG's
+jpegfreq.store.coefficients.StoredCoefficients. Rarely worth it: it takes 1.3 times the JPEG's
 space and twice the time of decoding the JPEG again. It serves other programs.
 
 examples:
@@ -94,8 +94,8 @@ def run(arguments: argparse.Namespace) -> int:
     from jpegfreq.cli import CommandError
     from jpegfreq.cli._options import check_engine, format_from, images_below, threads_from, view_from
     from jpegfreq.cli._progress import list_failures, speed_bar
-    from jpegfreq.ray_engine import EngineError, convert_shards_on_ray, ray_session
     from jpegfreq.store import Conversion, begin, convert_shards, finish, missing_shards
+    from jpegfreq.store.ray_engine import EngineError, convert_shards_on_ray, ray_session
 
     check_engine(arguments)
     threads, (part, parts), out = threads_from(arguments), arguments.shard, arguments.out
@@ -148,7 +148,7 @@ def _store_coefficients(arguments: argparse.Namespace, console: Console, threads
     from jpegfreq.cli import CommandError
     from jpegfreq.cli._options import FORMAT_OPTIONS, VIEW_OPTIONS, images_below, refuse_unused
     from jpegfreq.cli._progress import list_failures, speed_bar
-    from jpegfreq.coefficient_store import (
+    from jpegfreq.store.coefficients import (
         begin_coefficients,
         convert_coefficients,
         failures_in,

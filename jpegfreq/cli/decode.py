@@ -198,9 +198,9 @@ def _decode_all(
 ) -> list[Failure]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from jpegfreq import _kernels  # noqa: F401  (Numba's start is not part of the speed shown)
+    from jpegfreq.assembly import kernels  # noqa: F401  (Numba's start is not part of the speed shown)
+    from jpegfreq.assembly.tensor import to_frequency_tensor
     from jpegfreq.coefficients import read_coefficients
-    from jpegfreq.tensor import to_frequency_tensor
 
     def decode(item: Input) -> int:
         coefficients = read_coefficients(item.path, damage=damage)

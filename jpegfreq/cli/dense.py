@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from jpegfreq.models.dense_training import DenseTraining
+    from jpegfreq.models.dense.training import DenseTraining
 
 SUMMARY = "train a network for boxes or masks (Faster R-CNN, Mask R-CNN, FCN, DeepLabV3)"
 DESCRIPTION = """\
@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     from jpegfreq.cli._options import _selection
     from jpegfreq.cli._progress import lines_console
     from jpegfreq.format import TensorFormat
-    from jpegfreq.models.dense_training import DenseTraining, train_dense
+    from jpegfreq.models.dense.training import DenseTraining, train_dense
 
     console = lines_console()
     try:
@@ -119,8 +119,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError(str(error)) from error
     heat = Path(arguments.out) / "heatmap.json"
     if arguments.target_channels is not None:
-        from jpegfreq.models.heatmap import HeatMap
-        from jpegfreq.models.target import missed_by
+        from jpegfreq.models.analysis.heatmap import HeatMap
+        from jpegfreq.models.training.target import missed_by
 
         on = HeatMap.load(heat).mean_channels_on
         console.print(f"{on:.1f} channels on, of the validation pictures; {heat}")

@@ -51,9 +51,9 @@ def run(arguments: argparse.Namespace) -> int:
     folder = checkpoint_folder(arguments.checkpoint)
     model = load_gated(folder, device=arguments.device)
 
-    from jpegfreq.models.dense import DenseModel, dense_heat_map
-    from jpegfreq.models.heatmap import heat_map
-    from jpegfreq.models.probes import sample_images
+    from jpegfreq.models.analysis.heatmap import heat_map
+    from jpegfreq.models.analysis.probes import sample_images
+    from jpegfreq.models.dense.config import DenseModel, dense_heat_map
 
     if not model.config.gated:
         raise CommandError(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jpegfreq.models.ranking import Ranking
+    from jpegfreq.models.analysis.ranking import Ranking
 
 SUMMARY = "choose the channels that matter most, as a selection"
 DESCRIPTION = """\
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError("--out FILE is missing: where to write the selection (or --compare, to look only)")
     rankings = _rankings(arguments)
 
-    from jpegfreq.models.ranking import agreement, save_selection, select
+    from jpegfreq.models.analysis.ranking import agreement, save_selection, select
 
     console = Console()
     first = rankings[0]
@@ -130,8 +130,8 @@ def _rankings(arguments: argparse.Namespace) -> list[Ranking]:
 def _ranking_of_file(path: Path) -> Ranking:
     import json
 
-    from jpegfreq.models.heatmap import HeatMap
-    from jpegfreq.models.ranking import energy_ranking
+    from jpegfreq.models.analysis.heatmap import HeatMap
+    from jpegfreq.models.analysis.ranking import energy_ranking
     from jpegfreq.statistics import ChannelStatistics
 
     text = path.read_text(encoding="utf-8")
@@ -148,9 +148,9 @@ def _rankings_of_checkpoint(arguments: argparse.Namespace) -> list[Ranking]:
     from jpegfreq.cli._models import any_images, image_bar, labelled_images, load_classifier
 
     classifier = load_classifier(arguments.source, device=arguments.device)
-    from jpegfreq.models.heatmap import heat_map
-    from jpegfreq.models.probes import loss_ranking, sample_images, weight_ranking
-    from jpegfreq.models.ranking import energy_ranking
+    from jpegfreq.models.analysis.heatmap import heat_map
+    from jpegfreq.models.analysis.probes import loss_ranking, sample_images, weight_ranking
+    from jpegfreq.models.analysis.ranking import energy_ranking
 
     format, gated = classifier.config.format, classifier.config.gated
     if format is None:

@@ -67,9 +67,9 @@ def draw(coefficients: Coefficients, path: Path) -> Any:
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+    from jpegfreq.assembly.tensor import to_frequency_tensor
     from jpegfreq.channels import COMPONENT_NAMES, ChannelSelection
     from jpegfreq.cli._facts import estimated_quality, subsampling
-    from jpegfreq.tensor import to_frequency_tensor
 
     header = coefficients.header
     tensor = to_frequency_tensor(coefficients)

@@ -75,9 +75,9 @@ def run(arguments: argparse.Namespace) -> int:
         view_from,
     )
     from jpegfreq.cli._progress import list_failures, speed_bar
-    from jpegfreq.measure import measure_files
-    from jpegfreq.ray_engine import EngineError, measure_files_on_ray, ray_session
     from jpegfreq.statistics import StatisticsAccumulator
+    from jpegfreq.store.measure import measure_files
+    from jpegfreq.store.ray_engine import EngineError, measure_files_on_ray, ray_session
 
     check_engine(arguments)
     if arguments.out.suffix != ".json":

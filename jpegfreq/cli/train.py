@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from jpegfreq.models.inputs import Inputs
-    from jpegfreq.models.recipe import TrainConfig
-    from jpegfreq.models.train import Epoch
+    from jpegfreq.models.training.inputs import Inputs
+    from jpegfreq.models.training.recipe import TrainConfig
+    from jpegfreq.models.training.train import Epoch
 
 SUMMARY = "train a network on frequency tensors, with a gate or without, or on RGB"
 DESCRIPTION = """\
@@ -126,9 +126,9 @@ def run(arguments: argparse.Namespace) -> int:
     from jpegfreq.format import TensorFormat
 
     try:
-        from jpegfreq.models.recipe import TrainConfig, preset
-        from jpegfreq.models.target import missed_by
-        from jpegfreq.models.train import best_epoch, train
+        from jpegfreq.models.training.recipe import TrainConfig, preset
+        from jpegfreq.models.training.target import missed_by
+        from jpegfreq.models.training.train import best_epoch, train
     except ImportError as error:
         raise CommandError(f'training needs PyTorch: pip install "jpegfreq[train]" ({error})') from error
     given = {name: getattr(arguments, name) for name in _GIVEN if getattr(arguments, name) is not None}

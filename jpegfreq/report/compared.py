@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jpegfreq.models.compare import ComparedModel
+    from jpegfreq.models.analysis.compare import ComparedModel
 
 __all__ = ["COMPARED_HEADINGS", "compared_cells"]
 

@@ -18,7 +18,7 @@ from jpegfreq.channels import COMPONENT_NAMES, ChannelSelection
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from jpegfreq.models.heatmap import HeatMap
+    from jpegfreq.models.analysis.heatmap import HeatMap
     from jpegfreq.report.profile import Profile
 
 __all__ = ["curves_figure", "heat_figure", "png_bytes", "profile_figure"]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import jpegfreq
-from jpegfreq.resample import center_crop_box
+from jpegfreq.crops import center_crop_box
 
 __all__ = ["PROFILE_HEADINGS", "Method", "Profile", "Row", "our_methods", "profile", "profile_cells", "rgb_methods"]
 

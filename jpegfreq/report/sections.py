@@ -11,7 +11,7 @@ from jpegfreq.report.profile import PROFILE_HEADINGS, profile_cells
 
 if TYPE_CHECKING:
     from jpegfreq.channels import ChannelSelection
-    from jpegfreq.models.heatmap import HeatMap
+    from jpegfreq.models.analysis.heatmap import HeatMap
     from jpegfreq.report.profile import Profile
 
 __all__ = ["heat_section", "prediction_tile", "profile_section"]

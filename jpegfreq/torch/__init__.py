@@ -1,7 +1,7 @@
 """Frequency tensors for PyTorch: data sets, a loader that fills whole batches, augmentations."""
 
+from jpegfreq.sources.images import Images, file_list, image_folder, tar_shards
 from jpegfreq.torch.dataset import Batch, FrequencyDataset, Stray, collate
-from jpegfreq.torch.images import Images, file_list, image_folder, tar_shards
 from jpegfreq.torch.loader import FrequencyLoader
 from jpegfreq.torch.rgb import RgbDataset
 from jpegfreq.torch.views import EvaluationView, TrainingView

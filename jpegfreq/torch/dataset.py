@@ -13,13 +13,13 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset, get_worker_info
 
-from jpegfreq._file_memory import FileMemory
+from jpegfreq._resample import Filter
 from jpegfreq.batch import aligned_empty, read_batch, usable_cores
 from jpegfreq.errors import JpegError, TruncatedJpegError, UnsupportedJpegError
 from jpegfreq.format import TensorFormat
 from jpegfreq.header import read_header
-from jpegfreq.resample import Filter
-from jpegfreq.torch.images import Images
+from jpegfreq.sources.file_memory import FileMemory
+from jpegfreq.sources.images import Images
 from jpegfreq.torch.pixels import crop_pixels, read_pixels, to_frequency
 from jpegfreq.torch.views import Crop, View, draw_crop
 

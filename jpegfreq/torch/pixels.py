@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from jpegfreq.assembly.tensor import _dct_matrix
 from jpegfreq.coefficients import DEFAULT_MAX_PIXELS
 from jpegfreq.format import TensorFormat
 from jpegfreq.header import read_header
-from jpegfreq.tensor import _dct_matrix
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from jpegfreq.resample import Filter
+    from jpegfreq._resample import Filter
     from jpegfreq.torch.views import Crop
 
 __all__ = ["crop_pixels", "decode_rgb", "read_pixels", "to_frequency"]

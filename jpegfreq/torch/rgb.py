@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from jpegfreq._resample import Filter
+from jpegfreq.assembly.tensor import _check_color
 from jpegfreq.coefficients import DEFAULT_MAX_PIXELS
 from jpegfreq.errors import JpegError, MalformedJpegError, TruncatedJpegError, UnsupportedJpegError
 from jpegfreq.format import TensorFormat
 from jpegfreq.header import read_header
-from jpegfreq.resample import Filter
-from jpegfreq.tensor import _check_color
+from jpegfreq.sources.images import Images
 from jpegfreq.torch.dataset import CropDataset, ReadError, Request
-from jpegfreq.torch.images import Images
 from jpegfreq.torch.pixels import decode_rgb
 from jpegfreq.torch.views import Crop, View
 

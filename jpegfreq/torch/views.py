@@ -9,7 +9,7 @@ from numbers import Integral
 from random import Random
 from typing import NamedTuple, TypeAlias
 
-from jpegfreq.resample import Box, center_crop_box, random_resized_crop_box
+from jpegfreq.crops import Box, center_crop_box, random_resized_crop_box
 
 __all__ = ["Crop", "EvaluationView", "TrainingView", "View", "draw_crop"]
 

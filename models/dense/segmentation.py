@@ -12,12 +12,12 @@ from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.models.segmentation.deeplabv3 import DeepLabHead
 from torchvision.models.segmentation.fcn import FCNHead
 
-from jpegfreq.models.create import create_model
-from jpegfreq.models.detection import stage_widths
-from jpegfreq.models.evaluation import device_of
+from jpegfreq.models.analysis.evaluation import device_of
+from jpegfreq.models.dense.detection import stage_widths
+from jpegfreq.models.dense.scenes import CELL, IGNORE, SegmentationDataset
 from jpegfreq.models.gate import ChannelGate, GatedNetwork
+from jpegfreq.models.networks.create import create_model
 from jpegfreq.models.readable import read_all
-from jpegfreq.models.scenes import CELL, IGNORE, SegmentationDataset
 
 if TYPE_CHECKING:
     from jpegfreq.format import TensorFormat

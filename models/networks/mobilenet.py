@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 from torchvision import models
 
-from jpegfreq.models.adapt import Adaptation, keep_grid, note_adaptation, remove, widen
+from jpegfreq.models.networks.adapt import Adaptation, keep_grid, note_adaptation, remove, widen
 
 __all__ = ["mobilenet_v2"]
 

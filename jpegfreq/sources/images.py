@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jpegfreq._file_memory import BatchFiles, FileMemory
+from jpegfreq.sources.file_memory import BatchFiles, FileMemory
 
 __all__ = ["Images", "file_list", "image_folder", "tar_shards"]
 

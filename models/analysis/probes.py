@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from jpegfreq.models.adapt import adaptation_of
-from jpegfreq.models.evaluation import Progress, device_of, evaluation_batches, labelled_for
+from jpegfreq.models.analysis.evaluation import Progress, device_of, evaluation_batches, labelled_for
+from jpegfreq.models.analysis.ranking import Ranking
 from jpegfreq.models.gate import GatedNetwork
-from jpegfreq.models.ranking import Ranking
+from jpegfreq.models.networks.adapt import adaptation_of
 from jpegfreq.torch import Images
 
 if TYPE_CHECKING:

@@ -24,11 +24,11 @@ from jpegfreq._files import write_whole
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.checkpoint import ModelConfig, save_model
 from jpegfreq.models.gate import ChannelGate, GatedNetwork, GatedOutput
-from jpegfreq.models.inputs import Inputs, open_inputs
 from jpegfreq.models.pretrained import load_pretrained, read_pretrained
-from jpegfreq.models.recipe import TrainConfig
-from jpegfreq.models.run_folder import STATE, begin_run, check_run_folder, read_state
-from jpegfreq.models.target import TargetControl, decision_weight, indecision, missed_by, sharpened_count
+from jpegfreq.models.training.inputs import Inputs, open_inputs
+from jpegfreq.models.training.recipe import TrainConfig
+from jpegfreq.models.training.run_folder import STATE, begin_run, check_run_folder, read_state
+from jpegfreq.models.training.target import TargetControl, decision_weight, indecision, missed_by, sharpened_count
 from jpegfreq.torch import Batch, FrequencyLoader
 
 __all__ = ["Epoch", "Observer", "TrainResult", "best_epoch", "train"]

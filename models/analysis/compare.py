@@ -13,9 +13,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from jpegfreq.models.evaluation import Progress, device_of, evaluation_batches, evaluation_dataset, labelled_for
-from jpegfreq.models.probes import sample_images
-from jpegfreq.models.summary import model_summary
+from jpegfreq.models.analysis.evaluation import (
+    Progress,
+    device_of,
+    evaluation_batches,
+    evaluation_dataset,
+    labelled_for,
+)
+from jpegfreq.models.analysis.probes import sample_images
+from jpegfreq.models.networks.summary import model_summary
 from jpegfreq.torch import Images
 
 if TYPE_CHECKING:

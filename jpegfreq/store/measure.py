@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jpegfreq.format import TensorFormat
 from jpegfreq.statistics import StatisticsAccumulator
-from jpegfreq.store import Failure, LoadedImage, View, read_views
+from jpegfreq.store.conversion import Failure, LoadedImage, View, read_views
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -53,7 +53,9 @@ def to_frequency_tensor(
     >>> to_frequency_tensor(read_coefficients(gray_16x8)).shape
     (192, 1, 2)
     """
-    from jpegfreq import _enlarge, _kernels, _on_grid  # Numba, which takes a second to import
+    from jpegfreq.assembly import enlarge as _enlarge  # Numba, which takes a second to import
+    from jpegfreq.assembly import kernels as _kernels
+    from jpegfreq.assembly import on_grid as _on_grid
 
     if format is None:
         format = _DEFAULT

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jpegfreq._lanes import COLUMNS, fetch, fetch_to_write, kernel, move_8x8
+from jpegfreq.assembly.lanes import COLUMNS, fetch, fetch_to_write, kernel, move_8x8
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jpegfreq._lanes import (
+from jpegfreq.assembly.lanes import (
     COLUMNS,
     STRIDE,
     double_across_narrow,

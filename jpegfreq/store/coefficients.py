@@ -31,7 +31,7 @@ from jpegfreq.batch import read_coefficients_batch
 from jpegfreq.coefficients import Coefficients
 from jpegfreq.errors import JpegError
 from jpegfreq.header import Component, Header
-from jpegfreq.store import Failure, identity_of, is_edited
+from jpegfreq.store.conversion import Failure, identity_of, is_edited
 
 __all__ = [
     "StoredCoefficients",

@@ -15,8 +15,8 @@ import torch
 
 from jpegfreq.channels import CHANNEL_COUNT
 from jpegfreq.format import TensorFormat
-from jpegfreq.models.create import create_model
-from jpegfreq.models.recipe import TrainConfig
+from jpegfreq.models.networks.create import create_model
+from jpegfreq.models.training.recipe import TrainConfig
 from jpegfreq.statistics import ChannelStatistics, StatisticsAccumulator
 from jpegfreq.store import StoredDataset
 from jpegfreq.torch import (

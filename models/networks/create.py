@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from torch import nn
 
-from jpegfreq.models.adapt import STRIDES
-from jpegfreq.models.mobilenet import mobilenet_v2
-from jpegfreq.models.resnet import resnet
-from jpegfreq.models.se_resnet import se_resnet
+from jpegfreq.models.networks.adapt import STRIDES
+from jpegfreq.models.networks.mobilenet import mobilenet_v2
+from jpegfreq.models.networks.resnet import resnet
+from jpegfreq.models.networks.se_resnet import se_resnet
 
 if TYPE_CHECKING:
     from jpegfreq.format import TensorFormat

@@ -19,13 +19,9 @@ from torch.utils.data import DataLoader
 from jpegfreq._files import write_whole
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.checkpoint import save_model
-from jpegfreq.models.dense import DenseConfig, DenseModel, Task, body_of, dense_heat_map, gate_of
-from jpegfreq.models.detection import DetectionScores, FrequencyDetector, evaluate_detection
-from jpegfreq.models.gate import GateDecision, GatedOutput
-from jpegfreq.models.pretrained import Pretrained, load_pretrained, read_pretrained
-from jpegfreq.models.readable import Readable, Unread, check_readable, sound_scenes
-from jpegfreq.models.run_folder import STATE, begin_run, check_run_folder, read_state
-from jpegfreq.models.scenes import (
+from jpegfreq.models.dense.config import DenseConfig, DenseModel, Task, body_of, dense_heat_map, gate_of
+from jpegfreq.models.dense.detection import DetectionScores, FrequencyDetector, evaluate_detection
+from jpegfreq.models.dense.scenes import (
     CELL,
     IGNORE,
     DetectionDataset,
@@ -36,8 +32,12 @@ from jpegfreq.models.scenes import (
     measure_statistics,
     read_scenes,
 )
-from jpegfreq.models.segmentation import Head, SegmentationScores, evaluate_segmentation
-from jpegfreq.models.target import TargetControl, decision_weight, indecision, sharpened_count
+from jpegfreq.models.dense.segmentation import Head, SegmentationScores, evaluate_segmentation
+from jpegfreq.models.gate import GateDecision, GatedOutput
+from jpegfreq.models.pretrained import Pretrained, load_pretrained, read_pretrained
+from jpegfreq.models.readable import Readable, Unread, check_readable, sound_scenes
+from jpegfreq.models.training.run_folder import STATE, begin_run, check_run_folder, read_state
+from jpegfreq.models.training.target import TargetControl, decision_weight, indecision, sharpened_count
 from jpegfreq.torch import file_list
 
 __all__ = ["DenseObserver", "DenseTraining", "Scores", "dense_config", "train_dense"]

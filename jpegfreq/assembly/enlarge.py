@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jpegfreq._kernels import emit
-from jpegfreq._lanes import COLUMNS, STRIDE, kernel
+from jpegfreq.assembly.kernels import emit
+from jpegfreq.assembly.lanes import COLUMNS, STRIDE, kernel
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -14,11 +14,11 @@ from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
 
-from jpegfreq.models.create import create_model
-from jpegfreq.models.evaluation import device_of
+from jpegfreq.models.analysis.evaluation import device_of
+from jpegfreq.models.dense.scenes import CELL, DetectionDataset, FrequencyImage
 from jpegfreq.models.gate import ChannelGate, GateDecision
+from jpegfreq.models.networks.create import create_model
 from jpegfreq.models.readable import read_all
-from jpegfreq.models.scenes import CELL, DetectionDataset, FrequencyImage
 
 if TYPE_CHECKING:
     from jpegfreq.format import TensorFormat

@@ -15,8 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jpegfreq.measure import Measured, measure_files
-from jpegfreq.store import Conversion, View, convert_shards
+from jpegfreq.store.conversion import Conversion, View, convert_shards
+from jpegfreq.store.measure import Measured, measure_files
 
 __all__ = ["EngineError", "convert_shards_on_ray", "measure_files_on_ray", "ray_session"]
 

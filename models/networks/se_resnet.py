@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from jpegfreq.models.resnet import take_frequencies
+from jpegfreq.models.networks.resnet import take_frequencies
 
 __all__ = ["se_resnet"]
 

@@ -14,9 +14,9 @@ import torch
 
 from jpegfreq._files import write_whole
 from jpegfreq.channels import CHANNEL_COUNT, ZIGZAG, ChannelSelection
-from jpegfreq.models.evaluation import Progress, evaluation_batches
+from jpegfreq.models.analysis.evaluation import Progress, evaluation_batches
+from jpegfreq.models.analysis.ranking import Ranking
 from jpegfreq.models.gate import GateDecision, GatedNetwork
-from jpegfreq.models.ranking import Ranking
 from jpegfreq.torch import Images
 
 if TYPE_CHECKING:

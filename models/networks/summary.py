@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from jpegfreq.models.adapt import adaptation_of
+from jpegfreq.models.networks.adapt import adaptation_of
 
 __all__ = ["ModelSummary", "model_summary"]
 

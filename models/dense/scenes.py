@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from jpegfreq._resample import resample
 from jpegfreq.coefficients import read_coefficients
+from jpegfreq.crops import Box, random_resized_crop_box
 from jpegfreq.errors import JpegError
 from jpegfreq.format import TensorFormat
 from jpegfreq.header import read_header
-from jpegfreq.resample import Box, random_resized_crop_box, resample
 from jpegfreq.statistics import ChannelStatistics, StatisticsAccumulator
 
 if TYPE_CHECKING:

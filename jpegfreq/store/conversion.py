@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from jpegfreq._file_memory import BatchFiles, FileMemory
 from jpegfreq._files import NpyFile, write_whole
 from jpegfreq.batch import aligned_empty, read_batch
+from jpegfreq.crops import Box, center_crop_box
 from jpegfreq.errors import JpegError, MalformedJpegError, TruncatedJpegError, UnsupportedJpegError
 from jpegfreq.format import TensorFormat
 from jpegfreq.header import Header, read_header
-from jpegfreq.resample import Box, center_crop_box
+from jpegfreq.sources.file_memory import BatchFiles, FileMemory
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from jpegfreq.format import TensorFormat
+from jpegfreq.models.analysis.evaluation import device_of
+from jpegfreq.models.analysis.heatmap import HeatMap, heat_map_of
 from jpegfreq.models.checkpoint import CONFIG, load_network, read_format
-from jpegfreq.models.detection import create_detector
-from jpegfreq.models.evaluation import device_of
+from jpegfreq.models.dense.detection import create_detector
+from jpegfreq.models.dense.scenes import READ_ERRORS, FrequencyImage, read_frequencies
+from jpegfreq.models.dense.segmentation import Head, create_segmenter, predict_mask
 from jpegfreq.models.gate import ChannelGate, GatedNetwork
-from jpegfreq.models.heatmap import HeatMap, heat_map_of
-from jpegfreq.models.scenes import READ_ERRORS, FrequencyImage, read_frequencies
-from jpegfreq.models.segmentation import Head, create_segmenter, predict_mask
 from jpegfreq.torch import Images
 
 __all__ = [

@@ -1,0 +1,1 @@
+"""From coefficients to whole-image tensors."""

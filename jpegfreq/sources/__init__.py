@@ -1,0 +1,1 @@
+"""Which image files there are, and their bytes."""

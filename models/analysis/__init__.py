@@ -1,0 +1,1 @@
+"""What a trained network uses: heat maps, rankings, comparisons."""

@@ -1,0 +1,1 @@
+"""Training: recipe, inputs, the loop, run folders."""
