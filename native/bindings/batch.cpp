@@ -19,7 +19,8 @@ protected:
     }
 };
 
-nb::list read_coefficients_batch(nb::list data, size_t threads, bool keep_damage, bool return_errors, uint64_t max_pixels) {
+nb::list read_coefficients_batch(nb::list data, size_t threads, bool keep_damage, bool return_errors,
+                                 uint64_t max_pixels) {
     BatchImages images = batch_images(data);
     Limits limits;
     limits.max_pixels = max_pixels;
@@ -46,8 +47,8 @@ nb::list read_coefficients_batch(nb::list data, size_t threads, bool keep_damage
 }  // namespace
 
 void bind_batch(nb::module_& module) {
-    module.def("read_coefficients_batch", &read_coefficients_batch, nb::arg("images"), nb::arg("threads"), nb::arg("keep_damage"),
-               nb::arg("return_errors"), nb::arg("max_pixels"));
+    module.def("read_coefficients_batch", &read_coefficients_batch, nb::arg("images"), nb::arg("threads"),
+               nb::arg("keep_damage"), nb::arg("return_errors"), nb::arg("max_pixels"));
 }
 
 }  // namespace jpegfreq::python

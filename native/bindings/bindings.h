@@ -76,16 +76,15 @@ private:
 };
 
 // Whether decoding ended in a way that damage="keep" returns: something was decoded, and the rest is zero.
-inline bool is_damage(const Status& status) {
-    return status.code == Code::malformed || status.code == Code::truncated;
-}
+inline bool is_damage(const Status& status) { return status.code == Code::malformed || status.code == Code::truncated; }
 
 // Gives `output` room for the planes, once it is known that the header promises neither too much nor, unless damage is kept, more
 // than the data can hold. Needs no GIL.
-Status allocate_planes(Bytes jpeg, const Header& header, const Limits& limits, bool keep_damage, std::unique_ptr<PlaneMemory>& memory,
-                       Output& output);
+Status allocate_planes(Bytes jpeg, const Header& header, const Limits& limits, bool keep_damage,
+                       std::unique_ptr<PlaneMemory>& memory, Output& output);
 
 // A jpegfreq.Coefficients that owns `memory`. `damage` is None or an exception.
-nb::object to_python(const Header& header, const Output& output, std::unique_ptr<PlaneMemory> memory, nb::handle damage);
+nb::object to_python(const Header& header, const Output& output, std::unique_ptr<PlaneMemory> memory,
+                     nb::handle damage);
 
 }  // namespace jpegfreq::python

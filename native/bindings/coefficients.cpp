@@ -45,7 +45,8 @@ nb::object read_coefficients_of(nb::handle data, bool keep_damage, uint64_t max_
         nb::gil_scoped_release release;
         error = input.load();
         if (error == 0) status = read_header(input.bytes(), header);
-        if (error == 0 && status.ok()) status = allocate_planes(input.bytes(), header, limits, keep_damage, memory, output);
+        if (error == 0 && status.ok())
+            status = allocate_planes(input.bytes(), header, limits, keep_damage, memory, output);
         if (error == 0 && status.ok()) {
             thread_local Decoder decoder;
             status = decoder.read_coefficients(input.bytes(), header, limits, output);
@@ -60,7 +61,8 @@ nb::object read_coefficients_of(nb::handle data, bool keep_damage, uint64_t max_
 
 }  // namespace
 
-nb::object to_python(const Header& header, const Output& output, std::unique_ptr<PlaneMemory> memory, nb::handle damage) {
+nb::object to_python(const Header& header, const Output& output, std::unique_ptr<PlaneMemory> memory,
+                     nb::handle damage) {
     const Types& types = python::types();
     const uint8_t* start = memory->data();
     nb::object owner = nb::cast(memory.release(), nb::rv_policy::take_ownership);
@@ -70,7 +72,8 @@ nb::object to_python(const Header& header, const Output& output, std::unique_ptr
     for (int c = 0; c < header.component_count; c++) {
         const Component& component = header.components[c];
         const size_t offset = static_cast<size_t>(reinterpret_cast<const uint8_t*>(output.planes[c]) - start);
-        nb::object plane = types.ndarray(nb::make_tuple(component.blocks_high, component.blocks_wide, 8, 8), types.int16, owner, offset);
+        nb::object plane = types.ndarray(nb::make_tuple(component.blocks_high, component.blocks_wide, 8, 8),
+                                         types.int16, owner, offset);
         PyTuple_SetItem(planes.ptr(), c, plane.release().ptr());
         nb::object table = nb::steal(PyByteArray_FromStringAndSize(
             reinterpret_cast<const char*>(output.quantization_tables[c]), sizeof(output.quantization_tables[c])));
@@ -87,7 +90,8 @@ nb::object to_python(const Header& header, const Output& output, std::unique_ptr
 
 void bind_coefficients(nb::module_& module) {
     nb::class_<PlaneMemory>(module, "PlaneMemory", nb::type_slots(plane_memory_slots));
-    module.def("read_coefficients", &read_coefficients_of, nb::arg("data").none(), nb::arg("keep_damage"), nb::arg("max_pixels"));
+    module.def("read_coefficients", &read_coefficients_of, nb::arg("data").none(), nb::arg("keep_damage"),
+               nb::arg("max_pixels"));
 }
 
 }  // namespace jpegfreq::python

@@ -27,7 +27,8 @@ ImageQueue::ImageQueue(BatchImages& images, bool keep_damage, bool stop_at_error
         images[i].size_bytes = images[i].input.size();
         size_bytes_ += images[i].size_bytes;
     }
-    std::stable_sort(order_.begin(), order_.end(), [&](size_t a, size_t b) { return images[a].size_bytes > images[b].size_bytes; });
+    std::stable_sort(order_.begin(), order_.end(),
+                     [&](size_t a, size_t b) { return images[a].size_bytes > images[b].size_bytes; });
     last_look_ = std::chrono::steady_clock::now();
 }
 
@@ -74,7 +75,8 @@ bool ImageQueue::prepare(BatchImage& image) {
     job.jpeg = image.input.bytes();
     job.status = read_header(job.jpeg, job.header);
     if (job.status.ok()) job.status = accept(image);
-    if (job.status.ok()) job.status = allocate_planes(job.jpeg, job.header, limits_, keep_damage_, image.memory, job.output);
+    if (job.status.ok())
+        job.status = allocate_planes(job.jpeg, job.header, limits_, keep_damage_, image.memory, job.output);
     return job.status.ok();
 }
 
@@ -91,8 +93,7 @@ void ImageQueue::finish(BatchImage& image) {
     image.memory.reset();
     if (!stop_at_error_) return;
     size_t first = first_failed_.load();
-    while (image.index < first && !first_failed_.compare_exchange_weak(first, image.index)) {
-    }
+    while (image.index < first && !first_failed_.compare_exchange_weak(first, image.index)) {}
 }
 
 // Ctrl-C ends a long batch: the calling thread asks Python ten times a second whether a signal has come.

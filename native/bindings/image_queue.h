@@ -45,8 +45,8 @@ public:
 
 protected:
     // What becomes of an image, on the thread that decodes it. Both may refuse it by a Status that is not ok.
-    virtual Status accept(BatchImage&) { return {}; }        // its header is read, its planes are not yet allocated
-    virtual Status use(BatchImage&) { return {}; }           // it is decoded, as far as it goes with kept damage
+    virtual Status accept(BatchImage&) { return {}; }  // its header is read, its planes are not yet allocated
+    virtual Status use(BatchImage&) { return {}; }     // it is decoded, as far as it goes with kept damage
 
     size_t size_bytes() const { return size_bytes_; }  // of all images
 

@@ -52,7 +52,8 @@ Input::Input(nb::handle data) {
     if (!path.is_valid()) {
         PyErr_Clear();
         nb::str type = nb::str(nb::handle(reinterpret_cast<PyObject*>(Py_TYPE(object))).attr("__name__"));
-        throw nb::type_error((std::string("a JPEG must be bytes, another contiguous buffer or a path, not ") + type.c_str()).c_str());
+        throw nb::type_error(
+            (std::string("a JPEG must be bytes, another contiguous buffer or a path, not ") + type.c_str()).c_str());
     }
     PyObject* encoded = nullptr;
     if (!PyUnicode_FSConverter(path.ptr(), &encoded)) throw nb::python_error();

@@ -13,8 +13,8 @@ std::unique_ptr<PlaneMemory> PlaneMemory::allocate(size_t size_bytes) {
 
 PlaneMemory::~PlaneMemory() { pool_free(data_, size_bytes_); }
 
-Status allocate_planes(Bytes jpeg, const Header& header, const Limits& limits, bool keep_damage, std::unique_ptr<PlaneMemory>& memory,
-                       Output& output) {
+Status allocate_planes(Bytes jpeg, const Header& header, const Limits& limits, bool keep_damage,
+                       std::unique_ptr<PlaneMemory>& memory, Output& output) {
     const Status status = check_promise(jpeg, header, limits);
     if (!status.ok() && !(keep_damage && is_damage(status))) return status;
     // Each side of a plane is at most 8192 blocks, so that four planes of them fit in 64 bits.
@@ -23,8 +23,13 @@ Status allocate_planes(Bytes jpeg, const Header& header, const Limits& limits, b
         size_bytes += uint64_t(header.components[c].blocks_high) * header.components[c].blocks_wide * 128;
     }
     if (size_bytes <= SIZE_MAX / 2) memory = PlaneMemory::allocate(static_cast<size_t>(size_bytes));
-    if (!memory) return {Code::out_of_memory, "SOF", "no room for {} bytes of coefficients", "", header.frame_offset_bytes,
-                         static_cast<int64_t>(size_bytes)};
+    if (!memory)
+        return {Code::out_of_memory,
+                "SOF",
+                "no room for {} bytes of coefficients",
+                "",
+                header.frame_offset_bytes,
+                static_cast<int64_t>(size_bytes)};
     uint8_t* next = memory->data();
     for (int c = 0; c < header.component_count; c++) {
         output.planes[c] = reinterpret_cast<int16_t*>(next);

@@ -108,7 +108,9 @@ private:
 class Pool {
 public:
     // A child of fork() must not find the lock held by a thread that it does not have.
-    Pool() { pthread_atfork([] { pool().mutex_.lock(); }, [] { pool().mutex_.unlock(); }, [] { pool().mutex_.unlock(); }); }
+    Pool() {
+        pthread_atfork([] { pool().mutex_.lock(); }, [] { pool().mutex_.unlock(); }, [] { pool().mutex_.unlock(); });
+    }
 
     static Pool& pool() {
         static Pool* pool = new Pool;  // never freed: arrays may outlive every static object
@@ -130,7 +132,8 @@ public:
 
     void free(const uint8_t* data, size_t size) {
         const std::lock_guard<std::mutex> lock(mutex_);
-        const auto found = std::find_if(regions_.begin(), regions_.end(), [&](const auto& region) { return region->holds(data); });
+        const auto found =
+            std::find_if(regions_.begin(), regions_.end(), [&](const auto& region) { return region->holds(data); });
         Region& region = **found;
         region.give_back(data, size);
         if (!region.is_empty()) return;
@@ -167,7 +170,8 @@ void pool_free(uint8_t* data, size_t size_bytes) {
 
 uint8_t* pool_allocate(size_t size_bytes) {
     void* data = nullptr;
-    return posix_memalign(&data, alignment, round_up(size_bytes + 1, alignment)) == 0 ? static_cast<uint8_t*>(data) : nullptr;
+    return posix_memalign(&data, alignment, round_up(size_bytes + 1, alignment)) == 0 ? static_cast<uint8_t*>(data)
+                                                                                      : nullptr;
 }
 
 void pool_free(uint8_t* data, size_t) { std::free(data); }

@@ -20,18 +20,23 @@ constexpr size_t streamed_bytes = 4 << 20;
 
 // The rules of to_frequency_tensor.
 Status check_color(const Header& header, const TensorSpec& spec) {
-    const bool luma_only = std::all_of(spec.channels, spec.channels + spec.channel_count, [](uint16_t channel) { return channel < 64; });
+    const bool luma_only =
+        std::all_of(spec.channels, spec.channels + spec.channel_count, [](uint16_t channel) { return channel < 64; });
     const char* message = "";
     switch (header.color) {
         case ColorKind::grey:
         case ColorKind::ycbcr: return {};
         case ColorKind::ycck:
             if (luma_only) return {};
-            message = "a frequency tensor needs a YCbCr or grey image; this one is YCCK; of YCCK only luma channels can be had";
+            message =
+                "a frequency tensor needs a YCbCr or grey image; this one is YCCK; of YCCK only luma channels can be "
+                "had";
             break;
         case ColorKind::rgb: message = "a frequency tensor needs a YCbCr or grey image; this one is RGB"; break;
         case ColorKind::cmyk: message = "a frequency tensor needs a YCbCr or grey image; this one is CMYK"; break;
-        case ColorKind::unknown: message = "a frequency tensor needs a YCbCr or grey image; this one is of unknown colour"; break;
+        case ColorKind::unknown:
+            message = "a frequency tensor needs a YCbCr or grey image; this one is of unknown colour";
+            break;
     }
     return {Code::unsupported, "SOF", message, "", header.frame_offset_bytes, 0};
 }
@@ -40,8 +45,9 @@ Status check_color(const Header& header, const TensorSpec& spec) {
 // on the thread that made them.
 class TensorQueue : public ImageQueue {
 public:
-    TensorQueue(BatchImages& images, bool keep_damage, bool stop_at_error, const Limits& limits, const ResampleGeometry& geometry,
-                const TensorSpec& spec, bool apply_orientation, const int64_t* boxes, const uint8_t* flips, uint8_t* out, size_t slot_bytes)
+    TensorQueue(BatchImages& images, bool keep_damage, bool stop_at_error, const Limits& limits,
+                const ResampleGeometry& geometry, const TensorSpec& spec, bool apply_orientation, const int64_t* boxes,
+                const uint8_t* flips, uint8_t* out, size_t slot_bytes)
         : ImageQueue(images, keep_damage, stop_at_error, limits),
           geometry_(geometry),
           spec_(spec),
@@ -71,15 +77,16 @@ protected:
         box_refused_[image.index] = !status.ok();
         if (!status.ok()) return status;
         image.job.output.mcu_rows = mcu_rows_needed(header, geometry);
-        for (int c = 0; c < header.component_count; ++c) image.job.output.needed[c] = blocks_needed(header, geometry, c);
+        for (int c = 0; c < header.component_count; ++c)
+            image.job.output.needed[c] = blocks_needed(header, geometry, c);
         return status;
     }
 
     Status use(BatchImage& image) override {
         thread_local Resampler resampler;
         const Job& job = image.job;
-        const Status status = resampler.resample(job.header, job.output.planes, job.output.quantization_tables, geometries_[image.index],
-                                                 spec_, out_ + image.index * slot_bytes_);
+        const Status status = resampler.resample(job.header, job.output.planes, job.output.quantization_tables,
+                                                 geometries_[image.index], spec_, out_ + image.index * slot_bytes_);
         image.memory.reset();
         return status;
     }
@@ -97,23 +104,25 @@ private:
 };
 
 // Returns None, or the error or the kept damage, of each image. Slots of images that failed are zero.
-nb::list read_batch(nb::list data, std::optional<Boxes> boxes, std::optional<Flips> flips, bool apply_orientation, int filter,
-                    bool antialias, int chroma, ChannelNumbers channels, ChannelValues scale, ChannelValues shift, bool channels_last,
-                    Batch out, size_t threads, bool keep_damage, bool return_errors, uint64_t max_pixels) {
+nb::list read_batch(nb::list data, std::optional<Boxes> boxes, std::optional<Flips> flips, bool apply_orientation,
+                    int filter, bool antialias, int chroma, ChannelNumbers channels, ChannelValues scale,
+                    ChannelValues shift, bool channels_last, Batch out, size_t threads, bool keep_damage,
+                    bool return_errors, uint64_t max_pixels) {
     BatchImages images = batch_images(data);
     const size_t count = images.size();
     if (out.shape(0) != count || (boxes && boxes->shape(0) != count) || (flips && flips->shape(0) != count)) {
         throw nb::value_error("the output, boxes and flips must have one entry an image");
     }
     TensorSpec spec = tensor_spec(channels, scale, shift, channels_last, out.dtype(), out.shape(channels_last ? 3 : 1));
-    ResampleGeometry geometry = resample_geometry(out.shape(channels_last ? 1 : 2), out.shape(channels_last ? 2 : 3), filter, antialias, chroma);
+    ResampleGeometry geometry = resample_geometry(out.shape(channels_last ? 1 : 2), out.shape(channels_last ? 2 : 3),
+                                                  filter, antialias, chroma);
     const size_t slot_bytes = out.shape(1) * out.shape(2) * out.shape(3) * out.itemsize();
     spec.stream = count * slot_bytes >= streamed_bytes;
     uint8_t* slots = static_cast<uint8_t*>(out.data());
     Limits limits;
     limits.max_pixels = max_pixels;
-    TensorQueue queue(images, keep_damage, !return_errors, limits, geometry, spec, apply_orientation, boxes ? boxes->data() : nullptr,
-                      flips ? flips->data() : nullptr, slots, slot_bytes);
+    TensorQueue queue(images, keep_damage, !return_errors, limits, geometry, spec, apply_orientation,
+                      boxes ? boxes->data() : nullptr, flips ? flips->data() : nullptr, slots, slot_bytes);
     bool finished = false;
     {
         nb::gil_scoped_release release;
@@ -129,7 +138,8 @@ nb::list read_batch(nb::list data, std::optional<Boxes> boxes, std::optional<Fli
             results.append(nb::none());
             continue;
         }
-        nb::object error = queue.box_refused(image) ? to_value_error(image.job.status, int64_t(image.index)) : exception_of(image);
+        nb::object error =
+            queue.box_refused(image) ? to_value_error(image.job.status, int64_t(image.index)) : exception_of(image);
         if (image.failed && !return_errors) raise(error);
         results.append(error);
     }
@@ -139,9 +149,10 @@ nb::list read_batch(nb::list data, std::optional<Boxes> boxes, std::optional<Fli
 }  // namespace
 
 void bind_read_batch(nb::module_& module) {
-    module.def("read_batch", &read_batch, nb::arg("images"), nb::arg("boxes").none(), nb::arg("flips").none(), nb::arg("apply_orientation"),
-               nb::arg("filter"), nb::arg("antialias"), nb::arg("chroma"), nb::arg("channels"), nb::arg("scale"), nb::arg("shift"),
-               nb::arg("channels_last"), nb::arg("out").noconvert(), nb::arg("threads"), nb::arg("keep_damage"), nb::arg("return_errors"),
+    module.def("read_batch", &read_batch, nb::arg("images"), nb::arg("boxes").none(), nb::arg("flips").none(),
+               nb::arg("apply_orientation"), nb::arg("filter"), nb::arg("antialias"), nb::arg("chroma"),
+               nb::arg("channels"), nb::arg("scale"), nb::arg("shift"), nb::arg("channels_last"),
+               nb::arg("out").noconvert(), nb::arg("threads"), nb::arg("keep_damage"), nb::arg("return_errors"),
                nb::arg("max_pixels"));
 }
 

@@ -29,8 +29,8 @@ struct Source {
         nb::tuple components = nb::cast<nb::tuple>(python_header.attr("components"));
         nb::tuple python_planes = nb::cast<nb::tuple>(coefficients.attr("planes"));
         nb::tuple python_tables = nb::cast<nb::tuple>(coefficients.attr("quantization_tables"));
-        if (components.size() < 1 || components.size() > size_t(max_components) || python_planes.size() != components.size() ||
-            python_tables.size() != components.size()) {
+        if (components.size() < 1 || components.size() > size_t(max_components) ||
+            python_planes.size() != components.size() || python_tables.size() != components.size()) {
             throw nb::value_error("coefficients need 1 to 4 components, each with a plane and a quantization table");
         }
         header.height = nb::cast<uint32_t>(python_header.attr("height"));
@@ -41,8 +41,10 @@ struct Source {
             Component& component = header.components[c];
             component.horizontal_sampling_factor = nb::cast<uint8_t>(components[c].attr("horizontal_sampling_factor"));
             component.vertical_sampling_factor = nb::cast<uint8_t>(components[c].attr("vertical_sampling_factor"));
-            header.max_horizontal_sampling_factor = std::max(header.max_horizontal_sampling_factor, component.horizontal_sampling_factor);
-            header.max_vertical_sampling_factor = std::max(header.max_vertical_sampling_factor, component.vertical_sampling_factor);
+            header.max_horizontal_sampling_factor =
+                std::max(header.max_horizontal_sampling_factor, component.horizontal_sampling_factor);
+            header.max_vertical_sampling_factor =
+                std::max(header.max_vertical_sampling_factor, component.vertical_sampling_factor);
             if (component.horizontal_sampling_factor < 1 || component.vertical_sampling_factor < 1) {
                 throw nb::value_error("a sampling factor is at least 1 (T.81 B.2.2)");
             }
@@ -51,10 +53,14 @@ struct Source {
             plane_arrays[c] = nb::cast<Plane>(python_planes[c]);
             table_arrays[c] = nb::cast<QuantizationTable>(python_tables[c]);
             Component& component = header.components[c];
-            component.blocks_high = blocks(header.height, component.vertical_sampling_factor, header.max_vertical_sampling_factor);
-            component.blocks_wide = blocks(header.width, component.horizontal_sampling_factor, header.max_horizontal_sampling_factor);
-            if (plane_arrays[c].shape(0) != component.blocks_high || plane_arrays[c].shape(1) != component.blocks_wide) {
-                throw nb::value_error(("plane " + std::to_string(c) + " is not as large as the header says (T.81 A.1.1)").c_str());
+            component.blocks_high =
+                blocks(header.height, component.vertical_sampling_factor, header.max_vertical_sampling_factor);
+            component.blocks_wide =
+                blocks(header.width, component.horizontal_sampling_factor, header.max_horizontal_sampling_factor);
+            if (plane_arrays[c].shape(0) != component.blocks_high ||
+                plane_arrays[c].shape(1) != component.blocks_wide) {
+                throw nb::value_error(
+                    ("plane " + std::to_string(c) + " is not as large as the header says (T.81 A.1.1)").c_str());
             }
             planes[c] = plane_arrays[c].data();
             std::copy_n(table_arrays[c].data(), 64, tables[c]);
@@ -69,13 +75,14 @@ private:
     }
 };
 
-void resample_into(nb::handle coefficients, std::array<int64_t, 4> box, bool horizontal_flip, bool vertical_flip, bool apply_orientation,
-                   int filter, bool antialias, int chroma, ChannelNumbers channels, ChannelValues scale, ChannelValues shift,
-                   bool channels_last, Tensor out) {
+void resample_into(nb::handle coefficients, std::array<int64_t, 4> box, bool horizontal_flip, bool vertical_flip,
+                   bool apply_orientation, int filter, bool antialias, int chroma, ChannelNumbers channels,
+                   ChannelValues scale, ChannelValues shift, bool channels_last, Tensor out) {
     const Source source(coefficients);
-    const TensorSpec spec = tensor_spec(channels, scale, shift, channels_last, out.dtype(), out.shape(channels_last ? 2 : 0));
-    ResampleGeometry geometry =
-        resample_geometry(out.shape(channels_last ? 0 : 1), out.shape(channels_last ? 1 : 2), filter, antialias, chroma);
+    const TensorSpec spec =
+        tensor_spec(channels, scale, shift, channels_last, out.dtype(), out.shape(channels_last ? 2 : 0));
+    ResampleGeometry geometry = resample_geometry(out.shape(channels_last ? 0 : 1), out.shape(channels_last ? 1 : 2),
+                                                  filter, antialias, chroma);
     set_box(geometry, box.data());
     geometry.horizontal_flip = horizontal_flip;
     geometry.vertical_flip = vertical_flip;
@@ -93,8 +100,8 @@ void resample_into(nb::handle coefficients, std::array<int64_t, 4> box, bool hor
 
 }  // namespace
 
-TensorSpec tensor_spec(const ChannelNumbers& channels, const ChannelValues& scale, const ChannelValues& shift, bool channels_last,
-                       nb::dlpack::dtype type, size_t channel_count) {
+TensorSpec tensor_spec(const ChannelNumbers& channels, const ChannelValues& scale, const ChannelValues& shift,
+                       bool channels_last, nb::dlpack::dtype type, size_t channel_count) {
     const nb::dlpack::dtype half{uint8_t(nb::dlpack::dtype_code::Float), 16, 1};
     if (type != nb::dtype<float>() && type != half) throw nb::type_error("the output must be float32 or float16");
     if (channels.shape(0) != channel_count || scale.shape(0) != channel_count || shift.shape(0) != channel_count) {
@@ -111,7 +118,8 @@ TensorSpec tensor_spec(const ChannelNumbers& channels, const ChannelValues& scal
 }
 
 ResampleGeometry resample_geometry(size_t blocks_high, size_t blocks_wide, int filter, bool antialias, int chroma) {
-    if (std::max(blocks_high, blocks_wide) > max_output_size / 8) throw nb::value_error("the output is larger than 65536 pixels");
+    if (std::max(blocks_high, blocks_wide) > max_output_size / 8)
+        throw nb::value_error("the output is larger than 65536 pixels");
     ResampleGeometry geometry;
     geometry.output_height = static_cast<uint32_t>(8 * blocks_high);
     geometry.output_width = static_cast<uint32_t>(8 * blocks_wide);
@@ -123,7 +131,8 @@ ResampleGeometry resample_geometry(size_t blocks_high, size_t blocks_wide, int f
 
 void set_box(ResampleGeometry& geometry, const int64_t* box) {
     uint32_t* const sides[4] = {&geometry.top, &geometry.left, &geometry.height, &geometry.width};
-    for (int i = 0; i < 4; i++) *sides[i] = box[i] < 0 || box[i] > int64_t(UINT32_MAX) ? UINT32_MAX : static_cast<uint32_t>(box[i]);
+    for (int i = 0; i < 4; i++)
+        *sides[i] = box[i] < 0 || box[i] > int64_t(UINT32_MAX) ? UINT32_MAX : static_cast<uint32_t>(box[i]);
 }
 
 nb::object to_value_error(const Status& status, int64_t index) {
@@ -135,9 +144,10 @@ nb::object to_value_error(const Status& status, int64_t index) {
 }
 
 void bind_resample(nb::module_& module) {
-    module.def("resample", &resample_into, nb::arg("coefficients"), nb::arg("box"), nb::arg("horizontal_flip"), nb::arg("vertical_flip"),
-               nb::arg("apply_orientation"), nb::arg("filter"), nb::arg("antialias"), nb::arg("chroma"), nb::arg("channels"),
-               nb::arg("scale"), nb::arg("shift"), nb::arg("channels_last"), nb::arg("out").noconvert());
+    module.def("resample", &resample_into, nb::arg("coefficients"), nb::arg("box"), nb::arg("horizontal_flip"),
+               nb::arg("vertical_flip"), nb::arg("apply_orientation"), nb::arg("filter"), nb::arg("antialias"),
+               nb::arg("chroma"), nb::arg("channels"), nb::arg("scale"), nb::arg("shift"), nb::arg("channels_last"),
+               nb::arg("out").noconvert());
 }
 
 }  // namespace jpegfreq::python

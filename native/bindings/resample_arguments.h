@@ -12,8 +12,8 @@ using ChannelNumbers = nb::ndarray<const uint16_t, nb::ndim<1>, nb::c_contig, nb
 using ChannelValues = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 // Borrows the arrays. Raises where they have not `channel_count` entries, the output's, or the type is no float32 or float16.
-TensorSpec tensor_spec(const ChannelNumbers& channels, const ChannelValues& scale, const ChannelValues& shift, bool channels_last,
-                       nb::dlpack::dtype type, size_t channel_count);
+TensorSpec tensor_spec(const ChannelNumbers& channels, const ChannelValues& scale, const ChannelValues& shift,
+                       bool channels_last, nb::dlpack::dtype type, size_t channel_count);
 
 // All but the box and the flips, for an output of so many blocks. Raises where it is too large.
 ResampleGeometry resample_geometry(size_t blocks_high, size_t blocks_wide, int filter, bool antialias, int chroma);

@@ -23,8 +23,8 @@ public:
                                          nb::tuple(nb::bytes(table.code_counts, sizeof table.code_counts)),
                                          nb::bytes(table.values, table.value_count), table.offset_bytes));
         }
-        scans.append(nb::make_tuple(components, scan.Ss, scan.Se, scan.Ah, scan.Al, scan.restart_interval, scan.offset_bytes,
-                                    scan.data_offset_bytes, scan.data_size_bytes, tables));
+        scans.append(nb::make_tuple(components, scan.Ss, scan.Se, scan.Ah, scan.Al, scan.restart_interval,
+                                    scan.offset_bytes, scan.data_offset_bytes, scan.data_size_bytes, tables));
     }
 
     void quantization_table(int component, const uint16_t* table) override {
@@ -46,7 +46,8 @@ nb::object read_structure_of(nb::handle data, bool keep_damage) {
     status = read_structure(input.bytes(), header, Limits(), collector);
     nb::object damage = status.ok() ? nb::none() : to_exception(status, input);
     if (!status.ok() && !(keep_damage && is_damage(status))) raise(damage);
-    return nb::make_tuple(to_python(header), collector.segments, collector.scans, collector.quantization_tables, damage);
+    return nb::make_tuple(to_python(header), collector.segments, collector.scans, collector.quantization_tables,
+                          damage);
 }
 
 }  // namespace

@@ -45,15 +45,15 @@ enum class Process : uint8_t {
 enum class ColorKind : uint8_t { grey, ycbcr, rgb, cmyk, ycck, unknown };
 
 constexpr int max_components = 4;
-constexpr int blocks_per_mcu_limit = 10;  // T.81 B.2.3
+constexpr int blocks_per_mcu_limit = 10;            // T.81 B.2.3
 constexpr uint64_t default_max_pixels = 178956970;  // Pillow's
 
 struct Component {
-    uint8_t identifier = 0;                    // C_i
-    uint8_t horizontal_sampling_factor = 1;    // H_i
-    uint8_t vertical_sampling_factor = 1;      // V_i
-    uint8_t quantization_table_id = 0;         // Tq_i
-    uint32_t blocks_high = 0;                  // T.81 A.1.1: without the padding blocks of the last MCUs
+    uint8_t identifier = 0;                  // C_i
+    uint8_t horizontal_sampling_factor = 1;  // H_i
+    uint8_t vertical_sampling_factor = 1;    // V_i
+    uint8_t quantization_table_id = 0;       // Tq_i
+    uint32_t blocks_high = 0;                // T.81 A.1.1: without the padding blocks of the last MCUs
     uint32_t blocks_wide = 0;
 };
 
@@ -68,7 +68,7 @@ struct Header {
     uint8_t max_horizontal_sampling_factor = 1;
     uint8_t max_vertical_sampling_factor = 1;
     Component components[max_components];
-    uint32_t restart_interval = 0;  // MCUs; the one in force at the first scan
+    uint32_t restart_interval = 0;    // MCUs; the one in force at the first scan
     uint64_t frame_offset_bytes = 0;  // of the SOF marker
 };
 
@@ -86,7 +86,8 @@ struct BlockRange {
 // [block row][block column][v][u]. The decoder writes every one of them, whatever happens, but for what `needed` leaves out.
 struct Output {
     int16_t* planes[max_components] = {};
-    uint16_t quantization_tables[max_components][64] = {};  // natural order, the one in force at the component's first scan
+    uint16_t quantization_tables[max_components][64] =
+        {};  // natural order, the one in force at the component's first scan
     // Sequential single-scan files may stop early: decode MCU rows [0, mcu_rows) only; blocks below are zero. 0 = all.
     uint32_t mcu_rows = 0;
     // The blocks of each component that will be read; the decoder may leave anything in the others. No rows = all blocks.

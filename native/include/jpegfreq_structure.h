@@ -18,7 +18,7 @@ struct ScanHuffmanTable {
     uint8_t code_counts[16] = {};  // BITS: codes of length i + 1
     uint16_t value_count = 0;
     const uint8_t* values = nullptr;  // HUFFVAL; valid during the visit
-    uint64_t offset_bytes = 0;        // of the DHT marker that defined it; 0 for a table of K.3 that the file leaves out
+    uint64_t offset_bytes = 0;  // of the DHT marker that defined it; 0 for a table of K.3 that the file leaves out
 };
 
 struct ScanStructure {

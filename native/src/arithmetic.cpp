@@ -69,7 +69,12 @@ inline int decode_magnitude(QmDecoder& decoder, Context* context, int category_s
 class ScanDecoder {
 public:
     ScanDecoder(MarkerReader& reader, const Header& header, const Scan& scan, Output& output, uint64_t& unpaid)
-        : jpeg_(reader.jpeg()), tables_(reader.tables()), header_(header), scan_(scan), output_(output), unpaid_(unpaid) {
+        : jpeg_(reader.jpeg()),
+          tables_(reader.tables()),
+          header_(header),
+          scan_(scan),
+          output_(output),
+          unpaid_(unpaid) {
         begin_interval(scan.data_offset_bytes);
     }
 
@@ -106,7 +111,7 @@ private:
     uint64_t& unpaid_;  // what is left of it
     QmDecoder decoder_;
     Statistics statistics_;
-    uint16_t dc_prediction_[max_components];  // by component of the frame; modulo 2^16, as libjpeg counts
+    uint16_t dc_prediction_[max_components];   // by component of the frame; modulo 2^16, as libjpeg counts
     uint8_t dc_conditioning_[max_components];  // F.1.4.4.1.2: 0, 4, 8, 12, 16: the first context of five fours
     uint32_t next_restart_ = 0;                // modulo 8
 };
@@ -145,7 +150,8 @@ bool ScanDecoder::decode_dc_difference(QmDecoder& decoder, const ScanComponent& 
 }
 
 // Figure F.20 (sequential) and G.1.3.2: coefficients Ss to Se; the values are scaled by 2^Al.
-inline int ScanDecoder::decode_ac_band(QmDecoder& decoder, const ScanComponent& component, int16_t* block, int Ss, int Se) {
+inline int ScanDecoder::decode_ac_band(QmDecoder& decoder, const ScanComponent& component, int16_t* block, int Ss,
+                                       int Se) {
     Context* const contexts = statistics_.ac[component.ac_table];
     const int Kx = tables_.arithmetic_ac_kx[component.ac_table];
     int coefficients = 0;
@@ -239,7 +245,8 @@ inline int ScanDecoder::decode_mcu(uint32_t mcu_row, uint32_t mcu_column) {
                 int16_t padding[64];
                 int16_t* block = padding;
                 if (block_row < component.blocks_high && block_column < component.blocks_wide) {
-                    block = output_.planes[scan_component.index] + 64 * (uint64_t(block_row) * component.blocks_wide + block_column);
+                    block = output_.planes[scan_component.index] +
+                            64 * (uint64_t(block_row) * component.blocks_wide + block_column);
                 } else {
                     std::memset(padding, 0, sizeof padding);
                 }
@@ -290,7 +297,8 @@ Status ScanDecoder::read_restart_marker() {
     const uint8_t* const end = jpeg_.data + jpeg_.size;
     const uint8_t* next = decoder_.next();
     while (next < end && (*next == 0xFF || *next == 0)) next++;
-    if (next == end) return failure(Code::truncated, jpeg_.size, "the data end where RST{} belongs", "B.2.1", next_restart_);
+    if (next == end)
+        return failure(Code::truncated, jpeg_.size, "the data end where RST{} belongs", "B.2.1", next_restart_);
     if (*next != 0xD0 + next_restart_) {
         const Code code = *next == 0xD9 ? Code::truncated : Code::malformed;
         return failure(code, position(), "another marker where RST{} belongs", "B.2.1", next_restart_);
@@ -339,7 +347,9 @@ uint64_t visits_of(const Header& header, const Scan& scan) {
     uint64_t blocks = 0;
     for (int i = 0; i < scan.component_count; i++) {
         const Component& component = header.components[scan.components[i].index];
-        blocks += scan.component_count == 1 ? 1 : uint64_t(component.horizontal_sampling_factor) * component.vertical_sampling_factor;
+        blocks += scan.component_count == 1
+                      ? 1
+                      : uint64_t(component.horizontal_sampling_factor) * component.vertical_sampling_factor;
     }
     return blocks * scan.mcus_wide * scan.mcus_high;
 }
@@ -362,7 +372,8 @@ Status decode_arithmetic(MarkerReader& reader, const Header& header, const Limit
         if (!status.ok()) return status;
         const uint64_t wanted = visits_of(header, scan);
         if (scans >= limits.max_scans || wanted > visits) {
-            status = failure(Code::unsupported, scan.offset_bytes, "more scans than the limits allow, after {}", "", scans);
+            status =
+                failure(Code::unsupported, scan.offset_bytes, "more scans than the limits allow, after {}", "", scans);
             status.segment = "SOS";
             return status;
         }

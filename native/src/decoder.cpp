@@ -33,7 +33,8 @@ Status out_of_memory() {
     return status;
 }
 
-Status decode_sequential(MarkerReader& reader, const Header& header, Output& output, TableCache& tables, Unstuffed& data) {
+Status decode_sequential(MarkerReader& reader, const Header& header, Output& output, TableCache& tables,
+                         Unstuffed& data) {
     Status status;
     uint32_t decoded = 0;
     while (true) {
@@ -85,11 +86,13 @@ Status check_complete(const MarkerReader& reader, const Header& header, uint32_t
 }
 
 bool same_geometry(const Header& a, const Header& b) {
-    if (a.component_count != b.component_count || a.process != b.process || a.height != b.height || a.width != b.width) return false;
+    if (a.component_count != b.component_count || a.process != b.process || a.height != b.height || a.width != b.width)
+        return false;
     for (int i = 0; i < a.component_count; i++) {
         const Component &x = a.components[i], &y = b.components[i];
-        if (x.horizontal_sampling_factor != y.horizontal_sampling_factor || x.vertical_sampling_factor != y.vertical_sampling_factor ||
-            x.blocks_high != y.blocks_high || x.blocks_wide != y.blocks_wide)
+        if (x.horizontal_sampling_factor != y.horizontal_sampling_factor ||
+            x.vertical_sampling_factor != y.vertical_sampling_factor || x.blocks_high != y.blocks_high ||
+            x.blocks_wide != y.blocks_wide)
             return false;
     }
     return true;
@@ -156,14 +159,16 @@ Status Decoder::read_coefficients(Bytes jpeg, const Header& header, const Limits
         status.code = Code::malformed;
         status.message = "the data changed after their header was read";
     }
-    if (status.ok() && uint64_t(header.height) * header.width > limits.max_pixels) status = check_promise(jpeg, header, limits);
+    if (status.ok() && uint64_t(header.height) * header.width > limits.max_pixels)
+        status = check_promise(jpeg, header, limits);
     if (!status.ok()) {
         for (int i = 0; i < header.component_count; i++) zero_plane(header, output, i);
         return status;
     }
     if (header.process == Process::progressive) {
         if (!scratch_->progressive) scratch_->progressive = new_progressive_scratch();
-        status = scratch_->progressive ? decode_progressive(reader, header, limits, output, *scratch_->progressive) : out_of_memory();
+        status = scratch_->progressive ? decode_progressive(reader, header, limits, output, *scratch_->progressive)
+                                       : out_of_memory();
     } else if (int(header.process) >= 9) {
         for (int i = 0; i < header.component_count; i++) zero_plane(header, output, i);
         status = decode_arithmetic(reader, header, limits, output);

@@ -69,7 +69,8 @@ void build_lane_table(const HuffmanSpec& spec, bool is_dc, LaneTable& table, Lan
             const CodeWord& code = codes[done];
             const int available = lane_bits - (code.length - consumed);
             const int first = int(uint16_t(code.first << consumed) >> (16 - lane_bits));
-            for (int low = 0; low < 1 << available; low++) entries[first + low] = entry_of(code, is_dc, consumed, low, available, back);
+            for (int low = 0; low < 1 << available; low++)
+                entries[first + low] = entry_of(code, is_dc, consumed, low, available, back);
         }
         if (done == count) return;
         const int long_first = int(uint16_t(codes[done].first << consumed) >> (16 - lane_bits));

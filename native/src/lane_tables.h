@@ -48,7 +48,8 @@ constexpr int code_levels = 4;
 constexpr int sub_states = first_level_state + code_levels - 1;
 // A step behind the last block is one of at most 56 / lane_bits before the lanes are looked at; the first may come from a
 // block without a code.
-static_assert(256 * (chunk_blocks + 3) + 128 * (56 / lane_bits) < 1 << place_bits, "places do not run into the sub-states");
+static_assert(256 * (chunk_blocks + 3) + 128 * (56 / lane_bits) < 1 << place_bits,
+              "places do not run into the sub-states");
 
 struct LaneTable {
     HuffmanSpec spec;

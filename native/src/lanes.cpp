@@ -15,7 +15,8 @@ static constexpr uint64_t largest_scan_bytes = 1 << 20;
 Lanes::Lanes() {
     build_slots(memory.slot_of);
     build_constant_tables(memory.tables);
-    for (int i = 0; i < table_slots; i++) slots[i].first_entry = uint16_t((constant_tables + i * code_levels) * lane_entries);
+    for (int i = 0; i < table_slots; i++)
+        slots[i].first_entry = uint16_t((constant_tables + i * code_levels) * lane_entries);
     for (int lane = 0; lane < max_lanes; lane++) {
         clean(lane);
         for (int state = 0; state < sub_states; state++)
@@ -53,7 +54,8 @@ bool Lanes::open(Job& job, LaneImage& image, const Limits& limits, uint64_t most
     Scan parsed;
     bool found = false;
     if (!reader.read_frame(frame).ok() || !same_geometry(frame, header)) return false;
-    if (!reader.next_scan(header, parsed, found).ok() || !found || parsed.component_count != header.component_count) return false;
+    if (!reader.next_scan(header, parsed, found).ok() || !found || parsed.component_count != header.component_count)
+        return false;
     if (job.jpeg.size - parsed.data_offset_bytes > most_bytes) return false;
     if (!unstuff(job.jpeg, parsed.data_offset_bytes, parsed.restart_interval != 0, image.data)) return false;
     if (!job.output.mcu_rows) {
@@ -70,7 +72,8 @@ bool Lanes::open(Job& job, LaneImage& image, const Limits& limits, uint64_t most
         image.tables[0][i] = table(reader.tables().ac[parsed.components[i].ac_table], false);
         image.tables[1][i] = table(reader.tables().dc[parsed.components[i].dc_table], true);
         for (const auto& kind : image.tables) fits &= kind[i]->table.fits;
-        std::memcpy(job.output.quantization_tables[i], reader.quantization_table(i), sizeof job.output.quantization_tables[i]);
+        std::memcpy(job.output.quantization_tables[i], reader.quantization_table(i),
+                    sizeof job.output.quantization_tables[i]);
     }
     const uint64_t interval = parsed.restart_interval ? parsed.restart_interval : image.scan.mcu_end;
     const uint64_t segments = (image.scan.mcu_end + interval - 1) / interval;
@@ -162,8 +165,10 @@ void Lanes::set_program(int lane, int blocks) {
         program[at + 1] = ac.first_entry;
         for (int level = 1; level < code_levels; level++) {
             uint16_t* row = program + (first_level_state + level - 1) * lane_states;
-            row[at - 1] = level < dc.table.levels ? uint16_t(dc.first_entry + level * lane_entries) : uint16_t(no_code_table);
-            row[at] = level < ac.table.levels ? uint16_t(ac.first_entry + level * lane_entries) : uint16_t(no_code_table);
+            row[at - 1] =
+                level < dc.table.levels ? uint16_t(dc.first_entry + level * lane_entries) : uint16_t(no_code_table);
+            row[at] =
+                level < ac.table.levels ? uint16_t(ac.first_entry + level * lane_entries) : uint16_t(no_code_table);
         }
     }
     for (int at = 2 * (blocks + 1); at < lane_states; at++) program[at] = uint16_t(behind_table * lane_entries);
@@ -220,7 +225,8 @@ bool Lanes::finish_chunk(int lane) {
     const SequentialScan& scan = w.image->scan;
     const Lane& state = memory.lanes[lane];
     const auto take_blocks = w.image->stream ? stream_blocks_avx2 : take_blocks_avx2;
-    const bool complete = take_blocks(memory.scratch[lane], w.chunk_mcus * scan.blocks_per_mcu, w.targets, w.components, w.dc);
+    const bool complete =
+        take_blocks(memory.scratch[lane], w.chunk_mcus * scan.blocks_per_mcu, w.targets, w.components, w.dc);
     w.mcu += unsigned(w.chunk_mcus);
     const uint64_t used = bit_position(lane);
     Cursor cursor;

@@ -8,10 +8,10 @@ namespace jpegfreq {
 constexpr int max_lanes = 4;  // 5 and 6 gain nothing
 
 struct Lane {
-    uint64_t window = 0;      // Note [Bit window] of sequential_kernel.h
-    uint64_t position = 0;    // bit address in memory: 8 * address + bit
+    uint64_t window = 0;    // Note [Bit window] of sequential_kernel.h
+    uint64_t position = 0;  // bit address in memory: 8 * address + bit
     uint32_t p = 0;
-    uint32_t end = 0;         // place behind the chunk's last block
+    uint32_t end = 0;  // place behind the chunk's last block
 };
 
 constexpr int table_slots = 2 * max_components * max_lanes;  // as many as the lanes' images can hold at a time

@@ -47,8 +47,7 @@ inline __attribute__((always_inline)) void step(LaneMemory* memory, uint64_t& wi
         : [window] "+r"(window), [p] "+r"(p), [table] "=&r"(table), [entry] "=&r"(entry)
         : [memory] "r"(memory), [shift] "i"(64 - lane_bits), [mask] "i"((1 << place_bits) - 2),
           [program] "i"(offsetof(LaneMemory, program) + lane * sizeof memory->program[0]),
-          [tables] "i"(offsetof(LaneMemory, tables)),
-          [slot_of] "i"(offsetof(LaneMemory, slot_of)),
+          [tables] "i"(offsetof(LaneMemory, tables)), [slot_of] "i"(offsetof(LaneMemory, slot_of)),
           [scratch] "i"(offsetof(LaneMemory, scratch) + lane * sizeof memory->scratch[0])
         : "cc", "memory");
 }

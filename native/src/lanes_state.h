@@ -43,12 +43,12 @@ struct LaneWork {
 // A part of an image that is decoded alone (Note [Split], split.cpp).
 struct Part {
     enum State { warming, running, joined, ended } state = ended;
-    uint64_t begin = 0;        // bit where its kept blocks begin; known from `running` on
-    uint64_t last_error = 0;   // bit
-    uint64_t give_up = 0;      // bit: still warming there means it never will
-    bool single = false;       // an MCU at a time, in order to stop where the next part begins
-    Cursor cursor;             // mcu counts from the part's first but in part 0
-    int16_t* blocks = nullptr; // in the order of decoding; of part 0 nullptr: it writes to the planes
+    uint64_t begin = 0;         // bit where its kept blocks begin; known from `running` on
+    uint64_t last_error = 0;    // bit
+    uint64_t give_up = 0;       // bit: still warming there means it never will
+    bool single = false;        // an MCU at a time, in order to stop where the next part begins
+    Cursor cursor;              // mcu counts from the part's first but in part 0
+    int16_t* blocks = nullptr;  // in the order of decoding; of part 0 nullptr: it writes to the planes
 };
 
 struct Lanes {

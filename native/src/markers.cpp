@@ -5,20 +5,41 @@
 namespace jpegfreq {
 
 // Bounded by 64 entries, then 16 more that a run past coefficient 63 may touch before it is noticed.
-const uint8_t natural_order[64 + 16] = {
-    0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 25, 18, 11, 4,  5,  12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13,
-    6,  7,  14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31,
-    39, 46, 53, 60, 61, 54, 47, 55, 62, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63};
+const uint8_t natural_order[64 + 16] = {0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 25, 18, 11, 4,  5,  12, 19, 26, 33,
+                                        40, 48, 41, 34, 27, 20, 13, 6,  7,  14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36,
+                                        29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54,
+                                        47, 55, 62, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63};
 
 namespace {
 
 enum : uint8_t {
-    SOF0 = 0xC0, SOF3 = 0xC3, DHT = 0xC4, JPG = 0xC8, DAC = 0xCC, SOF15 = 0xCF, RST0 = 0xD0, RST7 = 0xD7, SOI = 0xD8,
-    EOI = 0xD9, SOS = 0xDA, DQT = 0xDB, DNL = 0xDC, DRI = 0xDD, DHP = 0xDE, EXP = 0xDF, APP0 = 0xE0, APP1 = 0xE1,
-    APP14 = 0xEE, APP15 = 0xEF, SOF55 = 0xF7, COM = 0xFE, TEM = 0x01,
+    SOF0 = 0xC0,
+    SOF3 = 0xC3,
+    DHT = 0xC4,
+    JPG = 0xC8,
+    DAC = 0xCC,
+    SOF15 = 0xCF,
+    RST0 = 0xD0,
+    RST7 = 0xD7,
+    SOI = 0xD8,
+    EOI = 0xD9,
+    SOS = 0xDA,
+    DQT = 0xDB,
+    DNL = 0xDC,
+    DRI = 0xDD,
+    DHP = 0xDE,
+    EXP = 0xDF,
+    APP0 = 0xE0,
+    APP1 = 0xE1,
+    APP14 = 0xEE,
+    APP15 = 0xEF,
+    SOF55 = 0xF7,
+    COM = 0xFE,
+    TEM = 0x01,
 };
 
-Status fail(Code code, const char* segment, uint64_t offset, const char* message, const char* clause, int64_t detail = 0) {
+Status fail(Code code, const char* segment, uint64_t offset, const char* message, const char* clause,
+            int64_t detail = 0) {
     Status status;
     status.code = code;
     status.segment = segment;
@@ -64,12 +85,10 @@ const uint8_t ac_chroma_values[162] = {
     0xA2, 0xA3, 0xA4, 0xA5, 0xA6, 0xA7, 0xA8, 0xA9, 0xAA, 0xB2, 0xB3, 0xB4, 0xB5, 0xB6, 0xB7, 0xB8, 0xB9, 0xBA,
     0xC2, 0xC3, 0xC4, 0xC5, 0xC6, 0xC7, 0xC8, 0xC9, 0xCA, 0xD2, 0xD3, 0xD4, 0xD5, 0xD6, 0xD7, 0xD8, 0xD9, 0xDA,
     0xE2, 0xE3, 0xE4, 0xE5, 0xE6, 0xE7, 0xE8, 0xE9, 0xEA, 0xF2, 0xF3, 0xF4, 0xF5, 0xF6, 0xF7, 0xF8, 0xF9, 0xFA};
-const StandardTable standard_dc[2] = {
-    {{0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0}, dc_values, 12},
-    {{0, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0}, dc_values, 12}};
-const StandardTable standard_ac[2] = {
-    {{0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 0x7d}, ac_luma_values, 162},
-    {{0, 2, 1, 2, 4, 4, 3, 4, 7, 5, 4, 4, 0, 1, 2, 0x77}, ac_chroma_values, 162}};
+const StandardTable standard_dc[2] = {{{0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0}, dc_values, 12},
+                                      {{0, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0}, dc_values, 12}};
+const StandardTable standard_ac[2] = {{{0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 0x7d}, ac_luma_values, 162},
+                                      {{0, 2, 1, 2, 4, 4, 3, 4, 7, 5, 4, 4, 0, 1, 2, 0x77}, ac_chroma_values, 162}};
 
 void set_standard(HuffmanSpec& spec, const StandardTable& table) {
     if (spec.defined) return;
@@ -175,7 +194,8 @@ bool MarkerReader::next_marker(uint8_t& marker, uint64_t& offset) {
 
 // The body of the segment whose length field stands at position_; position_ moves behind it.
 Status MarkerReader::segment_body(const char* name, uint64_t offset, Bytes& body) {
-    if (jpeg_.size - position_ < 2) return fail(Code::truncated, name, offset, "the data end inside the segment", "B.1.1.4");
+    if (jpeg_.size - position_ < 2)
+        return fail(Code::truncated, name, offset, "the data end inside the segment", "B.1.1.4");
     uint32_t length = be16(jpeg_.data + position_);
     if (length < 2) return malformed(name, offset, "a segment length of {}", "B.1.1.4", length);
     if (length > jpeg_.size - position_)
@@ -214,7 +234,8 @@ Status MarkerReader::read_dht(uint64_t offset, Bytes body) {
         for (int i = 0; i < 16; i++) count += spec.code_counts[i] = body.data[at + 1 + i];
         at += 17;
         if (count > 256) return malformed("DHT", offset, "{} codes", "B.2.4.2", count);
-        if (count > body.size - at) return malformed("DHT", offset, "the segment ends inside a table of {} codes", "B.2.4.2", count);
+        if (count > body.size - at)
+            return malformed("DHT", offset, "the segment ends inside a table of {} codes", "B.2.4.2", count);
         if ((index & ~0x13) != 0) return malformed("DHT", offset, "table class and number {}", "B.2.4.2", index);
         std::memcpy(spec.values, body.data + at, count);
         spec.value_count = uint16_t(count);
@@ -259,7 +280,8 @@ void MarkerReader::read_application(uint8_t marker, Bytes body) {
 Status MarkerReader::read_segment(uint8_t marker, uint64_t offset) {
     if ((marker >= RST0 && marker <= RST7) || marker == TEM) return Status();
     if (marker == SOI) return malformed("SOI", offset, "a second SOI", "B.2.1");
-    if (const char* name = process_name(marker)) return fail(Code::unsupported, name, offset, "not a DCT-based process of Annexes F and G", "");
+    if (const char* name = process_name(marker))
+        return fail(Code::unsupported, name, offset, "not a DCT-based process of Annexes F and G", "");
     const bool foreign = (marker >= APP0 && marker <= APP15) || marker == COM || marker == DNL;
     if (!foreign && marker != DQT && marker != DHT && marker != DAC && marker != DRI)
         return malformed("marker", offset, "unknown marker code {}", "B.1.1.3", marker);
@@ -267,8 +289,13 @@ Status MarkerReader::read_segment(uint8_t marker, uint64_t offset) {
         position_ += 2;  // libjpeg takes a foreign segment with an impossible length as an empty one
         return Status();
     }
-    const char* name = marker == DQT ? "DQT" : marker == DHT ? "DHT" : marker == DAC ? "DAC" : marker == DRI ? "DRI"
-                     : marker == DNL ? "DNL" : marker == COM ? "COM" : "APPn";
+    const char* name = marker == DQT   ? "DQT"
+                       : marker == DHT ? "DHT"
+                       : marker == DAC ? "DAC"
+                       : marker == DRI ? "DRI"
+                       : marker == DNL ? "DNL"
+                       : marker == COM ? "COM"
+                                       : "APPn";
     Bytes body;
     Status status = segment_body(name, offset, body);
     if (!status.ok()) return status;
@@ -276,7 +303,8 @@ Status MarkerReader::read_segment(uint8_t marker, uint64_t offset) {
     if (marker == DHT) return read_dht(offset, body);
     if (marker == DAC) return read_dac(offset, body);
     if (marker == DRI) {
-        if (body.size != 2) return malformed("DRI", offset, "a segment length of {}", "B.2.4.4", int64_t(body.size + 2));
+        if (body.size != 2)
+            return malformed("DRI", offset, "a segment length of {}", "B.2.4.4", int64_t(body.size + 2));
         restart_interval_ = be16(body.data);
         return Status();
     }
@@ -296,10 +324,12 @@ Status MarkerReader::read_sof(uint8_t marker, uint64_t offset, Header& header) {
     const uint32_t count = body.data[5];
     if (header.width == 0) return malformed("SOF", offset, "a width of 0", "B.2.2");
     if (count == 0) return malformed("SOF", offset, "no components", "B.2.2");
-    if (body.size != 6 + 3 * count) return malformed("SOF", offset, "a segment length of {}", "B.2.2", int64_t(body.size + 2));
+    if (body.size != 6 + 3 * count)
+        return malformed("SOF", offset, "a segment length of {}", "B.2.2", int64_t(body.size + 2));
     if (header.precision != 8 && header.precision != 12)
         return fail(Code::unsupported, "SOF", offset, "a sample precision of {} bits", "B.2.2", header.precision);
-    if (count > max_components) return fail(Code::unsupported, "SOF", offset, "{} components (1 to 4 are read)", "B.2.2", count);
+    if (count > max_components)
+        return fail(Code::unsupported, "SOF", offset, "{} components (1 to 4 are read)", "B.2.2", count);
     header.component_count = uint8_t(count);
     header.frame_offset_bytes = offset;
     for (uint32_t i = 0; i < count; i++) {
@@ -310,7 +340,8 @@ Status MarkerReader::read_sof(uint8_t marker, uint64_t offset, Header& header) {
         component.vertical_sampling_factor = p[1] & 15;
         component.quantization_table_id = p[2];
         const int h = p[1] >> 4, v = p[1] & 15;
-        if (h < 1 || h > 4 || v < 1 || v > 4) return malformed("SOF", offset, "sampling factors {} (H, V: 1 to 4)", "B.2.2", p[1]);
+        if (h < 1 || h > 4 || v < 1 || v > 4)
+            return malformed("SOF", offset, "sampling factors {} (H, V: 1 to 4)", "B.2.2", p[1]);
         if (h > header.max_horizontal_sampling_factor) header.max_horizontal_sampling_factor = uint8_t(h);
         if (v > header.max_vertical_sampling_factor) header.max_vertical_sampling_factor = uint8_t(v);
     }
@@ -324,10 +355,14 @@ Status MarkerReader::read_dnl(Header& header) const {
     if (size - sos < 4) return fail(Code::truncated, "SOS", sos, "the data end inside the segment", "B.1.1.4");
     const uint64_t scan_data = sos + 2 + be16(jpeg_.data + sos + 2);
     const uint64_t dnl = scan_data < size ? find_marker(jpeg_, scan_data) : size;
-    if (dnl >= size) return fail(Code::truncated, "SOF", header.frame_offset_bytes, "0 lines, and the data end before a DNL segment", "B.2.5");
-    if (jpeg_.data[dnl + 1] != DNL) return malformed("SOF", header.frame_offset_bytes, "0 lines, and no DNL segment after the first scan", "B.2.5");
+    if (dnl >= size)
+        return fail(Code::truncated, "SOF", header.frame_offset_bytes, "0 lines, and the data end before a DNL segment",
+                    "B.2.5");
+    if (jpeg_.data[dnl + 1] != DNL)
+        return malformed("SOF", header.frame_offset_bytes, "0 lines, and no DNL segment after the first scan", "B.2.5");
     if (size - dnl < 6) return fail(Code::truncated, "DNL", dnl, "the data end inside the segment", "B.2.5");
-    if (be16(jpeg_.data + dnl + 2) != 4) return malformed("DNL", dnl, "a segment length of {}", "B.2.5", be16(jpeg_.data + dnl + 2));
+    if (be16(jpeg_.data + dnl + 2) != 4)
+        return malformed("DNL", dnl, "a segment length of {}", "B.2.5", be16(jpeg_.data + dnl + 2));
     header.height = be16(jpeg_.data + dnl + 4);
     if (header.height == 0) return malformed("DNL", dnl, "0 lines", "B.2.5");
     return Status();
@@ -359,7 +394,8 @@ ColorKind MarkerReader::color_kind(const Header& header) const {
 Status MarkerReader::read_frame(Header& header) {
     header = Header();
     if (jpeg_.size < 2) return fail(Code::truncated, "SOI", 0, "{} bytes are no JPEG", "B.2.1", int64_t(jpeg_.size));
-    if (jpeg_.data[0] != 0xFF || jpeg_.data[1] != SOI) return malformed("SOI", 0, "the data do not begin with FF D8", "B.2.1");
+    if (jpeg_.data[0] != 0xFF || jpeg_.data[1] != SOI)
+        return malformed("SOI", 0, "the data do not begin with FF D8", "B.2.1");
     position_ = 2;
     bool frame_seen = false;
     uint8_t marker = 0;
@@ -397,16 +433,20 @@ Status MarkerReader::check_tables(const Header& header, const Scan& scan) const 
     const bool needs_dc = needs_dc_tables(header, scan), needs_ac = needs_ac_tables(header, scan);
     for (int i = 0; i < scan.component_count; i++) {
         const ScanComponent& sc = scan.components[i];
-        if (needs_dc && sc.dc_table > 3) return malformed("SOS", scan.offset_bytes, "DC table {} (0 to 3 exist)", "B.2.3", sc.dc_table);
-        if (needs_ac && sc.ac_table > 3) return malformed("SOS", scan.offset_bytes, "AC table {} (0 to 3 exist)", "B.2.3", sc.ac_table);
+        if (needs_dc && sc.dc_table > 3)
+            return malformed("SOS", scan.offset_bytes, "DC table {} (0 to 3 exist)", "B.2.3", sc.dc_table);
+        if (needs_ac && sc.ac_table > 3)
+            return malformed("SOS", scan.offset_bytes, "AC table {} (0 to 3 exist)", "B.2.3", sc.ac_table);
         if (arithmetic) continue;
         Status status;
         if (needs_dc) {
-            if (!tables_.dc[sc.dc_table].defined) return malformed("SOS", scan.offset_bytes, "DC Huffman table {} is not defined", "B.2.3", sc.dc_table);
+            if (!tables_.dc[sc.dc_table].defined)
+                return malformed("SOS", scan.offset_bytes, "DC Huffman table {} is not defined", "B.2.3", sc.dc_table);
             status = check_codes(tables_.dc[sc.dc_table], true);
         }
         if (needs_ac && status.ok()) {
-            if (!tables_.ac[sc.ac_table].defined) return malformed("SOS", scan.offset_bytes, "AC Huffman table {} is not defined", "B.2.3", sc.ac_table);
+            if (!tables_.ac[sc.ac_table].defined)
+                return malformed("SOS", scan.offset_bytes, "AC Huffman table {} is not defined", "B.2.3", sc.ac_table);
             status = check_codes(tables_.ac[sc.ac_table], false);
         }
         if (!status.ok()) return status;
@@ -430,15 +470,19 @@ Status MarkerReader::read_sos(const Header& header, uint64_t offset, Scan& scan)
         // Files with repeated identifiers exist; libjpeg takes the first component at or after the same place in the frame.
         uint32_t index = i;
         while (index < header.component_count && header.components[index].identifier != p[0]) index++;
-        if (index >= header.component_count) return malformed("SOS", offset, "no component has the identifier {}", "B.2.3", p[0]);
+        if (index >= header.component_count)
+            return malformed("SOS", offset, "no component has the identifier {}", "B.2.3", p[0]);
         for (uint32_t j = 0; j < i; j++)
-            if (scan.components[j].index == index) return malformed("SOS", offset, "component {} is named twice", "B.2.3", p[0]);
+            if (scan.components[j].index == index)
+                return malformed("SOS", offset, "component {} is named twice", "B.2.3", p[0]);
         scan.components[i].index = uint8_t(index);
         scan.components[i].dc_table = p[1] >> 4;
         scan.components[i].ac_table = p[1] & 15;
-        blocks += uint32_t(header.components[index].horizontal_sampling_factor) * header.components[index].vertical_sampling_factor;
+        blocks += uint32_t(header.components[index].horizontal_sampling_factor) *
+                  header.components[index].vertical_sampling_factor;
     }
-    if (count > 1 && blocks > blocks_per_mcu_limit) return malformed("SOS", offset, "{} blocks an MCU (10 are allowed)", "B.2.3", blocks);
+    if (count > 1 && blocks > blocks_per_mcu_limit)
+        return malformed("SOS", offset, "{} blocks an MCU (10 are allowed)", "B.2.3", blocks);
     const uint8_t* p = body.data + 1 + 2 * count;
     // Encoders write all sorts of values into sequential scans, whose band is always whole (B.2.3): Scan's defaults stand, as
     // libjpeg has it.

@@ -50,7 +50,9 @@ inline bool is_progressive(Process process) {
 inline bool needs_dc_tables(const Header& header, const Scan& scan) {
     return !is_progressive(header.process) || (scan.Ss == 0 && scan.Ah == 0);
 }
-inline bool needs_ac_tables(const Header& header, const Scan& scan) { return !is_progressive(header.process) || scan.Ss > 0; }
+inline bool needs_ac_tables(const Header& header, const Scan& scan) {
+    return !is_progressive(header.process) || scan.Ss > 0;
+}
 
 class MarkerReader {
 public:

@@ -17,7 +17,8 @@ Progression::Progression() { std::memset(Al_, -1, sizeof Al_); }
 // G.1.1.1, G.1.1.2, B.2.3.
 Status Progression::visit(const Scan& scan) {
     if (scan.Ss > scan.Se || scan.Se > 63) return malformed(scan, "the spectral band ends at {}", "G.1.1.1.1", scan.Se);
-    if (scan.Ss == 0 && scan.Se != 0) return malformed(scan, "a scan of DC and AC coefficients (Se is {})", "G.1.1.1.1", scan.Se);
+    if (scan.Ss == 0 && scan.Se != 0)
+        return malformed(scan, "a scan of DC and AC coefficients (Se is {})", "G.1.1.1.1", scan.Se);
     if (scan.Ss != 0 && scan.component_count != 1)
         return malformed(scan, "an AC scan of {} components", "G.1.1.1.1", scan.component_count);
     if (scan.Al > 13) return malformed(scan, "Al is {}", "B.2.3", scan.Al);

@@ -59,7 +59,8 @@ struct Buffer {
     }
 };
 
-Status make_status(Code code, const char* segment, uint64_t offset, const char* message, const char* clause, int64_t detail = 0) {
+Status make_status(Code code, const char* segment, uint64_t offset, const char* message, const char* clause,
+                   int64_t detail = 0) {
     Status status;
     status.code = code;
     status.segment = segment;
@@ -77,19 +78,25 @@ Status failure_status(Bytes jpeg, const ScanData& data) {
     switch (data.failure) {
         case ScanFailure::none: return Status();
         case ScanFailure::bad_code:
-            return make_status(Code::malformed, "scan data", reader_offset(jpeg, data), "no Huffman code of the table, or a value it may not have", "G.2.2");
+            return make_status(Code::malformed, "scan data", reader_offset(jpeg, data),
+                               "no Huffman code of the table, or a value it may not have", "G.2.2");
         case ScanFailure::past_band:
-            return make_status(Code::malformed, "scan data", reader_offset(jpeg, data), "a run leaves the spectral band", "G.2.2");
+            return make_status(Code::malformed, "scan data", reader_offset(jpeg, data),
+                               "a run leaves the spectral band", "G.2.2");
         case ScanFailure::surplus:
-            return make_status(Code::malformed, "scan data", reader_offset(jpeg, data), "surplus bytes at the end of restart interval {}", "E.2.4", data.segments_read - 1);
+            return make_status(Code::malformed, "scan data", reader_offset(jpeg, data),
+                               "surplus bytes at the end of restart interval {}", "E.2.4", data.segments_read - 1);
         case ScanFailure::data_end:
         case ScanFailure::no_restart: break;
     }
     if (data.copy_end != data.segment_end)
-        return make_status(Code::malformed, "scan data", reader_offset(jpeg, data), "restart interval {} ends early", "E.2.4", data.segments_read - 1);
-    if (end >= jpeg.size) return make_status(Code::truncated, "scan data", jpeg.size, "the data end inside the scan", "E.2.3");
+        return make_status(Code::malformed, "scan data", reader_offset(jpeg, data), "restart interval {} ends early",
+                           "E.2.4", data.segments_read - 1);
+    if (end >= jpeg.size)
+        return make_status(Code::truncated, "scan data", jpeg.size, "the data end inside the scan", "E.2.3");
     const uint8_t marker = jpeg.data[end + 1];
-    if ((marker & 0xF8) == 0xD0) return make_status(Code::malformed, "scan data", end, "restart marker {} is out of order", "E.2.4", marker & 7);
+    if ((marker & 0xF8) == 0xD0)
+        return make_status(Code::malformed, "scan data", end, "restart marker {} is out of order", "E.2.4", marker & 7);
     return make_status(Code::truncated, "scan data", end, "marker {} before the scan's last block", "E.2.3", marker);
 }
 
@@ -150,7 +157,8 @@ Status ProgressiveScratch::decode(MarkerReader& reader, const Header& header, co
     if (too_large || !reserve(header, reader.jpeg().size - reader.position())) {
         for (int c = 0; c < header.component_count; c++)
             std::memset(output.planes[c], 0, block_count(header.components[c]) * 64 * sizeof(int16_t));
-        return too_large ? make_status(Code::unsupported, "", 0, "a progressive file of 4 GB or more", "") : out_of_memory();
+        return too_large ? make_status(Code::unsupported, "", 0, "a progressive file of 4 GB or more", "")
+                         : out_of_memory();
     }
     Status status = read_scans(reader, header, limits);
     for (int c = 0; c < header.component_count; c++) decode_component(header.components[c], c, output.planes[c]);
@@ -166,7 +174,8 @@ Status ProgressiveScratch::decode(MarkerReader& reader, const Header& header, co
 Status ProgressiveScratch::read_scans(MarkerReader& reader, const Header& header, const Limits& limits) {
     Progression progression;
     uint64_t visits_left = visits_per_byte * reader.jpeg().size;
-    for (int c = 0; c < header.component_count; c++) visits_left += visits_per_block * block_count(header.components[c]);
+    for (int c = 0; c < header.component_count; c++)
+        visits_left += visits_per_block * block_count(header.components[c]);
     for (uint32_t count = 0;; count++) {
         Scan scan;
         bool found = false;
@@ -174,13 +183,16 @@ Status ProgressiveScratch::read_scans(MarkerReader& reader, const Header& header
         if (!status.ok()) return status;
         if (!found) break;
         if (count == limits.max_scans)
-            return make_status(Code::unsupported, "SOS", scan.offset_bytes, "more than {} scans (max_scans)", "", limits.max_scans);
+            return make_status(Code::unsupported, "SOS", scan.offset_bytes, "more than {} scans (max_scans)", "",
+                               limits.max_scans);
         status = progression.visit(scan);
         if (!status.ok()) return status;
         uint64_t visits = 0;
-        for (int i = 0; i < scan.component_count; i++) visits += block_count(header.components[scan.components[i].index]);
+        for (int i = 0; i < scan.component_count; i++)
+            visits += block_count(header.components[scan.components[i].index]);
         if (visits > visits_left)
-            return make_status(Code::unsupported, "SOS", scan.offset_bytes, "more scans than a file of {} bytes may have", "", int64_t(reader.jpeg().size));
+            return make_status(Code::unsupported, "SOS", scan.offset_bytes,
+                               "more scans than a file of {} bytes may have", "", int64_t(reader.jpeg().size));
         visits_left -= visits;
         uint64_t end_offset = scan.data_offset_bytes;
         status = read_scan(reader, header, scan, end_offset);
@@ -192,7 +204,8 @@ Status ProgressiveScratch::read_scans(MarkerReader& reader, const Header& header
     return check_complete(reader, header, reader.components_seen());
 }
 
-Status ProgressiveScratch::read_scan(const MarkerReader& reader, const Header& header, const Scan& scan, uint64_t& end_offset) {
+Status ProgressiveScratch::read_scan(const MarkerReader& reader, const Header& header, const Scan& scan,
+                                     uint64_t& end_offset) {
     ScanData data;
     data.reversed = scan.Ss > 0 && scan.Ah > 0;
     data.offset_bytes = scan.offset_bytes;
@@ -221,9 +234,11 @@ Status ProgressiveScratch::read_scan(const MarkerReader& reader, const Header& h
     return Status();
 }
 
-Status ProgressiveScratch::decode_dc(const MarkerReader& reader, const Header& header, const Scan& scan, ScanData& data) {
+Status ProgressiveScratch::decode_dc(const MarkerReader& reader, const Header& header, const Scan& scan,
+                                     ScanData& data) {
     if (scan.Ah == 0) {
-        for (int i = 0; i < scan.component_count; i++) build_first_table(reader.tables().dc[scan.components[i].dc_table], 0, dc_tables_[i]);
+        for (int i = 0; i < scan.component_count; i++)
+            build_first_table(reader.tables().dc[scan.components[i].dc_table], 0, dc_tables_[i]);
         decode_dc_blocks<false>(header, scan, data);
     } else {
         decode_dc_blocks<true>(header, scan, data);
@@ -289,7 +304,8 @@ void ProgressiveScratch::decode_dc_blocks(const Header& header, const Scan& scan
                     }
                     value = (prediction[block.part] += uint32_t(int32_t(entry) >> 16)) << scan.Al;
                 }
-                if (__builtin_expect(reader.next > data.segment_end, 0) && reader.overran(data.segment_end)) failure = ScanFailure::data_end;
+                if (__builtin_expect(reader.next > data.segment_end, 0) && reader.overran(data.segment_end))
+                    failure = ScanFailure::data_end;
                 if (__builtin_expect(failure != ScanFailure::none, 0)) {
                     reader.save(data);
                     data.failure = failure;
@@ -309,7 +325,8 @@ static const AcKernels& ac_kernels() {
 }
 
 // Decodes the scan's blocks [begin, end); returns where it stopped.
-static uint32_t decode_blocks(AcScan& scan, const AcKernels& kernels, int16_t* blocks, uint64_t* maps, uint32_t begin, uint32_t end) {
+static uint32_t decode_blocks(AcScan& scan, const AcKernels& kernels, int16_t* blocks, uint64_t* maps, uint32_t begin,
+                              uint32_t end) {
     ScanData& data = scan.data;
     uint32_t at = begin;
     while (at < end) {
@@ -321,7 +338,8 @@ static uint32_t decode_blocks(AcScan& scan, const AcKernels& kernels, int16_t* b
             }
             if (count > data.until_restart) count = data.until_restart;
         }
-        const uint32_t done = (scan.Ah ? kernels.refine : kernels.first)(scan, blocks + 64 * size_t(at - begin), maps + (at - begin), count);
+        const uint32_t done = (scan.Ah ? kernels.refine : kernels.first)(scan, blocks + 64 * size_t(at - begin),
+                                                                         maps + (at - begin), count);
         at += done;
         data.until_restart -= done;
         if (done < count) break;
@@ -349,7 +367,8 @@ void ProgressiveScratch::decode_component(const Component& component, int index,
     }
 }
 
-Status decode_progressive(MarkerReader& reader, const Header& header, const Limits& limits, Output& output, ProgressiveScratch& scratch) {
+Status decode_progressive(MarkerReader& reader, const Header& header, const Limits& limits, Output& output,
+                          ProgressiveScratch& scratch) {
     return scratch.decode(reader, header, limits, output);
 }
 

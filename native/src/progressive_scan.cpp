@@ -108,7 +108,8 @@ bool next_segment(ScanData& data) {
 // Counts the bytes of the copy again, in the file.
 uint64_t reader_offset(Bytes jpeg, const ScanData& data) {
     const uint8_t* const position = reader_position(data);
-    uint64_t count = uint64_t((position < data.segment_end ? position : data.segment_end) - data.copy) - 4 * uint64_t(data.segments_read);
+    uint64_t count = uint64_t((position < data.segment_end ? position : data.segment_end) - data.copy) -
+                     4 * uint64_t(data.segments_read);
     uint64_t at = data.data_offset_bytes;
     while (at < data.end_offset_bytes) {
         uint64_t size = 1;
@@ -151,7 +152,8 @@ void build_refinement_table(const HuffmanSpec& spec, ScanTable& table) {
         const bool apart = extra > room || (symbol & 15) > 1;
         const uint32_t taken = apart ? length : length + extra;
         for (uint32_t value = 0; value < (apart ? 1u : 1u << extra); value++) {
-            const uint32_t filled = apart ? refine_apart | symbol | length << refine_length_shift : refinement_meaning(symbol, value, taken);
+            const uint32_t filled = apart ? refine_apart | symbol | length << refine_length_shift
+                                          : refinement_meaning(symbol, value, taken);
             const uint32_t first = reverse((apart ? code : code << extra | value) & ((1 << taken) - 1), taken);
             for (uint32_t i = first; i < 1 << table_bits; i += 1u << taken) table.entries[i] = filled;
         }

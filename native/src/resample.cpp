@@ -50,7 +50,8 @@ Status refuse(const char* message, int64_t detail = 0) {
 }
 
 Status check_spec(const TensorSpec& spec) {
-    if (spec.channel_count == 0 || spec.channel_count > max_tensor_channels) return refuse("{} channels", spec.channel_count);
+    if (spec.channel_count == 0 || spec.channel_count > max_tensor_channels)
+        return refuse("{} channels", spec.channel_count);
     bool seen[max_tensor_channels] = {};
     for (uint32_t k = 0; k < spec.channel_count; ++k) {
         const uint16_t channel = spec.channels[k];
@@ -118,7 +119,9 @@ struct Channels {
 };
 
 // Scale factors of the DCT of Arai, Agui and Nakajima, which its kernels leave out: orthonormal = theirs * factor / sqrt(8).
-double scale_factor(int frequency) { return frequency == 0 ? 1.0 : std::sqrt(2.0) * std::cos(frequency * 3.14159265358979323846 / 16); }
+double scale_factor(int frequency) {
+    return frequency == 0 ? 1.0 : std::sqrt(2.0) * std::cos(frequency * 3.14159265358979323846 / 16);
+}
 
 struct ScaleFactors {
     double product[64];  // by 8 * v + u
@@ -163,7 +166,8 @@ uint32_t rows_in_lines(uint32_t blocks_wide) {
 // Stores past the caches are worth it in whole lines only.
 bool can_stream(const TensorSpec& spec, const ResamplePass& pass, const void* out) {
     if (!spec.stream || spec.type != TensorType::float32 || reinterpret_cast<uintptr_t>(out) % 64 != 0) return false;
-    if (spec.layout == TensorLayout::hwc) return pass.interleaved && spec.channel_count % 16 == 0 && pass.positions[0] % 16 == 0;
+    if (spec.layout == TensorLayout::hwc)
+        return pass.interleaved && spec.channel_count % 16 == 0 && pass.positions[0] % 16 == 0;
     return pass.blocks_high * pass.blocks_wide % 16 == 0 && pass.row_group * pass.blocks_wide % 16 == 0;
 }
 
@@ -182,8 +186,9 @@ size_t staged_row(const Header& header, const ResampleGeometry& geometry, const 
 }
 
 // Lays the component's scratch out in the arena and fills the pass, but for the taps.
-void lay_out(const Header& header, const ResampleGeometry& geometry, const TensorSpec& spec, int component, const Channels& channels,
-             const Axis& horizontal, const Axis& vertical, const void* out, Arena& arena, ResamplePass& pass, float*& dequantize) {
+void lay_out(const Header& header, const ResampleGeometry& geometry, const TensorSpec& spec, int component,
+             const Channels& channels, const Axis& horizontal, const Axis& vertical, const void* out, Arena& arena,
+             ResamplePass& pass, float*& dequantize) {
     pass.transpose = geometry.transpose;
     const uint32_t blocks_wide = header.components[component].blocks_wide;
     pass.row_stride = geometry.transpose ? 64 : size_t(64) * blocks_wide;
@@ -221,12 +226,14 @@ void lay_out(const Header& header, const ResampleGeometry& geometry, const Tenso
     dequantize = arena.take<float>(64);
     pass.columns = arena.take<float>(size_t(64) * pass.block_columns);
     pass.rows = arena.take<float>(row_count * pass.rows_stride);
-    pass.ring = arena.take<float>((size_t(8) * max_ring_bands(vertical, pass.row_group) + max_taps(vertical)) * pass.ring_stride);
+    pass.ring = arena.take<float>((size_t(8) * max_ring_bands(vertical, pass.row_group) + max_taps(vertical)) *
+                                  pass.ring_stride);
 }
 
 // The channels of a component that the image does not have.
 template <class T>
-void fill_constant(const ResampleGeometry& geometry, const TensorSpec& spec, const Channels& channels, const T* values, T* out) {
+void fill_constant(const ResampleGeometry& geometry, const TensorSpec& spec, const Channels& channels, const T* values,
+                   T* out) {
     const size_t blocks = size_t(geometry.output_height / 8) * (geometry.output_width / 8);
     if (spec.layout == TensorLayout::chw) {
         for (uint32_t k = 0; k < channels.count; ++k) {
@@ -284,10 +291,13 @@ ResampleGeometry upright(const Header& header, ResampleGeometry geometry) {
 Status check_geometry(const Header& header, const ResampleGeometry& geometry) {
     const Size image = image_size(header, geometry.transpose);
     if (geometry.height == 0 || geometry.width == 0) return refuse("the box is empty");
-    if (uint64_t(geometry.top) + geometry.height > image.height) return refuse("the box ends below the image's last row, {}", image.height);
-    if (uint64_t(geometry.left) + geometry.width > image.width) return refuse("the box ends right of the image's last column, {}", image.width);
+    if (uint64_t(geometry.top) + geometry.height > image.height)
+        return refuse("the box ends below the image's last row, {}", image.height);
+    if (uint64_t(geometry.left) + geometry.width > image.width)
+        return refuse("the box ends right of the image's last column, {}", image.width);
     for (const uint32_t size : {geometry.output_height, geometry.output_width}) {
-        if (size == 0 || size % 8 != 0 || size > max_output_size) return refuse("output size {} is not a multiple of 8 up to 65536", size);
+        if (size == 0 || size % 8 != 0 || size > max_output_size)
+            return refuse("output size {} is not a multiple of 8 up to 65536", size);
     }
     return {};
 }
@@ -373,7 +383,8 @@ Status Resampler::resample(const Header& header, const int16_t* const planes[], 
             vertical_taps = vertical_scratch.taps;
             make_taps(horizontal[c], horizontal_scratch.work, horizontal_scratch.lengths, horizontal_taps);
             const uint32_t first_column = source_range(horizontal[c]).begin / 8 * 8;
-            for (uint32_t o = 0; o < geometry.output_width; ++o) horizontal_taps.start[o] = 8 * (horizontal_taps.start[o] - first_column);
+            for (uint32_t o = 0; o < geometry.output_width; ++o)
+                horizontal_taps.start[o] = 8 * (horizontal_taps.start[o] - first_column);
             make_taps(vertical[c], vertical_scratch.work, vertical_scratch.lengths, vertical_taps);
             made_horizontal = &horizontal[c];
             made_vertical = &vertical[c];

@@ -17,7 +17,9 @@ inline F8 load_int16(const int16_t* from) {
 inline F8 broadcast(float value) { return {_mm256_set1_ps(value)}; }
 
 inline void store(float* to, F8 x) { _mm256_storeu_ps(to, x.lanes); }
-inline void stream(float* to, F8 x) { _mm256_stream_ps(to, x.lanes); }  // `to` is 32-byte aligned: resample.cpp saw to it
+inline void stream(float* to, F8 x) {
+    _mm256_stream_ps(to, x.lanes);
+}  // `to` is 32-byte aligned: resample.cpp saw to it
 inline void finish_stream() { _mm_sfence(); }
 
 inline void store_partial(float* to, F8 x, uint32_t count) {

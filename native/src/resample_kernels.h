@@ -121,7 +121,8 @@ struct Needed {
     };
     uint32_t count = 0;
     bool low = true;  // no v or u above 3: half of every DCT is not needed
-    uint32_t packed = 0;  // 2 or 4: the component's channels are v by v those with u < packed, side by side in a staged row
+    uint32_t packed =
+        0;  // 2 or 4: the component's channels are v by v those with u < packed, side by side in a staged row
     Column columns[8];
 };
 
@@ -186,7 +187,8 @@ struct RowTaps {
 
 // Taps and DCT of one vector column: x[v].
 template <int Count>
-[[gnu::always_inline]] inline void vertical_block(const ResamplePass& pass, const RowTaps& taps, size_t offset, F8 (&x)[8]) {
+[[gnu::always_inline]] inline void vertical_block(const ResamplePass& pass, const RowTaps& taps, size_t offset,
+                                                  F8 (&x)[8]) {
     const uint32_t count = Count ? Count : pass.vertical_count;
     for (int i = 0; i < 8; ++i) {
         x[i] = apply_taps<Count>(taps.rows[i] + offset, pass.ring_stride, taps.weights + i * count, count);
@@ -226,7 +228,8 @@ void vertical_planar(const ResamplePass& pass, const Needed& needed, uint32_t co
     for (uint32_t group = 0; group < groups; ++group) {
         F8 x[8];
         vertical_block<Count>(pass, taps, size_t(8) * (column * groups + group), x);
-        for (int v = 0; v < frequencies; ++v) x[v] = multiply_add(x[v], broadcast(scale[8 * v]), broadcast(shift[8 * v]));
+        for (int v = 0; v < frequencies; ++v)
+            x[v] = multiply_add(x[v], broadcast(scale[8 * v]), broadcast(shift[8 * v]));
         if (tail && group == groups - 1) {  // rows stand without gaps: nothing may be written behind their end
             for (int v = 0; v < frequencies; ++v) {
                 if (to[v]) store_partial(to[v] + 8 * group, x[v], tail);
@@ -240,8 +243,10 @@ void vertical_planar(const ResamplePass& pass, const Needed& needed, uint32_t co
 }
 
 template <int Count>
-void vertical_column(const ResamplePass& pass, const Needed& needed, uint32_t column, const RowTaps& taps, float* const (&to)[8]) {
-    needed.low ? vertical_planar<Count, true>(pass, needed, column, taps, to) : vertical_planar<Count, false>(pass, needed, column, taps, to);
+void vertical_column(const ResamplePass& pass, const Needed& needed, uint32_t column, const RowTaps& taps,
+                     float* const (&to)[8]) {
+    needed.low ? vertical_planar<Count, true>(pass, needed, column, taps, to)
+               : vertical_planar<Count, false>(pass, needed, column, taps, to);
 }
 
 // A run of `count` values from `from` to the tensor's element `index`.
@@ -264,7 +269,8 @@ inline void store_run(const ResamplePass& pass, const float* from, size_t index,
 
 // CHW: the block rows [block_row, block_row + row_count), one u after the other. taps: of each of them.
 template <int Count>
-void vertical_planes(const ResamplePass& pass, const Needed& needed, const RowTaps* taps, uint32_t block_row, uint32_t row_count) {
+void vertical_planes(const ResamplePass& pass, const Needed& needed, const RowTaps* taps, uint32_t block_row,
+                     uint32_t row_count) {
     const size_t plane = size_t(pass.blocks_high) * pass.blocks_wide;
     const size_t begin = size_t(block_row) * pass.blocks_wide;
     const size_t length = size_t(row_count) * pass.blocks_wide;
@@ -272,12 +278,14 @@ void vertical_planes(const ResamplePass& pass, const Needed& needed, const RowTa
         const Needed::Column& column = needed.columns[i];
         for (uint32_t r = 0; r < row_count; ++r) {
             float* to[8] = {};
-            for (uint32_t n = 0; n < column.count; ++n) to[column.v[n]] = pass.rows + n * pass.rows_stride + r * pass.blocks_wide;
+            for (uint32_t n = 0; n < column.count; ++n)
+                to[column.v[n]] = pass.rows + n * pass.rows_stride + r * pass.blocks_wide;
             vertical_column<Count>(pass, needed, i, taps[r], to);
         }
         // Memory takes stores past the caches fastest in long runs with no other stores in between.
         for (uint32_t n = 0; n < column.count; ++n) {
-            store_run(pass, pass.rows + n * pass.rows_stride, pass.positions[column.channel[n]] * plane + begin, length);
+            store_run(pass, pass.rows + n * pass.rows_stride, pass.positions[column.channel[n]] * plane + begin,
+                      length);
         }
     }
 }
@@ -299,7 +307,8 @@ void vertical_channels(const ResamplePass& pass, const Needed& needed, const Row
         while (run < 8 && k + run < pass.channel_count && pass.positions[k + run] == pass.positions[k] + run) ++run;
         for (uint32_t block = 0; block < pass.blocks_wide; block += 8) {
             F8 x[8];
-            for (uint32_t i = 0; i < 8; ++i) x[i] = load(pass.rows + (k + (i < run ? i : 0)) * pass.rows_stride + block);
+            for (uint32_t i = 0; i < 8; ++i)
+                x[i] = load(pass.rows + (k + (i < run ? i : 0)) * pass.rows_stride + block);
             transpose(x);
             const uint32_t left = pass.blocks_wide - block;
             for (uint32_t b = 0; b < 8 && b < left; ++b) {
@@ -345,7 +354,9 @@ void vertical_packed(const ResamplePass& pass, const RowTaps& taps) {
         F8 x[8];
         vertical_block<Count>(pass, taps, size_t(Width) * block, x);
         for (uint32_t v = 0; v < 4; ++v) {  // a constant count, which keeps x in registers
-            if (v < high) scatter<Width>(out + v * Width, pass.output_channels, multiply_add(x[v], load(scale[v]), load(shift[v])));
+            if (v < high)
+                scatter<Width>(out + v * Width, pass.output_channels,
+                               multiply_add(x[v], load(scale[v]), load(shift[v])));
         }
     }
 }
@@ -357,12 +368,14 @@ void horizontal(const ResamplePass& pass, const Needed& needed, float* ring) {
     } else if (needed.packed != 0) {
         needed.packed == 4 ? horizontal_packed<Count, 4>(pass, ring) : horizontal_packed<Count, 2>(pass, ring);
     } else {
-        needed.low ? horizontal_planar<Count, true>(pass, needed, ring) : horizontal_planar<Count, false>(pass, needed, ring);
+        needed.low ? horizontal_planar<Count, true>(pass, needed, ring)
+                   : horizontal_planar<Count, false>(pass, needed, ring);
     }
 }
 
 template <int Count>
-void vertical(const ResamplePass& pass, const Needed& needed, const RowTaps* taps, uint32_t block_row, uint32_t row_count) {
+void vertical(const ResamplePass& pass, const Needed& needed, const RowTaps* taps, uint32_t block_row,
+              uint32_t row_count) {
     if (pass.interleaved) {
         vertical_interleaved<Count>(pass, taps[0], block_row);
     } else if (needed.packed != 0) {
@@ -412,7 +425,8 @@ void make_rows(const ResamplePass& pass, Progress& progress, uint32_t block_row,
     }
     RowTaps taps[max_row_group];
     for (uint32_t r = 0; r < row_count; ++r) {
-        for (int i = 0; i < 8; ++i) taps[r].rows[i] = pass.ring + size_t(start[8 * r + i] % ring_rows) * pass.ring_stride;
+        for (int i = 0; i < 8; ++i)
+            taps[r].rows[i] = pass.ring + size_t(start[8 * r + i] % ring_rows) * pass.ring_stride;
         taps[r].weights = pass.vertical_weights + size_t(8) * (block_row + r) * count;
     }
     switch (count) {

@@ -12,10 +12,10 @@ struct ResamplePass {
     // Source: block (row, column) starts at plane + row * row_stride + column * column_stride.
     const int16_t* plane;
     size_t row_stride, column_stride;
-    bool transpose;              // exchange v and u within each block too
-    const float* dequantize;     // [64]: quantization table times the scale factors of the inverse DCT
+    bool transpose;           // exchange v and u within each block too
+    const float* dequantize;  // [64]: quantization table times the scale factors of the inverse DCT
     uint32_t first_block_column;
-    uint32_t block_columns;      // that the taps touch
+    uint32_t block_columns;  // that the taps touch
 
     // See Taps. Horizontal ones start at columns + horizontal_offset, vertical ones at row vertical_start of the component.
     const uint32_t* horizontal_offset;
@@ -24,15 +24,15 @@ struct ResamplePass {
     const uint32_t* vertical_start;
     const float* vertical_weights;
     uint32_t vertical_count;
-    bool reverse_rows;           // vertical_start falls with the slot: work from the last output row up
+    bool reverse_rows;  // vertical_start falls with the slot: work from the last output row up
 
     // Scratch, 64-byte aligned.
-    float* columns;              // [8 * block_columns][8 rows]: one band of 8 rows, inverse transformed
-    float* ring;                 // [8 * ring_bands + vertical_count - 1][ring_stride]: bands after the horizontal taps and DCT
+    float* columns;  // [8 * block_columns][8 rows]: one band of 8 rows, inverse transformed
+    float* ring;     // [8 * ring_bands + vertical_count - 1][ring_stride]: bands after the horizontal taps and DCT
     uint32_t ring_bands;
     size_t ring_stride;
-    float* rows;                 // finished rows of channels; HWC [channel_count][rows_stride], CHW [8][rows_stride]
-    size_t rows_stride;          // CHW: row_group block rows without gaps, and up to 15 floats over
+    float* rows;         // finished rows of channels; HWC [channel_count][rows_stride], CHW [8][rows_stride]
+    size_t rows_stride;  // CHW: row_group block rows without gaps, and up to 15 floats over
 
     // Output.
     uint32_t blocks_high, blocks_wide;
@@ -46,9 +46,9 @@ struct ResamplePass {
     TensorLayout layout;
     TensorType type;
     bool stream;
-    uint32_t output_channels;    // of the whole tensor
+    uint32_t output_channels;  // of the whole tensor
     void* out;
-    float* staging;              // null, or one block row of `out`, which run_staged writes there: [blocks_wide][output_channels]
+    float* staging;  // null, or one block row of `out`, which run_staged writes there: [blocks_wide][output_channels]
 };
 
 void run_resample_pass_generic(const ResamplePass& pass);

@@ -70,7 +70,8 @@ struct Grid {
 
 Grid make_grid(const Axis& axis) {
     if (full_resolution(axis)) return {0.0, double(axis.size) / axis.output_size, axis.begin, axis.size, false};
-    if (axis.chroma != ChromaResampling::direct) return {0.0, double(axis.size) / axis.output_size, axis.begin, axis.size, true};
+    if (axis.chroma != ChromaResampling::direct)
+        return {0.0, double(axis.size) / axis.output_size, axis.begin, axis.size, true};
     const SampleRange range = source_range(axis);
     const double step = double(axis.sampling) / axis.max_sampling;
     // Relative to the range, for absolute coordinates would flip ties between taps.
@@ -109,7 +110,10 @@ struct Plan {
     double stretch;
 
     explicit Plan(const Axis& axis)
-        : axis(axis), grid(make_grid(axis)), enlarger(axis), limit(max_taps(axis)),
+        : axis(axis),
+          grid(make_grid(axis)),
+          enlarger(axis),
+          limit(max_taps(axis)),
           stretch(axis.antialias ? std::max(grid.scale, 1.0) : 1.0) {}
 };
 
@@ -149,9 +153,11 @@ TapRun place_taps(const Plan& plan, int64_t begin, int64_t end, Weight weight, d
 template <Filter filter>
 TapRun taps_of(const Plan& plan, uint32_t output, float* weights) {
     const double centre = plan.grid.begin + (output + 0.5) * plan.grid.scale;
-    if (filter == Filter::bicubic && !plan.axis.antialias) {  // PyTorch repeats the border here; with antialias it shortens the filter
+    if (filter == Filter::bicubic &&
+        !plan.axis.antialias) {  // PyTorch repeats the border here; with antialias it shortens the filter
         const int64_t begin = int64_t(std::floor(centre - 0.5)) - 1;
-        return place_taps(plan, begin, begin + 4, [&](int64_t j) { return cubic(j - centre + 0.5, -0.75); }, 1.0, weights);
+        return place_taps(
+            plan, begin, begin + 4, [&](int64_t j) { return cubic(j - centre + 0.5, -0.75); }, 1.0, weights);
     }
     const double support = radius(filter) * plan.stretch;
     const double inverse_stretch = 1.0 / plan.stretch;
@@ -245,7 +251,8 @@ void make_taps(const Axis& axis, float* work, uint32_t* lengths, Taps& taps) {
         const uint32_t lead = taps.start[slot] - start;
         const float* from = work + size_t(o) * plan.limit;
         float* weights = taps.weights + size_t(slot) * taps.count;
-        for (uint32_t t = 0; t < taps.count; ++t) weights[t] = t >= lead && t - lead < lengths[o] ? from[t - lead] : 0.0f;
+        for (uint32_t t = 0; t < taps.count; ++t)
+            weights[t] = t >= lead && t - lead < lengths[o] ? from[t - lead] : 0.0f;
         taps.start[slot] = start;
     }
 }

@@ -6,10 +6,10 @@
 namespace jpegfreq {
 
 struct Axis {
-    uint32_t image_size = 0;      // pixels of the full image along this axis
-    uint32_t sampling = 1;        // H_i or V_i
-    uint32_t max_sampling = 1;    // H_max or V_max
-    uint32_t begin = 0, size = 0; // the box
+    uint32_t image_size = 0;       // pixels of the full image along this axis
+    uint32_t sampling = 1;         // H_i or V_i
+    uint32_t max_sampling = 1;     // H_max or V_max
+    uint32_t begin = 0, size = 0;  // the box
     uint32_t output_size = 0;
     bool flip = false;
     bool antialias = true;

@@ -10,7 +10,8 @@ namespace jpegfreq {
 class ProgressiveScratch;
 ProgressiveScratch* new_progressive_scratch();
 void delete_progressive_scratch(ProgressiveScratch*);
-Status decode_progressive(MarkerReader& reader, const Header& header, const Limits& limits, Output& output, ProgressiveScratch& scratch);
+Status decode_progressive(MarkerReader& reader, const Header& header, const Limits& limits, Output& output,
+                          ProgressiveScratch& scratch);
 
 // All scans of an arithmetic-coded file (SOF9, SOF10). arithmetic.cpp
 Status decode_arithmetic(MarkerReader& reader, const Header& header, const Limits& limits, Output& output);

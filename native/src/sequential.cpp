@@ -27,8 +27,7 @@ Status describe(Bytes jpeg, const Unstuffed& data, Stop stop, const Cursor& curs
             status.message = "a run passes coefficient 63 in MCU {}";
             status.clause = "F.2.2.2";
             return status;
-        case Stop::overrun:
-            break;
+        case Stop::overrun: break;
     }
     if (!last_segment) {
         status.message = "a restart marker comes before the end of its interval, in MCU {}";
@@ -46,7 +45,8 @@ Status describe(Bytes jpeg, const Unstuffed& data, Stop stop, const Cursor& curs
 
 }  // namespace
 
-Stop decode_segment_generic(const SequentialScan& scan, const uint8_t* bytes, uint64_t end, uint64_t mcu_end, Cursor& cursor) {
+Stop decode_segment_generic(const SequentialScan& scan, const uint8_t* bytes, uint64_t end, uint64_t mcu_end,
+                            Cursor& cursor) {
     return decode_mcus(scan, bytes, end, mcu_end, cursor);
 }
 
@@ -72,7 +72,8 @@ const HuffmanTable* TableCache::get(const HuffmanSpec& spec, bool is_dc, int id)
     return &tables[is_dc][id];
 }
 
-void place_scan(const Header& header, const Scan& parsed, const Output& output, uint32_t components_decoded, SequentialScan& scan) {
+void place_scan(const Header& header, const Scan& parsed, const Output& output, uint32_t components_decoded,
+                SequentialScan& scan) {
     scan.component_count = parsed.component_count;
     scan.blocks_per_mcu = 0;
     scan.mcus_wide = parsed.mcus_wide;
@@ -97,7 +98,8 @@ void place_scan(const Header& header, const Scan& parsed, const Output& output, 
         scan.merge |= (components_decoded >> sc.index & 1) != 0;
     }
     uint64_t rows = scan.mcus_high;
-    if (output.mcu_rows && parsed.component_count == header.component_count && output.mcu_rows < rows) rows = output.mcu_rows;
+    if (output.mcu_rows && parsed.component_count == header.component_count && output.mcu_rows < rows)
+        rows = output.mcu_rows;
     scan.mcu_end = rows * scan.mcus_wide;
 }
 

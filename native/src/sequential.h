@@ -6,7 +6,7 @@
 
 namespace jpegfreq {
 
-struct ScanBlock {  // one block of an MCU
+struct ScanBlock {      // one block of an MCU
     uint8_t component;  // index into SequentialScan::components
     uint8_t x, y;       // within the MCU, blocks
 };
@@ -25,9 +25,10 @@ struct SequentialScan {
     int blocks_per_mcu = 0;
     ScanBlock blocks[blocks_per_mcu_limit];
     uint32_t mcus_wide = 0, mcus_high = 0;
-    uint64_t mcu_end = 0;      // decode [0, mcu_end): less than all for an early stop
+    uint64_t mcu_end = 0;  // decode [0, mcu_end): less than all for an early stop
     uint32_t restart_interval = 0;
-    bool merge = false;        // a component that an earlier scan has coded: keep what this scan does not touch, as libjpeg does
+    bool merge =
+        false;  // a component that an earlier scan has coded: keep what this scan does not touch, as libjpeg does
 };
 
 enum class Stop : uint8_t { done, overrun, bad_code, past_63 };
@@ -42,8 +43,10 @@ struct Cursor {
 
 // Decodes up to `mcu_end` from the segment that ends at byte `end` of `bytes` (padded). On a stop cursor.mcu is the MCU it
 // happened in, which holds part of its data.
-Stop decode_segment_generic(const SequentialScan& scan, const uint8_t* bytes, uint64_t end, uint64_t mcu_end, Cursor& cursor);
-Stop decode_segment_avx2(const SequentialScan& scan, const uint8_t* bytes, uint64_t end, uint64_t mcu_end, Cursor& cursor);
+Stop decode_segment_generic(const SequentialScan& scan, const uint8_t* bytes, uint64_t end, uint64_t mcu_end,
+                            Cursor& cursor);
+Stop decode_segment_avx2(const SequentialScan& scan, const uint8_t* bytes, uint64_t end, uint64_t mcu_end,
+                         Cursor& cursor);
 // The faster of the two on this machine.
 Stop decode_segment(const SequentialScan& scan, const uint8_t* bytes, uint64_t end, uint64_t mcu_end, Cursor& cursor);
 
@@ -61,7 +64,8 @@ bool same_codes(const HuffmanSpec& a, const HuffmanSpec& b);
 bool same_geometry(const Header& a, const Header& b);
 
 // Fills `scan` from what the parser read: where its blocks go. The tables are the caller's.
-void place_scan(const Header& header, const Scan& parsed, const Output& output, uint32_t components_decoded, SequentialScan& scan);
+void place_scan(const Header& header, const Scan& parsed, const Output& output, uint32_t components_decoded,
+                SequentialScan& scan);
 
 // Zeroes the needed blocks of MCUs [mcu_begin, all).
 void zero_blocks(const SequentialScan& scan, uint64_t mcu_begin);

@@ -93,7 +93,8 @@ inline Stop decode_block(const HuffmanTable& dc_table, const HuffmanTable& ac_ta
     }
 }
 
-inline Stop decode_mcus(const SequentialScan& scan, const uint8_t* bytes, uint64_t end, uint64_t mcu_end, Cursor& cursor) {
+inline Stop decode_mcus(const SequentialScan& scan, const uint8_t* bytes, uint64_t end, uint64_t mcu_end,
+                        Cursor& cursor) {
     alignas(64) int16_t spare[64];
     uint32_t* const dc = cursor.dc;
     BitWindow in{bytes, cursor.bit_position, 0};

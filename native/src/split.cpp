@@ -60,7 +60,8 @@ bool Lanes::end_chunk(int lane, Part* parts, int number, uint64_t window_end) {
     const uint64_t bit = bit_position(lane);
     const int blocks = w.chunk_mcus * scan.blocks_per_mcu;
     const int most_mcus = chunk_blocks / scan.blocks_per_mcu;
-    const bool next_keeps = number + 1 < max_lanes && parts[number + 1].state != Part::warming && parts[number + 1].begin > 0;
+    const bool next_keeps =
+        number + 1 < max_lanes && parts[number + 1].state != Part::warming && parts[number + 1].begin > 0;
     const bool overshot = part.state == Part::running && next_keeps && bit > parts[number + 1].begin;
     if (overshot)
         for (int i = 0; i < blocks; i++) w.targets[i] = spare;

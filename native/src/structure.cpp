@@ -41,7 +41,8 @@ void add_table(const HuffmanSpec& spec, bool is_ac, uint8_t identifier, ScanStru
     table.offset_bytes = spec.offset_bytes;
 }
 
-void visit_scan(const MarkerReader& reader, const Header& header, const Scan& source, uint64_t end, StructureVisitor& visitor) {
+void visit_scan(const MarkerReader& reader, const Header& header, const Scan& source, uint64_t end,
+                StructureVisitor& visitor) {
     ScanStructure scan;
     scan.component_count = source.component_count;
     scan.Ss = source.Ss;
@@ -52,7 +53,8 @@ void visit_scan(const MarkerReader& reader, const Header& header, const Scan& so
     scan.offset_bytes = source.offset_bytes;
     scan.data_offset_bytes = source.data_offset_bytes;
     scan.data_size_bytes = end - source.data_offset_bytes;
-    const bool huffman = header.process == Process::baseline || header.process == Process::extended || header.process == Process::progressive;
+    const bool huffman = header.process == Process::baseline || header.process == Process::extended ||
+                         header.process == Process::progressive;
     const bool needs_dc = needs_dc_tables(header, source), needs_ac = needs_ac_tables(header, source);
     for (int i = 0; i < source.component_count; i++) {
         const ScanComponent& component = source.components[i];

@@ -12,11 +12,11 @@ constexpr size_t unstuffed_padding = 16384;
 
 struct Unstuffed {
     Buffer<uint8_t> bytes;
-    Buffer<uint32_t> segments;     // where restart segment i begins in `bytes`; segment_count + 1 entries
+    Buffer<uint32_t> segments;  // where restart segment i begins in `bytes`; segment_count + 1 entries
     uint32_t segment_count = 0;
-    uint64_t begin = 0;            // offset of the data in the file
-    uint64_t end = 0;              // offset of the marker that ended the data; the file's size where there was none
-    bool wrong_restart = false;    // `end` is a restart marker out of order (E.2.4)
+    uint64_t begin = 0;          // offset of the data in the file
+    uint64_t end = 0;            // offset of the marker that ended the data; the file's size where there was none
+    bool wrong_restart = false;  // `end` is a restart marker out of order (E.2.4)
 };
 
 // Copies the data from `begin` to the first marker that is not the expected RSTm. Without restarts every RSTm ends the data.

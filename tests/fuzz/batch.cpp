@@ -71,7 +71,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     for (std::unique_ptr<Image>& image : images) {
         Job& job = image->job;
         fuzz::require(image->times_done == 1, "each job is done once");
-        std::memcpy(image->planes->output.quantization_tables, job.output.quantization_tables, sizeof job.output.quantization_tables);
+        std::memcpy(image->planes->output.quantization_tables, job.output.quantization_tables,
+                    sizeof job.output.quantization_tables);
         fuzz::note(*image->planes);
         fuzz::Planes alone(job.header, 0x00);
         Decoder decoder;

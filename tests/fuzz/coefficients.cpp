@@ -39,7 +39,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     fuzz::require_sound(early_status, size);
     if (status.ok() && has_one_scan(data, size)) {
         fuzz::require(early_status.ok(), "a sound file's beginning is sound");
-        fuzz::require(early == first || early.begins_like(first, header, early.output.mcu_rows), "an early stop's rows");
+        fuzz::require(early == first || early.begins_like(first, header, early.output.mcu_rows),
+                      "an early stop's rows");
     }
 
     limits.max_scans = 2;
@@ -49,6 +50,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (few_status.ok()) fuzz::require(few == first, "a limit that is not reached changes nothing");
 
     limits.max_pixels = uint64_t(header.height) * header.width - 1;
-    fuzz::require(fresh.read_coefficients(jpeg, header, limits, few.output).code == Code::unsupported, "max_pixels holds");
+    fuzz::require(fresh.read_coefficients(jpeg, header, limits, few.output).code == Code::unsupported,
+                  "max_pixels holds");
     return 0;
 }

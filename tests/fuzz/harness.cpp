@@ -24,12 +24,14 @@ void require_sound(const Status& status, size_t size) {
 
 static void print(const Status& status) {
     std::fprintf(stderr, "  code %d, %s at byte %llu: %s (detail %lld, %s)\n", int(status.code), status.segment,
-                 static_cast<unsigned long long>(status.offset_bytes), status.message, static_cast<long long>(status.detail), status.clause);
+                 static_cast<unsigned long long>(status.offset_bytes), status.message,
+                 static_cast<long long>(status.detail), status.clause);
 }
 
 void require_equal(const Status& status, const Status& expected, const char* what) {
     const bool equal = status.code == expected.code && std::strcmp(status.segment, expected.segment) == 0 &&
-                       std::strcmp(status.message, expected.message) == 0 && std::strcmp(status.clause, expected.clause) == 0 &&
+                       std::strcmp(status.message, expected.message) == 0 &&
+                       std::strcmp(status.clause, expected.clause) == 0 &&
                        status.offset_bytes == expected.offset_bytes && status.detail == expected.detail;
     if (equal) return;
     print(status);
@@ -60,7 +62,8 @@ Planes::Planes(const Header& header, uint8_t filling) {
 bool Planes::operator==(const Planes& other) const {
     for (size_t c = 0; c < planes_.size(); c++)
         if (std::memcmp(planes_[c].get(), other.planes_[c].get(), sizes_[c] * sizeof(int16_t)) != 0) return false;
-    return std::memcmp(output.quantization_tables, other.output.quantization_tables, sizeof output.quantization_tables) == 0;
+    return std::memcmp(output.quantization_tables, other.output.quantization_tables,
+                       sizeof output.quantization_tables) == 0;
 }
 
 bool Planes::begins_like(const Planes& whole, const Header& header, uint32_t mcu_rows) const {
@@ -70,7 +73,9 @@ bool Planes::begins_like(const Planes& whole, const Header& header, uint32_t mcu
         const uint64_t rows = std::min<uint64_t>(uint64_t(mcu_rows) * mcu_height, component.blocks_high);
         const size_t kept = size_t(rows) * component.blocks_wide * 64;
         if (std::memcmp(planes_[c].get(), whole.planes_[c].get(), kept * sizeof(int16_t)) != 0) return false;
-        if (std::any_of(planes_[c].get() + kept, planes_[c].get() + sizes_[c], [](int16_t value) { return value != 0; })) return false;
+        if (std::any_of(planes_[c].get() + kept, planes_[c].get() + sizes_[c],
+                        [](int16_t value) { return value != 0; }))
+            return false;
     }
     return true;
 }

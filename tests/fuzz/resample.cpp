@@ -61,7 +61,9 @@ public:
 
     bool untouched() const { return count_set() == (size_ + 63) / 64 * 64 / item_; }
     bool complete() const { return count_set() == ((size_ + 63) / 64 * 64 - size_) / item_; }
-    bool operator==(const Tensor& other) const { return size_ == other.size_ && std::memcmp(data_, other.data_, size_) == 0; }
+    bool operator==(const Tensor& other) const {
+        return size_ == other.size_ && std::memcmp(data_, other.data_, size_) == 0;
+    }
 
 private:
     // Items with every bit set. Those behind the end, up to the block's, must stay so.
@@ -106,7 +108,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         const uint32_t step = spec.channel_count == 192 ? 1 : 1 + 2 * draws.below(90);
         for (uint32_t k = 0; k < spec.channel_count; k++) {
             channels[k] = uint16_t(k * step % (step == 1 ? 192 : 256));  // an odd step meets each of 256 once
-            if (kind == 0) channels[k] = uint16_t(k < 16 ? 8 * (k / 4) + k % 4 : 64 * (k / 4 - 3) + 8 * (k / 2 % 2) + k % 2);
+            if (kind == 0)
+                channels[k] = uint16_t(k < 16 ? 8 * (k / 4) + k % 4 : 64 * (k / 4 - 3) + 8 * (k / 2 % 2) + k % 2);
             scale[k] = 1.0f;
             shift[k] = 0.0f;
         }
@@ -117,8 +120,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         spec.type = static_cast<TensorType>(draws.below(4) == 0);
         spec.stream = draws.below(2) != 0;
         Tensor tensor(spec, geometry);
-        const Status status =
-            resampler.resample(header, whole.output.planes, whole.output.quantization_tables, geometry, spec, tensor.data());
+        const Status status = resampler.resample(header, whole.output.planes, whole.output.quantization_tables,
+                                                 geometry, spec, tensor.data());
         fuzz::require(status.ok() == check_geometry(header, geometry).ok(), "only the geometry is refused");
         if (!status.ok()) {
             fuzz::require(tensor.untouched(), "a refused geometry writes nothing");
@@ -129,10 +132,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         fuzz::Planes part(header, 0x5A);
         part.output.mcu_rows = mcu_rows_needed(header, geometry);
         for (int c = 0; c < header.component_count; c++) part.output.needed[c] = blocks_needed(header, geometry, c);
-        fuzz::require(decoder.read_coefficients(exact.bytes(), header, limits, part.output).ok(), "the part of a sound image is sound");
+        fuzz::require(decoder.read_coefficients(exact.bytes(), header, limits, part.output).ok(),
+                      "the part of a sound image is sound");
         Tensor again(spec, geometry);
-        fuzz::require(resampler.resample(header, part.output.planes, part.output.quantization_tables, geometry, spec, again.data()).ok(),
-                      "the same geometry is accepted again");
+        fuzz::require(
+            resampler
+                .resample(header, part.output.planes, part.output.quantization_tables, geometry, spec, again.data())
+                .ok(),
+            "the same geometry is accepted again");
         fuzz::require(tensor == again, "the blocks that are said to be needed are enough");
     }
     return 0;

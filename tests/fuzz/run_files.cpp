@@ -25,7 +25,8 @@ int main() {
         }
         std::vector<uint8_t> data;
         uint8_t part[1 << 14];
-        for (size_t size; (size = std::fread(part, 1, sizeof part, file)) != 0;) data.insert(data.end(), part, part + size);
+        for (size_t size; (size = std::fread(part, 1, sizeof part, file)) != 0;)
+            data.insert(data.end(), part, part + size);
         std::fclose(file);
         std::fprintf(stderr, "%s\n", path.c_str());  // the last line before a crash names the file
         const fuzz::ExactBytes exact(data.data(), data.size());
@@ -39,6 +40,7 @@ int main() {
         files++;
         path.clear();
     }
-    std::printf("%d files, checksum %016" PRIx64 ", the slowest %.3f s: %s\n", files, checksum, slowest_seconds, slowest.c_str());
+    std::printf("%d files, checksum %016" PRIx64 ", the slowest %.3f s: %s\n", files, checksum, slowest_seconds,
+                slowest.c_str());
     return 0;
 }
