@@ -76,7 +76,7 @@ ROWS = (
     Row("ResNet-18, DCT-64", "resnet18", 64),
     Row("ResNet-18, DCT-48", "resnet18", 48),
     Row("MobileNetV2, RGB", "mobilenet_v2", None),
-    Row("MobileNetV2, DCT-24", "mobilenet_v2", 24, stride="dense"),
+    Row("MobileNetV2, DCT-24", "mobilenet_v2", 24, stride="full"),
     Row("ResNet-18, DCT-192, one std", "resnet18", 192, one_std=True),
     Row("ResNet-18, DCT-192, one std, gated", "resnet18", 192, gated=True, one_std=True),
     Row("ResNet-18, DCT-24, learned with one std", "resnet18", "ResNet-18, DCT-192, one std, gated"),

@@ -1,17 +1,48 @@
-"""Networks that take frequency tensors, their checkpoints, and what they predict."""
+"""Networks that take frequency tensors, their checkpoints, and what they predict.
 
-from jpegfreq.models.checkpoint import (
-    CheckpointError,
-    Classifier,
-    LoadedWeights,
-    ModelConfig,
-    load_model,
-    load_rgb_weights,
-    save_model,
-)
-from jpegfreq.models.networks.create import architectures, create_model
-from jpegfreq.models.networks.summary import ModelSummary, model_summary
-from jpegfreq.models.predict import Prediction
+Importing this package is cheap: PyTorch is imported when a name that needs it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    # `as` marks a name that is handed on.
+    from jpegfreq.models import analysis as analysis
+    from jpegfreq.models import checkpoint as checkpoint
+    from jpegfreq.models import dense as dense
+    from jpegfreq.models import gate as gate
+    from jpegfreq.models import networks as networks
+    from jpegfreq.models import predict as predict
+    from jpegfreq.models import pretrained as pretrained
+    from jpegfreq.models import training as training
+    from jpegfreq.models.checkpoint import CheckpointError, ModelConfig, load_model, save_model
+    from jpegfreq.models.networks.create import create_model
+    from jpegfreq.models.networks.registry import architectures
+    from jpegfreq.models.networks.summary import ModelSummary, model_summary
+    from jpegfreq.models.predict import Classifier, Prediction
+    from jpegfreq.models.pretrained import LoadedWeights, load_pretrained, load_rgb_weights, read_pretrained
+
+# The module of each name; type checkers read the imports above.
+_LAZY_NAMES = {
+    "CheckpointError": "checkpoint",
+    "Classifier": "predict",
+    "LoadedWeights": "pretrained",
+    "ModelConfig": "checkpoint",
+    "ModelSummary": "networks.summary",
+    "Prediction": "predict",
+    "architectures": "networks.registry",
+    "create_model": "networks.create",
+    "load_model": "checkpoint",
+    "load_pretrained": "pretrained",
+    "load_rgb_weights": "pretrained",
+    "model_summary": "networks.summary",
+    "read_pretrained": "pretrained",
+    "save_model": "checkpoint",
+}
+_LAZY_MODULES = ("analysis", "checkpoint", "dense", "gate", "networks", "predict", "pretrained", "training")
 
 __all__ = [
     "CheckpointError",
@@ -23,7 +54,23 @@ __all__ = [
     "architectures",
     "create_model",
     "load_model",
+    "load_pretrained",
     "load_rgb_weights",
     "model_summary",
+    "read_pretrained",
     "save_model",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name in _LAZY_MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name not in _LAZY_NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_LAZY_NAMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY_NAMES, *_LAZY_MODULES})

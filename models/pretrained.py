@@ -1,8 +1,9 @@
-"""Where a training may start from: the weights of a classifier, for frequencies or RGB."""
+"""Start from the weights of another network: an RGB network's, or those of an earlier run."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,20 +13,39 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from jpegfreq.format import TensorFormat
-from jpegfreq.models.checkpoint import (
-    CheckpointError,
-    LoadedWeights,
-    ModelConfig,
-    check_rgb_weights,
-    checkpoint_in,
-    load_network,
-    read_tensors,
-)
+from jpegfreq.models.checkpoint import CheckpointError, ModelConfig, checkpoint_in, load_network, read_tensors
 from jpegfreq.models.gate import ChannelGate, GatedNetwork
 from jpegfreq.models.networks.adapt import adaptation_of
 from jpegfreq.models.networks.create import create_model
 
-__all__ = ["Pretrained", "load_pretrained", "read_pretrained"]
+__all__ = ["LoadedWeights", "Pretrained", "load_pretrained", "load_rgb_weights", "read_pretrained"]
+
+
+@dataclass(frozen=True)
+class LoadedWeights:
+    """Which weights were loaded into a network.
+
+    Attributes:
+        loaded: the names of the tensors that were loaded.
+        left: the names of the source's tensors that were not used: an RGB network's stem, the layers that see the
+            input, and a last layer for another number of classes.
+        fresh: the names of the network's tensors that keep their own values.
+    """
+
+    loaded: tuple[str, ...]
+    left: tuple[str, ...]
+    fresh: tuple[str, ...]
+
+    @property
+    def summary(self) -> str:
+        """One line for the console."""
+        new = f"; new: {', '.join(self.fresh)}" if self.fresh else ""
+        gate = "; the gate was not loaded" if any(name.startswith("gate.") for name in self.left) else ""
+        return f"{len(self.loaded)} tensors loaded{new}{gate}"
+
+    def __repr__(self) -> str:
+        """Give counts only: there are hundreds of names."""
+        return f"LoadedWeights({len(self.loaded)} loaded, {len(self.left)} left, {len(self.fresh)} fresh)"
 
 
 @dataclass(frozen=True)
@@ -33,10 +53,10 @@ class Pretrained:
     """A classifier's weights.
 
     Attributes:
-        path: where they are from.
-        tensors: by name, without a gate's.
-        config: of a checkpoint of `save_model`; None for an RGB network's file.
-        gate: the gate's tensors by name; None without one.
+        path: where they were read from.
+        tensors: the tensors by name, without the gate's.
+        config: the config of a checkpoint that `save_model` wrote; None for an RGB network's file.
+        gate: the gate's tensors by name; None without a gate.
     """
 
     path: Path
@@ -46,19 +66,24 @@ class Pretrained:
 
     @property
     def format(self) -> TensorFormat | None:
-        """What their input was; None for RGB."""
+        """The format of the classifier's input; None for RGB."""
         return None if self.config is None else self.config.format
+
+    def __repr__(self) -> str:
+        """Give the source, without the tensors."""
+        gate = "" if self.gate is None else ", with a gate"
+        return f"Pretrained({str(self.path)!r}, {len(self.tensors)} tensors{gate})"
 
 
 def read_pretrained(path: str | os.PathLike[str]) -> Pretrained:
-    """A checkpoint folder of `save_model`, the best of a run, or a file of an RGB network's state dict.
+    """Read weights from a checkpoint folder, from the best epoch of a training run, or from an RGB network's file.
 
-    A file (.pth, .pt or .safetensors) may hold the state dict itself or have it under "model", as torchvision's
-    training writes it, or "state_dict".
+    A file (.pth, .pt or .safetensors) holds a state dict, directly or under "model", as torchvision's training
+    scripts write it, or "state_dict".
 
     Raises:
-        CheckpointError: it is neither.
-        FileNotFoundError: there is nothing.
+        CheckpointError: the path holds none of these.
+        FileNotFoundError: the path does not exist.
     """
     path = Path(path)
     if path.is_dir():
@@ -71,14 +96,33 @@ def read_pretrained(path: str | os.PathLike[str]) -> Pretrained:
         try:
             return Pretrained(path, load_file(path))
         except SafetensorError as error:
-            raise CheckpointError(f"{path} is no file of weights: {error}") from error
+            raise CheckpointError(f"{path} is not a safetensors file: {error}") from error
     found = read_tensors(path)
     for key in ("model", "state_dict"):
         if isinstance(found, dict) and isinstance(found.get(key), dict):
             found = found[key]
     if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise CheckpointError(f"{path} holds no state dict: tensors by name are wanted")
+        raise CheckpointError(f"{path} holds no state dict, which maps names to tensors")
     return Pretrained(path, found)
+
+
+def load_rgb_weights(network: nn.Module, state_dict: Mapping[str, Tensor]) -> LoadedWeights:
+    """Load an RGB network's weights into every layer except the input layers.
+
+    The last layer is loaded if it has the same number of classes.
+
+    Args:
+        network: from `create_model`; a gate in front of it keeps its values.
+        state_dict: from the RGB network of the same architecture: torchvision's, or timm's for an SE-ResNet.
+
+    Raises:
+        ValueError: the weights belong to another architecture.
+
+    >>> load_rgb_weights(network, torchvision.models.resnet50(weights="DEFAULT").state_dict())
+    LoadedWeights(312 loaded, 8 left, 2 fresh)
+    """
+    _check_rgb_weights(network, state_dict)
+    return _load(getattr(network, "network", network), state_dict, adaptation_of(network).input_layers)
 
 
 def load_pretrained(
@@ -89,24 +133,24 @@ def load_pretrained(
     format: TensorFormat | None,
     gate: ChannelGate | None = None,
 ) -> LoadedWeights:
-    """Take a classifier's weights over into another, or into a backbone, wherever they mean the same.
+    """Load a classifier's weights into another classifier, or into a backbone.
 
-    From a network of the same channels, in the same order, all of them that fit; and its gate, where both have one.
-    From RGB or of other channels, all but the layers that see the input. A last layer is taken where it has as many
+    If both networks take the same channels in the same order, every tensor that fits is loaded, the gate's too.
+    Otherwise every layer except the input layers is loaded. The last layer is loaded if it has the same number of
     classes.
 
     Args:
-        network: a classifier behind its gate, or a backbone's stages under torchvision's names.
-        source: of the same architecture.
-        architecture: of the network.
-        format: of its input; None for RGB.
-        gate: the one before it; None without one.
+        network: a classifier without its gate, or a backbone's stages under torchvision's names.
+        source: the weights, of the same architecture.
+        architecture: the network's architecture.
+        format: the format of the network's input; None for RGB.
+        gate: the gate in front of the network; None without one.
 
     Returns:
-        Names of the network's tensors, "gate." before the gate's.
+        Names of tensors; those of the gate begin with "gate.".
 
     Raises:
-        ValueError: it is of another architecture.
+        ValueError: the weights belong to another architecture.
     """
     same = _channels(source.format) == _channels(format)
     with torch.device("meta"):
@@ -114,35 +158,64 @@ def load_pretrained(
         input_layers = () if same else adaptation_of(pattern).input_layers
         if source.config is None:
             try:
-                check_rgb_weights(pattern, source.tensors)
+                _check_rgb_weights(pattern, source.tensors)
             except ValueError as error:
                 raise ValueError(f"{source.path}: {error}") from error
         elif source.config.architecture != architecture:
-            raise ValueError(f"{source.path} is a {source.config.architecture}, not a {architecture}")
-        elif not same:  # what is no input layer of the one may be one of the other
+            raise ValueError(f"{source.path} is a {source.config.architecture}, but the network is a {architecture}")
+        elif not same:  # the two networks need not have the same input layers: see `resnet` on 64 channels
             theirs = create_model(architecture, format=source.format, num_classes=1)
             input_layers += adaptation_of(theirs).input_layers
+    body = _load(network, source.tensors, input_layers)
+    own = [] if gate is None else [f"gate.{name}" for name in gate.state_dict()]
+    theirs_gate = [] if source.gate is None else [f"gate.{name}" for name in source.gate]
+    if gate is not None and source.gate is not None and same:
+        gate.load_state_dict(source.gate)
+        return LoadedWeights((*body.loaded, *own), body.left, body.fresh)
+    return LoadedWeights(body.loaded, (*body.left, *theirs_gate), (*body.fresh, *own))
+
+
+def _check_rgb_weights(network: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
+    """Require the weights of the RGB network from which a network was made, whatever their last layer.
+
+    Raises:
+        ValueError: they belong to another architecture.
+    """
+    adaptation = adaptation_of(network)
+    entry = adaptation.architecture
+    elsewhere = tuple(
+        f"{name}." for name in (*adaptation.input_layers, *((*entry.stem, entry.last_layer) if entry else ()))
+    )
+    own = getattr(network, "network", network).state_dict()
+    wrong = [
+        f"{name} of shape {tuple(tensor.shape)}"
+        for name, tensor in state_dict.items()
+        if not name.startswith(elsewhere) and (name not in own or own[name].shape != tensor.shape)
+    ]
+    wrong += [
+        f"no {name}"
+        for name in own
+        if name not in state_dict and not name.startswith(elsewhere) and not name.endswith("num_batches_tracked")
+    ]
+    if wrong:
+        raise ValueError(f"these weights belong to another architecture: they have {', '.join(wrong[:2])}")
+
+
+def _load(network: nn.Module, tensors: Mapping[str, Tensor], input_layers: tuple[str, ...]) -> LoadedWeights:
+    """Load the tensors that fit by name and shape, except those of the input layers."""
+    excluded = tuple(f"{name}." for name in input_layers)
     own = network.state_dict()
-    taken = {
+    loaded = {
         name: value
-        for name, value in source.tensors.items()
-        if name in own
-        and own[name].shape == value.shape
-        and not name.startswith(tuple(f"{layer}." for layer in input_layers))
+        for name, value in tensors.items()
+        if name in own and own[name].shape == value.shape and not name.startswith(excluded)
     }
-    network.load_state_dict(taken, strict=False)
-    loaded, fresh = list(taken), [name for name in own if name not in taken]
-    if gate is not None:
-        names = [f"gate.{name}" for name in gate.state_dict()]
-        if same and source.gate is not None:
-            gate.load_state_dict(source.gate)
-            loaded += names
-        else:
-            fresh += names
-    left = [name for name in source.tensors if name not in taken]
-    if source.gate is not None and (gate is None or not same):
-        left += [f"gate.{name}" for name in source.gate]
-    return LoadedWeights(tuple(loaded), left=tuple(left), fresh=tuple(fresh))
+    network.load_state_dict(loaded, strict=False)
+    return LoadedWeights(
+        tuple(loaded),
+        left=tuple(name for name in tensors if name not in loaded),
+        fresh=tuple(name for name in own if name not in loaded),
+    )
 
 
 def _channels(format: TensorFormat | None) -> tuple[int, ...] | None:

@@ -1,4 +1,4 @@
-"""A network on disk: what comes back, and what is refused."""
+"""Networks on disk: what is read back equals what was saved, and damaged folders are refused."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_other_files_of_the_folder_stay(copy: Path) -> None:
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
 def test_a_missing_file_is_named(copy: Path, name: str) -> None:
     (copy / name).unlink()
-    with pytest.raises(CheckpointError, match=f"no checkpoint: it has no {name}"):
+    with pytest.raises(CheckpointError, match=f"not a checkpoint: it has no {name}"):
         load_model(copy)
 
 
@@ -83,13 +83,13 @@ def test_a_missing_file_is_named(copy: Path, name: str) -> None:
     ("changes", "message"),
     [
         ({"architecture": "resnet999"}, "config.json: there is no architecture 'resnet999'"),
-        ({"window": 7}, r"newer jpegfreq wrote it \(version 1, fields window\)"),
-        ({"jpegfreq_checkpoint": 2}, r"newer jpegfreq wrote it \(version 2\)"),
-        ({"num_classes": 4, "labels": []}, r"fc.weight of shape \(3, 512\) for \(4, 512\)"),
-        ({"architecture": "mobilenet_v2"}, "model.safetensors is not what config.json says: it has no features"),
-        ({"format": {"layers": 3}}, "config.json: its format is none of"),
-        ({"format": []}, "config.json: its format is none of"),
-        ({"size": [0, 0]}, r"config.json: size must be \(height, width\) of 1 to 65536 pixels"),
+        ({"window": 7}, r"newer jpegfreq wrote it: version 1, with the fields window;"),
+        ({"jpegfreq_checkpoint": 2}, r"newer jpegfreq wrote it: version 2;"),
+        ({"num_classes": 4, "labels": []}, r"fc.weight of shape \(3, 512\) instead of \(4, 512\)"),
+        ({"architecture": "mobilenet_v2"}, "model.safetensors does not fit config.json: it has no features"),
+        ({"format": {"layers": 3}}, "config.json: its format is not one that"),
+        ({"format": []}, "config.json: its format is not one that"),
+        ({"size": [0, 0]}, r"config.json: size must be \(height, width\), each from 1 to 65536 pixels"),
         ({"size": [64, 64, 64]}, r"config.json: size must be \(height, width\)"),
         ({"size": 64}, "config.json: size must be a list of int, not 64"),
         ({"size": ["64", "64"]}, "config.json: size must be a list of int"),
@@ -98,14 +98,16 @@ def test_a_missing_file_is_named(copy: Path, name: str) -> None:
         ({"format": None}, "it has no conv1.weight; no bn1.weight"),
     ],
 )
-def test_a_config_that_does_not_fit_is_refused(copy: Path, changes: dict[str, object], message: str) -> None:
+def test_a_config_that_does_not_fit_the_weights_is_refused(
+    copy: Path, changes: dict[str, object], message: str
+) -> None:
     edit(copy, **changes)
     with pytest.raises(CheckpointError, match=message):
         load_model(copy)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"architecture": "resnet18"}'])
-def test_a_config_of_something_else_is_refused(copy: Path, text: str) -> None:
+def test_other_json_is_not_a_config(copy: Path, text: str) -> None:
     (copy / "config.json").write_text(text)
     with pytest.raises(CheckpointError, match=r"config\.json"):
         load_model(copy)
@@ -118,7 +120,7 @@ def test_weights_cut_short_are_refused(copy: Path) -> None:
         load_model(copy)
 
 
-def test_a_network_that_is_not_the_configs_is_not_saved(copy: Path) -> None:
+def test_a_network_that_does_not_fit_its_config_is_not_saved(copy: Path) -> None:
     other = create_model("resnet18", format=TensorFormat(6), num_classes=3)
     with pytest.raises(CheckpointError, match=r"layer1\.0\.conv1\.weight"):
         save_model(copy, other, CONFIG)
@@ -126,7 +128,7 @@ def test_a_network_that_is_not_the_configs_is_not_saved(copy: Path) -> None:
 
 
 @pytest.mark.parametrize("fail_at", [0, 1])
-def test_a_save_that_is_cut_leaves_no_mixture(copy: Path, monkeypatch: pytest.MonkeyPatch, fail_at: int) -> None:
+def test_an_interrupted_save_leaves_no_mixture(copy: Path, monkeypatch: pytest.MonkeyPatch, fail_at: int) -> None:
     calls = 0
     whole = Path.replace
 
@@ -145,17 +147,27 @@ def test_a_save_that_is_cut_leaves_no_mixture(copy: Path, monkeypatch: pytest.Mo
         load_model(copy)
 
 
+def test_config_has_a_short_repr() -> None:
+    text = repr(replace(CONFIG, size=(64, 32), gated=True, stride="full"))
+    assert text == (
+        "ModelConfig(resnet18 for 3 classes, 24 channels, height 64 x width 32 pixels of a shorter side of 72, gated, "
+        "stride full)"
+    )
+
+
 def test_config_survives_json() -> None:
-    for config in (CONFIG, replace(CONFIG, format=None, labels=()), replace(CONFIG, gated=True, stride="dense")):
+    for config in (CONFIG, replace(CONFIG, format=None, labels=()), replace(CONFIG, gated=True, stride="full")):
         assert ModelConfig.from_json(config.to_json()) == config
+        assert ModelConfig.from_dict(config.to_dict()) == config
+        assert json.loads(config.to_json()) == config.to_dict()
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"labels": ("one",)}, "as many labels"),
+        ({"labels": ("one",)}, "3 classes but 1 labels"),
         ({"size": (60, 64)}, "multiples of 8"),
-        ({"shorter_side": 32}, "larger than a shorter side"),
+        ({"shorter_side": 32}, "larger than a shorter_side"),
     ],
 )
 def test_a_config_that_contradicts_itself_is_refused(changes: dict[str, object], message: str) -> None:

@@ -1,6 +1,11 @@
-"""The networks: what the paper says they cost, and that they are torchvision's behind the stem."""
+"""The networks: their cost is the paper's, and after the stem they are torchvision's."""
 
 from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib import import_module
 
 import pytest
 
@@ -9,12 +14,13 @@ torchvision = pytest.importorskip("torchvision")
 
 from jpegfreq import TensorFormat  # noqa: E402
 from jpegfreq.models import architectures, create_model, load_rgb_weights, model_summary  # noqa: E402
+from jpegfreq.models.networks.registry import ARCHITECTURES  # noqa: E402
 
 NATIVE = [name for name in architectures() if name != "se_resnet50"]
 
 
 def grids(name: str) -> int:
-    """A grid that the network can halve to at least 2 x 2."""
+    """Return a grid that the network can halve to at least 2 x 2."""
     return 32 if name == "mobilenet_v2" else 16
 
 
@@ -35,8 +41,8 @@ def test_resnet50_for_rgb_costs_what_is_known() -> None:
     assert summary.normalized_input_size == 1.0
 
 
-def test_dense_resnet50_costs_what_the_released_code_does() -> None:
-    assert gmac("resnet50", 24, 56, stride="dense") == pytest.approx(13.5, abs=0.05)
+def test_full_resnet50_costs_what_the_released_code_does() -> None:
+    assert gmac("resnet50", 24, 56, stride="full") == pytest.approx(13.5, abs=0.05)
 
 
 @pytest.mark.parametrize(("channels", "expected"), [(24, 0.5), (64, 1.3), (192, 4.0)])
@@ -45,10 +51,10 @@ def test_normalized_input_size_is_the_papers(channels: int, expected: float) -> 
     assert model_summary(network, (channels, 56, 56)).normalized_input_size == pytest.approx(expected, abs=0.04)
 
 
-def test_dense_mobilenet_at_28_cells_does_the_work_of_rgb_at_112_pixels() -> None:
+def test_full_mobilenet_at_28_cells_does_the_work_of_rgb_at_112_pixels() -> None:
     rgb = model_summary(create_model("mobilenet_v2", format=None, num_classes=1000), (3, 112, 112))
     for channels in (24, 64, 192):
-        network = create_model("mobilenet_v2", format=TensorFormat(channels), num_classes=1000, stride="dense")
+        network = create_model("mobilenet_v2", format=TensorFormat(channels), num_classes=1000, stride="full")
         summary = model_summary(network, (channels, 28, 28))
         assert summary.macs == pytest.approx(rgb.macs, rel=0.11)
         assert summary.normalized_input_size == channels / 48
@@ -60,7 +66,7 @@ def test_mobilenet_at_112_cells_does_the_work_of_rgb_at_224_pixels() -> None:
 
 @pytest.mark.parametrize("channels", [24, 64])
 @pytest.mark.parametrize("name", NATIVE)
-def test_output_has_a_number_a_class_for_any_grid(name: str, channels: int) -> None:
+def test_output_has_one_number_per_class_for_any_grid(name: str, channels: int) -> None:
     network = create_model(name, format=TensorFormat(channels), num_classes=7).eval()
     for grid in (grids(name), 28, 56 if name == "resnet18" else 24):
         with torch.no_grad():
@@ -84,7 +90,7 @@ def test_rgb_network_is_torchvisions() -> None:
         ("mobilenet_v2", {"features.1.conv.0", "features.1.conv.1.weight"}),
     ],
 )
-def test_rgb_weights_load_into_all_but_what_sees_the_input(name: str, input_layers: set[str]) -> None:
+def test_rgb_weights_load_into_every_layer_except_the_input_layers(name: str, input_layers: set[str]) -> None:
     rgb = create_model(name, format=None, num_classes=5).state_dict()
     network = create_model(name, format=TensorFormat(24), num_classes=5)
     report = load_rgb_weights(network, rgb)
@@ -97,7 +103,7 @@ def test_rgb_weights_load_into_all_but_what_sees_the_input(name: str, input_laye
     assert set(report.loaded) | set(report.left) == set(rgb)
 
 
-def test_a_last_layer_for_other_classes_is_left() -> None:
+def test_a_last_layer_for_another_number_of_classes_is_not_loaded() -> None:
     rgb = create_model("resnet18", format=None, num_classes=1000).state_dict()
     report = load_rgb_weights(create_model("resnet18", format=TensorFormat(24), num_classes=5), rgb)
     assert {"fc.weight", "fc.bias"} <= set(report.left) & set(report.fresh)
@@ -112,27 +118,27 @@ def test_weights_of_another_architecture_are_refused() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"architecture": "resnet19"}, "no architecture 'resnet19'; there are resnet18"),
-        ({"stride": "wide"}, "stride must be one of paper, dense"),
+        ({"architecture": "resnet19"}, "no architecture 'resnet19'; choose one of resnet18"),
+        ({"stride": "wide"}, "stride must be one of paper, full"),
         ({"num_classes": 0}, "num_classes must be at least 1"),
         ({"format": None, "gated": True}, "RGB network has no gate"),
-        ({"format": None, "stride": "dense"}, "RGB network has no stride 'dense'"),
+        ({"format": None, "stride": "full"}, "RGB network has no stride 'full'"),
     ],
 )
-def test_what_cannot_be_built_is_refused(options: dict[str, object], message: str) -> None:
+def test_impossible_networks_are_refused(options: dict[str, object], message: str) -> None:
     arguments: dict[str, object] = {"architecture": "resnet18", "format": TensorFormat(24), "num_classes": 2}
     with pytest.raises(ValueError, match=message):
         create_model(**(arguments | options))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("channels", "projection"), [(48, True), (64, False), (192, True)])
-def test_resnet18_keeps_the_identity_shortcut_where_the_widths_agree(channels: int, projection: bool) -> None:
+def test_resnet18_keeps_the_identity_shortcut_if_the_widths_agree(channels: int, projection: bool) -> None:
     form = TensorFormat("all" if channels == 192 else channels)
     block = create_model("resnet18", format=form, num_classes=2).get_submodule("layer1.0")
     assert (block.downsample is not None) == projection
 
 
-def test_stages_can_be_taken_out_for_a_pyramid() -> None:
+def test_stages_can_feed_a_feature_pyramid() -> None:
     from torchvision.models._utils import IntermediateLayerGetter
 
     network = create_model("resnet18", format=TensorFormat(24), num_classes=2)
@@ -145,7 +151,7 @@ def test_stages_can_be_taken_out_for_a_pyramid() -> None:
     ]
 
 
-def test_se_resnet_is_timms_behind_the_stem() -> None:
+def test_se_resnet_is_timms_after_the_stem() -> None:
     timm = pytest.importorskip("timm")
     network = create_model("se_resnet50", format=TensorFormat(24), num_classes=3).eval()
     report = load_rgb_weights(network, timm.create_model("seresnet50", num_classes=3).state_dict())
@@ -154,13 +160,13 @@ def test_se_resnet_is_timms_behind_the_stem() -> None:
         assert network(torch.randn(1, 24, 16, 16)).shape == (1, 3)
 
 
-def test_se_resnet_without_timm_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_se_resnet_without_timm_names_the_package_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "timm", None)
     with pytest.raises(ImportError, match="pip install timm"):
         create_model("se_resnet50", format=TensorFormat(24), num_classes=3)
 
 
-def test_a_gate_takes_rgb_weights_behind_it_and_adds_its_own_work() -> None:
+def test_rgb_weights_load_after_a_gate_which_adds_its_own_cost() -> None:
     rgb = create_model("resnet18", format=None, num_classes=5).state_dict()
     gated = create_model("resnet18", format=TensorFormat(24), num_classes=5, gated=True)
     plain = create_model("resnet18", format=TensorFormat(24), num_classes=5)
@@ -168,3 +174,41 @@ def test_a_gate_takes_rgb_weights_behind_it_and_adds_its_own_work() -> None:
     ours, theirs = (model_summary(network, (24, 28, 28)) for network in (gated, plain))
     assert ours.normalized_input_size == theirs.normalized_input_size == 0.5
     assert ours.macs - theirs.macs == 24 * 24 + 2 * 24
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_a_registry_entry_names_layers_of_the_rgb_network(name: str) -> None:
+    entry, rgb = ARCHITECTURES[name], create_model(name, format=None, num_classes=3)
+    frequency = create_model(name, format=TensorFormat(24), num_classes=3)
+    for layer in entry.stem:
+        assert not isinstance(rgb.get_submodule(layer), torch.nn.Identity)
+        assert isinstance(frequency.get_submodule(layer), torch.nn.Identity)
+    *_, last = rgb.get_submodule(entry.last_layer).modules()
+    assert last.out_features == 3
+
+
+def test_listing_the_architectures_does_not_import_torch() -> None:
+    code = "import jpegfreq, sys; print(jpegfreq.models.architectures()); sys.exit('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == str(architectures())
+
+
+def test_every_documented_name_is_reachable_from_the_package() -> None:
+    code = """
+import jpegfreq
+for name in (*jpegfreq.models.__all__, *jpegfreq.models._LAZY_MODULES):
+    assert name in dir(jpegfreq.models)
+    getattr(jpegfreq.models, name)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(AttributeError, match=r"'jpegfreq\.models' has no attribute 'nothing'"):
+        import_module("jpegfreq.models").nothing  # noqa: B018
+
+
+def test_reports_are_short() -> None:
+    network = create_model("resnet50", format=TensorFormat(24), num_classes=10)
+    summary = model_summary(network, (24, 28, 56))
+    assert "input of 24 channels x height 28 x width 56" in repr(summary)
+    assert json.loads(json.dumps(summary.to_dict()))["input_shape"] == [24, 28, 56]
+    rgb = create_model("resnet50", format=None, num_classes=10).state_dict()
+    assert repr(load_rgb_weights(network, rgb)) == "LoadedWeights(312 loaded, 8 left, 2 fresh)"

@@ -1,4 +1,4 @@
-"""Trainings that start from a classifier's weights."""
+"""Training runs that start from a classifier's weights."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ torch = pytest.importorskip("torch")
 torchvision = pytest.importorskip("torchvision")
 
 from jpegfreq import ChannelStatistics, TensorFormat  # noqa: E402
-from jpegfreq.models.checkpoint import CheckpointError, LoadedWeights, ModelConfig, save_model  # noqa: E402
+from jpegfreq.models.checkpoint import CheckpointError, ModelConfig, save_model  # noqa: E402
 from jpegfreq.models.dense.config import DenseConfig, body_of, gate_of, load_dense  # noqa: E402
 from jpegfreq.models.dense.training import DenseTraining, train_dense  # noqa: E402
-from jpegfreq.models.pretrained import Pretrained, load_pretrained, read_pretrained  # noqa: E402
+from jpegfreq.models.pretrained import LoadedWeights, Pretrained, load_pretrained, read_pretrained  # noqa: E402
 from tests.scenes import FORMAT, scene_folder  # noqa: E402
 
 CONFIG = DenseConfig("segmentation", "resnet18", FORMAT, (1, 3), 32, 64)
@@ -24,7 +24,7 @@ INPUTS = ("layer1.0.conv1.weight", "layer1.0.downsample.0.weight")
 
 
 def classifier(folder: Path, architecture: str = "resnet18", **changes: Any) -> Path:
-    """A checkpoint with weights of its own."""
+    """Save a checkpoint whose weights differ from any other's."""
     torch.manual_seed(7)
     config = ModelConfig(architecture, 3, **{"format": FORMAT, "size": (64, 64), "shorter_side": 64, **changes})
     save_model(folder, config.create(), config)
@@ -32,14 +32,14 @@ def classifier(folder: Path, architecture: str = "resnet18", **changes: Any) -> 
 
 
 def load_backbone(network: Any, config: DenseConfig, source: Pretrained) -> LoadedWeights:
-    """Into the backbone of a network for boxes or masks."""
+    """Load the weights into the backbone of a network for boxes or masks."""
     gate = gate_of(network) if config.gated else None
     return load_pretrained(body_of(network), source, architecture=config.architecture, format=config.format, gate=gate)
 
 
 @pytest.mark.parametrize("task", ["segmentation", "detection"])
 @pytest.mark.parametrize("gated", [False, True])
-def test_a_classifier_of_the_same_channels_gives_everything(tmp_path: Path, task: Any, gated: bool) -> None:
+def test_a_classifier_with_the_same_channels_gives_every_tensor(tmp_path: Path, task: Any, gated: bool) -> None:
     source = read_pretrained(classifier(tmp_path / "weights", gated=True))
     config = replace(CONFIG, task=task, gated=gated)
     network = config.create()
@@ -55,7 +55,7 @@ def test_a_classifier_of_the_same_channels_gives_everything(tmp_path: Path, task
         assert "gate.mix.weight" in names.loaded
 
 
-def test_a_classifier_of_other_channels_gives_all_but_the_input_layers(tmp_path: Path) -> None:
+def test_a_classifier_with_other_channels_gives_every_layer_except_the_input_layers(tmp_path: Path) -> None:
     other = replace(FORMAT, channels=24)
     source = read_pretrained(classifier(tmp_path / "weights", format=other, gated=True))
     config = replace(CONFIG, gated=True)
@@ -68,7 +68,7 @@ def test_a_classifier_of_other_channels_gives_all_but_the_input_layers(tmp_path:
 
 
 @pytest.mark.parametrize("wrapped", [None, "model", "state_dict"])
-def test_an_rgb_network_gives_all_but_the_input_layers(tmp_path: Path, wrapped: str | None) -> None:
+def test_an_rgb_network_gives_every_layer_except_the_input_layers(tmp_path: Path, wrapped: str | None) -> None:
     rgb = torchvision.models.resnet18(weights=None)
     state = rgb.state_dict()
     torch.save(state if wrapped is None else {wrapped: state}, tmp_path / "rgb.pth")
@@ -81,7 +81,7 @@ def test_an_rgb_network_gives_all_but_the_input_layers(tmp_path: Path, wrapped: 
     assert torch.equal(body["layer1.0.bn1.running_var"], state["layer1.0.bn1.running_var"])
 
 
-def test_an_rgb_checkpoint_is_taken_as_one(tmp_path: Path) -> None:
+def test_an_rgb_checkpoint_counts_as_an_rgb_network(tmp_path: Path) -> None:
     source = read_pretrained(classifier(tmp_path / "weights", format=None))
     assert source.format is None
     names = load_backbone(CONFIG.create(), CONFIG, source)
@@ -89,7 +89,7 @@ def test_an_rgb_checkpoint_is_taken_as_one(tmp_path: Path) -> None:
 
 
 def test_another_architecture_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="a resnet34, not a resnet18"):
+    with pytest.raises(ValueError, match="a resnet34, but the network is a resnet18"):
         load_backbone(CONFIG.create(), CONFIG, read_pretrained(classifier(tmp_path / "weights", "resnet34")))
     torch.save(torchvision.models.mobilenet_v2(weights=None).state_dict(), tmp_path / "rgb.pth")
     with pytest.raises(ValueError, match=r"rgb\.pth.*another architecture"):
@@ -104,7 +104,7 @@ def test_a_deeper_or_shallower_rgb_network_is_refused(tmp_path: Path, architectu
         load_backbone(config.create(), config, source)
 
 
-def test_older_weights_without_counters_and_backbones_without_a_last_layer_are_taken(tmp_path: Path) -> None:
+def test_weights_without_counters_or_without_a_last_layer_load(tmp_path: Path) -> None:
     state = torchvision.models.resnet18().state_dict()
     kept = {name: value for name, value in state.items() if "num_batches" not in name and not name.startswith("fc.")}
     torch.save(kept, tmp_path / "rgb.pth")
@@ -112,13 +112,13 @@ def test_older_weights_without_counters_and_backbones_without_a_last_layer_are_t
     assert "layer4.1.conv2.weight" in names.loaded
 
 
-def test_a_run_stands_for_its_best_epoch(tmp_path: Path) -> None:
+def test_a_run_folder_gives_its_best_epoch(tmp_path: Path) -> None:
     classifier(tmp_path / "run" / "best")
     classifier(tmp_path / "run" / "last", "resnet34")
     assert read_pretrained(tmp_path / "run").path == tmp_path / "run" / "best"
 
 
-def test_what_holds_no_weights_is_an_error_that_names_it(tmp_path: Path) -> None:
+def test_a_path_without_weights_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "text.pth").write_text("no weights")
     torch.save([1, 2], tmp_path / "list.pth")
     torch.save(torchvision.models.resnet18(), tmp_path / "whole.pth")
@@ -133,7 +133,7 @@ def test_what_holds_no_weights_is_an_error_that_names_it(tmp_path: Path) -> None
         read_pretrained(tmp_path / "missing.pth")
 
 
-def test_training_takes_the_weights_and_their_statistics(tmp_path: Path) -> None:
+def test_training_uses_the_weights_and_their_statistics(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     folder = str(scene_folder(tmp_path / "data"))
     statistics = ChannelStatistics((1.0,) * 192, (90.0,) * 192, "of the classifier")

@@ -67,9 +67,9 @@ def refusal(config: TrainConfig, *, leaves: bool = False) -> str:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"architecture": "resnet19"}, "no architecture 'resnet19'; there are resnet18"),
-        ({"stride": "wide"}, "stride must be one of paper, dense, not 'wide'"),
-        ({"format": None, "stride": "dense"}, "an RGB network has no stride 'dense'"),
+        ({"architecture": "resnet19"}, "no architecture 'resnet19'; choose one of resnet18"),
+        ({"stride": "wide"}, "stride must be one of paper, full, not 'wide'"),
+        ({"format": None, "stride": "full"}, "an RGB network has no stride 'full'"),
         ({"device": "cuda:99"}, "device 'cuda:99' cannot be used"),
         ({"device": "gpu"}, "device 'gpu' cannot be used"),
         ({"device": "meta", "amp": True}, "device 'meta' with bfloat16 cannot be used"),
@@ -211,7 +211,7 @@ def test_the_command_says_a_mistake_in_one_line(data: Path, tmp_path: Path, caps
     broken = tmp_path / "broken.json"
     broken.write_text("{")
     for more, message in (
-        (["--stride", "wide"], "stride must be one of paper, dense"),
+        (["--stride", "wide"], "stride must be one of paper, full"),
         (["--device", "gpu"], "device 'gpu' cannot be used"),
         (["--channels", "7"], "7"),
         (["--statistics", str(tmp_path / "none.json")], "none.json"),

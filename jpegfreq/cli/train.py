@@ -43,13 +43,15 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments; what is not given comes from the recipe."""
+    from jpegfreq.models.networks.registry import architectures
+
     parser.add_argument("data", metavar="DATA", help="training images")
     parser.add_argument("validation", metavar="VALIDATION", help="validation images")
     parser.add_argument("--out", required=True, type=Path, metavar="FOLDER", help="the run's folder")
     model = parser.add_argument_group("what is trained")
     model.add_argument(
         "--architecture", default="resnet18", metavar="NAME",
-        help="resnet18, resnet34, resnet50, resnet101, se_resnet50, mobilenet_v2 (default: resnet18)",
+        help=f"{', '.join(architectures())} (default: resnet18)",
     )  # fmt: skip
     model.add_argument("--rgb", action="store_true", help="the same network on RGB pixels: the baseline")
     model.add_argument(
@@ -67,8 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--shorter-side", type=int, metavar="PIXELS", help="for validation (default: 8/7 of the size)")
     model.add_argument(
         "--stride", default="paper",
-        help='"paper", or "dense": the first stage that goes by two cells goes by one, so that all behind it have '
-        "twice the grid (default: paper; mobilenet_v2 wants dense for sizes below 896)",
+        help='"paper" keeps the strides after the stem; "full" turns the first stride-2 stage into stride 1, which '
+        "doubles the grid of every later stage (default: paper; use full for mobilenet_v2 below 896 px)",
     )  # fmt: skip
     model.add_argument(
         "--weights",

@@ -1,1 +1,1 @@
-"""The networks: builders, adaptations, summaries."""
+"""The networks: one file per architecture, one entry each in `registry`."""

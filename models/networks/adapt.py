@@ -1,7 +1,4 @@
-"""How a network for RGB becomes one for frequencies: its stem goes, its first stage takes C channels.
-
-The stem's modules become nn.Identity, so that the network's own forward, parameter names and tools go on working.
-"""
+"""How an RGB network becomes one for frequencies: drop its stem, widen its input layers, and keep a record of it."""
 
 from __future__ import annotations
 
@@ -10,47 +7,48 @@ from dataclasses import dataclass
 
 from torch import nn
 
-__all__ = ["STRIDES", "Adaptation", "adaptation_of", "keep_grid", "note_adaptation", "remove", "widen"]
+from jpegfreq.models.networks.registry import Architecture
 
-STRIDES = ("paper", "dense")
+__all__ = ["Adaptation", "adaptation_of", "note_adaptation", "remove", "unstride", "widen"]
 
 
 @dataclass(frozen=True)
 class Adaptation:
-    """What was done to an RGB network, for those who count its input or load its weights.
+    """How a frequency network differs from its RGB network.
 
     Attributes:
-        stem_stride: by how much the layers that are gone reduced the RGB image: a cell of the frequency grid stands for
-            stem_stride x stem_stride of its pixels.
-        input_layers: names of the layers that see the frequencies, and can take nothing over from an RGB network.
-        stem: names of the layers that are gone.
+        architecture: the network's entry in the registry; None for a network from elsewhere.
+        stem_stride: the stride of the dropped layers together: one cell of the frequency grid stands for
+            stem_stride x stem_stride pixels of the RGB image.
+        input_layers: the names of the layers that see the frequency channels. No RGB weights fit them.
     """
 
-    stem_stride: int
-    input_layers: tuple[str, ...]
-    stem: tuple[str, ...]
+    architecture: Architecture | None = None
+    stem_stride: int = 1
+    input_layers: tuple[str, ...] = ()
 
 
 def note_adaptation(network: nn.Module, adaptation: Adaptation) -> None:
-    """Keep it with the network."""
-    object.__setattr__(network, "adaptation", adaptation)  # no tensor, no module: past nn.Module's bookkeeping
+    """Attach the record to the network."""
+    object.__setattr__(network, "adaptation", adaptation)  # neither a tensor nor a module: nn.Module need not track it
 
 
 def adaptation_of(network: nn.Module) -> Adaptation:
-    """What was done to a network, gated or not; an RGB network counts as one with no stem removed."""
+    """Return the record of a network, gated or not; that of a plain RGB network where it has none."""
     inner = getattr(network, "network", network)
     found = getattr(inner, "adaptation", None)
-    return found if isinstance(found, Adaptation) else Adaptation(stem_stride=1, input_layers=(), stem=())
+    return found if isinstance(found, Adaptation) else Adaptation()
 
 
 def remove(network: nn.Module, names: Iterable[str]) -> None:
-    """Put nn.Identity in the place of direct children."""
+    """Replace layers, named as in `get_submodule`, by nn.Identity."""
     for name in names:
-        setattr(network, name, nn.Identity())
+        parent, _, child = name.rpartition(".")
+        setattr(network.get_submodule(parent), child, nn.Identity())
 
 
 def widen(convolution: nn.Conv2d, in_channels: int) -> nn.Conv2d:
-    """The same convolution over so many input channels, with new weights, drawn as ResNet draws its."""
+    """Return the same convolution for another number of input channels, with new weights drawn as ResNet draws them."""
     depthwise = convolution.groups > 1
     wide = nn.Conv2d(
         in_channels,
@@ -65,8 +63,8 @@ def widen(convolution: nn.Conv2d, in_channels: int) -> nn.Conv2d:
     return wide
 
 
-def keep_grid(block: nn.Module) -> None:
-    """Let every convolution of a block go by one cell where it went by two."""
+def unstride(block: nn.Module) -> None:
+    """Set the stride of every convolution in a block to 1."""
     for module in block.modules():
         if isinstance(module, nn.Conv2d):
             module.stride = (1, 1)

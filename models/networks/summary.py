@@ -1,10 +1,11 @@
-"""What a network costs: multiply-adds, parameters, input values."""
+"""What a network costs: multiply-adds, parameters and the size of its input."""
 
 from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,14 +18,14 @@ __all__ = ["ModelSummary", "model_summary"]
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """What a network costs an image.
+    """What a network costs per image.
 
     Attributes:
-        macs: multiply-adds of convolutions and matrix products; what papers call 4.09 "GFLOPs" for ResNet-50.
+        macs: multiply-adds of convolutions and matrix products; papers call the 4.09 billion of ResNet-50 "GFLOPs".
         parameters: trainable numbers.
-        normalized_input_size: values of the input over those of the RGB image that meets the network's first stage at
-            the same grid: 24 channels at 56 x 56 over 3 x 224 x 224 are 0.5. 1.0 for an RGB network.
-        input_shape: (C, H, W).
+        normalized_input_size: the number of input values, divided by that of the RGB image which reaches the network's
+            first stage on the same grid: 24 channels at 56 x 56 over 3 x 224 x 224 give 0.5. An RGB network has 1.0.
+        input_shape: (C, H, W): channels, height, width.
     """
 
     macs: int
@@ -32,12 +33,25 @@ class ModelSummary:
     normalized_input_size: float
     input_shape: tuple[int, int, int]
 
+    def __repr__(self) -> str:
+        """Give each figure its unit."""
+        channels, height, width = self.input_shape
+        return (
+            f"ModelSummary({self.macs / 1e9:.3g} GMAC, {self.parameters / 1e6:.3g} million parameters, input of "
+            f"{channels} channels x height {height} x width {width}: {self.normalized_input_size:.3g} times the values "
+            "of its RGB image)"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values for JSON."""
+        return asdict(self) | {"input_shape": list(self.input_shape)}
+
 
 def model_summary(network: nn.Module, input_shape: tuple[int, int, int]) -> ModelSummary:
-    """Count a network's work in evaluation, without doing it.
+    """Count the work of a network in evaluation mode, without doing it.
 
     Args:
-        network: from `create_model`; it is left as it is.
+        network: from `create_model`; it is not changed.
         input_shape: (C, H, W) of one image's tensor.
 
     >>> model_summary(create_model("resnet50", format=TensorFormat(24), num_classes=1000), (24, 56, 56)).macs
