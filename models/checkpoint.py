@@ -12,10 +12,10 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
-from jpegfreq._files import name_complete, write_whole
+from jpegfreq._files import write_whole
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.networks.create import create_model
 from jpegfreq.models.predict import Classifier
@@ -190,9 +190,8 @@ def save_model(folder: str | os.PathLike[str], network: nn.Module, config: Netwo
     config_path = folder / CONFIG
     if config_path.exists() and config_path.read_text(encoding="utf-8") != text:
         config_path.unlink()
-    temporary = folder / (WEIGHTS + ".part")
-    save_file(tensors, temporary, metadata={"format": "pt"})
-    name_complete(temporary, folder / WEIGHTS)
+    # Not save_file: it makes a file that only its owner may read, and raises a SafetensorError where the disk is full.
+    write_whole(folder / WEIGHTS, save(tensors, metadata={"format": "pt"}))
     write_whole(config_path, text)
 
 

@@ -47,6 +47,7 @@ def test_a_network_comes_back_with_its_format_and_statistics(saved: Path) -> Non
     expected = CONFIG.create().state_dict()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in classifier.network.state_dict().items())
     assert sorted(path.name for path in saved.iterdir()) == ["config.json", "model.safetensors"]
+    assert len({path.stat().st_mode for path in saved.iterdir()}) == 1  # the umask decides, for both files alike
 
 
 def test_a_gated_network_comes_back_with_its_gate(tmp_path: Path) -> None:
