@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import tarfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jpegfreq.sources.file_memory import BatchFiles, FileMemory
+from jpegfreq.sources.walk import IMAGE_EXTENSIONS, LeftOut, find_files
 
 __all__ = ["Images", "file_list", "image_folder", "tar_shards"]
-
-# Those of torchvision's ImageFolder.
-_EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True)
@@ -26,6 +24,7 @@ class Images:
         spans: (offset_bytes, size_bytes) of each inside its tar shard, or () where every image is a file of its own.
         names: what to call each; () for its path.
         classes: the name of each class; () where nothing names them.
+        left_out: how many entries of the source were left out, and why.
     """
 
     paths: tuple[str, ...]
@@ -33,6 +32,7 @@ class Images:
     spans: tuple[tuple[int, int], ...] = ()
     names: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     def __len__(self) -> int:
         """How many images."""
@@ -62,28 +62,34 @@ class Images:
 
 
 def image_folder(root: str | os.PathLike[str]) -> Images:
-    """Images in a folder a class, `root/class/.../image.jpg`: torchvision's ImageFolder, in its order.
+    """Find the images of a folder with one folder per class, `root/class/.../image.jpg`.
+
+    Classes, labels and order are those of torchvision's ImageFolder, except that hidden files and folders are left out
+    and that links in circles end; `Images.left_out` counts what is left out. `find_files` has the rules.
 
     Raises:
-        FileNotFoundError: there is no class folder, or one without an image.
+        FileNotFoundError: there is no class folder, or a class folder holds no image.
+        OSError: a folder cannot be listed.
     """
-    classes = sorted(entry.name for entry in os.scandir(root) if entry.is_dir())
-    if not classes:
-        raise FileNotFoundError(f"{os.fspath(root)} has no class folders")
-    paths: list[str] = []
-    labels: list[int] = []
-    for label, name in enumerate(classes):
-        found = [
-            os.path.join(folder, file)
-            for folder, _, files in sorted(os.walk(os.path.join(root, name), followlinks=True))
-            for file in sorted(files)
-            if file.lower().endswith(_EXTENSIONS)
-        ]
-        if not found:
-            raise FileNotFoundError(f"class folder {os.path.join(root, name)} has no image")
-        paths += found
-        labels += [label] * len(found)
-    return Images(tuple(paths), tuple(labels), classes=tuple(classes))
+    found = find_files(root)
+    if not found.folders:
+        raise FileNotFoundError(f"{found.root} has no class folders")
+    of_class: dict[str, list[str]] = {name: [] for name in found.folders}
+    start = len(os.path.join(found.root, ""))
+    outside = 0
+    for path in found.files:
+        name, below, _ = path[start:].partition(os.sep)
+        if below:
+            of_class[name].append(path)
+        else:
+            outside += 1
+    for name, paths in of_class.items():
+        if not paths:
+            raise FileNotFoundError(f"class folder {os.path.join(found.root, name)} has no image")
+    labels = [label for label, paths in enumerate(of_class.values()) for _ in paths]
+    files = tuple(path for paths in of_class.values() for path in paths)
+    left_out = replace(found.left_out, outside_classes=outside)
+    return Images(files, tuple(labels), classes=found.folders, left_out=left_out)
 
 
 def file_list(paths: Sequence[str | os.PathLike[str]], labels: Sequence[int], *, classes: Sequence[str] = ()) -> Images:
@@ -123,7 +129,7 @@ def tar_shards(shards: Iterable[str | os.PathLike[str]]) -> Images:
                 key = f"{folder}/{key}"
                 if not member.isfile():
                     continue
-                if f".{extension.lower()}" in _EXTENSIONS:
+                if f".{extension.lower()}" in IMAGE_EXTENSIONS:
                     if key in images:
                         raise ValueError(f"{shard}: {member.name} has the key of {images[key].name}")
                     images[key] = member
@@ -135,7 +141,7 @@ def tar_shards(shards: Iterable[str | os.PathLike[str]]) -> Images:
                         raise ValueError(f"{shard}: {member.name} holds {text!r}, not a class number")
                     classes[key] = int(text)
         if not images:
-            raise ValueError(f"{shard} holds no image named key.jpg, or with another of {' '.join(_EXTENSIONS)}")
+            raise ValueError(f"{shard} holds no image named key.jpg, or with another of {' '.join(IMAGE_EXTENSIONS)}")
         for key, member in images.items():
             name = f"{Path(shard).name}/{member.name}"
             if key not in classes:
