@@ -244,7 +244,9 @@ def load_model(folder: str | os.PathLike[str], *, device: str | torch.device = "
     'tench'
     """
     config, network = load_network(folder, ModelConfig.from_json)
-    return Classifier(config, network.to(device).eval())
+    classifier = Classifier(config, network.to(device))
+    classifier.network.register_forward_pre_hook(classifier.input_check)
+    return classifier
 
 
 C = TypeVar("C", bound=NetworkConfig)

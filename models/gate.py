@@ -1,4 +1,4 @@
-"""The paper's gate: which frequency channels an image needs (Xu et al., CVPR 2020, section 3.3)."""
+"""The paper's gate, which decides which frequency channels an image needs (Xu et al., CVPR 2020, section 3.3)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class GateDecision(NamedTuple):
     """What a gate decided for each image and channel.
 
     Attributes:
-        on_probability: [N, C], the probability that a channel is on: the second of its softmax pair. Differentiable.
-        on: [N, C], 0 or 1. In training a Bernoulli sample whose gradient is the relaxed sample's (straight-through);
-            in evaluation 1 where on_probability exceeds 1/2, without noise.
+        on_probability: [N, C], the probability that a channel is on, which is differentiable.
+        on: [N, C], 0 or 1. In training it is a Bernoulli sample whose gradient is that of the relaxed sample
+            (straight-through). In evaluation it is 1 where on_probability exceeds 1/2, and nothing is drawn.
     """
 
     on_probability: Tensor
@@ -24,11 +24,11 @@ class GateDecision(NamedTuple):
 
 
 class GatedOutput(NamedTuple):
-    """What a GatedNetwork gives in training.
+    """What a GatedNetwork returns in training.
 
     Attributes:
         logits: [N, classes].
-        gate: the decisions behind them.
+        gate: the decisions that led to them.
     """
 
     logits: Tensor
@@ -36,20 +36,21 @@ class GatedOutput(NamedTuple):
 
 
 class ChannelGate(nn.Module):
-    """Turns channels of a frequency tensor on or off, image by image.
+    """Turn the channels of a frequency tensor on or off, image by image.
 
-    Global average pool, a 1 x 1 convolution C -> C with batch norm and ReLU, two numbers a channel (a grouped 1 x 1
-    convolution), softmax. Training draws from Bernoulli(on_probability) by the Gumbel-softmax trick; evaluation takes
-    the likelier of the two. A channel that is off is zero, which after normalization is its mean.
+    The gate is a global average pool, a 1 x 1 convolution C -> C with batch norm and ReLU, a grouped 1 x 1 convolution
+    that gives two numbers per channel, and a softmax over the two. Training draws from Bernoulli(on_probability) with
+    the Gumbel-softmax trick; evaluation takes the likelier of the two. A channel that is off is set to zero, which is
+    its mean if the input is normalized.
 
-    A new gate is on with probability 0.87 (logits 0.1 off, 2.0 on).
+    In a new gate every channel is on with probability 0.87 (the logits are 0.1 for off and 2.0 for on).
 
     Attributes:
-        temperature: of the Gumbel-softmax; the training loop may change it.
+        temperature: the temperature of the Gumbel-softmax; the training loop may change it.
     """
 
     def __init__(self, channels: int, temperature: float = 1.0) -> None:
-        """A gate for tensors [N, channels, H, W]."""
+        """Make a gate for tensors [N, channels, H, W]."""
         super().__init__()
         self.temperature = temperature
         self.mix = nn.Conv2d(channels, channels, 1, bias=False)
@@ -63,7 +64,7 @@ class ChannelGate(nn.Module):
             self.pair.bias.copy_(torch.tensor([0.1, 2.0]).repeat(channels))
 
     def forward(self, x: Tensor) -> tuple[Tensor, GateDecision]:
-        """The gated tensor, [N, C, H, W], and the decision."""
+        """Return the gated tensor, [N, C, H, W], and the decision."""
         pooled = nn.functional.adaptive_avg_pool2d(x, 1)  # [N, C, 1, 1]
         logits = self.pair(self.relu(self.bn(self.mix(pooled))))  # [N, 2 C, 1, 1]: off, on, off, on ...
         logits = logits.reshape(x.shape[0], x.shape[1], 2).float()  # [N, C, 2]
@@ -76,16 +77,16 @@ class ChannelGate(nn.Module):
 
 
 class GatedNetwork(nn.Module):
-    """A gate and the network behind it: logits in evaluation, a GatedOutput in training."""
+    """A gate followed by a network. It returns logits in evaluation and a GatedOutput in training."""
 
     def __init__(self, gate: ChannelGate, network: nn.Module) -> None:
-        """The gate's channels are those of the network's input."""
+        """Put a gate in front of a network that takes the same channels."""
         super().__init__()
         self.gate = gate
         self.network = network
 
     def forward(self, x: Tensor) -> Tensor | GatedOutput:
-        """From [N, C, H, W]."""
+        """Gate [N, C, H, W] and run the network."""
         gated, decision = self.gate(x)
         logits: Tensor = self.network(gated)
         return GatedOutput(logits, decision) if self.training else logits

@@ -1,4 +1,4 @@
-"""Pictures that cannot be read: named before a run where their headers tell, skipped and counted in it."""
+"""Unreadable images and masks: found before a run if their header is damaged, else skipped and counted in it."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ __all__ = ["Readable", "Unread", "check_readable", "read_all", "sound_scenes"]
 
 @dataclass(frozen=True)
 class Unread:
-    """In the place of a sample: what was wrong, with the file's name."""
+    """Takes the place of a sample that could not be read; the message names the file and the reason."""
 
     message: str
 
 
 class Readable(Dataset[Any]):
-    """A data set that gives an Unread for a picture or mask that cannot be read, where the plain one raises."""
+    """A data set that returns an Unread for an unreadable image or mask, where the wrapped one raises."""
 
     def __init__(self, dataset: DetectionDataset | SegmentationDataset) -> None:
-        """Over a data set."""
+        """Wrap a data set."""
         self.dataset = dataset
 
     def __len__(self) -> int:
-        """How many samples, read or not."""
+        """Count the samples, readable or not."""
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Any:
-        """A sample of the data set, or an Unread."""
+        """Return a sample of the data set, or an Unread."""
         try:
             return self.dataset[index]
         except READ_ERRORS as error:
@@ -41,10 +41,10 @@ class Readable(Dataset[Any]):
 
 
 def read_all(dataset: DetectionDataset | SegmentationDataset, unread: list[str]) -> Iterator[Any]:
-    """The samples that can be read, in order; what is wrong with the others is added to `unread`.
+    """Yield the readable samples in order, and append a message to `unread` for each of the others.
 
     Raises:
-        ValueError: at the end, when none could be read.
+        ValueError: at the end, if no sample was readable.
     """
     samples = Readable(dataset)
     for index in range(len(samples)):
@@ -54,31 +54,31 @@ def read_all(dataset: DetectionDataset | SegmentationDataset, unread: list[str])
         else:
             yield sample
     if len(unread) == len(samples):
-        raise ValueError(f"no picture can be read: {unread[0]}")
+        raise ValueError(f"no image can be read: {unread[0]}")
 
 
 def check_readable(dataset: DetectionDataset | SegmentationDataset, source: str) -> None:
-    """Read until one sample is read.
+    """Read samples until one is readable.
 
     Raises:
-        ValueError: none is.
+        ValueError: none is; the message names the source and the first reason.
     """
     unread: list[str] = []
     try:
         next(read_all(dataset, unread))
     except ValueError as error:
-        raise ValueError(f"no picture of {source} can be read: {unread[0]}") from error
+        raise ValueError(f"no image of {source} can be read: {unread[0]}") from error
 
 
 def sound_scenes(scenes: Sequence[Scene], *, masks: bool) -> tuple[tuple[Scene, ...], tuple[str, ...]]:
-    """The scenes whose files' headers can be read, and what is wrong with the others.
+    """Return the scenes whose files have readable headers, and a message for each of the others.
 
     Args:
-        scenes: to look at; no picture is decoded.
-        masks: look at the masks too.
+        scenes: the scenes to check; no image is decoded.
+        masks: whether to check the masks too.
 
     Raises:
-        ValueError: a mask is not of its picture's size, or of no class numbers.
+        ValueError: a mask has another size than its image, or does not hold class numbers.
     """
     sound, problems = [], []
     for scene in scenes:
@@ -87,7 +87,10 @@ def sound_scenes(scenes: Sequence[Scene], *, masks: bool) -> tuple[tuple[Scene, 
             if masks and scene.mask is not None:
                 size = mask_size(scene.mask)
                 if size != (header.height, header.width):
-                    raise ValueError(f"{scene.mask} is {size}, its picture {(header.height, header.width)}")
+                    raise ValueError(
+                        f"{scene.mask}: the mask has height {size[0]} x width {size[1]}, but its image has height "
+                        f"{header.height} x width {header.width}"
+                    )
         except READ_ERRORS as error:
             problems.append(str(error))
         else:

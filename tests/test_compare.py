@@ -1,4 +1,4 @@
-"""Trained models side by side, as values and from the command line."""
+"""Comparison of trained models, from Python and from the command line."""
 
 from __future__ import annotations
 
@@ -65,15 +65,15 @@ def test_command_writes_table_csv_json_and_page(
     assert "6 x 4 x 4" in files["html"].read_text()
 
 
-def test_labels_beyond_a_models_classes_are_an_error(photos: Path, tmp_path: Path) -> None:
+def test_labels_beyond_the_models_classes_are_an_error(photos: Path, tmp_path: Path) -> None:
     (photos / "class2").mkdir()
     (photos / "class2" / "9.jpg").write_bytes(picture(48, 40))
     model = load_model(checkpoint(tmp_path / "model", TensorFormat(6)))
-    with pytest.raises(ValueError, match="model: the images' labels go to 2, and the model has 2 classes"):
+    with pytest.raises(ValueError, match="model: the images have labels up to 2, but the model has 2 classes"):
         compare_models([("model", model)], image_folder(photos))
 
 
-def test_classes_are_known_by_their_names(photos: Path, tmp_path: Path) -> None:
+def test_classes_are_matched_by_their_names(photos: Path, tmp_path: Path) -> None:
     model = load_model(checkpoint(tmp_path / "model", TensorFormat(6), ("class0", "class1")))
     (whole,) = compare_models([("model", model)], image_folder(photos))
     (photos / "class0").rename(tmp_path / "class0")

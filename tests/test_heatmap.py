@@ -1,4 +1,4 @@
-"""Heat maps: what they say of a gate, and how they are kept."""
+"""Heat maps: the figures they give and how they are stored."""
 
 from __future__ import annotations
 
@@ -15,20 +15,24 @@ def heat(rates: dict[int, float], images: int = 10) -> HeatMap:
     return HeatMap(values, values, images, "test")
 
 
-def test_json_keeps_every_value_and_what_is_not_among_the_inputs() -> None:
+def test_json_keeps_every_value_and_every_missing_channel() -> None:
     some = heat({0: 1.0, 9: 0.25, 64: 0.1})
-    assert HeatMap.from_json(some.to_json()) == some
+    assert HeatMap.from_json(some.to_json()) == HeatMap.from_dict(some.to_dict()) == some
     assert some.channels == (0, 9, 64)
     assert "NaN" not in some.to_json()
     assert some.mean_channels_on == pytest.approx(1.35)
 
 
-def test_other_json_is_refused_with_its_reason() -> None:
-    with pytest.raises(ValueError, match="no heat map"):
+def test_repr_gives_the_averages() -> None:
+    assert repr(heat({0: 1.0, 9: 0.25})) == "HeatMap(1.2 of 2 channels on, mean of 10 images; source='test')"
+
+
+def test_other_json_is_refused_with_a_reason() -> None:
+    with pytest.raises(ValueError, match="not a heat map"):
         HeatMap.from_json('{"mean": []}')
-    with pytest.raises(ValueError, match="a rate is no number"):
+    with pytest.raises(ValueError, match="a rate is not a number"):
         HeatMap.from_json('{"on_rate": 5, "on_probability": 5, "images": 1, "source": ""}')
-    with pytest.raises(ValueError, match='there is no "images"'):
+    with pytest.raises(ValueError, match='the field "images" is missing'):
         HeatMap.from_json('{"on_rate": [], "on_probability": []}')
     with pytest.raises(ValueError, match="it is a heat map: `jpegfreq select` makes a selection of it"):
         ChannelSelection.from_json(heat({0: 1.0}).to_json())

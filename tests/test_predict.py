@@ -1,9 +1,10 @@
-"""From JPEG bytes to labels, through the library and the command line."""
+"""Predictions from JPEG bytes, in Python and on the command line."""
 
 from __future__ import annotations
 
 import io
 import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from PIL import Image  # noqa: E402
 from jpegfreq import ChannelStatistics, JpegError, TensorFormat, read_batch  # noqa: E402
 from jpegfreq.cli import main  # noqa: E402
 from jpegfreq.crops import center_crop_box  # noqa: E402
-from jpegfreq.models import Classifier, ModelConfig, load_model, save_model  # noqa: E402
+from jpegfreq.models import Classifier, ModelConfig, Prediction, load_model, save_model  # noqa: E402
+from jpegfreq.statistics import StatisticsAccumulator  # noqa: E402
 from tests.pictures import picture  # noqa: E402
 
 FORMAT = TensorFormat(6, statistics=ChannelStatistics.preset("dctnet"))
@@ -47,7 +49,7 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_prediction_is_the_networks_softmax_of_the_centre_crop(classifier: Classifier) -> None:
+def test_a_prediction_is_the_softmax_on_the_centre_crop(classifier: Classifier) -> None:
     box = center_crop_box(80, 120, (64, 64), shorter_side=72)
     tensor = torch.from_numpy(read_batch(PICTURES[:1], size=(64, 64), boxes=[box], format=FORMAT))
     with torch.no_grad():
@@ -59,7 +61,7 @@ def test_a_prediction_is_the_networks_softmax_of_the_centre_crop(classifier: Cla
     assert prediction.label == prediction.labels[0]
 
 
-def test_a_list_gives_a_prediction_each_whatever_the_batches(classifier: Classifier, photos: Path) -> None:
+def test_a_list_gives_one_prediction_per_image_for_any_batch_size(classifier: Classifier, photos: Path) -> None:
     one_by_one = [classifier.predict(data) for data in PICTURES]
     paths = [str(photos / "0.jpg"), photos / "1.jpg", PICTURES[2]]
     for batch_size in (1, 2, 64):
@@ -76,7 +78,7 @@ def test_top_limits_the_classes(classifier: Classifier) -> None:
         classifier.predict(PICTURES[0], top=0)
 
 
-def test_a_layout_or_dtype_of_the_format_changes_no_prediction(classifier: Classifier) -> None:
+def test_layout_and_dtype_do_not_change_a_prediction(classifier: Classifier) -> None:
     expected = classifier.predict(PICTURES)
     for changes in ({"layout": "HWC"}, {"dtype": "float16"}):
         config = replace(CONFIG, format=replace(FORMAT, **changes))
@@ -84,6 +86,43 @@ def test_a_layout_or_dtype_of_the_format_changes_no_prediction(classifier: Class
             assert dict(zip(found.labels, found.probabilities, strict=True)) == pytest.approx(
                 dict(zip(wanted.labels, wanted.probabilities, strict=True)), rel=2e-2
             )
+
+
+def test_reprs_are_short(classifier: Classifier) -> None:
+    assert repr(classifier) == f"Classifier({CONFIG!r})"
+    prediction = Prediction(("cat", "dog", "fish", "bird"), (0.5, 0.3, 0.15, 0.05), (0, 1, 2, 3))
+    assert repr(prediction) == "Prediction(cat 50.0%, dog 30.0%, fish 15.0%, and 1 more)"
+    assert json.loads(json.dumps(prediction.to_dict()))["labels"] == list(prediction.labels)
+
+
+def normalizing() -> TensorFormat:
+    """A format with the true statistics of PICTURES."""
+    total = StatisticsAccumulator()
+    for tensor in read_batch(PICTURES[:2] * 2, size=(64, 64), format=TensorFormat()):
+        total.update(tensor)
+    return replace(FORMAT, statistics=total.statistics("PICTURES"))
+
+
+@pytest.mark.parametrize("statistics", [False, True])
+def test_a_model_warns_once_about_input_that_is_not_normalized(tmp_path: Path, statistics: bool) -> None:
+    format = normalizing() if statistics else replace(FORMAT, statistics=None)
+    config = replace(CONFIG, format=format)
+    save_model(tmp_path, config.create(), config)
+    raw = torch.from_numpy(read_batch(PICTURES, size=(64, 64), format=replace(format, statistics=None)))
+    model = load_model(tmp_path)
+    cause = "normalize it with the statistics" if statistics else "format holds no statistics"
+    with pytest.warns(UserWarning, match=f"does not look normalized: its root mean square is .*{cause}"):
+        model.network(raw)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.network(raw)
+        model.predict(PICTURES)
+        if statistics:
+            load_model(tmp_path).predict(PICTURES)
+            torch.compile(load_model(tmp_path).network, backend="eager", fullgraph=True)(raw)
+    if not statistics:
+        with pytest.warns(UserWarning, match="does not look normalized"):
+            Classifier(config, config.create()).predict(PICTURES)
 
 
 def test_channels_last_reaches_the_network_without_a_copy(classifier: Classifier) -> None:
@@ -112,7 +151,7 @@ def test_an_rgb_network_predicts_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("format", [FORMAT, None])
-def test_a_damaged_file_raises_and_says_which(format: TensorFormat | None) -> None:
+def test_a_damaged_file_raises_an_error_that_names_it(format: TensorFormat | None) -> None:
     config = replace(CONFIG, format=format)
     classifier = Classifier(config, config.create())
     images = [PICTURES[0], PICTURES[1][:300], PICTURES[2]]
@@ -126,7 +165,7 @@ def test_a_damaged_file_raises_and_says_which(format: TensorFormat | None) -> No
 
 
 @pytest.mark.parametrize("format", [FORMAT, None])
-def test_a_png_is_seen_as_its_pixels(format: TensorFormat | None, tmp_path: Path) -> None:
+def test_a_png_is_classified_by_its_pixels(format: TensorFormat | None, tmp_path: Path) -> None:
     config = replace(CONFIG, format=format)
     torch.manual_seed(0)
     classifier = Classifier(config, config.create())
@@ -137,8 +176,8 @@ def test_a_png_is_seen_as_its_pixels(format: TensorFormat | None, tmp_path: Path
     np.testing.assert_allclose(png.probabilities, jpeg.probabilities, atol=0.02)
 
 
-def test_a_damaged_jpeg_is_not_completed_from_its_pixels(classifier: Classifier) -> None:
-    """Pillow decodes it without a word; what it makes up is no picture to classify."""
+def test_pillow_does_not_fill_in_a_damaged_jpeg(classifier: Classifier) -> None:
+    """Pillow decodes it silently, but invents the rest of the image."""
     broken = bytearray(PICTURES[0])
     middle = len(broken) * 2 // 3
     broken[middle : middle + 60] = b"\x55" * 60
@@ -148,7 +187,7 @@ def test_a_damaged_jpeg_is_not_completed_from_its_pixels(classifier: Classifier)
         classifier.predict(bytes(broken))
 
 
-def test_a_missing_file_raises_and_says_which(classifier: Classifier, tmp_path: Path) -> None:
+def test_a_missing_file_raises_an_error_that_names_it(classifier: Classifier, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"gone\.jpg"):
         classifier.predict(tmp_path / "gone.jpg")
 
@@ -160,7 +199,7 @@ def test_command_prints_labels(saved: Path, photos: Path, capsys: pytest.Capture
     assert all(line.split(": ")[1].split()[0] in CONFIG.labels for line in lines)
 
 
-def test_command_goes_on_past_a_damaged_file(saved: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_continues_after_a_damaged_file(saved: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (photos / "1.jpg").write_bytes(PICTURES[1][:300])
     assert main(["predict", str(saved), str(photos), "--json"]) == 1
     output = capsys.readouterr()
@@ -171,6 +210,6 @@ def test_command_goes_on_past_a_damaged_file(saved: Path, photos: Path, capsys: 
     assert "1 of 3 files could not be read" in output.err
 
 
-def test_command_without_a_checkpoint_says_so(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_reports_a_missing_checkpoint(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", str(photos), str(photos / "0.jpg")]) == 2
     assert "no checkpoint" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Heat maps and rankings measured on models whose answer is known."""
+"""Heat maps and rankings, measured on models whose answer is known."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CHANNELS = (0, 1, 9, 64)
 
 
 class Gate(ChannelGate):
-    """On where a channel's mean is positive."""
+    """A gate that is on where a channel's mean is positive."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, GateDecision]:
         mean = x.mean(dim=(2, 3))
@@ -42,7 +42,7 @@ class Gate(ChannelGate):
 
 
 class Network(nn.Module):
-    """Two convolutions that see the input, and one that does not."""
+    """A network with two convolutions that see the input and one that does not."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,8 +93,10 @@ def test_heat_map_counts_the_images_that_turn_a_channel_on(images: Images) -> No
 def test_heat_map_leaves_unreadable_images_out(images: Images) -> None:
     Path(images.paths[0]).write_bytes(b"no picture")
     done: list[int] = []
-    assert heat_map(classifier(), images, progress=done.append).images == 4
+    unread: list[str] = []
+    assert heat_map(classifier(), images, progress=done.append, on_unread=unread.append).images == 4
     assert sum(done) == 5
+    assert [images.paths[0] in message for message in unread] == [True]
 
 
 def test_a_model_without_a_gate_has_no_heat_map(images: Images) -> None:
@@ -116,9 +118,7 @@ def trained(architecture: str, channels: int) -> tuple[ModelConfig, nn.Module]:
         ("resnet50", 6, ("layer1.0.conv1", "layer1.0.downsample.0")),
     ],
 )
-def test_weights_are_those_of_every_convolution_that_sees_the_input(
-    architecture: str, channels: int, first: tuple[str, ...]
-) -> None:
+def test_every_convolution_that_sees_the_input_counts(architecture: str, channels: int, first: tuple[str, ...]) -> None:
     config, network = trained(architecture, channels)
     ranking = weight_ranking(Classifier(config, network))
     weights = [network.network.get_submodule(name).weight for name in first]
@@ -128,7 +128,7 @@ def test_weights_are_those_of_every_convolution_that_sees_the_input(
     assert ranking.source == f"L2 norm of the weights of {', '.join(first)}"
 
 
-def test_behind_a_filter_of_each_channel_the_norm_s_scale_counts() -> None:
+def test_after_a_depthwise_convolution_the_scale_of_the_norm_is_a_factor() -> None:
     config, network = trained("mobilenet_v2", 6)
     scale = network.network.features[1].conv[0][1].weight
     with torch.no_grad():
@@ -164,11 +164,11 @@ def test_loss_rises_most_without_the_channel_that_the_model_reads(images: Images
 def test_labels_beyond_the_classes_are_named(images: Images) -> None:
     model = classifier(gated=False)
     model.config.num_classes = 1
-    with pytest.raises(ValueError, match="labels go to 1, and the model has 1 classes"):
+    with pytest.raises(ValueError, match="labels up to 1, but the model has 1 classes"):
         loss_ranking(model, images)
 
 
-def test_a_sample_is_the_same_every_time_and_no_larger_than_the_images(images: Images) -> None:
+def test_a_sample_is_repeatable_and_no_larger_than_the_images(images: Images) -> None:
     assert sample_images(images, 3) == sample_images(images, 3)
     assert len(sample_images(images, 3)) == 3
     assert sample_images(images, 9) is images
@@ -176,7 +176,7 @@ def test_a_sample_is_the_same_every_time_and_no_larger_than_the_images(images: I
 
 @pytest.fixture
 def gated(tmp_path: Path) -> Path:
-    """A run whose gate is on for luma alone."""
+    """Save a run whose gate turns on luma only."""
     torch.manual_seed(0)
     statistics = ChannelStatistics((0.0,) * 192, tuple(200.0 - k for k in range(192)), "made up")
     format = TensorFormat(6, statistics=statistics)
@@ -212,7 +212,7 @@ def test_select_command_compares_every_way_to_rank(
     assert out.count(" of 3") == 6  # pairs of four rankings
 
 
-def test_select_command_says_that_a_model_has_no_gate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_select_command_reports_a_model_without_a_gate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = ModelConfig("resnet18", 2, TensorFormat(6), (32, 32), 32)
     save_model(tmp_path / "m", config.create(), config)
     assert main(["select", str(tmp_path / "m"), "--out", str(tmp_path / "x.json")]) == 2
@@ -261,7 +261,7 @@ def test_heatmap_command_draws_the_gate_of_a_network_for_masks(
     assert figure.read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_gate_that_chose_nothing_is_said(
+def test_a_gate_that_prefers_no_channel_gets_a_warning(
     gated: Path, images: Images, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = load_model(gated / "best")
@@ -278,7 +278,7 @@ def test_a_gate_that_chose_nothing_is_said(
 
 
 @pytest.mark.parametrize("command", ["predict", "compare"])
-def test_a_network_for_masks_is_no_classifier(
+def test_a_network_for_masks_is_not_a_classifier(
     command: str, images: Images, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = DenseConfig("segmentation", "resnet18", FORMAT, (1, 3), 32, 64)
@@ -288,7 +288,7 @@ def test_a_network_for_masks_is_no_classifier(
     assert "is a network for boxes or masks, and one for classes is wanted" in capsys.readouterr().err
 
 
-def test_what_cannot_be_written_is_said_before_anything_is_measured(
+def test_impossible_outputs_are_refused_before_anything_is_measured(
     gated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["heatmap", str(gated), str(tmp_path / "gone")]

@@ -1,4 +1,4 @@
-"""Pictures and masks that cannot be read: named before a run, left out of it with a count, an error where all are."""
+"""Unreadable images and masks: reported before a run, left out and counted in it, and an error if all are."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.scenes import FORMAT, scene_folder  # noqa: E402
 
 
 class Notes:
-    """An observer that keeps what it is told."""
+    """An observer that keeps every note."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -40,7 +40,7 @@ class Notes:
 
 
 def cut(path: Path, keep: float) -> None:
-    """Leave the first part of a file."""
+    """Cut a file to its first part."""
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * keep)])
 
 
@@ -53,11 +53,11 @@ def run_in(tmp_path: Path, folder: Path, **changes: Any) -> DenseTraining:
     return replace(training, **changes)
 
 
-def test_headers_are_looked_at_before_a_run(tmp_path: Path) -> None:
+def test_headers_are_checked_before_a_run(tmp_path: Path) -> None:
     folder = scene_folder(tmp_path / "data", ((32, 48),) * 4)
     (folder / "images" / "0.jpg").write_bytes(b"no JPEG")
     (folder / "masks" / "1.png").write_bytes(b"no PNG")
-    cut(folder / "images" / "2.jpg", 0.7)  # of which the header does not tell
+    cut(folder / "images" / "2.jpg", 0.7)  # the header is still whole
     sound, problems = sound_scenes(read_scenes(folder), masks=True)
     assert [scene.image.name for scene in sound] == ["2.jpg", "3.jpg"]
     assert [Path(problem.split(":")[0]).name for problem in problems] == ["0.jpg", "1.png"]
@@ -66,11 +66,13 @@ def test_headers_are_looked_at_before_a_run(tmp_path: Path) -> None:
     from PIL import Image
 
     Image.new("L", (9, 9)).save(folder / "masks" / "3.png")
-    with pytest.raises(ValueError, match=r"3\.png is \(9, 9\), its picture \(32, 48\)"):
+    with pytest.raises(
+        ValueError, match=r"3\.png: the mask has height 9 x width 9, but its image has height 32 x width 48"
+    ):
         sound_scenes(read_scenes(folder), masks=True)
 
 
-def test_a_sample_that_cannot_be_read_says_what_is_wrong(tmp_path: Path) -> None:
+def test_an_unreadable_sample_names_the_file(tmp_path: Path) -> None:
     folder = scene_folder(tmp_path / "data", ((32, 48),) * 3)
     cut(folder / "images" / "0.jpg", 0.7)
     cut(folder / "masks" / "1.png", 0.7)
@@ -87,7 +89,7 @@ def test_a_sample_that_cannot_be_read_says_what_is_wrong(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("task", ["segmentation", "detection"])
-def test_a_run_goes_on_without_them_and_counts_them(tmp_path: Path, task: Any) -> None:
+def test_a_run_leaves_unreadable_samples_out_and_counts_them(tmp_path: Path, task: Any) -> None:
     folder = scene_folder(tmp_path / "data", ((32, 48),) * 6)
     (folder / "images" / "0.jpg").write_bytes(b"no JPEG")
     cut(folder / "images" / "1.jpg", 0.7)
@@ -98,7 +100,7 @@ def test_a_run_goes_on_without_them_and_counts_them(tmp_path: Path, task: Any) -
     assert observer.before_training == 2  # 0.jpg, of training and of validation
     unread = {"segmentation": ["1.jpg", "2.png"], "detection": ["1.jpg"]}[task]
     later = observer.notes[observer.before_training :]
-    assert len(later) == len(unread)  # once, though each epoch meets them
+    assert len(later) == len(unread)  # reported once, not in every epoch
     assert all(name in note for name, note in zip(unread, later, strict=True))
     with (tmp_path / "run" / "log.csv").open() as file:
         assert [line["left_out"] for line in csv.DictReader(file)] == [str(len(unread))] * training.epochs
@@ -106,7 +108,7 @@ def test_a_run_goes_on_without_them_and_counts_them(tmp_path: Path, task: Any) -
     assert json.loads((tmp_path / "run" / "scores.json").read_text())["left_out"] == len(unread)
 
 
-def test_a_run_of_which_nothing_can_be_read_is_an_error_at_once(tmp_path: Path) -> None:
+def test_a_run_without_a_readable_sample_is_an_error_before_it_starts(tmp_path: Path) -> None:
     folder, broken, header = (tmp_path / name for name in ("data", "broken", "header"))
     for each in (folder, broken, header):
         scene_folder(each)
@@ -115,12 +117,12 @@ def test_a_run_of_which_nothing_can_be_read_is_an_error_at_once(tmp_path: Path) 
         (header / "images" / f"{number}.jpg").write_bytes(b"no JPEG")
     for data, validation in ((broken, folder), (folder, broken), (header, folder), (folder, header)):
         training = run_in(tmp_path, data, validation=str(validation))
-        with pytest.raises(ValueError, match=r"no picture of .*(broken|header) can be read: .*0\.jpg"):
+        with pytest.raises(ValueError, match=r"no image of .*(broken|header) can be read: .*0\.jpg"):
             train_dense(training)
     assert not (tmp_path / "run").exists()
 
 
-def test_a_gate_skips_a_step_with_a_single_picture_left(tmp_path: Path) -> None:
+def test_a_gate_skips_a_step_with_a_single_image_left(tmp_path: Path) -> None:
     folder = scene_folder(tmp_path / "data", ((32, 48),) * 5)
     cut(folder / "images" / "0.jpg", 0.7)
     train_dense(run_in(tmp_path, folder, gated=True, epochs=3))

@@ -1,4 +1,4 @@
-"""Trained models side by side: accuracy, work, and what their input costs to read and to move."""
+"""Compare trained models: accuracy, multiply-adds, and what their input costs to read and to copy."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from jpegfreq.models.analysis.evaluation import (
+    OnUnread,
     Progress,
     device_of,
     evaluation_batches,
@@ -35,20 +36,21 @@ _BATCH = 32
 
 @dataclass(frozen=True)
 class ComparedModel:
-    """One model's line.
+    """One model's figures.
 
     Attributes:
-        name: what the caller calls it.
-        architecture: of the network.
-        input_shape: (C, H, W): (3, pixels, pixels) for RGB.
-        top1: share of the images whose likeliest class is right.
-        top5: share of the images whose class is among the five likeliest.
-        images: how many were read.
-        macs: multiply-adds an image.
+        name: the caller's name for the model.
+        architecture: the network's architecture.
+        input_shape: (C, H, W): channels, height and width; height and width are in blocks for frequencies and in pixels
+            for RGB.
+        top1: the share of images whose most likely class is right.
+        top5: the share of images whose class is among the five most likely.
+        images: the number of images that were read.
+        macs: multiply-adds per image.
         parameters: trainable numbers.
-        input_bytes: an image's input as it is stored and sent: float16 for frequencies, 8 bits for pixels.
-        read_milliseconds: CPU time, on one thread, from the file to the normalized float tensor.
-        transfer_milliseconds: time to copy `input_bytes` within the host's memory, or to the model's device.
+        input_bytes: the size of one image's input as it is stored and sent: float16 for frequencies, 8 bits for pixels.
+        read_milliseconds: CPU time per image on one thread, from the file to the normalized float tensor.
+        transfer_milliseconds: time per image to copy `input_bytes` within the host's memory or to the model's device.
     """
 
     name: str
@@ -63,6 +65,10 @@ class ComparedModel:
     read_milliseconds: float
     transfer_milliseconds: float
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values for JSON."""
+        return asdict(self) | {"input_shape": list(self.input_shape)}
+
 
 def compare_models(
     models: Sequence[tuple[str, Classifier]],
@@ -71,20 +77,23 @@ def compare_models(
     batch_size: int = 64,
     timed_images: int = 128,
     progress: Progress | None = None,
+    on_unread: OnUnread | None = None,
 ) -> list[ComparedModel]:
     """Measure models on the same labelled images.
 
-    Reading is timed in turns on a sample of them, several rounds, medians; accuracy is of all of them.
+    Accuracy is measured on all images. Reading is timed on a sample of them, for every model in turn, as the median of
+    several rounds.
 
     Args:
-        models: (name, model), at least one.
-        images: labelled, by the names of the models' classes or by their numbers.
-        batch_size: images at a time.
-        timed_images: how many to time reading on.
-        progress: called with the number of images after each batch, of each model.
+        models: pairs of a name and a model, at least one.
+        images: labelled by the names of the models' classes or by their numbers.
+        batch_size: images per batch.
+        timed_images: how many images to time reading on.
+        progress: called after each batch of each model with its number of images.
+        on_unread: called for each image that the first model cannot read.
 
     Raises:
-        ValueError: a model lacks a class of the images, or no image could be read.
+        ValueError: a model lacks one of the images' classes, or no image could be read.
     """
     labelled = []
     for name, classifier in models:
@@ -96,11 +105,11 @@ def compare_models(
     rows = []
     for (name, classifier), own, read_milliseconds in zip(models, labelled, reading, strict=True):
         config = classifier.config
-        top1, top5, count = _accuracy(classifier, own, batch_size, progress)
+        top1, top5, count = _accuracy(classifier, own, batch_size, progress, None if rows else on_unread)
         height, width = config.size
         shape = (3, height, width) if config.format is None else (len(config.format.selection), height // 8, width // 8)
         summary = model_summary(classifier.network, shape)
-        bytes_a_value = 1 if config.format is None else 2
+        bytes_per_value = 1 if config.format is None else 2
         values = shape[0] * shape[1] * shape[2]
         rows.append(
             ComparedModel(
@@ -112,9 +121,9 @@ def compare_models(
                 count,
                 summary.macs,
                 summary.parameters,
-                bytes_a_value * values,
+                bytes_per_value * values,
                 read_milliseconds,
-                _transfer_milliseconds(bytes_a_value * values, device_of(classifier.network)),
+                _transfer_milliseconds(bytes_per_value * values, device_of(classifier.network)),
             )
         )
     return rows
@@ -122,16 +131,17 @@ def compare_models(
 
 @torch.inference_mode()
 def _accuracy(
-    classifier: Classifier, images: Images, batch_size: int, progress: Progress | None
+    classifier: Classifier, images: Images, batch_size: int, progress: Progress | None, on_unread: OnUnread | None
 ) -> tuple[float, float, int]:
-    """Top-1, top-5, and how many images were read."""
+    """Measure top-1, top-5, and how many images were read."""
     network = classifier.network.eval()
     first = among = count = 0
-    for x, batch in evaluation_batches(classifier, images, batch_size=batch_size, progress=progress):
+    batches = evaluation_batches(classifier, images, batch_size=batch_size, progress=progress, on_unread=on_unread)
+    for x, batch in batches:
         logits = network(x)  # [N, classes]
-        likeliest = logits.topk(min(5, logits.shape[1]), dim=1).indices.cpu() == batch.labels[:, None]  # [N, 5]
-        first += int(likeliest[:, 0].sum())
-        among += int(likeliest.sum())
+        likely = logits.topk(min(5, logits.shape[1]), dim=1).indices.cpu() == batch.labels[:, None]  # [N, 5]
+        first += int(likely[:, 0].sum())
+        among += int(likely.sum())
         count += len(batch.labels)
     if not count:
         raise ValueError("no image could be read")
@@ -139,11 +149,11 @@ def _accuracy(
 
 
 def _reading_milliseconds(models: Sequence[Classifier], images: Images) -> list[float]:
-    """CPU time of an image for each model: from the file to a slot of a batch."""
+    """Measure each model's CPU time per image, from the file to its place in a batch."""
     datasets = [evaluation_dataset(classifier, images, threads=1) for classifier in models]
     batches = [range(start, min(start + _BATCH, len(images))) for start in range(0, len(images), _BATCH)]
     seconds = [[0.0] * _ROUNDS for _ in models]
-    for dataset in datasets:  # compiles and loads what is lazy, and brings the files to memory
+    for dataset in datasets:  # warm up: compile, import, and bring the files into memory
         for batch in batches[:1]:
             dataset.fill(dataset.prepare(batch))
     for turn in range(_ROUNDS):
@@ -156,7 +166,7 @@ def _reading_milliseconds(models: Sequence[Classifier], images: Images) -> list[
 
 
 def _transfer_milliseconds(size_bytes: int, device: torch.device) -> float:
-    """Time of an image's copy, as part of a batch."""
+    """Measure the time to copy one image as part of a batch."""
     source = torch.zeros(_BATCH, size_bytes, dtype=torch.uint8)
     target = torch.zeros_like(source, device=device)
     times = []
@@ -170,12 +180,12 @@ def _transfer_milliseconds(size_bytes: int, device: torch.device) -> float:
 
 
 def to_json(rows: Sequence[ComparedModel]) -> str:
-    """All rows as JSON text."""
-    return json.dumps([asdict(row) for row in rows], indent=1)
+    """Return all rows as JSON text."""
+    return json.dumps([row.to_dict() for row in rows], indent=1)
 
 
 def to_csv(rows: Sequence[ComparedModel]) -> str:
-    """All rows as CSV text, a heading first; a shape is written 24x28x28."""
+    """Return all rows as CSV text with a heading; a shape is written as 24x28x28, channels x height x width."""
     text = io.StringIO()
     names = [field.name for field in fields(ComparedModel)]
     writer = csv.DictWriter(text, names, lineterminator="\n")

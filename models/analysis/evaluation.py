@@ -1,8 +1,8 @@
-"""Images as a trained model takes them for validation, frequencies or pixels, and what it then makes of them."""
+"""Prepare images for a trained model as in validation, as frequencies or as pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -14,21 +14,26 @@ from jpegfreq.torch import Batch, EvaluationView, FrequencyDataset, FrequencyLoa
 if TYPE_CHECKING:
     from jpegfreq.models.checkpoint import Classifier
 
-__all__ = ["Progress", "device_of", "evaluation_batches", "evaluation_dataset", "labelled_for"]
+__all__ = ["OnUnread", "Progress", "device_of", "evaluation_batches", "evaluation_dataset", "labelled_for"]
+
+_NAMED = 10  # classes that an error lists
 
 # Called with the number of images that a step has done.
 Progress: TypeAlias = Callable[[int], None]
+
+# Called with a message for each unreadable image; the message names the file.
+OnUnread: TypeAlias = Callable[[str], None]
 
 
 def evaluation_dataset(
     classifier: Classifier, images: Images, *, threads: int | None = None
 ) -> FrequencyDataset | RgbDataset:
-    """Images in the model's format, size and crop; those that cannot be read are left out.
+    """Open images in the model's format, size and crop; unreadable images are left out.
 
     Args:
         classifier: the model.
-        images: to look at.
-        threads: native threads that read; None for one a core.
+        images: the images to read.
+        threads: native threads that read; None for one per core.
     """
     config = classifier.config
     view = EvaluationView(config.size, config.shorter_side)
@@ -44,35 +49,58 @@ def evaluation_batches(
     batch_size: int = 64,
     threads: int | None = None,
     progress: Progress | None = None,
+    on_unread: OnUnread | None = None,
 ) -> Iterator[tuple[Tensor, Batch]]:
-    """The images in order, in batches: (float32 [N, C, H, W] on the model's device, the batch as it was read)."""
+    """Yield the images in order, in batches.
+
+    Args:
+        classifier: the model.
+        images: the images to read.
+        batch_size: images per batch.
+        threads: native threads that read; None for one per core.
+        progress: called after each batch with its number of images, readable or not.
+        on_unread: called for each unreadable image.
+
+    Returns:
+        Pairs of a float32 tensor [N, C, H, W] on the model's device and the batch as it was read.
+    """
     device = device_of(classifier.network)
     for batch in FrequencyLoader(evaluation_dataset(classifier, images, threads=threads), batch_size, shuffle=False):
         yield batch.tensors.to(device, torch.float32), batch
+        unread = [stray.message for stray in batch.strays if not stray.read]
+        if on_unread is not None:
+            for message in unread:
+                on_unread(message)
         if progress is not None:
-            progress(len(batch.labels) + sum(not stray.read for stray in batch.strays))
+            progress(len(batch.labels) + len(unread))
 
 
 def labelled_for(classifier: Classifier, images: Images) -> Images:
-    """The images with the model's class numbers: by name where both name their classes, else as they are.
+    """Return the images with the model's class numbers.
 
-    A folder of some of the classes, or of others, numbers them otherwise than the model does.
+    If both the images and the model name their classes, the names decide, because a folder with some of the classes
+    numbers them differently. Otherwise the images keep their numbers.
 
     Raises:
-        ValueError: the model lacks a class of the images.
+        ValueError: the model lacks one of the images' classes.
     """
     count, known = classifier.config.num_classes, classifier.config.labels
     if not images.classes or known in ((), tuple(map(str, range(count)))):
         if images.labels and max(images.labels) >= count:
-            raise ValueError(f"the images' labels go to {max(images.labels)}, and the model has {count} classes")
+            raise ValueError(f"the images have labels up to {max(images.labels)}, but the model has {count} classes")
         return images
     missing = sorted(set(images.classes) - set(known))
     if missing:
-        raise ValueError(f"the model has no class {', '.join(missing)}; its classes are {', '.join(known)}")
+        raise ValueError(f"the model has no class {_some(missing)}; its classes are {_some(known)}")
     numbers = [known.index(name) for name in images.classes]
     return replace(images, labels=tuple(numbers[label] for label in images.labels), classes=known)
 
 
 def device_of(network: nn.Module) -> torch.device:
-    """Where a network's parameters are."""
+    """Return the device of a network's parameters."""
     return next(network.parameters()).device
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

@@ -1,4 +1,4 @@
-"""How often a trained gate turns each of the 192 channels on: the heat map of the paper."""
+"""Measure how often a trained gate turns each of the 192 channels on: the paper's heat map."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 
 from jpegfreq._files import write_whole
 from jpegfreq.channels import CHANNEL_COUNT, ZIGZAG, ChannelSelection
-from jpegfreq.models.analysis.evaluation import Progress, evaluation_batches
+from jpegfreq.models.analysis.evaluation import OnUnread, Progress, evaluation_batches
 from jpegfreq.models.analysis.ranking import Ranking
 from jpegfreq.models.gate import GateDecision, GatedNetwork
 from jpegfreq.torch import Images
@@ -30,10 +30,10 @@ class HeatMap:
     """How often each channel is on, over a set of images.
 
     Attributes:
-        on_rate: share of the images for which the gate's decision is on, 192 numbers by channel number
-            (64 * component + 8 * v + u); NaN where the channel is not among the model's inputs.
-        on_probability: mean probability of on, likewise.
-        images: how many images it was measured on.
+        on_rate: for each of the 192 channel numbers (64 * component + 8 * v + u), the share of images for which the
+            gate turns the channel on; NaN for a channel that the model does not take.
+        on_probability: the mean probability that the channel is on, in the same order.
+        images: the number of images it was measured on.
         source: which model and which images.
     """
 
@@ -45,23 +45,30 @@ class HeatMap:
     def __post_init__(self) -> None:
         """Check lengths and values."""
         for name in ("on_rate", "on_probability"):
-            # One NaN object for all, so that equal heat maps compare equal.
+            # One NaN object everywhere, so that equal heat maps compare equal.
             values = tuple(
                 math.nan if value is None or value != value else float(value) for value in getattr(self, name)
             )
             if len(values) != CHANNEL_COUNT:
-                raise ValueError(f"{name} needs {CHANNEL_COUNT} values, one a channel, not {len(values)}")
+                raise ValueError(f"{name} needs {CHANNEL_COUNT} values, one per channel, not {len(values)}")
             if any(not 0 <= value <= 1 for value in values if value == value):
                 raise ValueError(f"{name} holds a value outside 0 to 1")
             object.__setattr__(self, name, values)
         if [math.isnan(value) for value in self.on_rate] != [math.isnan(value) for value in self.on_probability]:
-            raise ValueError("on_rate and on_probability must be of the same channels")
+            raise ValueError("on_rate and on_probability must hold the same channels")
         if not self.channels:
             raise ValueError("a heat map needs at least one channel")
 
+    def __repr__(self) -> str:
+        """Give the averages, not the 384 numbers."""
+        return (
+            f"HeatMap({self.mean_channels_on:.1f} of {len(self.channels)} channels on, mean of {self.images} images; "
+            f"source={self.source!r})"
+        )
+
     @property
     def channels(self) -> tuple[int, ...]:
-        """The channel numbers it knows, those of the model's inputs, ascending."""
+        """The numbers of the channels that the model takes, ascending."""
         return tuple(channel for channel, rate in enumerate(self.on_rate) if not math.isnan(rate))
 
     @property
@@ -71,21 +78,21 @@ class HeatMap:
 
     @property
     def mean_channels_on(self) -> float:
-        """How many channels an image uses, on average."""
+        """The mean number of channels that are on per image."""
         return sum(self.on_rate[channel] for channel in self.channels)
 
     @property
     def luma_over_chroma(self) -> float:
-        """Mean on-rate of the luma channels over that of the chroma channels; NaN where the model lacks either."""
+        """Mean on-rate of the luma channels over that of the chroma channels; NaN if the model lacks either."""
         luma = [channel for channel in self.channels if channel < 64]
         return self._ratio(luma, [channel for channel in self.channels if channel >= 64])
 
     @property
     def low_over_high(self) -> float:
-        """Mean on-rate of low over high frequencies; NaN where the model lacks either.
+        """Mean on-rate of the low over that of the high frequencies; NaN if the model lacks either.
 
-        Low are the 16 lowest frequencies along the zigzag (T.81 figure A.6), high the 32 highest, in all three
-        components: the rates of Y, Cb and Cr are pooled.
+        Low are the 16 lowest frequencies along the zigzag (T.81 figure A.6), high the 32 highest. The rates of Y, Cb
+        and Cr are pooled.
         """
         low, high = set(ZIGZAG[:16]), set(ZIGZAG[32:])
         return self._ratio(*([channel for channel in self.channels if channel % 64 in part] for part in (low, high)))
@@ -97,41 +104,53 @@ class HeatMap:
         return top / bottom if bottom else (math.inf if top else math.nan)
 
     def ranking(self) -> Ranking:
-        """Channels by on-rate; equal ones by probability of on, then along the zigzag, Y before Cb before Cr."""
+        """Rank channels by on-rate, then by probability, then along the zigzag, then Y before Cb before Cr."""
         scores = {channel: (self.on_rate[channel], self.on_probability[channel]) for channel in self.channels}
         return Ranking.of("gate", scores, self.source)
 
-    def to_json(self) -> str:
-        """As JSON text, null where a channel is not among the inputs; `from_json` gives an equal heat map back."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values for JSON, with None for a channel that the model does not take."""
         rates = {
             name: [None if math.isnan(value) else value for value in getattr(self, name)]
             for name in ("on_rate", "on_probability")
         }
-        return json.dumps({"images": self.images, "source": self.source, **rates})
+        return {"images": self.images, "source": self.source, **rates}
 
     @classmethod
-    def from_json(cls, text: str) -> HeatMap:
-        """From the text of `to_json`.
+    def from_dict(cls, value: Any) -> HeatMap:
+        """Build the heat map that `to_dict` described.
 
         Raises:
-            ValueError: the text is no heat map.
+            ValueError: the value is not a heat map.
         """
-        value: Any = json.loads(text)
         for name in ("on_rate", "on_probability", "images", "source"):
             if not isinstance(value, dict) or name not in value:
-                raise ValueError(f'no heat map: there is no "{name}"')
+                raise ValueError(f'not a heat map: the field "{name}" is missing')
         try:
             return cls(value["on_rate"], value["on_probability"], value["images"], value["source"])
         except TypeError as error:
-            raise ValueError(f"no heat map: a rate is no number ({error})") from error
+            raise ValueError(f"not a heat map: a rate is not a number ({error})") from error
+
+    def to_json(self) -> str:
+        """Return `to_dict` as JSON text."""
+        return json.dumps(self.to_dict())
+
+    @classmethod
+    def from_json(cls, text: str) -> HeatMap:
+        """Build the heat map that `to_json` described.
+
+        Raises:
+            ValueError: the text is not a heat map.
+        """
+        return cls.from_dict(json.loads(text))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write as JSON."""
+        """Write the heat map as JSON."""
         write_whole(Path(path), self.to_json() + "\n")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> HeatMap:
-        """Read what `save` wrote."""
+        """Read a heat map that `save` wrote."""
         return cls.from_json(Path(path).read_text(encoding="utf-8"))
 
 
@@ -143,20 +162,22 @@ def heat_map(
     batch_size: int = 64,
     threads: int | None = None,
     progress: Progress | None = None,
+    on_unread: OnUnread | None = None,
     source: str = "",
 ) -> HeatMap:
     """Measure how often a gated model turns each channel on, image by image.
 
-    Images are seen as in validation, and the gate decides deterministically: a channel is on where the probability of
-    on is the larger one. Images that cannot be read are left out.
+    Images are prepared as in validation, and nothing is drawn: a channel is on if its probability exceeds 1/2.
+    Unreadable images are left out.
 
     Args:
         classifier: a model that was trained with a gate.
-        images: to measure on; labels are not looked at.
-        batch_size: images at a time.
-        threads: native threads that read; None for one a core.
-        progress: called with the number of images after each batch.
-        source: what to remember it by.
+        images: the images to measure on; their labels are ignored.
+        batch_size: images per batch.
+        threads: native threads that read; None for one per core.
+        progress: called after each batch with its number of images.
+        on_unread: called for each unreadable image.
+        source: which model and images these are, kept with the heat map.
 
     Raises:
         ValueError: the model has no gate, or no image could be read.
@@ -166,17 +187,19 @@ def heat_map(
         raise ValueError(
             "the model has no gate, so no channel is ever off; rank its channels by energy, loss or weights instead"
         )
-    batches = evaluation_batches(classifier, images, batch_size=batch_size, threads=threads, progress=progress)
+    batches = evaluation_batches(
+        classifier, images, batch_size=batch_size, threads=threads, progress=progress, on_unread=on_unread
+    )
     return heat_map_of((network.gate(x)[1] for x, _ in batches), classifier.config.format.selection, source)
 
 
 def heat_map_of(decisions: Iterable[GateDecision], selection: ChannelSelection, source: str = "") -> HeatMap:
-    """The heat map of what a gate decided, batch by batch.
+    """Make a heat map from a gate's decisions, batch by batch.
 
     Args:
-        decisions: of each batch, [N, C] each.
+        decisions: one per batch, each [N, C].
         selection: the gate's channels.
-        source: what to remember it by.
+        source: which model and images these are, kept with the heat map.
 
     Raises:
         ValueError: there is no image.
@@ -196,7 +219,7 @@ def heat_map_of(decisions: Iterable[GateDecision], selection: ChannelSelection, 
 
 
 def _spread(channels: Iterable[int], values: torch.Tensor) -> tuple[float, ...]:
-    """The values of some channels at their places among 192."""
+    """Put the values of some channels in their places among 192."""
     spread = [math.nan] * CHANNEL_COUNT
     for channel, value in zip(channels, values.clamp(0, 1).tolist(), strict=True):
         spread[channel] = value

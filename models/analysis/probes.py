@@ -1,4 +1,4 @@
-"""Rankings that need no gate: what a channel's absence costs a trained model, and the weight that meets it."""
+"""Rank channels without a gate: by the cost of removing a channel, and by the weights that multiply it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from jpegfreq.models.analysis.evaluation import Progress, device_of, evaluation_batches, labelled_for
+from jpegfreq.models.analysis.evaluation import OnUnread, Progress, device_of, evaluation_batches, labelled_for
 from jpegfreq.models.analysis.ranking import Ranking
 from jpegfreq.models.gate import GatedNetwork
 from jpegfreq.models.networks.adapt import adaptation_of
@@ -22,7 +22,7 @@ __all__ = ["loss_ranking", "sample_images", "weight_ranking"]
 
 
 def sample_images(images: Images, count: int, *, seed: int = 0) -> Images:
-    """So many of the images, drawn at random; all where there are no more."""
+    """Draw `count` images at random, always the same for a seed; return all images if there are no more."""
     if count >= len(images):
         return images
     chosen = sorted(np.random.default_rng(seed).permutation(len(images))[:count].tolist())
@@ -43,28 +43,33 @@ def loss_ranking(
     batch_size: int = 64,
     threads: int | None = None,
     progress: Progress | None = None,
+    on_unread: OnUnread | None = None,
 ) -> Ranking:
-    """Rank by what a channel's absence costs: the rise of the cross-entropy when it is replaced by its mean.
+    """Rank channels by how much the cross-entropy rises if the channel is replaced by its mean.
 
-    The mean is that over the images given, so with a format that normalizes it is near zero. One pass over the images
-    for each channel, so take a sample (`sample_images`): a few hundred images tell the larger channels apart.
+    The mean is taken over the given images, so for a normalized input it is near zero. Every channel costs one pass of
+    the network over the images, so give it a sample (`sample_images`): a few hundred images separate the channels that
+    matter most.
 
     Args:
-        classifier: a trained model on frequency channels.
-        images: labelled, by the names of the model's classes or by their numbers.
-        batch_size: images at a time.
-        threads: native threads that read; None for one a core.
-        progress: called with (images times channels) after each step.
+        classifier: a trained model that takes frequency channels.
+        images: labelled by the names of the model's classes or by their numbers.
+        batch_size: images per batch.
+        threads: native threads that read; None for one per core.
+        progress: called after each step with its number of images; the total is images x channels.
+        on_unread: called for each unreadable image.
 
     Raises:
-        ValueError: the model takes pixels or lacks a class of the images, or no image could be read.
+        ValueError: the model takes pixels or lacks one of the images' classes, or no image could be read.
     """
     selection = _selection(classifier)
     images = labelled_for(classifier, images)
     network = classifier.network.eval()
     batches = [
         (tensors.cpu(), batch.labels)
-        for tensors, batch in evaluation_batches(classifier, images, batch_size=batch_size, threads=threads)
+        for tensors, batch in evaluation_batches(
+            classifier, images, batch_size=batch_size, threads=threads, on_unread=on_unread
+        )
     ]
     count = sum(len(labels) for _, labels in batches)
     if not count:
@@ -92,14 +97,15 @@ def _loss(network: nn.Module, x: Tensor, y: Tensor) -> float:
 
 @torch.no_grad()
 def weight_ranking(classifier: Classifier) -> Ranking:
-    """Rank by the weights of the first convolutions: the L2 norm of all weights that multiply a channel.
+    """Rank channels by the L2 norm of all weights that multiply a channel in the first convolutions.
 
-    First are all that mix the input's channels: in a ResNet `layer1.0.conv1` and the shortcut's. MobileNetV2 filters
-    each channel alone before; the batch norm in between takes away what size the filter gives it and puts its own scale
-    there, which is therefore a factor. Norms compare channels fairly only where the format normalizes them.
+    These are the convolutions among the network's input layers that mix channels: in a ResNet `layer1.0.conv1` and the
+    shortcut's. If a depthwise convolution and a batch norm come first, as in MobileNetV2, the norm's scale for a
+    channel is a factor, because the norm undoes the depthwise filter's own scale. The comparison is fair only if the
+    format normalizes the channels.
 
     Raises:
-        ValueError: the model takes pixels, or is none of `create_model`.
+        ValueError: the model takes pixels, or `create_model` did not build it.
     """
     selection = _selection(classifier)
     network = classifier.network
@@ -108,7 +114,7 @@ def weight_ranking(classifier: Classifier) -> Ranking:
     squares = torch.zeros(len(selection), dtype=torch.float64)
     scale = torch.ones_like(squares)
     first: list[str] = []
-    alone = False  # the last convolution filtered each channel alone
+    alone = False  # whether the last convolution was depthwise
     for layer in adaptation_of(network).input_layers:
         for name, module in network.get_submodule(layer).named_modules(prefix=layer):
             if isinstance(module, nn.Conv2d):
@@ -119,7 +125,7 @@ def weight_ranking(classifier: Classifier) -> Ranking:
             elif isinstance(module, nn.BatchNorm2d) and alone:
                 scale = module.weight.double().abs().cpu()  # [C]
     if not first:
-        raise ValueError(f"no convolution of {classifier.config.architecture} is known to see the input channels")
+        raise ValueError(f"the registry names no convolution of {classifier.config.architecture} as an input layer")
     norms = scale * squares.sqrt()
     scores = {channel: (float(norms[n]),) for n, channel in enumerate(selection)}
     return Ranking.of("weights", scores, f"L2 norm of the weights of {', '.join(first)}")
@@ -127,5 +133,5 @@ def weight_ranking(classifier: Classifier) -> Ranking:
 
 def _selection(classifier: Classifier) -> ChannelSelection:
     if classifier.config.format is None:
-        raise ValueError("the model takes RGB pixels: it has no frequency channels to rank")
+        raise ValueError("the model takes RGB pixels, so it has no frequency channels to rank")
     return classifier.config.format.selection

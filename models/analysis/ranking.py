@@ -1,4 +1,4 @@
-"""Which channels matter most: one order of the model's input channels, however it was found, and selections from it."""
+"""Rank a model's input channels by how much they matter, and choose the best of them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jpegfreq._files import write_whole
 from jpegfreq.channels import ZIGZAG, ChannelSelection
@@ -15,11 +16,12 @@ from jpegfreq.statistics import ChannelStatistics
 
 __all__ = ["Agreement", "Ranking", "agreement", "energy_ranking", "save_selection", "select", "zigzag_place"]
 
+_NAMED = 6  # channels that the repr of a Ranking names
 _ZIGZAG_PLACE = {frequency: place for place, frequency in enumerate(ZIGZAG)}
 
 
 def zigzag_place(channel: int) -> tuple[int, int]:
-    """Sort key of a channel: its frequency's place along the zigzag (T.81 figure A.6), then its component."""
+    """Return a channel's sort key: its frequency's place along the zigzag (T.81 figure A.6), then its component."""
     return _ZIGZAG_PLACE[channel % 64], channel // 64
 
 
@@ -28,9 +30,9 @@ class Ranking:
     """Channels from the one that matters most to the one that matters least.
 
     Attributes:
-        by: how it was found: "gate", "energy", "loss" or "weights".
-        channels: channel numbers (64 * component + 8 * v + u), best first.
-        scores: what each was ranked by, in the same order.
+        by: the kind of score: "gate", "energy", "loss" or "weights".
+        channels: channel numbers (64 * component + 8 * v + u), the best first.
+        scores: each channel's score, in the same order.
         source: what it was measured on.
     """
 
@@ -39,14 +41,35 @@ class Ranking:
     scores: tuple[float, ...]
     source: str
 
+    def __repr__(self) -> str:
+        """Name the first channels."""
+        first = " ".join(ChannelSelection(self.channels[:_NAMED]).channel_names) if self.channels else "none"
+        more = f" and {len(self.channels) - _NAMED} more" if len(self.channels) > _NAMED else ""
+        return f"Ranking(by {self.by}: {first}{more}; source={self.source!r})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values for JSON."""
+        return {"by": self.by, "channels": list(self.channels), "scores": list(self.scores), "source": self.source}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Ranking:
+        """Build the ranking that `to_dict` described."""
+        return cls(values["by"], tuple(values["channels"]), tuple(values["scores"]), values["source"])
+
+    @property
+    def usable(self) -> int:
+        """How many channels can be chosen: all of them, but by a gate only those that are ever on."""
+        return sum(score > 0 for score in self.scores) if self.by == "gate" else len(self.channels)
+
     @classmethod
     def of(cls, by: str, scores: Mapping[int, Sequence[float]], source: str) -> Ranking:
         """Rank channels by their scores, the largest first.
 
         Args:
-            by: how they were found.
-            scores: of each channel: numbers of which a later one counts only where the earlier ones are equal. What is
-                equal still goes by the zigzag, then Y before Cb before Cr, so that the order never depends on chance.
+            by: the kind of score.
+            scores: for each channel a sequence of scores, where a later score decides only if the earlier ones are
+                equal. If all are equal, the zigzag decides, then Y before Cb before Cr, so that the order never depends
+                on chance.
             source: what they were measured on.
         """
         order = sorted(scores, key=lambda channel: (*(-score for score in scores[channel]), *zigzag_place(channel)))
@@ -54,40 +77,45 @@ class Ranking:
 
 
 def select(ranking: Ranking, count: int, *, name: str = "") -> ChannelSelection:
-    """The channels that matter most, as a selection to be used wherever a preset is.
+    """Choose the channels that matter most, as a selection that can be used wherever a preset can.
 
     Args:
-        ranking: of a heat map (`HeatMap.ranking()`), or of one of the gate-free rankings.
-        count: how many channels.
-        name: of the selection; "" for "learned-<count>".
+        ranking: from a heat map (`HeatMap.ranking()`), or one of the rankings that need no gate.
+        count: how many channels to choose.
+        name: the selection's name; "" for "learned-<count>".
 
     Returns:
-        Component by component in raster order, as the presets are.
+        The channels component by component in raster order, like the presets.
+
+    Raises:
+        ValueError: the ranking holds fewer channels, or the gate never turns so many on.
     """
     if not 1 <= count <= len(ranking.channels):
+        raise ValueError(f"the ranking holds {len(ranking.channels)} channels, so {count} cannot be chosen")
+    if count > ranking.usable:
         raise ValueError(
-            f"the ranking holds {len(ranking.channels)} channels, so 1 to as many can be chosen, not {count}"
+            f"{count} channels cannot be chosen: the gate ever turns on only {ranking.usable} of the "
+            f"{len(ranking.channels)} channels; choose at most {ranking.usable}, or train the gate to use more"
         )
     return ChannelSelection(tuple(sorted(ranking.channels[:count])), name or f"learned-{count}")
 
 
 def save_selection(path: str | os.PathLike[str], selection: ChannelSelection, ranking: Ranking) -> None:
-    """Write a selection as JSON, with what it was learned from; `ChannelSelection.from_json` reads it."""
+    """Write a selection as JSON, with its origin; `ChannelSelection.from_json` reads it."""
     learned = {"by": ranking.by, "source": ranking.source, "of_channels": len(ranking.channels)}
     value = json.loads(selection.to_json()) | {"channel_names": selection.channel_names, "learned_from": learned}
     write_whole(Path(path), json.dumps(value) + "\n")
 
 
 def energy_ranking(statistics: ChannelStatistics, channels: Sequence[int] = range(192)) -> Ranking:
-    """Rank by energy: the variance of the dequantized coefficients of each channel, before any normalization.
+    """Rank channels by energy: the variance of their dequantized coefficients before any normalization.
 
-    It asks how much of the picture a channel holds, not what a model makes of it: after normalization every channel
-    has the energy 1, and the order says nothing any more.
+    Energy measures how much of the image a channel holds, not how a model uses it.
 
     Args:
-        statistics: true ones (`jpegfreq stats`), where every channel of a std below 1 counts as 1; the preset "dctnet"
-            holds deviations of per-image means instead.
-        channels: those to rank.
+        statistics: measured by `jpegfreq stats`, where a standard deviation below 1 is stored as 1. The preset "dctnet"
+            does not fit: it holds the standard deviations of per-image means.
+        channels: the channels to rank.
     """
     return Ranking.of("energy", {channel: (statistics.std[channel] ** 2,) for channel in channels}, statistics.source)
 
@@ -97,11 +125,11 @@ class Agreement:
     """How far two rankings agree on the channels that both hold.
 
     Attributes:
-        first: how the one was found.
-        second: how the other was found.
-        spearman: rank correlation, 1 the same order, -1 the reverse; NaN for fewer than two channels.
-        count: the k of `overlap`.
-        overlap: how many of the first k channels both have among their first k.
+        first: the first ranking's kind of score.
+        second: the second ranking's kind of score.
+        spearman: the rank correlation: 1 for the same order, -1 for the reverse; NaN for fewer than two channels.
+        count: how many of the best channels `overlap` compares.
+        overlap: how many channels are among the best `count` of both rankings.
     """
 
     first: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -172,6 +171,7 @@ def dense_heat_map(
     images: Images,
     *,
     progress: Callable[[int], None] | None = None,
+    on_unread: Callable[[str], None] | None = None,
     source: str = "",
 ) -> HeatMap:
     """How often the gate turns each channel on, over whole images: the paper's heat map of segmentation.
@@ -180,6 +180,7 @@ def dense_heat_map(
         model: trained with a gate.
         images: to look at; labels are not. Those that cannot be read are left out.
         progress: called with the number of images after each.
+        on_unread: called with a message for each unreadable image.
         source: what to remember it by.
 
     Raises:
@@ -191,8 +192,11 @@ def dense_heat_map(
 
     def decisions() -> Iterator[Any]:
         for index in range(len(images)):
-            with suppress(*READ_ERRORS):
+            try:
                 yield gate(model.read(images.read(index)).tensor[None].to(device_of(gate)))[1]
+            except READ_ERRORS as error:
+                if on_unread is not None:
+                    on_unread(f"{images.names[index] if images.names else images.paths[index]}: {error}")
             if progress is not None:
                 progress(1)
 

@@ -340,7 +340,7 @@ def _sound(training: DenseTraining, source: str, note: Callable[[str], None]) ->
     if len(problems) > _NAMED:
         note(f"left out: {len(problems) - _NAMED} more pictures of {source}")
     if not scenes:
-        raise ValueError(f"no picture of {source} can be read: {problems[0]}")
+        raise ValueError(f"no image of {source} can be read: {problems[0]}")
     return scenes
 
 
