@@ -207,7 +207,7 @@ def test_command_continues_after_a_damaged_file(saved: Path, photos: Path, capsy
     assert [Path(each["file"]).name for each in found] == ["0.jpg", "2.jpg"]
     assert {each["label"] for each in found[0]["predictions"]} == set(CONFIG.labels)
     assert "1.jpg" in output.err.replace("\n", "")
-    assert "1 of 3 files could not be read" in output.err
+    assert "1 of 3 images could not be read" in output.err
 
 
 def test_command_reports_a_missing_checkpoint(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:

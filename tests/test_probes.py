@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import tarfile
 from pathlib import Path
@@ -193,13 +194,19 @@ def test_heatmap_command_measures_draws_and_feeds_select(
     pytest.importorskip("matplotlib")
     photos, heat, figure = Path(images.paths[0]).parents[1], tmp_path / "heat.json", tmp_path / "heat.png"
     assert main(["heatmap", str(gated), str(photos), "--out", str(heat), "--figure", str(figure)]) == 0
-    assert f"{gated / 'best'}: 5 images use 4.0 of 6 channels" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"{gated / 'best'}, 5 images:" in out
+    assert re.search(r"channels on per image +4\.0 of 6\n +channels that are ever on +4\n", out)
     assert figure.read_bytes().startswith(b"\x89PNG")
     rates = HeatMap.load(heat)
     assert [rates.on_rate[c] for c in rates.channels] == [1, 1, 1, 1, 0, 0]
     assert rates.luma_over_chroma == math.inf
     assert main(["select", str(heat), "-k", "4", "--out", str(tmp_path / "learned.json")]) == 0
     assert json.loads((tmp_path / "learned.json").read_text())["channels"] == [0, 1, 8, 9]
+    assert main(["select", str(heat), "-k", "5", "--out", str(tmp_path / "more.json")]) == 2
+    error = capsys.readouterr().err
+    assert f"{heat}: -k 5: 5 channels cannot be chosen: the gate ever turns on only 4 of the 6 channels" in error
+    assert not (tmp_path / "more.json").exists()
 
 
 def test_select_command_compares_every_way_to_rank(
@@ -236,7 +243,7 @@ def test_heatmap_command_takes_lists_and_shards_and_refuses_stores(
         assert main(["heatmap", str(gated), str(source), "--out", str(tmp_path / "heat.json")]) == 0
         assert HeatMap.load(tmp_path / "heat.json").images == count
     photos = Path(images.paths[0]).parents[1]
-    shutil.copy(shards / "0.tar", photos / "backup.tar")  # the pictures beside it are meant
+    shutil.copy(shards / "0.tar", photos / "backup.tar")  # the images beside it are meant
     assert main(["heatmap", str(gated), str(photos), "--out", str(tmp_path / "heat.json")]) == 0
     assert HeatMap.load(tmp_path / "heat.json").images == 5
     store.mkdir()
@@ -256,7 +263,7 @@ def test_heatmap_command_draws_the_gate_of_a_network_for_masks(
     photos, heat, figure = Path(images.paths[0]).parents[1], tmp_path / "heat.json", tmp_path / "heat.png"
     words = ["heatmap", str(tmp_path / "masks"), str(photos), "--out", str(heat), "--figure", str(figure)]
     assert main([*words, "--images", "4"]) == 0
-    assert "4 images use 2.0 of 6 channels" in capsys.readouterr().out
+    assert re.search(r", 4 images:\n  channels on per image +2\.0 of 6", capsys.readouterr().out)
     assert [HeatMap.load(heat).on_rate[c] for c in FORMAT.selection] == [0, 0, 0, 0, 1, 1]
     assert figure.read_bytes().startswith(b"\x89PNG")
 
@@ -285,7 +292,7 @@ def test_a_network_for_masks_is_not_a_classifier(
     save_model(tmp_path / "masks" / "last", config.create(), config)
     words = [images.paths[0]] if command == "predict" else ["--data", str(Path(images.paths[0]).parents[1])]
     assert main([command, str(tmp_path / "masks"), *words]) == 2
-    assert "is a network for boxes or masks, and one for classes is wanted" in capsys.readouterr().err
+    assert "is a network for boxes or masks, but this command needs a classifier" in capsys.readouterr().err
 
 
 def test_impossible_outputs_are_refused_before_anything_is_measured(
@@ -302,3 +309,33 @@ def test_impossible_outputs_are_refused_before_anything_is_measured(
     with pytest.raises(SystemExit):
         main([*words, "--out", str(tmp_path / "heat.json"), "--images", "0"])
     assert "a number of 1 or more is wanted, not 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["classes", "masks"])
+def test_unreadable_images_are_named_and_counted(
+    kind: str, gated: Path, images: Images, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos, model = Path(images.paths[0]).parents[1], gated
+    if kind == "masks":
+        config = DenseConfig("segmentation", "resnet18", FORMAT, (1, 3), 32, 64, gated=True)
+        model = tmp_path / "masks"
+        save_model(model / "last", config.create(), config)
+    for path in images.paths[:2]:
+        Path(path).write_bytes(b"not an image")
+    commands = [["heatmap", str(model), str(photos), "--out", str(tmp_path / "heat.json")]]
+    if kind == "classes":
+        commands += [["compare", str(model), "--data", str(photos)]]
+        commands += [["select", str(model), str(photos), "-k", "3", "--compare"]]
+    for command in commands:
+        assert main(command) == 1
+        error = capsys.readouterr().err
+        assert "unreadable images left out: 2" in error
+        for path in images.paths[:2]:
+            assert error.count(path) == 1
+
+
+def test_a_device_that_does_not_exist_is_an_error_that_names_it(
+    gated: Path, images: Images, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", str(gated), images.paths[0], "--device", "gpu"]) == 2
+    assert "--device: device 'gpu' cannot be used" in capsys.readouterr().err

@@ -92,10 +92,10 @@ def test_command_ranks_a_heat_map_or_statistics(tmp_path: Path, capsys: pytest.C
     [
         (["gone.json", "--out", "x.json"], "gone.json"),
         (["gone", "--out", "x.json"], "no checkpoint"),
-        (["gone", "--out", "x.txt"], "--out must end in .json"),
+        (["gone", "--out", "x.txt"], "--out x.txt: the name must end in .json"),
         (["gone"], "--out FILE is missing"),
         (["odd.json", "--out", "x.json"], "neither a heat map"),
-        (["odd.json", "--by", "loss", "--out", "x.json"], "for checkpoints"),
+        (["odd.json", "--by", "loss", "--out", "x.json"], "--by needs a checkpoint, but odd.json is a JSON file"),
     ],
 )
 def test_command_names_the_mistake(

@@ -1,7 +1,8 @@
-"""What the commands that look at trained models share: the checkpoint, the images, the bar."""
+"""What the commands for trained models share: the checkpoint, the device, the images, the progress bar."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,13 +11,37 @@ from typing import TYPE_CHECKING
 from jpegfreq.cli import CommandError
 
 if TYPE_CHECKING:
-    from jpegfreq.models.checkpoint import Classifier
     from jpegfreq.models.dense.config import DenseModel
+    from jpegfreq.models.predict import Classifier
     from jpegfreq.torch import Images
+
+_NAMED = 10  # unreadable files that are listed
+
+
+def add_device_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare --device."""
+    parser.add_argument(
+        "--device", default="auto", metavar="NAME",
+        help='where the network runs: "cpu", "cuda", "cuda:1", "mps", or "auto" for the best there is (default: auto)',
+    )  # fmt: skip
+
+
+def device_from(arguments: argparse.Namespace) -> str:
+    """Find the device that --device names and return PyTorch's name for it.
+
+    Raises:
+        CommandError: it cannot be used.
+    """
+    from jpegfreq.models.device import best_device
+
+    try:
+        return str(best_device(arguments.device))
+    except ValueError as error:
+        raise CommandError(f"--device: {error}") from error
 
 
 def checkpoint_folder(path: Path) -> Path:
-    """The checkpoint itself: a folder that holds a model, or the run whose best, or else last, one is meant.
+    """Find the checkpoint: the folder itself, or best/ or else last/ of a training run.
 
     Raises:
         CommandError: there is none, or PyTorch is missing.
@@ -24,54 +49,55 @@ def checkpoint_folder(path: Path) -> Path:
     try:
         from jpegfreq.models.checkpoint import CheckpointError, checkpoint_in
     except ImportError as error:
-        raise CommandError(f'models need PyTorch: pip install "jpegfreq[train]" ({error})') from error
+        raise CommandError(f'trained models need PyTorch: pip install "jpegfreq[train]" ({error})') from error
     try:
         return checkpoint_in(path)
     except CheckpointError as error:
         raise CommandError(str(error)) from error
 
 
-def load_classifier(path: Path, *, device: str = "cpu") -> Classifier:
-    """The model of a checkpoint or run.
+def load_classifier(path: Path, arguments: argparse.Namespace) -> Classifier:
+    """Load the classifier of a checkpoint or training run onto the device that --device names.
 
     Raises:
-        CommandError: there is none, it is for boxes or masks, it cannot be read, or PyTorch is missing.
+        CommandError: there is none, it is a network for boxes or masks, it cannot be read, or PyTorch is missing.
     """
     folder = checkpoint_folder(path)
     from jpegfreq.models.checkpoint import load_model
     from jpegfreq.models.dense.config import is_dense
 
     if is_dense(folder):
-        raise CommandError(f"{folder} is a network for boxes or masks, and one for classes is wanted")
-    with _refused(folder):
-        return load_model(folder, device=device)
+        raise CommandError(f"{folder} is a network for boxes or masks, but this command needs a classifier")
+    with _named(folder):
+        return load_model(folder, device=device_from(arguments))
 
 
-def load_gated(path: Path, *, device: str = "cpu") -> Classifier | DenseModel:
-    """The model of a checkpoint or run, for classes, boxes or masks.
+def load_gated(path: Path, arguments: argparse.Namespace) -> Classifier | DenseModel:
+    """Load the model of a checkpoint or training run, for classes, boxes or masks.
 
     Raises:
-        CommandError: as `load_classifier`.
+        CommandError: as for `load_classifier`.
     """
     folder = checkpoint_folder(path)
     from jpegfreq.models.dense.config import is_dense, load_dense
 
     if not is_dense(folder):
-        return load_classifier(folder, device=device)
-    with _refused(folder):
-        return load_dense(folder, device=device)
+        return load_classifier(folder, arguments)
+    with _named(folder):
+        return load_dense(folder, device=device_from(arguments))
 
 
 @contextmanager
-def _refused(folder: Path) -> Iterator[None]:
+def _named(folder: Path) -> Iterator[None]:
+    """Turn errors into a CommandError that names the checkpoint."""
     try:
         yield
-    except (ValueError, KeyError, OSError, RuntimeError) as error:
+    except (ValueError, KeyError, OSError, RuntimeError, ImportError) as error:
         raise CommandError(str(error) if str(folder) in str(error) else f"{folder}: {error}") from error
 
 
 def any_images(source: str) -> Images:
-    """JPEG files in a folder, however deep; or a .txt list or .tar shards, whose labels are not looked at.
+    """Find the JPEG files of a folder, however deep, of a .txt list or of .tar shards; labels are ignored.
 
     Raises:
         CommandError: there are none.
@@ -92,10 +118,10 @@ def any_images(source: str) -> Images:
 
 
 def labelled_images(source: str) -> Images:
-    """A folder of class folders, a .txt list of "path label" lines, or .tar shards.
+    """Find the images of a folder with one folder per class, of a .txt list, or of .tar shards.
 
     Raises:
-        CommandError: it is none.
+        CommandError: the source is none of these.
     """
     from jpegfreq.models.training.inputs import open_images
 
@@ -104,13 +130,39 @@ def labelled_images(source: str) -> Images:
     except (OSError, ValueError) as error:
         advice = ""
         if "class folder" in str(error):
-            advice = f"; labelled images lie in a folder a class: {source}/class/image.jpg"
+            advice = f"; labelled images need one folder per class: {source}/class/image.jpg"
         raise CommandError(f"{error}{advice}") from error
+
+
+class Unread:
+    """Collect the unreadable images of a command, to name them at its end."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.messages: dict[str, None] = {}
+
+    def __call__(self, message: str) -> None:
+        """Note an image, once; the message names it."""
+        self.messages[message] = None
+
+    def report(self) -> int:
+        """Print the images that were left out to the error stream; return 1 if there are any, as an exit code."""
+        from rich.console import Console
+        from rich.text import Text
+
+        console = Console(stderr=True)
+        for message in list(self.messages)[:_NAMED]:
+            console.print(Text(message, "yellow"), soft_wrap=True)
+        if self.messages:
+            more = f" ({len(self.messages) - _NAMED} are not listed)" if len(self.messages) > _NAMED else ""
+            text = f"unreadable images left out: {len(self.messages)}{more}"
+            console.print(Text(text, "bold yellow"), soft_wrap=True)
+        return 1 if self.messages else 0
 
 
 @contextmanager
 def image_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on the error stream; what it yields takes the number done since the last call."""
+    """Show a progress bar on the error stream; call the result with the number of images done since the last call."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -5,12 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-SUMMARY = "compare trained models: accuracy, work, cost of the input"
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jpegfreq.models.analysis.compare import ComparedModel
+
+SUMMARY = "compare trained models: accuracy, multiply-adds, cost of the input"
 DESCRIPTION = """\
-Measure trained models on the same labelled pictures (a folder a class): accuracy, multiply-adds,
-parameters, bytes of an image's input (float16 frequencies, 8-bit pixels), CPU time to read it on
-one thread, and time to copy it.
+Measure trained classifiers on the same labelled images: accuracy, multiply-adds,
+parameters, the size of one image's input (float16 for frequencies, 8 bits for
+pixels), the CPU time to read it on one thread, and the time to copy it.
 
 examples:
   jpegfreq compare runs/rgb runs/dct24 runs/learned24 --data photos/val
@@ -20,43 +26,47 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
+    from jpegfreq.cli._models import add_device_argument
     from jpegfreq.cli._options import positive
 
-    parser.add_argument("checkpoints", nargs="+", type=Path, metavar="CHECKPOINT", help="folders of models, or of runs")
+    parser.add_argument(
+        "checkpoints", nargs="+", type=Path, metavar="CHECKPOINT", help="folders of checkpoints or of training runs"
+    )
     parser.add_argument(
         "--data",
         required=True,
         metavar="DATA",
-        help="labelled pictures: a folder a class, DATA/class/image.jpg; a .txt list, or .tar shards",
+        help="labelled images: a folder with one folder per class, DATA/class/image.jpg, a .txt list, or .tar shards",
     )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table as CSV")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table as JSON")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page that holds the table")
-    parser.add_argument("--batch-size", type=positive, default=64, metavar="N", help="default: 64")
-    parser.add_argument("--device", default="cpu", help="default: cpu")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write an HTML page with the table")
+    parser.add_argument("--batch-size", type=positive, default=64, metavar="N", help="images per batch (default: 64)")
+    add_device_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure and print."""
+    """Measure the models and print a table; return 1 if some images could not be read."""
     from rich.console import Console
     from rich.table import Table
 
     from jpegfreq.cli import CommandError
-    from jpegfreq.cli._models import image_bar, labelled_images, load_classifier
+    from jpegfreq.cli._models import Unread, image_bar, labelled_images, load_classifier
     from jpegfreq.cli._outputs import check_outputs
 
     check_outputs(arguments.csv, arguments.json, arguments.html)
-    models = [(_name(path), load_classifier(path, device=arguments.device)) for path in arguments.checkpoints]
+    models = [(_name(path), load_classifier(path, arguments)) for path in arguments.checkpoints]
     from jpegfreq.models.analysis.compare import compare_models, to_csv, to_json
     from jpegfreq.report.compared import COMPARED_HEADINGS, compared_cells
 
     images = labelled_images(arguments.data)
+    unread = Unread()
     try:
         with image_bar("comparing", len(images) * len(models)) as advance:
-            rows = compare_models(models, images, batch_size=arguments.batch_size, progress=advance)
+            rows = compare_models(models, images, batch_size=arguments.batch_size, progress=advance, on_unread=unread)
     except ValueError as error:
         raise CommandError(str(error)) from error
-    table = Table(title=f"{rows[0].images} pictures of {arguments.data}", title_justify="left")
+    table = Table(title=f"{rows[0].images} images of {arguments.data}", title_justify="left")
     for n, heading in enumerate(COMPARED_HEADINGS):
         table.add_column(heading, justify="right" if n > 1 else "left")
     for cells in compared_cells(rows):
@@ -67,19 +77,25 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         arguments.json.write_text(to_json(rows) + "\n", encoding="utf-8")
     if arguments.html:
-        from jpegfreq.report.page import Section, page, table_html, text_html, write_page
+        _write_page(arguments.html, rows)
+    return unread.report()
 
-        explained = (
-            "An image's input counts as float16 for frequencies and as 8 bits for pixels. Reading is CPU time on one "
-            "thread, from the file to the normalized tensor; copying is of an image in a batch."
-        )
-        html = text_html(explained) + table_html(COMPARED_HEADINGS, compared_cells(rows))
-        lead = f"{len(rows)} models on the same {rows[0].images} pictures."
-        write_page(arguments.html, page("Models compared", lead, [Section("Accuracy and cost", html)]))
-    return 0
+
+def _write_page(path: Path, rows: Sequence[ComparedModel]) -> None:
+    from jpegfreq.report.compared import COMPARED_HEADINGS, compared_cells
+    from jpegfreq.report.page import Section, page, table_html, text_html, write_page
+
+    explained = (
+        "The size of an image's input is that of float16 values for frequencies and of 8-bit values for pixels. The "
+        "time to read is CPU time on one thread, from the file to the normalized tensor. The time to copy is that of "
+        "one image as part of a batch."
+    )
+    html = text_html(explained) + table_html(COMPARED_HEADINGS, compared_cells(rows))
+    lead = f"{len(rows)} models on the same {rows[0].images} images."
+    write_page(path, page("Models compared", lead, [Section("Accuracy and cost", html)]))
 
 
 def _name(checkpoint: Path) -> str:
-    """What to call a model: its run."""
+    """Name a model after its run."""
     path = checkpoint.resolve()
     return f"{path.parent.name}/{path.name}" if path.name in ("best", "last") else path.name

@@ -1,36 +1,50 @@
-"""`jpegfreq predict`: what a trained network sees in pictures."""
+"""`jpegfreq predict`: classify images with a trained network."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
+import textwrap
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-SUMMARY = "classify pictures with a trained network"
+if TYPE_CHECKING:
+    from jpegfreq.models.predict import Prediction
+
+SUMMARY = "classify images with a trained network"
 DESCRIPTION = """\
-Classify JPEG files with a network that `jpegfreq train` wrote: from the file's bytes to
-labels, each picture seen as in validation. Pictures of other kinds (PNG, WebP, CMYK ...) that are
-named go through Pillow. A file that cannot be read is named, and the others go on.
+Classify images with a network that `jpegfreq train` wrote, directly from the
+files' bytes. Every image is prepared as in validation. Files that are not JPEGs
+with Y, Cb and Cr (PNG, WebP, CMYK and others) are decoded by Pillow, if they are
+named one by one. An unreadable file is reported, and the others are classified.
 
 examples:
   jpegfreq predict runs/dct24 photo.jpg
-  jpegfreq predict runs/dct24/best photos/ --top 1 --json | jq '{file, label: .predictions[0].label}'
+  jpegfreq predict runs/dct24/best photos/ --top 1 --json
 """
 _BATCH = 64
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a checkpoint's folder, or a run's")
-    parser.add_argument("inputs", nargs="+", metavar="FILE", help="pictures, or folders of JPEG files")
-    parser.add_argument("--top", type=int, default=5, metavar="K", help="how many classes to name (default: 5)")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line for each file")
-    parser.add_argument("--device", default="cpu", help="where the network works: cpu, cuda, mps (default: cpu)")
+    from jpegfreq.cli._models import add_device_argument
+    from jpegfreq.cli._options import positive
+
+    parser.add_argument(
+        "checkpoint", type=Path, metavar="CHECKPOINT", help="the folder of a checkpoint or of a training run"
+    )
+    parser.add_argument("inputs", nargs="+", metavar="FILE", help="images, or folders of JPEG files")
+    parser.add_argument(
+        "--top", type=positive, default=5, metavar="K", help="how many classes to name per image (default: 5)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object per image, each on its own line")
+    add_device_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print each file's likeliest classes; 1 where a file cannot be read."""
+    """Print each image's most likely classes; return 1 if some images could not be read."""
     from rich.console import Console
     from rich.text import Text
 
@@ -38,10 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
     from jpegfreq.cli._models import load_classifier
     from jpegfreq.cli._options import find_inputs
 
-    if arguments.top < 1:
-        raise CommandError("--top must be 1 or more")
     paths = [item.path for item in find_inputs(arguments.inputs)]
-    classifier = load_classifier(arguments.checkpoint, device=arguments.device)
+    classifier = load_classifier(arguments.checkpoint, arguments)
     errors = Console(stderr=True)
     failures = 0
     for start in range(0, len(paths), _BATCH):
@@ -55,14 +67,30 @@ def run(arguments: argparse.Namespace) -> int:
                 failures += 1
                 message = f"{prediction}" if str(path) in str(prediction) else f"{path}: {prediction}"
                 errors.print(Text(message, "red"), soft_wrap=True)
-                continue
-            ranked = list(zip(prediction.labels, prediction.indices, prediction.probabilities, strict=True))
-            if arguments.json:
-                classes = [{"label": label, "index": index, "probability": p} for label, index, p in ranked]
-                sys.stdout.write(json.dumps({"file": str(path), "predictions": classes}) + "\n")
             else:
-                sys.stdout.write(f"{path}: " + ", ".join(f"{label} {p:.1%}" for label, _, p in ranked) + "\n")
+                sys.stdout.write((_json if arguments.json else _line)(path, prediction) + "\n")
         sys.stdout.flush()
     if failures:
-        errors.print(Text(f"{failures} of {len(paths)} files could not be read", "bold red"))
+        errors.print(Text(f"{failures} of {len(paths)} images could not be read", "bold red"))
     return 1 if failures else 0
+
+
+def _json(path: Path, prediction: Prediction) -> str:
+    ranked = zip(prediction.labels, prediction.indices, prediction.probabilities, strict=True)
+    classes = [{"label": label, "index": index, "probability": p} for label, index, p in ranked]
+    return json.dumps({"file": str(path), "predictions": classes})
+
+
+def _line(path: Path, prediction: Prediction) -> str:
+    """One line per image; on a terminal it is wrapped between words."""
+    ranked = zip(prediction.labels, prediction.probabilities, strict=True)
+    line = f"{path}: " + ", ".join(f"{label} {p:.1%}" for label, p in ranked)
+    if not sys.stdout.isatty():
+        return line
+    return textwrap.fill(
+        line,
+        shutil.get_terminal_size().columns,
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
