@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tests.support import tool
-from tests.writer import Picture, WrittenComponent, WrittenScan, padded_shape
+from tests.writer import WrittenComponent, WrittenImage, WrittenScan, padded_shape
 
 Sampling = tuple[tuple[int, int], ...]
 
@@ -144,7 +144,9 @@ def random_sampling(count: int, rng: random.Random) -> Sampling:
     return tuple(rng.choice(FACTORS) for _ in range(count))
 
 
-def random_picture(seed: int, *, sof: int, height: int, width: int, sampling: Sampling, precision: int = 8) -> Picture:
+def random_image(
+    seed: int, *, sof: int, height: int, width: int, sampling: Sampling, precision: int = 8
+) -> WrittenImage:
     """Random coefficients, tables and scan script for a given frame."""
     rng = random.Random(seed)
     identifiers = rng.sample(range(256), len(sampling)) if rng.random() < 0.3 else range(1, len(sampling) + 1)
@@ -164,7 +166,7 @@ def random_picture(seed: int, *, sof: int, height: int, width: int, sampling: Sa
         for scan in scans:
             if rng.random() < 0.5:
                 scan.conditioning.update(_random_conditioning(rng))
-    return Picture(sof, precision, height, width, components, planes, tables, tuple(scans))
+    return WrittenImage(sof, precision, height, width, components, planes, tables, tuple(scans))
 
 
 # ---------------------------------------------------------------------------------- cjpeg, jpegtran, Pillow

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from tests.generate import random_picture
-from tests.writer import Picture, WrittenComponent, WrittenScan, write
+from tests.generate import random_image
+from tests.writer import WrittenComponent, WrittenImage, WrittenScan, write
 
 
-def small_picture(sof: int, scans: tuple[WrittenScan, ...], sampling: tuple[tuple[int, int], ...]) -> Picture:
+def small_image(sof: int, scans: tuple[WrittenScan, ...], sampling: tuple[tuple[int, int], ...]) -> WrittenImage:
     """40 x 24 pixels, plain component identifiers, table 0 for all."""
-    picture = random_picture(7, sof=sof, height=24, width=40, sampling=sampling)
+    picture = random_image(7, sof=sof, height=24, width=40, sampling=sampling)
     components = tuple(WrittenComponent(i, h, v, 0) for i, (h, v) in enumerate(sampling, 1))
     tables = {0: list(range(1, 65))}
-    return Picture(sof, 8, 24, 40, components, picture.planes, tables, scans)
+    return WrittenImage(sof, 8, 24, 40, components, picture.planes, tables, scans)
 
 
-BASELINE_PICTURE = small_picture(0, (WrittenScan((0, 1, 2), restart_interval=1),), ((2, 2), (1, 1), (1, 1)))
-BASELINE = write(BASELINE_PICTURE, 3)
-SEPARATE_PICTURE = small_picture(0, tuple(WrittenScan((i,)) for i in range(3)), ((2, 2), (1, 1), (1, 1)))
-SEPARATE = write(SEPARATE_PICTURE, 4)  # a scan a component
+BASELINE_IMAGE = small_image(0, (WrittenScan((0, 1, 2), restart_interval=1),), ((2, 2), (1, 1), (1, 1)))
+BASELINE = write(BASELINE_IMAGE, 3)
+SEPARATE_IMAGE = small_image(0, tuple(WrittenScan((i,)) for i in range(3)), ((2, 2), (1, 1), (1, 1)))
+SEPARATE = write(SEPARATE_IMAGE, 4)  # a scan a component
 PROGRESSIVE = write(
-    small_picture(
+    small_image(
         2,
         (
             WrittenScan((0, 1), 0, 0, 0, 1),
@@ -32,5 +32,5 @@ PROGRESSIVE = write(
     ),
     5,
 )
-ARITHMETIC_PICTURE = small_picture(9, (WrittenScan((0, 1, 2), restart_interval=2),), ((2, 1), (1, 1), (1, 1)))
-ARITHMETIC = write(ARITHMETIC_PICTURE)
+ARITHMETIC_IMAGE = small_image(9, (WrittenScan((0, 1, 2), restart_interval=2),), ((2, 1), (1, 1), (1, 1)))
+ARITHMETIC = write(ARITHMETIC_IMAGE)

@@ -37,7 +37,7 @@ def scene_folder(root: Path, sizes: tuple[tuple[int, int], ...] = ((64, 96), (96
     return root
 
 
-def pictures_of(root: Path) -> Images:
+def images_of(root: Path) -> Images:
     """The same pictures, without their truth."""
     scenes = read_scenes(root)
     return file_list([scene.image for scene in scenes], [0] * len(scenes))

@@ -8,7 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
+import numpy as np
 import pytest
+
+from jpegfreq import Coefficients
 
 _PROJECT = Path(__file__).parents[1]
 
@@ -40,3 +43,12 @@ def tool(name: str) -> str:
     if path is None:
         unavailable(f"{name} is not installed (libjpeg-turbo-progs)")
     return path
+
+
+def same_coefficients(a: Coefficients, b: Coefficients) -> bool:
+    """Compare headers, planes and quantization tables."""
+    return (
+        a.header == b.header
+        and all(np.array_equal(x, y) for x, y in zip(a.planes, b.planes, strict=True))
+        and all(np.array_equal(x, y) for x, y in zip(a.quantization_tables, b.quantization_tables, strict=True))
+    )

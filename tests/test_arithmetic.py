@@ -35,7 +35,7 @@ def test_any_coefficients_scripts_and_conditioning(sof: int, precision: int, ora
         rng = random.Random(seed)
         sampling = generate.random_sampling(rng.randint(1, 4), rng)
         height, width = rng.randint(1, 70), rng.randint(1, 70)
-        picture = generate.random_picture(
+        picture = generate.random_image(
             seed, sof=sof, height=height, width=width, sampling=sampling, precision=precision
         )
         assert_equals_oracle(writer.write(picture, seed), oracle)

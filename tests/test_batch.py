@@ -12,9 +12,8 @@ import pytest
 
 import jpegfreq
 from jpegfreq import Coefficients, JpegError, TruncatedJpegError
-from tests.pictures import picture
-from tests.support import data_files
-from tests.test_coefficients import equal
+from tests.images import make_jpeg
+from tests.support import data_files, same_coefficients
 
 
 def files(count: int) -> list[bytes]:
@@ -27,7 +26,7 @@ def files(count: int) -> list[bytes]:
         {"restart_marker_blocks": 5},
         {"quality": 95, "subsampling": "4:4:4"},
     ]
-    return [picture(8 + 37 * i % 300, 8 + 91 * i % 200, seed=i, **kinds[i % len(kinds)]) for i in range(count)]
+    return [make_jpeg(8 + 37 * i % 300, 8 + 91 * i % 200, seed=i, **kinds[i % len(kinds)]) for i in range(count)]
 
 
 @pytest.mark.parametrize("threads", [None, 1, 2, 7, 64])
@@ -36,19 +35,19 @@ def test_batch_equals_one_by_one_in_the_callers_order(threads: int | None) -> No
     results = jpegfreq.read_coefficients_batch(images, threads=threads)
     assert len(results) == len(images)
     for data, result in zip(images, results, strict=True):
-        assert equal(result, jpegfreq.read_coefficients(data))
+        assert same_coefficients(result, jpegfreq.read_coefficients(data))
         assert result.damage is None
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_coefficients_stored_past_the_caches_are_the_same(threads: int) -> None:
     options: list[dict[str, Any]] = [{"subsampling": "4:2:0"}, {"restart_marker_blocks": 50}, {"subsampling": "4:2:2"}]
-    images = files(12) + [picture(730, 601, seed=i, quality=100, **options[i % 3]) for i in range(9)]
+    images = files(12) + [make_jpeg(730, 601, seed=i, quality=100, **options[i % 3]) for i in range(9)]
     images.append(images[-1][: len(images[-1]) // 2])
     assert sum(map(len, images)) > 2 << 20
     results = jpegfreq.read_coefficients_batch(images, threads=threads, damage="keep")
     for data, result in zip(images, results, strict=True):
-        assert equal(result, jpegfreq.read_coefficients(data, damage="keep"))
+        assert same_coefficients(result, jpegfreq.read_coefficients(data, damage="keep"))
 
 
 def test_bytes_and_paths_mix(tmp_path: Path) -> None:
@@ -59,7 +58,7 @@ def test_bytes_and_paths_mix(tmp_path: Path) -> None:
         path.write_bytes(images[i])
         mixed.append(path if i % 2 else str(path))
     for data, result in zip(images, jpegfreq.read_coefficients_batch(iter(mixed)), strict=True):
-        assert equal(result, jpegfreq.read_coefficients(data))
+        assert same_coefficients(result, jpegfreq.read_coefficients(data))
 
 
 def test_empty_batch() -> None:
@@ -70,7 +69,7 @@ def test_empty_batch() -> None:
 def test_one_bad_file_spoils_no_other(tmp_path: Path, threads: int) -> None:
     images: list[Any] = list(files(20))
     images[3] = b"no JPEG"
-    images[7] = picture(300, 300)[:3000]
+    images[7] = make_jpeg(300, 300)[:3000]
     images[11] = tmp_path / "missing.jpg"
     images[19] = b""
     results = jpegfreq.read_coefficients_batch(images, threads=threads, errors="return")
@@ -85,14 +84,14 @@ def test_one_bad_file_spoils_no_other(tmp_path: Path, threads: int) -> None:
             assert result.__notes__ == ["image 11 of the batch"]
         else:
             assert isinstance(result, Coefficients)
-            assert equal(result, jpegfreq.read_coefficients(images[i]))
+            assert same_coefficients(result, jpegfreq.read_coefficients(images[i]))
 
 
 @pytest.mark.parametrize("threads", [1, 2, 8])
 def test_the_first_error_in_the_callers_order_is_raised(threads: int) -> None:
     images: list[Any] = list(files(30))
-    images[25] = picture(2000, 2000)[:-2000]  # the largest file, so that it is decoded first
-    images[12] = picture(300, 300)[:2000]
+    images[25] = make_jpeg(2000, 2000)[:-2000]  # the largest file, so that it is decoded first
+    images[12] = make_jpeg(300, 300)[:2000]
     images[18] = b"no JPEG"
     for _ in range(5):
         with pytest.raises(TruncatedJpegError) as caught:
@@ -101,16 +100,16 @@ def test_the_first_error_in_the_callers_order_is_raised(threads: int) -> None:
 
 
 def test_kept_damage_stands_in_its_image() -> None:
-    images = [picture(), picture(300, 300, quality=95)[:9000], picture(seed=2)]
+    images = [make_jpeg(), make_jpeg(300, 300, quality=95)[:9000], make_jpeg(seed=2)]
     results = jpegfreq.read_coefficients_batch(images, damage="keep")
     assert [result.damage is None for result in results] == [True, False, True]
-    assert equal(results[1], jpegfreq.read_coefficients(images[1], damage="keep"))
+    assert same_coefficients(results[1], jpegfreq.read_coefficients(images[1], damage="keep"))
     assert isinstance(results[1].damage, TruncatedJpegError)
     assert results[1].damage.index == 1
 
 
 def test_max_pixels_is_the_limit_of_each_image() -> None:
-    small, large = picture(40, 24), picture(41, 24)
+    small, large = make_jpeg(40, 24), make_jpeg(41, 24)
     results = jpegfreq.read_coefficients_batch([small, large], max_pixels=40 * 24, errors="return")
     assert isinstance(results[0], Coefficients)
     assert isinstance(results[1], jpegfreq.UnsupportedJpegError)
@@ -124,7 +123,7 @@ def test_arguments_are_checked() -> None:
     with pytest.raises(ValueError, match="damage"):
         jpegfreq.read_coefficients_batch([], damage="ignore")  # type: ignore[call-overload]
     with pytest.raises(TypeError, match="buffer or a path"):
-        jpegfreq.read_coefficients_batch([picture(), 7], errors="return")  # type: ignore[list-item]
+        jpegfreq.read_coefficients_batch([make_jpeg(), 7], errors="return")  # type: ignore[list-item]
 
 
 def test_ctrl_c_ends_a_batch_between_images() -> None:
@@ -141,7 +140,7 @@ except KeyboardInterrupt:
 """
     start = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-c", code], input=picture(64, 64), capture_output=True, timeout=60, check=False
+        [sys.executable, "-c", code], input=make_jpeg(64, 64), capture_output=True, timeout=60, check=False
     )
     assert done.stdout == b"interrupted\n", done.stderr
     assert time.monotonic() - start < 30
@@ -150,4 +149,4 @@ except KeyboardInterrupt:
 def test_photographs_in_a_batch_equal_photographs_alone() -> None:
     paths = data_files("photos")[::4]
     for path, result in zip(paths, jpegfreq.read_coefficients_batch(paths), strict=True):
-        assert equal(result, jpegfreq.read_coefficients(path.read_bytes())), path.name
+        assert same_coefficients(result, jpegfreq.read_coefficients(path.read_bytes())), path.name

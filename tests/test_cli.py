@@ -15,16 +15,16 @@ import jpegfreq
 from jpegfreq.cli import COMMANDS, main
 from jpegfreq.cli._facts import estimated_quality, subsampling
 from jpegfreq.format import TensorFormat
-from tests.pictures import picture
+from tests.images import make_jpeg
 
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     folder = tmp_path / "photos"
     (folder / "inner").mkdir(parents=True)
-    (folder / "a.jpg").write_bytes(picture(40, 24, subsampling="4:2:0", quality=80))
-    (folder / "inner" / "b.JPEG").write_bytes(picture(17, 9))
-    (folder / "inner" / "grey.jpg").write_bytes(picture(16, 16, "L"))
+    (folder / "a.jpg").write_bytes(make_jpeg(40, 24, subsampling="4:2:0", quality=80))
+    (folder / "inner" / "b.JPEG").write_bytes(make_jpeg(17, 9))
+    (folder / "inner" / "grey.jpg").write_bytes(make_jpeg(16, 16, "L"))
     (folder / "notes.txt").write_text("no picture")
     return folder
 
@@ -72,7 +72,7 @@ def test_inspect_counts_coefficients_as_numpy_does(photos: Path, capsys: pytest.
 
 def test_inspect_for_people(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (photos / "bad.jpg").write_bytes(b"not a jpeg")
-    (photos / "cut.jpg").write_bytes(picture(64, 64)[:-200])
+    (photos / "cut.jpg").write_bytes(make_jpeg(64, 64)[:-200])
     assert main(["inspect", str(photos)]) == 1
     printed = capsys.readouterr()
     assert "40 x 24 px, YCbCr, 4:2:0" in printed.out
@@ -84,7 +84,7 @@ def test_inspect_for_people(photos: Path, capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize("quality", [1, 30, 50, 75, 92, 100])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_quality_is_found_from_the_tables(quality: int, mode: str) -> None:
-    coefficients = jpegfreq.read_coefficients(picture(16, 16, mode, quality=quality))
+    coefficients = jpegfreq.read_coefficients(make_jpeg(16, 16, mode, quality=quality))
     found = estimated_quality(coefficients.quantization_tables)
     assert (found.value, found.exact) == (quality, True)
 
@@ -98,7 +98,7 @@ def test_foreign_tables_get_the_nearest_quality() -> None:
 
 @pytest.mark.parametrize("name", ["4:4:4", "4:2:2", "4:2:0"])
 def test_subsampling_has_its_usual_name(name: str) -> None:
-    assert subsampling(jpegfreq.read_header(picture(16, 16, subsampling=name))) == name
+    assert subsampling(jpegfreq.read_header(make_jpeg(16, 16, subsampling=name))) == name
 
 
 # --- decode
@@ -147,8 +147,8 @@ def test_decode_lists_failures_and_keeps_the_rest(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "300")
     (photos / "bad.jpg").write_bytes(b"not a jpeg")
-    (photos / "cmyk.jpg").write_bytes(picture(16, 16, "CMYK"))
-    (photos / "cut.jpg").write_bytes(picture(64, 64)[:-200])
+    (photos / "cmyk.jpg").write_bytes(make_jpeg(16, 16, "CMYK"))
+    (photos / "cut.jpg").write_bytes(make_jpeg(64, 64)[:-200])
     assert decode(photos, tmp_path / "out") == 1
     report = capsys.readouterr().err
     assert "3 of 6 files are decoded" in report
@@ -171,7 +171,7 @@ def test_decode_to_one_archive(photos: Path, tmp_path: Path) -> None:
     before = (out / "tensors.npz").stat().st_mtime_ns
     assert decode(photos, out, "--npz") == 0
     assert (out / "tensors.npz").stat().st_mtime_ns == before
-    (photos / "c.jpg").write_bytes(picture(8, 8))
+    (photos / "c.jpg").write_bytes(make_jpeg(8, 8))
     assert decode(photos, out, "--npz") == 0
     with zipfile.ZipFile(out / "tensors.npz") as archive_file:
         assert len(archive_file.namelist()) == 4
@@ -216,7 +216,7 @@ def test_show_draws_every_kind_of_picture(photos: Path, tmp_path: Path) -> None:
 
 
 def test_show_says_what_it_cannot_read(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (photos / "cmyk.jpg").write_bytes(picture(16, 16, "CMYK"))
+    (photos / "cmyk.jpg").write_bytes(make_jpeg(16, 16, "CMYK"))
     assert main(["show", str(photos / "cmyk.jpg"), "--out", str(tmp_path / "x.png")]) == 1
     assert "CMYK" in capsys.readouterr().err
 

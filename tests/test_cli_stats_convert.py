@@ -14,7 +14,7 @@ from jpegfreq.cli import main
 from jpegfreq.crops import center_crop_box
 from jpegfreq.statistics import ChannelStatistics, StatisticsAccumulator
 from jpegfreq.store import StoredDataset
-from tests.pictures import picture
+from tests.images import make_jpeg
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def photos(tmp_path: Path) -> Path:
     for n in range(6):
         path = folder / f"class{n % 2}" / f"{n}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(picture(70 + n, 66, "L" if n == 5 else "RGB", seed=n))
+        path.write_bytes(make_jpeg(70 + n, 66, "L" if n == 5 else "RGB", seed=n))
     return folder
 
 
@@ -136,7 +136,7 @@ def test_files_without_a_jpeg_suffix_are_counted(
 def test_images_are_turned_upright_on_request(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    data = picture(80, 60, exif=exif.tobytes())
+    data = make_jpeg(80, 60, exif=exif.tobytes())
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").write_bytes(data)
     assert convert(tmp_path / "photos", tmp_path / "store", "--apply-orientation") == 0
@@ -165,7 +165,7 @@ def test_stats_list_failures_and_count_the_rest(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert stats(photos, tmp_path / "clean.json") == 0
-    (photos / "class0" / "2a.jpg").write_bytes(picture(16, 16, "CMYK"))
+    (photos / "class0" / "2a.jpg").write_bytes(make_jpeg(16, 16, "CMYK"))
     assert stats(photos, tmp_path / "all.json") == 1
     assert "1 failed: 1 unsupported" in capsys.readouterr().err
     clean, mixed = ChannelStatistics.load(tmp_path / "clean.json"), ChannelStatistics.load(tmp_path / "all.json")
@@ -174,7 +174,7 @@ def test_stats_list_failures_and_count_the_rest(
 
 def test_stats_of_grey_pictures_alone_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "grey").mkdir()
-    (tmp_path / "grey" / "a.jpg").write_bytes(picture(16, 16, "L"))
+    (tmp_path / "grey" / "a.jpg").write_bytes(make_jpeg(16, 16, "L"))
     assert stats(tmp_path / "grey", tmp_path / "stats.json") == 2
     assert "fewer than two values" in capsys.readouterr().err
     assert not (tmp_path / "stats.json").exists()
@@ -227,7 +227,7 @@ def test_a_part_says_which_other_parts_are_missing(
 
 def test_edited_files_are_converted_again(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert convert(photos, tmp_path / "store") == 0
-    (photos / "class0" / "0.jpg").write_bytes(picture(50, 50, seed=9))
+    (photos / "class0" / "0.jpg").write_bytes(make_jpeg(50, 50, seed=9))
     capsys.readouterr()
     assert convert(photos, tmp_path / "store") == 0
     assert "1 complete shards are made again" in capsys.readouterr().err

@@ -17,7 +17,7 @@ import pytest
 from jpegfreq import read_coefficients
 from jpegfreq._files import opened_alone
 from jpegfreq.cli import main
-from tests.pictures import picture
+from tests.images import make_jpeg
 from tests.support import unavailable
 
 
@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
     for n in range(9):
         kind = ("RGB", "L", "CMYK")[n % 3]
         options = {"subsampling": "4:2:0"} if kind == "RGB" else {}
-        (root / f"{n}.jpg").write_bytes(picture(50 + 7 * n, 60 - n, kind, seed=n, progressive=n > 4, **options))
+        (root / f"{n}.jpg").write_bytes(make_jpeg(50 + 7 * n, 60 - n, kind, seed=n, progressive=n > 4, **options))
     (root / "3a.jpg").write_bytes(b"no image")
     return root
 
@@ -83,7 +83,7 @@ def test_parts_and_threads_fill_one_store(folder: Path, tmp_path: Path, capsys: 
         assert store(folder, tmp_path / "parts", "--shard", f"{part}/3", "--threads", "2") == code
         assert shown in " ".join(capsys.readouterr().err.split())
     assert content(tmp_path / "parts") == content(tmp_path / "whole")
-    (folder / "new.jpg").write_bytes(picture())
+    (folder / "new.jpg").write_bytes(make_jpeg())
     assert store(folder, tmp_path / "whole") == 2
     assert "begun with other files" in capsys.readouterr().err
 
@@ -156,7 +156,7 @@ def test_shards_of_edited_files_are_made_again(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert store(folder, tmp_path / "store") == 1
-    (folder / "0.jpg").write_bytes(picture(30, 30))
+    (folder / "0.jpg").write_bytes(make_jpeg(30, 30))
     assert store(folder, tmp_path / "store") == 1
     assert "1 complete shards are made again" in capsys.readouterr().err
     assert store(folder, tmp_path / "anew") == 1

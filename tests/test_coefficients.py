@@ -1,4 +1,4 @@
-"""read_coefficients as Python sees it: inputs, memory, damage, limits, threads. The values: test_decoder_*.py."""
+"""read_coefficients as Python sees it: inputs, memory, damage, limits, threads. Their values: test_exact.py."""
 
 from __future__ import annotations
 
@@ -15,16 +15,8 @@ import pytest
 
 import jpegfreq
 from jpegfreq import MalformedJpegError, TruncatedJpegError, UnsupportedJpegError
-from tests.pictures import picture
-from tests.test_header import inputs
-
-
-def equal(a: jpegfreq.Coefficients, b: jpegfreq.Coefficients) -> bool:
-    return (
-        a.header == b.header
-        and all(np.array_equal(x, y) for x, y in zip(a.planes, b.planes, strict=True))
-        and all(np.array_equal(x, y) for x, y in zip(a.quantization_tables, b.quantization_tables, strict=True))
-    )
+from tests.images import every_form, make_jpeg
+from tests.support import same_coefficients
 
 
 def promise(data: bytes, height: int, width: int) -> bytes:
@@ -34,29 +26,29 @@ def promise(data: bytes, height: int, width: int) -> bytes:
 
 
 def test_shapes_and_types() -> None:
-    coefficients = jpegfreq.read_coefficients(picture(40, 24, subsampling="4:2:0"))
+    coefficients = jpegfreq.read_coefficients(make_jpeg(40, 24, subsampling="4:2:0"))
     assert [plane.shape for plane in coefficients.planes] == [(3, 5, 8, 8), (2, 3, 8, 8), (2, 3, 8, 8)]
     assert all(plane.dtype == np.int16 for plane in coefficients.planes)
     assert [(table.shape, table.dtype) for table in coefficients.quantization_tables] == [((8, 8), np.uint16)] * 3
     assert coefficients.damage is None
-    assert coefficients.header == jpegfreq.read_header(picture(40, 24, subsampling="4:2:0"))
+    assert coefficients.header == jpegfreq.read_header(make_jpeg(40, 24, subsampling="4:2:0"))
 
 
 def test_repr_is_short() -> None:
-    data = picture(40, 24, subsampling="4:2:0")
+    data = make_jpeg(40, 24, subsampling="4:2:0")
     assert repr(jpegfreq.read_coefficients(data)) == ("<Coefficients of 40x24 px YCbCr baseline, blocks 3x5, 2x3, 2x3>")
 
 
 def test_every_kind_of_input_is_decoded_alike(tmp_path: Path) -> None:
-    data = picture()
+    data = make_jpeg()
     expected = jpegfreq.read_coefficients(data)
-    for kind, value in inputs(data, tmp_path):
-        assert equal(jpegfreq.read_coefficients(value), expected), kind
+    for kind, value in every_form(data, tmp_path):
+        assert same_coefficients(jpegfreq.read_coefficients(value), expected), kind
 
 
 @pytest.mark.parametrize("size", [(8, 8), (40, 24), (1600, 1200)])
 def test_planes_lie_in_one_aligned_allocation(size: tuple[int, int]) -> None:
-    planes = jpegfreq.read_coefficients(picture(*size)).planes
+    planes = jpegfreq.read_coefficients(make_jpeg(*size)).planes
     assert len({id(plane.base) for plane in planes}) == 1
     start = planes[0].ctypes.data
     assert start % 64 == 0
@@ -68,19 +60,19 @@ def test_planes_lie_in_one_aligned_allocation(size: tuple[int, int]) -> None:
 
 
 def test_planes_outlive_everything_else() -> None:
-    data = bytearray(picture())
+    data = bytearray(make_jpeg())
     coefficients = jpegfreq.read_coefficients(data)
     plane = coefficients.planes[1]
     copy = plane.copy()
     data[:] = bytes(len(data))
     del coefficients, data
     gc.collect()
-    jpegfreq.read_coefficients(picture(seed=1))
+    jpegfreq.read_coefficients(make_jpeg(seed=1))
     np.testing.assert_array_equal(plane, copy)
 
 
 def test_damage_raises_unless_it_is_kept() -> None:
-    whole = picture(400, 300, quality=95)
+    whole = make_jpeg(400, 300, quality=95)
     short = whole[: len(whole) // 2]
     with pytest.raises(TruncatedJpegError) as caught:
         jpegfreq.read_coefficients(short)
@@ -104,11 +96,11 @@ def test_a_header_at_fault_raises_even_where_damage_is_kept() -> None:
 
 def test_damage_takes_two_words() -> None:
     with pytest.raises(ValueError, match="damage"):
-        jpegfreq.read_coefficients(picture(), damage="ignore")  # type: ignore[arg-type]
+        jpegfreq.read_coefficients(make_jpeg(), damage="ignore")  # type: ignore[arg-type]
 
 
 def test_max_pixels_is_checked_before_anything_is_allocated() -> None:
-    data = picture(40, 24)
+    data = make_jpeg(40, 24)
     assert jpegfreq.read_coefficients(data, max_pixels=40 * 24).header.width == 40
     with pytest.raises(UnsupportedJpegError, match="960 pixels are more than max_pixels"):
         jpegfreq.read_coefficients(data, max_pixels=40 * 24 - 1)
@@ -121,7 +113,7 @@ def test_max_pixels_is_checked_before_anything_is_allocated() -> None:
 @pytest.mark.parametrize("wrong", [-1, 2**64, 1.5, None])
 def test_max_pixels_must_be_a_count(wrong: Any) -> None:
     with pytest.raises((TypeError, ValueError, OverflowError)):
-        jpegfreq.read_coefficients(picture(), max_pixels=wrong)
+        jpegfreq.read_coefficients(make_jpeg(), max_pixels=wrong)
 
 
 def run(code: str, *arguments: str) -> str:
@@ -133,7 +125,7 @@ def run(code: str, *arguments: str) -> str:
 
 def test_a_promise_the_data_cannot_hold_takes_no_memory(tmp_path: Path) -> None:
     path = tmp_path / "promise.jpg"
-    path.write_bytes(promise(picture(subsampling="4:4:4"), 13_000, 13_000))
+    path.write_bytes(promise(make_jpeg(subsampling="4:4:4"), 13_000, 13_000))
     code = """
 import resource, sys, jpegfreq, numpy
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -147,7 +139,7 @@ except jpegfreq.TruncatedJpegError:
 
 def test_no_room_is_a_memory_error(tmp_path: Path) -> None:
     path = tmp_path / "promise.jpg"
-    path.write_bytes(promise(picture(subsampling="4:4:4"), 13_000, 13_000))
+    path.write_bytes(promise(make_jpeg(subsampling="4:4:4"), 13_000, 13_000))
     code = """
 import resource, sys, jpegfreq, numpy
 jpegfreq.read_header(sys.argv[1])
@@ -165,7 +157,7 @@ print(repr(result))
 
 
 def test_memory_is_given_back() -> None:
-    data = picture(2000, 2000, subsampling="4:4:4")
+    data = make_jpeg(2000, 2000, subsampling="4:4:4")
     for _ in range(3):
         jpegfreq.read_coefficients(data)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -177,7 +169,7 @@ def test_memory_is_given_back() -> None:
 
 
 def test_other_threads_run_and_the_buffer_stays_exported_while_decoding() -> None:
-    data = bytearray(picture(3000, 3000, quality=95))
+    data = bytearray(make_jpeg(3000, 3000, quality=95))
     results: list[jpegfreq.Coefficients] = []
     refused = 0
     thread = threading.Thread(target=lambda: results.append(jpegfreq.read_coefficients(data)))
@@ -194,13 +186,17 @@ def test_other_threads_run_and_the_buffer_stays_exported_while_decoding() -> Non
 
 
 def test_many_threads_decode_at_once() -> None:
-    files = [picture(200 + 16 * i, 150, seed=i) for i in range(6)]
+    files = [make_jpeg(200 + 16 * i, 150, seed=i) for i in range(6)]
     expected = [jpegfreq.read_coefficients(data) for data in files]
     wrong: list[int] = []
 
     def work() -> None:
         for _ in range(10):
-            wrong.extend(i for i, data in enumerate(files) if not equal(jpegfreq.read_coefficients(data), expected[i]))
+            wrong.extend(
+                i
+                for i, data in enumerate(files)
+                if not same_coefficients(jpegfreq.read_coefficients(data), expected[i])
+            )
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:

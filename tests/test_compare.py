@@ -13,7 +13,7 @@ from jpegfreq.cli import main
 from jpegfreq.models import ModelConfig, create_model, load_model, save_model
 from jpegfreq.models.analysis.compare import compare_models, to_csv, to_json
 from jpegfreq.torch import image_folder
-from tests.pictures import picture
+from tests.images import make_jpeg
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def photos(tmp_path: Path) -> Path:
     for n in range(4):
         path = folder / f"class{n % 2}" / f"{n}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(picture(48, 40, seed=n))
+        path.write_bytes(make_jpeg(48, 40, seed=n))
     return folder
 
 
@@ -67,7 +67,7 @@ def test_command_writes_table_csv_json_and_page(
 
 def test_labels_beyond_the_models_classes_are_an_error(photos: Path, tmp_path: Path) -> None:
     (photos / "class2").mkdir()
-    (photos / "class2" / "9.jpg").write_bytes(picture(48, 40))
+    (photos / "class2" / "9.jpg").write_bytes(make_jpeg(48, 40))
     model = load_model(checkpoint(tmp_path / "model", TensorFormat(6)))
     with pytest.raises(ValueError, match="model: the images have labels up to 2, but the model has 2 classes"):
         compare_models([("model", model)], image_folder(photos))

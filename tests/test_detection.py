@@ -30,8 +30,8 @@ from jpegfreq.models.dense.scenes import (  # noqa: E402
     read_scenes,
 )
 from jpegfreq.models.dense.training import DenseTraining, train_dense  # noqa: E402
-from tests.pictures import picture  # noqa: E402
-from tests.scenes import FORMAT, pictures_of, scene_folder, tiny_scenes  # noqa: E402
+from tests.images import make_jpeg  # noqa: E402
+from tests.scenes import FORMAT, images_of, scene_folder, tiny_scenes  # noqa: E402
 from tests.support import data_files  # noqa: E402
 
 SIDES = {"shorter_side": 64, "longer_side": 128}
@@ -59,7 +59,7 @@ def test_frame_is_within_two_pixels_of_torchvision_where_it_is_no_multiple_of_fo
 
 
 def test_tensor_is_the_whole_image_at_twice_its_frame() -> None:
-    data = picture(60, 44)
+    data = make_jpeg(60, 44)
     image = read_frequencies(data, FORMAT, shorter_side=40, longer_side=100)
     assert image.size == (44, 60)
     assert image.frame == (40, 56)
@@ -208,7 +208,7 @@ def test_a_trained_detector_is_saved_and_finds_boxes_in_pixels(tmp_path: Path) -
     assert found["boxes"][:, [0, 2]].max() <= 96
     assert found["boxes"][:, [1, 3]].max() <= 64
     assert (tmp_path / "run" / "log.csv").read_text().startswith("epoch,seconds,loss,")
-    heat = dense_heat_map(loaded, pictures_of(folder))
+    heat = dense_heat_map(loaded, images_of(folder))
     assert heat.images == 2
     assert heat.channels == tuple(sorted(FORMAT.selection.channels))
     with pytest.raises(CheckpointError):

@@ -8,12 +8,7 @@ with its reason, never the name of a file.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
-import os
-import re
-import subprocess
-import sys
 import time
 from functools import cache
 from pathlib import Path
@@ -21,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jpegfreq import Coefficients, JpegError, read_coefficients, read_coefficients_batch, read_header
+from jpegfreq import JpegError, read_coefficients, read_header
 from tests.agreement import disagreement
+from tests.digests import batch_digests, plain_digests, single_digests
 from tests.oracle import Oracle
 from tests.support import data_files
 
@@ -110,36 +106,10 @@ def test_no_file_costs_a_second(folder: str) -> None:
 # ------------------------------------------------------------------------- every way to the same coefficients
 
 
-def digest(result: Coefficients | BaseException) -> str:
-    """Planes, tables and the damage's text, in one hash; of an error, its text."""
-    if isinstance(result, BaseException):
-        return f"{type(result).__name__}: {result}"
-    out = hashlib.sha256()
-    for array in (*result.planes, *result.quantization_tables):
-        out.update(repr(array.shape).encode())
-        out.update(array.tobytes())
-    return f"{out.hexdigest()} {result.damage}"
-
-
 @cache
 def digests(folder: str) -> list[str]:
-    """Of every file, damage kept."""
-    out = []
-    for path in data_files(folder):
-        try:
-            out.append(digest(read_coefficients(path, damage="keep")))
-        except JpegError as error:
-            out.append(digest(error))
-    return out
-
-
-def batch_digests(paths: list[Path], threads: int) -> list[str]:
-    """The same through the batch, in pieces that bound memory; its errors name the image's place, which is cut off."""
-    out = []
-    for start in range(0, len(paths), 64):
-        results = read_coefficients_batch(paths[start : start + 64], threads=threads, damage="keep", errors="return")
-        out += [re.sub(r"\bimage \d+: ", "", digest(result)) for result in results]
-    return out
+    """Hash every file of a folder, once for all tests."""
+    return single_digests(data_files(folder))
 
 
 def assert_same(paths: list[Path], one: list[str], other: list[str]) -> None:
@@ -154,32 +124,10 @@ def test_batch_reads_what_single_calls_read(folder: str, threads: int) -> None:
     assert_same(paths, digests(folder), batch_digests(paths, threads))
 
 
-_DIGESTS_OF_A_FOLDER = """
-import sys
-import time
-from tests.support import data_files
-from tests.test_exact import batch_digests, digests
-from jpegfreq._native import instruction_set
-assert instruction_set() == "generic", instruction_set()
-paths = data_files(sys.argv[1])
-one, batch = digests(sys.argv[1]), batch_digests(paths, 1)
-print("\\n".join(f"{a}\\t{b}" for a, b in zip(one, batch)))
-"""
-
-
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_plain_path_equals_the_fast_path(folder: str) -> None:
     paths = data_files(folder)
-    done = subprocess.run(
-        [sys.executable, "-c", _DIGESTS_OF_A_FOLDER, folder],
-        cwd=Path(__file__).parents[1],
-        env={**os.environ, "JPEGFREQ_INSTRUCTION_SET": "generic"},
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    single, batch = plain_digests(paths)
     fast = digests(folder)
-    assert_same(paths, fast, [line[0] for line in lines])
-    assert_same(paths, fast, [line[1] for line in lines])
+    assert_same(paths, fast, single)
+    assert_same(paths, fast, batch)

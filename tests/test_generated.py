@@ -10,7 +10,7 @@ import pytest
 from jpegfreq import read_coefficients, read_header
 from tests import generate
 from tests.agreement import equal
-from tests.generate import FACTORS, Sampling, random_picture, random_pixels
+from tests.generate import FACTORS, Sampling, random_image, random_pixels
 from tests.oracle import Oracle
 from tests.writer import write
 
@@ -135,7 +135,7 @@ def test_pillows_colour_kinds(mode: str, options: dict[str, object], color: str,
 def test_all_samplings_of_three_components(luma: tuple[int, int]) -> None:
     """Those too that cjpeg cannot make, such as 3x2 beside 2x3."""
     for n, (second, third) in enumerate(itertools.product(FACTORS, FACTORS)):
-        picture = random_picture(n, sof=(0, 1, 2, 9, 10)[n % 5], height=19, width=27, sampling=(luma, second, third))
+        picture = random_image(n, sof=(0, 1, 2, 9, 10)[n % 5], height=19, width=27, sampling=(luma, second, third))
         planes = read_coefficients(write(picture, n)).planes
         for plane, expected in zip(planes, picture.expected_planes(), strict=True):
             np.testing.assert_array_equal(plane, expected)

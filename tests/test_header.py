@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import array
-import ctypes
 import dataclasses
-import mmap
 import os
 import pickle
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,42 +16,12 @@ from PIL import Image
 
 import jpegfreq
 from jpegfreq import Component, Header, JpegError, MalformedJpegError, TruncatedJpegError, UnsupportedJpegError
-from tests.pictures import picture, segment, with_segments
+from tests.images import every_form, make_jpeg, segment, with_segments
 from tests.support import data_files
 
 
-class PathOf:
-    """A path-like object that is neither str nor Path."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __fspath__(self) -> str:
-        return str(self.path)
-
-
-def inputs(data: bytes, folder: Path) -> Iterator[tuple[str, Any]]:
-    """The same file in every form that is a JPEG to us."""
-    yield "bytes", data
-    yield "bytearray", bytearray(data)
-    yield "memoryview", memoryview(data)
-    yield "read-only memoryview of a slice", memoryview(b"xx" + data)[2:]
-    yield "signed bytes", memoryview(data).cast("b")
-    yield "array", array.array("B", data)
-    yield "ctypes array", (ctypes.c_char * len(data)).from_buffer_copy(data)
-    yield "uint8 array", np.frombuffer(data, np.uint8)
-    yield "array of two dimensions", np.frombuffer(data + b"\0" * (len(data) % 2), np.uint8).reshape(-1, 2)
-    path = folder / "päth.jpg"
-    path.write_bytes(data)
-    yield "str", str(path)
-    yield "Path", path
-    yield "path-like", PathOf(path)
-    with path.open("rb") as file:
-        yield "mmap", mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-
-
 def test_header_of_a_colour_file() -> None:
-    header = jpegfreq.read_header(picture(40, 24, subsampling="4:2:0"))
+    header = jpegfreq.read_header(make_jpeg(40, 24, subsampling="4:2:0"))
     assert header == Header(
         height=24,
         width=40,
@@ -69,24 +35,24 @@ def test_header_of_a_colour_file() -> None:
 
 
 def test_header_of_other_kinds() -> None:
-    assert jpegfreq.read_header(picture(mode="L")).color == "grey"
-    assert jpegfreq.read_header(picture(mode="CMYK")).color in ("CMYK", "YCCK")
-    assert jpegfreq.read_header(picture(progressive=True)).process == "progressive"
-    assert jpegfreq.read_header(picture(restart_marker_blocks=3)).restart_interval == 3
-    assert jpegfreq.read_header(picture(keep_rgb=True)).color == "RGB"
+    assert jpegfreq.read_header(make_jpeg(mode="L")).color == "grey"
+    assert jpegfreq.read_header(make_jpeg(mode="CMYK")).color in ("CMYK", "YCCK")
+    assert jpegfreq.read_header(make_jpeg(progressive=True)).process == "progressive"
+    assert jpegfreq.read_header(make_jpeg(restart_marker_blocks=3)).restart_interval == 3
+    assert jpegfreq.read_header(make_jpeg(keep_rgb=True)).color == "RGB"
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_header_tells_exif_orientation(orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    assert jpegfreq.read_header(picture(exif=exif.tobytes())).orientation == orientation
+    assert jpegfreq.read_header(make_jpeg(exif=exif.tobytes())).orientation == orientation
 
 
 def test_every_kind_of_input_is_read_alike(tmp_path: Path) -> None:
-    data = picture()
+    data = make_jpeg()
     expected = jpegfreq.read_header(data)
-    for kind, value in inputs(data, tmp_path):
+    for kind, value in every_form(data, tmp_path):
         assert jpegfreq.read_header(value) == expected, kind
 
 
@@ -105,7 +71,7 @@ def test_items_wider_than_a_byte_are_a_type_error() -> None:
 
 def test_bytes_with_gaps_are_a_type_error() -> None:
     with pytest.raises(TypeError, match="contiguous") as caught:
-        jpegfreq.read_header(memoryview(picture())[::2])
+        jpegfreq.read_header(memoryview(make_jpeg())[::2])
     assert caught.value.__cause__ is not None
     with pytest.raises(TypeError, match="contiguous"):
         jpegfreq.read_header(np.zeros((100, 2), np.uint8)[:, 0])
@@ -124,14 +90,14 @@ def test_a_path_that_cannot_be_read_is_an_os_error(tmp_path: Path) -> None:
 def test_a_header_behind_the_beginning_of_a_file_is_found(tmp_path: Path) -> None:
     preview = segment(0xE2, bytes(65_000))
     path = tmp_path / "preview.jpg"
-    path.write_bytes(with_segments(picture(), preview, preview, preview))
-    assert jpegfreq.read_header(path) == jpegfreq.read_header(picture())
+    path.write_bytes(with_segments(make_jpeg(), preview, preview, preview))
+    assert jpegfreq.read_header(path) == jpegfreq.read_header(make_jpeg())
 
 
 def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    data = with_segments(picture(), segment(0xE2, bytes(60_000)), segment(0xE2, bytes(60_000)))
+    data = with_segments(make_jpeg(), segment(0xE2, bytes(60_000)), segment(0xE2, bytes(60_000)))
     # The writer needs the GIL while the reader waits: this ends only because reading a file holds none.
     writer = threading.Thread(target=pipe.write_bytes, args=(data,))
     writer.start()
@@ -145,21 +111,21 @@ def test_data_without_an_image_are_refused() -> None:
     with pytest.raises(MalformedJpegError):
         jpegfreq.read_header(b"\x89PNG\r\n\x1a\n" + bytes(100))
     with pytest.raises(TruncatedJpegError):
-        jpegfreq.read_header(picture()[:100])
+        jpegfreq.read_header(make_jpeg()[:100])
     with pytest.raises(MalformedJpegError, match=r"EOI at byte 2: .*\(T\.81 B\.2\.1\)"):
         jpegfreq.read_header(b"\xff\xd8\xff\xd9")
 
 
 def test_lossless_is_unsupported_by_name() -> None:
-    sof = picture().index(b"\xff\xc0")
-    data = bytearray(picture())
+    sof = make_jpeg().index(b"\xff\xc0")
+    data = bytearray(make_jpeg())
     data[sof + 1] = 0xC3
     with pytest.raises(UnsupportedJpegError, match="lossless"):
         jpegfreq.read_coefficients(data)
 
 
 def test_error_says_what_where_and_which_rule(tmp_path: Path) -> None:
-    data = bytearray(picture())
+    data = bytearray(make_jpeg())
     offset = data.index(b"\xff\xdb")
     data[offset + 2 : offset + 4] = b"\x00\x01"
     with pytest.raises(MalformedJpegError) as caught:
@@ -189,11 +155,11 @@ def test_errors_pickle_with_their_attributes(kind: type[JpegError]) -> None:
 
 
 def test_headers_are_frozen_values() -> None:
-    header = jpegfreq.read_header(picture())
+    header = jpegfreq.read_header(make_jpeg())
     with pytest.raises(dataclasses.FrozenInstanceError):
         header.width = 3  # type: ignore[misc]
     assert pickle.loads(pickle.dumps(header)) == header
-    assert hash(header) == hash(jpegfreq.read_header(picture()))
+    assert hash(header) == hash(jpegfreq.read_header(make_jpeg()))
     assert dataclasses.replace(header, width=8).width == 8
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -118,6 +119,12 @@ def test_models_is_never_a_top_level_package() -> None:
         for path in (ROOT / folder).rglob("*.py"):
             for target, line in imports(folder, path):
                 assert target.split(".")[0] != "models", f"{path}:{line} imports models; it is jpegfreq.models"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")), ids=lambda path: path.name)
+def test_tests_share_helpers_through_helper_modules_only(path: Path) -> None:
+    inside = re.findall(r"\bfrom tests\.test_\w+ import|\bimport tests\.test_\w+", path.read_text())
+    assert not inside, f"{path}: {inside}: move what both need into a helper module beside them"
 
 
 def test_native_core_knows_no_python_and_bindings_include_only_the_contract() -> None:

@@ -17,7 +17,7 @@ import pytest
 
 import jpegfreq
 from jpegfreq import _native
-from tests.pictures import picture
+from tests.images import make_jpeg
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "jpegfreq"
@@ -66,7 +66,7 @@ def test_native_stub_tells_the_truth() -> None:
 @pytest.mark.parametrize("name", modules())
 def test_examples_in_docstrings_hold(name: str) -> None:
     module: ModuleType = importlib.import_module(name)
-    names = {**vars(module), "gray_16x8": picture(16, 8, "L")}
+    names = {**vars(module), "gray_16x8": make_jpeg(16, 8, "L")}
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
     for test in doctest.DocTestFinder(exclude_empty=True).find(module, name, extraglobs=names):
         runner.run(test)
@@ -80,5 +80,5 @@ def test_source_installs_into_an_empty_environment(tmp_path: Path) -> None:
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([python, "-m", "pip", "install", "-q", f"-Cbuild-dir={tmp_path / 'build'}", ROOT], check=True)
     code = "import jpegfreq, jpegfreq.models, sys; print(jpegfreq.read_header(sys.stdin.buffer.read()).width)"
-    run = subprocess.run([python, "-c", code], input=picture(40, 24), cwd=tmp_path, capture_output=True, check=True)
+    run = subprocess.run([python, "-c", code], input=make_jpeg(40, 24), cwd=tmp_path, capture_output=True, check=True)
     assert run.stdout == b"40\n"

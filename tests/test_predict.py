@@ -22,11 +22,11 @@ from jpegfreq.cli import main  # noqa: E402
 from jpegfreq.crops import center_crop_box  # noqa: E402
 from jpegfreq.models import Classifier, ModelConfig, Prediction, load_model, save_model  # noqa: E402
 from jpegfreq.statistics import StatisticsAccumulator  # noqa: E402
-from tests.pictures import picture  # noqa: E402
+from tests.images import make_jpeg  # noqa: E402
 
 FORMAT = TensorFormat(6, statistics=ChannelStatistics.preset("dctnet"))
 CONFIG = ModelConfig("resnet18", 3, FORMAT, size=(64, 64), shorter_side=72, labels=("cat", "dog", "fish"))
-PICTURES = [picture(120, 80, seed=0), picture(90, 130, seed=1, subsampling="4:2:0"), picture(70, 70, "L", seed=2)]
+PICTURES = [make_jpeg(120, 80, seed=0), make_jpeg(90, 130, seed=1, subsampling="4:2:0"), make_jpeg(70, 70, "L", seed=2)]
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from jpegfreq.models.dense.config import DenseConfig
 from jpegfreq.models.gate import ChannelGate, GateDecision, GatedNetwork
 from jpegfreq.statistics import ChannelStatistics
 from jpegfreq.torch import Images, image_folder
-from tests.pictures import picture
+from tests.images import make_jpeg
 from tests.scenes import FORMAT
 
 CHANNELS = (0, 1, 9, 64)
@@ -69,7 +69,7 @@ def images(tmp_path: Path) -> Images:
     for n in range(5):
         path = tmp_path / "photos" / f"class{n % 2}" / f"{n}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(picture(48, 40, seed=n))
+        path.write_bytes(make_jpeg(48, 40, seed=n))
     return image_folder(tmp_path / "photos")
 
 

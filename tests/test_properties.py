@@ -30,9 +30,9 @@ from jpegfreq import (
 )
 from tests import edits, reference
 from tests.agreement import assert_agrees
-from tests.generate import FACTORS, Sampling, random_picture
+from tests.generate import FACTORS, Sampling, random_image
 from tests.oracle import Oracle
-from tests.writer import Picture, write
+from tests.writer import WrittenImage, write
 
 PROCESSES = {0: "baseline", 1: "extended", 2: "progressive", 9: "arithmetic extended", 10: "arithmetic progressive"}
 HUFFMAN = (0, 1, 2)
@@ -43,7 +43,7 @@ SECONDS_A_FILE = 1.0
 class Written:
     """A file, and what it must read as."""
 
-    picture: Picture
+    picture: WrittenImage
     data: bytes
     seed: int
 
@@ -55,7 +55,7 @@ class Written:
 
 
 def written(seed: int, sof: int, precision: int, height: int, width: int, sampling: Sampling) -> Written:
-    picture = random_picture(seed, sof=sof, height=height, width=width, sampling=sampling, precision=precision)
+    picture = random_image(seed, sof=sof, height=height, width=width, sampling=sampling, precision=precision)
     return Written(picture, write(picture, seed), seed)
 
 
@@ -72,11 +72,11 @@ def files(draw: st.DrawFn, largest_side: int = 50, sofs: tuple[int, ...] = tuple
     )
 
 
-def assert_reads_as(data: bytes, picture: Picture) -> None:
+def assert_reads_as(data: bytes, picture: WrittenImage) -> None:
     assert_holds(read_coefficients(data), picture)
 
 
-def assert_holds(coefficients: Coefficients, picture: Picture) -> None:
+def assert_holds(coefficients: Coefficients, picture: WrittenImage) -> None:
     assert coefficients.damage is None
     for plane, expected in zip(coefficients.planes, picture.expected_planes(), strict=True):
         np.testing.assert_array_equal(plane, expected)

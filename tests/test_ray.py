@@ -12,7 +12,7 @@ from jpegfreq.cli import main
 from jpegfreq.format import TensorFormat
 from jpegfreq.store import Conversion, View, begin, convert_shards, finish, missing_shards
 from jpegfreq.store.ray_engine import EngineError, convert_shards_on_ray, ray_session
-from tests.pictures import picture
+from tests.images import make_jpeg
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +29,8 @@ def folder(tmp_path: Path) -> Path:
     for n in range(12):
         path = root / ("cat", "dog")[n % 2] / f"{n:02d}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(picture(50 + 7 * n, 60, seed=n))
-    (root / "cat" / "04a.jpg").write_bytes(picture(16, 16, "CMYK"))
+        path.write_bytes(make_jpeg(50 + 7 * n, 60, seed=n))
+    (root / "cat" / "04a.jpg").write_bytes(make_jpeg(16, 16, "CMYK"))
     return root
 
 

@@ -13,7 +13,7 @@ import jpegfreq
 from jpegfreq import JpegError, TensorFormat, TruncatedJpegError, UnsupportedJpegError, read_batch, read_coefficients
 from jpegfreq._resample import resample
 from jpegfreq.crops import random_resized_crop_box
-from tests.pictures import picture
+from tests.images import make_jpeg
 from tests.support import data_files
 
 SIZE = (64, 48)
@@ -29,7 +29,7 @@ def files(count: int) -> list[bytes]:
         {"restart_marker_blocks": 5},
         {"subsampling": "4:2:2"},
     ]
-    return [picture(40 + 37 * i % 300, 30 + 91 * i % 200, seed=i, **kinds[i % len(kinds)]) for i in range(count)]
+    return [make_jpeg(40 + 37 * i % 300, 30 + 91 * i % 200, seed=i, **kinds[i % len(kinds)]) for i in range(count)]
 
 
 def random_boxes(images: list[Any], seed: int = 0) -> list[tuple[int, int, int, int]]:
@@ -57,7 +57,7 @@ def test_batch_equals_one_by_one_in_the_callers_order(threads: int | None, layou
 def test_decoding_stops_below_the_box_and_nowhere_else() -> None:
     """Boxes at every height, of every sampling: a row that is missing would show as zeros."""
     for subsampling in ("4:4:4", "4:2:2", "4:2:0"):
-        image = picture(64, 96, subsampling=subsampling)
+        image = make_jpeg(64, 96, subsampling=subsampling)
         boxes = [(top, 3, height, 40) for top in range(0, 90, 7) for height in (1, 5, 16) if top + height <= 96]
         for chroma in ("fancy", "replicate", "direct"):
             got = read_batch([image] * len(boxes), size=SIZE, boxes=boxes, chroma=chroma)
@@ -134,11 +134,11 @@ def test_one_bad_file_spoils_no_other(tmp_path: Path, threads: int) -> None:
     boxes = random_boxes(images)
     good = one_by_one(images, boxes)
     images[1] = b"no JPEG"
-    images[4] = picture(300, 300)[:3000]
+    images[4] = make_jpeg(300, 300)[:3000]
     boxes[4] = (0, 0, 300, 300)
     images[6] = tmp_path / "missing.jpg"
     boxes[8] = (0, 0, 10_000, 5)
-    images[10] = picture(40, 40, mode="CMYK")
+    images[10] = make_jpeg(40, 40, mode="CMYK")
     boxes[10] = (0, 0, 40, 40)
     out = np.full((12, 192, 8, 6), np.nan, np.float32)
     got, errors = read_batch(images, size=SIZE, boxes=boxes, threads=threads, errors="return", out=out)
@@ -161,8 +161,8 @@ def test_one_bad_file_spoils_no_other(tmp_path: Path, threads: int) -> None:
 @pytest.mark.parametrize("threads", [1, 4])
 def test_the_first_error_in_the_callers_order_is_raised(threads: int) -> None:
     images: list[Any] = files(20)
-    images[15] = picture(2000, 2000)[:-2000]
-    images[9] = picture(300, 300)[:2000]
+    images[15] = make_jpeg(2000, 2000)[:-2000]
+    images[9] = make_jpeg(300, 300)[:2000]
     with pytest.raises(TruncatedJpegError) as caught:
         read_batch(images, size=SIZE, threads=threads)
     assert caught.value.index == 9
@@ -171,7 +171,7 @@ def test_the_first_error_in_the_callers_order_is_raised(threads: int) -> None:
 
 
 def test_kept_damage_fills_its_slot_and_is_reported() -> None:
-    images = [picture(), picture(300, 300, quality=95)[:9000]]
+    images = [make_jpeg(), make_jpeg(300, 300, quality=95)[:9000]]
     got, errors = read_batch(images, size=SIZE, damage="keep", errors="return")
     assert errors[0] is None
     assert isinstance(errors[1], TruncatedJpegError)
@@ -216,7 +216,7 @@ def _orientation(path: Path) -> int:
 
 
 def test_arguments_are_checked() -> None:
-    image = picture()
+    image = make_jpeg()
     for wrong, message in (
         ({"threads": 0}, "threads"),
         ({"errors": "ignore"}, "errors"),
@@ -238,6 +238,6 @@ def test_an_out_that_is_no_numpy_array_is_refused_by_name() -> None:
     torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
     out = torch.empty((1, 192, 8, 6))
     with pytest.raises(TypeError, match=r"not Tensor; of a torch tensor, its \.numpy\(\)"):
-        read_batch([picture()], size=SIZE, out=out)
-    read_batch([picture()], size=SIZE, out=out.numpy())
-    np.testing.assert_array_equal(out.numpy(), read_batch([picture()], size=SIZE))
+        read_batch([make_jpeg()], size=SIZE, out=out)
+    read_batch([make_jpeg()], size=SIZE, out=out.numpy())
+    np.testing.assert_array_equal(out.numpy(), read_batch([make_jpeg()], size=SIZE))

@@ -17,7 +17,7 @@ from jpegfreq.report.figures import curves_figure, heat_figure, png_bytes, profi
 from jpegfreq.report.page import Section, image_html, page, table_html, text_html
 from jpegfreq.report.profile import Method, Profile, Row, profile
 from jpegfreq.report.sections import profile_section
-from tests.pictures import picture
+from tests.images import make_jpeg
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def photos(tmp_path: Path) -> Path:
     folder = tmp_path / "photos"
     folder.mkdir()
     for n in range(3):
-        (folder / f"{n}.jpg").write_bytes(picture(64, 48, seed=n))
+        (folder / f"{n}.jpg").write_bytes(make_jpeg(64, 48, seed=n))
     return folder
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests import edits
-from tests.pictures import picture
-from tests.samples import PROGRESSIVE, small_picture
+from tests.images import make_jpeg
+from tests.samples import PROGRESSIVE, small_image
 from tests.support import data_files, unavailable
 from tests.writer import WrittenScan, write
 
@@ -85,20 +85,20 @@ def test_no_file_makes_the_sanitizers_speak(target: str, targets: Path) -> None:
 
 def what_fuzzing_found() -> dict[str, bytes]:
     """The inputs of bugs that are no more, by name."""
-    progressive_photo = picture(progressive=True)
+    progressive_photo = make_jpeg(progressive=True)
     progressive = edits.set_scan(PROGRESSIVE, selectors=[(1, 0, 13), (2, 0, 13)], Se=2)
     # Luma has the end of block as its only AC code, so the bit 1 behind its DC code is none. The rest is sound.
-    one_code = edits.replace_segment(picture(8, 8, subsampling=0), "DHT", index=1, body=b"\x10\x01" + bytes(16))
-    twice = write(small_picture(0, (WrittenScan((2,)), WrittenScan((0, 1, 2))), ((2, 2), (1, 1), (1, 1))), 1)
+    one_code = edits.replace_segment(make_jpeg(8, 8, subsampling=0), "DHT", index=1, body=b"\x10\x01" + bytes(16))
+    twice = write(small_image(0, (WrittenScan((2,)), WrittenScan((0, 1, 2))), ((2, 2), (1, 1), (1, 1))), 1)
     return {
         "a progressive scan with Se > 0 names an AC table that there is not": progressive,
         "a scan adds to a component, brings others and ends early": edits.cut_scan(twice, 60, index=1),
         "no code matches in a progressive refinement": edits.replace_scan_data(progressive_photo, b"\xff\x00" * 99, 5),
         "no code matches behind a DC code of a batch's image": edits.replace_scan_data(one_code, b"\x2e\x07"),
         "other Huffman tables stand behind a batch's image": edits.insert_segment(
-            picture(), "DHT", b"\x11\x01" + bytes(15) + b"\x01", before="EOI"
+            make_jpeg(), "DHT", b"\x11\x01" + bytes(15) + b"\x01", before="EOI"
         ),
-        "more than 8 bits of a batch's image match no code": edits.replace_scan_data(picture(), b"\xff\x00" * 2000),
+        "more than 8 bits of a batch's image match no code": edits.replace_scan_data(make_jpeg(), b"\xff\x00" * 2000),
     }
 
 

@@ -24,7 +24,7 @@ from jpegfreq.models.dense.scenes import (  # noqa: E402
 from jpegfreq.models.dense.segmentation import create_segmenter, evaluate_segmentation, scores_of  # noqa: E402
 from jpegfreq.models.dense.training import DenseTraining, train_dense  # noqa: E402
 from jpegfreq.models.gate import GatedNetwork, GatedOutput  # noqa: E402
-from tests.scenes import FORMAT, pictures_of, scene_folder, tiny_scenes  # noqa: E402
+from tests.scenes import FORMAT, images_of, scene_folder, tiny_scenes  # noqa: E402
 
 
 def test_classes_are_counted_from_zero_and_the_rest_is_ignored(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_run_is_saved_with_its_heat_map_and_predicts_the_masks_numbers(tmp_pat
     from jpegfreq.models.analysis.heatmap import HeatMap
 
     saved = HeatMap.load(tmp_path / "run" / "heatmap.json")
-    assert saved.on_rate == dense_heat_map(loaded, pictures_of(folder)).on_rate
+    assert saved.on_rate == dense_heat_map(loaded, images_of(folder)).on_rate
 
 
 def test_training_and_its_random_crops_repeat_by_seed(tmp_path: Path) -> None:

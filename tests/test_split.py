@@ -1,29 +1,25 @@
-"""One image alone in several lanes (native/src/split.cpp): every damage reads as the plain path reads it."""
+"""One image decoded in several lanes (native/src/split.cpp): the result is the plain path's, damaged files included."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from jpegfreq import JpegError, read_coefficients, read_coefficients_batch
+from tests.digests import batch_digests, plain_digests, single_digests
 from tests.edits import find
-from tests.pictures import picture
-from tests.test_exact import digest
+from tests.images import make_jpeg
 
 
 def files() -> Iterator[bytes]:
-    """Scans of several windows: samplings, qualities, Huffman tables of their own, restarts; whole and damaged."""
+    """Make scans long enough to be split, whole and damaged: samplings, qualities, own Huffman tables, restarts."""
     rng = np.random.default_rng(7)
     for subsampling in (0, 1, 2):
         for quality, optimize, restart in ((40, True, 0), (90, False, 0), (97, True, 0), (90, True, 3)):
             options = {"quality": quality, "subsampling": subsampling, "optimize": optimize}
-            whole = picture(700, 530, seed=quality, restart_marker_rows=restart, **options)
+            whole = make_jpeg(700, 530, seed=quality, restart_marker_rows=restart, **options)
             yield whole
             sos = find(whole, "SOS")
             data = sos.offset + len(sos.raw)
@@ -33,44 +29,29 @@ def files() -> Iterator[bytes]:
                     damaged[place] ^= 1 << int(rng.integers(8))
                 yield bytes(damaged)
             yield whole[: int(rng.integers(data, len(whole)))]
-    yield picture(900, 700, mode="L", quality=95)
-    yield picture(700, 530, mode="CMYK", quality=90)
-
-
-def read(data: bytes) -> str:
-    try:
-        return digest(read_coefficients(data, damage="keep"))
-    except JpegError as error:
-        return digest(error)
-
-
-_DIGESTS = """
-from tests.test_split import files, read
-from jpegfreq._native import instruction_set
-assert instruction_set() == "generic"
-print("\\n".join(map(read, files())))
-"""
+    yield make_jpeg(900, 700, mode="L", quality=95)
+    yield make_jpeg(700, 530, mode="CMYK", quality=90)
 
 
 @pytest.fixture(scope="module")
-def plain() -> list[str]:
-    done = subprocess.run(
-        [sys.executable, "-c", _DIGESTS],
-        cwd=Path(__file__).parents[1],
-        env={**os.environ, "JPEGFREQ_INSTRUCTION_SET": "generic"},
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("split")
+    written = []
+    for number, data in enumerate(files()):
+        written.append(folder / f"{number}.jpg")
+        written[-1].write_bytes(data)
+    return written
 
 
-def test_an_image_alone_in_lanes_reads_as_the_plain_path_reads_it(plain: list[str]) -> None:
-    assert [read(data) for data in files()] == plain
+@pytest.fixture(scope="module")
+def plain(paths: list[Path]) -> list[str]:
+    return plain_digests(paths)[0]
 
 
-def test_damaged_images_in_a_batch_read_as_the_plain_path_reads_them(plain: list[str]) -> None:
-    images = list(files())
-    results = read_coefficients_batch(images, damage="keep", errors="return", threads=2)
-    assert [digest(result).split(" ")[0] for result in results] == [line.split(" ")[0] for line in plain]
+def test_one_image_in_lanes_reads_as_the_plain_path_reads_it(paths: list[Path], plain: list[str]) -> None:
+    assert single_digests(paths) == plain
+
+
+def test_damaged_images_in_a_batch_read_as_the_plain_path_reads_them(paths: list[Path], plain: list[str]) -> None:
+    batch = batch_digests(paths, threads=2)
+    assert [line.split(" ")[0] for line in batch] == [line.split(" ")[0] for line in plain]

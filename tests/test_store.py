@@ -34,7 +34,7 @@ from jpegfreq.store import (
     missing_shards,
 )
 from jpegfreq.store import conversion as store
-from tests.pictures import picture
+from tests.images import make_jpeg
 
 VIEW = View(32, 40)
 FORMAT = TensorFormat(channels=24)
@@ -48,11 +48,11 @@ def folder(tmp_path: Path) -> Path:
     for n in range(12):
         path = root / ("cat", "dog")[n % 2] / f"{n:02d}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(picture(50 + 7 * n, 60, "L" if n == 3 else "RGB", seed=n, quality=90))
-    (root / "loose.jpg").write_bytes(picture(64, 64))
-    (root / "cat" / "04a.jpg").write_bytes(picture(16, 16, "CMYK"))
+        path.write_bytes(make_jpeg(50 + 7 * n, 60, "L" if n == 3 else "RGB", seed=n, quality=90))
+    (root / "loose.jpg").write_bytes(make_jpeg(64, 64))
+    (root / "cat" / "04a.jpg").write_bytes(make_jpeg(16, 16, "CMYK"))
     (root / "cat" / "png.jpg").write_bytes(b"\x89PNG\r\n\x1a\n")
-    (root / "dog" / "cut.jpg").write_bytes(picture(64, 64)[:-200])
+    (root / "dog" / "cut.jpg").write_bytes(make_jpeg(64, 64)[:-200])
     return root
 
 
@@ -146,7 +146,7 @@ def test_threads_and_machines_do_not_change_a_byte(folder: Path, tmp_path: Path)
 def test_another_plan_is_refused(folder: Path, tmp_path: Path) -> None:
     convert(plan(folder), tmp_path / "store")
     before = content(tmp_path / "store")
-    (folder / "new.jpg").write_bytes(picture(8, 8))
+    (folder / "new.jpg").write_bytes(make_jpeg(8, 8))
     with pytest.raises(ValueError, match="different: format, images_per_shard, files, names_sha256"):
         begin(plan(folder, TensorFormat(channels=6)), tmp_path / "store")
     assert content(tmp_path / "store") == before
@@ -170,7 +170,7 @@ def test_shards_of_files_that_changed_between_a_stop_and_its_resumption_are_made
     convert(conversion, tmp_path / "anew")
     assert content(out) == content(tmp_path / "anew")
     failed = folder / "cat" / "png.jpg"
-    failed.write_bytes(picture(64, 64))
+    failed.write_bytes(make_jpeg(64, 64))
     assert begin(conversion, out) == 1
     assert not (out / "manifest.json").exists()
     convert(conversion, out)
@@ -210,7 +210,7 @@ def test_a_file_that_changes_while_its_shard_is_made_is_noticed(folder: Path, tm
     begin(conversion, out)
 
     def edit(images: int, size_bytes: int) -> None:
-        (folder / conversion.shard_names(0)[0]).write_bytes(picture(64, 64, seed=77))
+        (folder / conversion.shard_names(0)[0]).write_bytes(make_jpeg(64, 64, seed=77))
 
     convert_shards(conversion, out, [0], progress=edit)
     assert begin(conversion, out) == 1

@@ -7,43 +7,22 @@ from typing import Any
 import pytest
 
 from jpegfreq import TensorFormat
-from jpegfreq.statistics import ChannelStatistics
 from tests.support import unavailable
 
 try:
     import torch
 
     from jpegfreq.torch import augment
-    from jpegfreq.torch.pixels import to_frequency
+    from tests.torch_pixels import FORMATS, assert_shows, frequency, grey, pixels
 except ImportError:
     torch = None  # type: ignore[assignment]
-
-STATISTICS = ChannelStatistics(tuple(range(192)), tuple(1 + i / 50 for i in range(192)), "made up")
-FORMATS = [TensorFormat(), TensorFormat(24), TensorFormat([64, 9, 0, 130], statistics=STATISTICS)]
+    FORMATS = []
 
 
 @pytest.fixture(autouse=True)
 def _needs_torch() -> None:
     if torch is None:
         unavailable("torch is not installed (extra train)")
-
-
-def pixels(count: int = 3) -> Any:
-    """[N, 3, 32, 24], RGB."""
-    return torch.rand(count, 3, 32, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 255
-
-
-def frequency(images: Any, format: TensorFormat) -> Any:
-    return torch.stack([torch.from_numpy(to_frequency(image, format)) for image in images])
-
-
-def grey(images: Any) -> Any:
-    return torch.einsum("c,nchw->nhw", torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64), images)[:, None]
-
-
-def equal(got: Any, images: Any, format: TensorFormat) -> None:
-    assert got.dtype == torch.float32
-    torch.testing.assert_close(got, frequency(images, format), atol=2e-3, rtol=1e-5)
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -55,11 +34,11 @@ def test_colour_is_adjusted_as_in_pixels(format: TensorFormat, factor: Any) -> N
         factor = torch.tensor([0.2, 1.0, 1.9])
     gain = torch.as_tensor(factor, dtype=torch.float64).reshape(-1, 1, 1, 1)
     mean = grey(images).mean((2, 3), keepdim=True)
-    equal(augment.adjust_brightness(batch, factor, format), gain * images, format)
-    equal(augment.adjust_contrast(batch, factor, format), gain * images + (1 - gain) * mean, format)
-    equal(augment.adjust_saturation(batch, factor, format), gain * images + (1 - gain) * grey(images), format)
-    equal(augment.to_grayscale(batch, format), grey(images).expand(-1, 3, -1, -1), format)
-    equal(batch, images, format)  # nothing is changed in place
+    assert_shows(augment.adjust_brightness(batch, factor, format), gain * images, format)
+    assert_shows(augment.adjust_contrast(batch, factor, format), gain * images + (1 - gain) * mean, format)
+    assert_shows(augment.adjust_saturation(batch, factor, format), gain * images + (1 - gain) * grey(images), format)
+    assert_shows(augment.to_grayscale(batch, format), grey(images).expand(-1, 3, -1, -1), format)
+    assert_shows(batch, images, format)  # nothing is changed in place
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -69,18 +48,18 @@ def test_boxes_are_cut_and_mixed_as_in_pixels(format: TensorFormat) -> None:
     box = (1, 0, 2, 2)  # blocks
     cut = images.clone()
     cut[:, :, 8:24, :16] = 128
-    equal(augment.cut_out(batch, box, format), cut, format)
+    assert_shows(augment.cut_out(batch, box, format), cut, format)
     mixed = images.clone()
     mixed[:, :, 8:24, :16] = images[order][:, :, 8:24, :16]
     got, soft = augment.cut_mix(batch, targets, box, order)
-    equal(got, mixed, format)
+    assert_shows(got, mixed, format)
     torch.testing.assert_close(soft, targets * (2 / 3) + targets[order] / 3)
     got, soft = augment.mix_up(batch, targets, 0.3, order)
     assert torch.equal(
         augment.mix_up(batch, targets.ceil().long(), 0.3, order)[1],
         augment.mix_up(batch, targets.ceil(), 0.3, order)[1],
     )
-    equal(got, 0.3 * images + 0.7 * images[order], format)
+    assert_shows(got, 0.3 * images + 0.7 * images[order], format)
     torch.testing.assert_close(soft, 0.3 * targets + 0.7 * targets[order])
 
 

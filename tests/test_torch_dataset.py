@@ -18,7 +18,7 @@ from PIL import Image
 
 from jpegfreq import JpegError, TensorFormat, read_batch, read_header
 from jpegfreq.statistics import ChannelStatistics
-from tests.pictures import picture
+from tests.images import make_jpeg
 from tests.support import unavailable
 
 try:
@@ -54,7 +54,7 @@ def _needs_torch() -> None:
 
 def encoded(kind: str, width: int = 60, height: int = 50) -> bytes:
     file = io.BytesIO()
-    Image.open(io.BytesIO(picture(width, height))).save(file, kind, **({"lossless": True} if kind == "WEBP" else {}))
+    Image.open(io.BytesIO(make_jpeg(width, height))).save(file, kind, **({"lossless": True} if kind == "WEBP" else {}))
     return file.getvalue()
 
 
@@ -65,12 +65,12 @@ def folder(tmp_path: Path) -> Path:
     for i in range(11):
         path = root / "ba"[i % 2] / f"{i:02}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(picture(60 + 9 * i, 90 - 5 * i, seed=i, quality=90, subsampling=("4:2:0", "4:4:4")[i % 2]))
+        path.write_bytes(make_jpeg(60 + 9 * i, 90 - 5 * i, seed=i, quality=90, subsampling=("4:2:0", "4:4:4")[i % 2]))
     return root
 
 
-STRAYS = {"PNG": encoded("PNG"), "WebP": encoded("WEBP"), "CMYK": picture(50, 40, mode="CMYK")}
-BROKEN = {"truncated": picture(300, 300, quality=95)[:6000], "no image": b"no image"}
+STRAYS = {"PNG": encoded("PNG"), "WebP": encoded("WEBP"), "CMYK": make_jpeg(50, 40, mode="CMYK")}
+BROKEN = {"truncated": make_jpeg(300, 300, quality=95)[:6000], "no image": b"no image"}
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def mixed(folder: Path) -> Path:
 
 def test_folder_is_read_in_torchvisions_order(folder: Path) -> None:
     (folder / "a" / "deep").mkdir()
-    (folder / "a" / "deep" / "z.JPEG").write_bytes(picture())
+    (folder / "a" / "deep" / "z.JPEG").write_bytes(make_jpeg())
     images, peer = image_folder(folder), torchvision.datasets.ImageFolder(folder)
     assert list(zip(images.paths, images.labels, strict=True)) == peer.samples
     assert list(images.classes) == peer.classes
@@ -301,8 +301,8 @@ def test_rgb_twin_sees_the_same_boxes_and_flips(mixed: Path) -> None:
 
 @pytest.mark.parametrize("fallback", [None, "pixels"])
 def test_rgb_twin_leaves_out_the_same_images_for_the_same_reasons(mixed: Path, fallback: Any) -> None:
-    cut = picture(300, 300, quality=95, progressive=True)[:6000]
-    for i, data in enumerate((picture(50, 40, keep_rgb=True), cut)):
+    cut = make_jpeg(300, 300, quality=95, progressive=True)[:6000]
+    for i, data in enumerate((make_jpeg(50, 40, keep_rgb=True), cut)):
         (mixed / "b" / f"{i:02}x.jpg").write_bytes(data)
     images = image_folder(mixed)
     found = []
@@ -334,7 +334,7 @@ def test_upright_images_are_the_same_in_both_data_sets(tmp_path: Path, orientati
     exif = Image.Exif()
     exif[0x0112] = orientation
     kind = "CMYK" if fallback else "RGB"
-    (tmp_path / "a.jpg").write_bytes(picture(70, 50, kind, quality=95, subsampling="4:4:4", exif=exif.tobytes()))
+    (tmp_path / "a.jpg").write_bytes(make_jpeg(70, 50, kind, quality=95, subsampling="4:4:4", exif=exif.tobytes()))
     images = file_list([tmp_path / "a.jpg"], [0])
     format = TensorFormat(range(64))
     options: dict[str, Any] = {"seed": 3, "apply_orientation": True, "fallback": "pixels" if fallback else None}
@@ -515,7 +515,7 @@ def test_strays_are_counted_for_one_epoch_and_each_image_once(mixed: Path) -> No
     assert list(loader)
     assert loader.dataset.stray_counts == dict.fromkeys(STRAYS | BROKEN, 1)
     for path in mixed.rglob("*x.jpg"):
-        path.write_bytes(picture())
+        path.write_bytes(make_jpeg())
     assert list(loader)
     assert not loader.dataset.stray_counts
 

@@ -14,7 +14,7 @@ try:
     import torch
 
     from jpegfreq.torch.jitter import ColorJitter
-    from tests.test_torch_augment import FORMATS, equal, frequency, grey, pixels
+    from tests.torch_pixels import FORMATS, assert_shows, frequency, grey, pixels
 except ImportError:
     torch = None  # type: ignore[assignment]
     FORMATS = []
@@ -49,8 +49,8 @@ def test_what_was_drawn_is_done_as_in_pixels(format: TensorFormat) -> None:
     assert None in strengths.boxes
     assert any(strengths.boxes)
     assert 0.0 in strengths.saturation
-    equal(got, want, format)
-    equal(batch, images, format)  # nothing is changed in place
+    assert_shows(got, want, format)
+    assert_shows(batch, images, format)  # nothing is changed in place
 
 
 def test_an_image_keeps_its_draws_whatever_batch_it_is_in() -> None:

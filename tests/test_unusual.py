@@ -19,18 +19,18 @@ from jpegfreq import (
 )
 from tests import edits
 from tests.agreement import assert_agrees
-from tests.generate import random_picture
+from tests.generate import random_image
 from tests.oracle import Oracle
 from tests.samples import (
     ARITHMETIC,
-    ARITHMETIC_PICTURE,
+    ARITHMETIC_IMAGE,
     BASELINE,
-    BASELINE_PICTURE,
+    BASELINE_IMAGE,
     SEPARATE,
-    SEPARATE_PICTURE,
-    small_picture,
+    SEPARATE_IMAGE,
+    small_image,
 )
-from tests.writer import Picture, WrittenScan, dqt_body, write
+from tests.writer import WrittenImage, WrittenScan, dqt_body, write
 
 Edit = Callable[[bytes], bytes]
 
@@ -51,9 +51,9 @@ def exif(orientation: int, order: Literal["big", "little"] = "big") -> bytes:
 def assert_reads_as_baseline(data: bytes) -> None:
     coefficients = read_coefficients(data)
     assert coefficients.damage is None
-    for plane, expected in zip(coefficients.planes, BASELINE_PICTURE.expected_planes(), strict=True):
+    for plane, expected in zip(coefficients.planes, BASELINE_IMAGE.expected_planes(), strict=True):
         np.testing.assert_array_equal(plane, expected)
-    for table, expected_table in zip(coefficients.quantization_tables, BASELINE_PICTURE.expected_tables(), strict=True):
+    for table, expected_table in zip(coefficients.quantization_tables, BASELINE_IMAGE.expected_tables(), strict=True):
         np.testing.assert_array_equal(table, expected_table)
 
 
@@ -92,7 +92,7 @@ ACCEPTED: dict[str, Edit] = {
         d, "DQT", dqt_body({0: [9] * 64}), before="DQT"
     ),
     "the table of 8 bits written with 16": lambda d: edits.replace_segment(
-        d, "DQT", body=dqt_body(BASELINE_PICTURE.quantization_tables, wide=True)
+        d, "DQT", body=dqt_body(BASELINE_IMAGE.quantization_tables, wide=True)
     ),
     "a restart interval replaced before the scan": lambda d: edits.insert_segment(d, "DRI", b"\0\7", before="DRI"),
     "conditioning of arithmetic coding": lambda d: edits.insert_segment(d, "DAC", b"\x00\x10\x10\x05"),
@@ -109,11 +109,11 @@ def test_unusual_file_reads_whole(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "picture"), [(BASELINE, BASELINE_PICTURE), (ARITHMETIC, ARITHMETIC_PICTURE)], ids=["huffman", "arithmetic"]
+    ("data", "picture"), [(BASELINE, BASELINE_IMAGE), (ARITHMETIC, ARITHMETIC_IMAGE)], ids=["huffman", "arithmetic"]
 )
 @pytest.mark.parametrize("fields", [{"Se": 0}, {"Ss": 1}, {"Al": 15}, {"Ah": 2, "Al": 1}], ids=str)
 def test_band_of_a_sequential_scan_is_whole_whatever_its_header_says(
-    data: bytes, picture: Picture, fields: dict[str, Any]
+    data: bytes, picture: WrittenImage, fields: dict[str, Any]
 ) -> None:
     planes = read_coefficients(edits.set_scan(data, **fields)).planes
     for plane, expected in zip(planes, picture.expected_planes(), strict=True):
@@ -130,7 +130,7 @@ def test_quantization_table_in_force_at_the_first_scan_counts() -> None:
 
 def test_motion_jpeg_frame_without_huffman_tables_uses_those_of_annex_k() -> None:
     """The first frames of Motion JPEG leave out DHT; a scan of empty blocks of K.3's codes must read as zeros."""
-    data = write(small_picture(0, (WrittenScan((0,)),), ((1, 1),)), 1)
+    data = write(small_image(0, (WrittenScan((0,)),), ((1, 1),)), 1)
     while any(s.name == "DHT" for s in edits.segments(data)):
         data = edits.remove_segment(data, "DHT")
     # 15 blocks, each 00 (a difference of 0 bits) and 1010 (EOB): tables K.3 and K.5.
@@ -188,7 +188,7 @@ def test_colour_kind_follows_libjpegs_rules(
     identifiers: list[int], segments: list[tuple[str, bytes]], color: str
 ) -> None:
     sampling = ((1, 1),) * len(identifiers)
-    picture = small_picture(0, (WrittenScan(tuple(range(len(identifiers)))),), sampling)
+    picture = small_image(0, (WrittenScan(tuple(range(len(identifiers)))),), sampling)
     data = edits.set_frame(write(picture), components=[(i, 1, 1, 0) for i in identifiers])
     data = edits.set_scan(data, selectors=[(i, j, j) for i, j in zip(identifiers, (0, 1, 1, 0), strict=False)])
     for name, body in segments:
@@ -218,7 +218,7 @@ def test_wrong_restart_marker_is_damage_and_what_stands_before_it_is_kept(edit: 
     kept = read_coefficients(data, damage="keep")
     assert str(kept.damage) == str(caught.value)
     # MCUs of 2 x 2 luma blocks, three a row: those before the fault are whole.
-    expected = BASELINE_PICTURE.expected_planes()
+    expected = BASELINE_IMAGE.expected_planes()
     for n in range(mcu):
         np.testing.assert_array_equal(kept.planes[0][:2, 2 * n : 2 * n + 2], expected[0][:2, 2 * n : 2 * n + 2])
         np.testing.assert_array_equal(kept.planes[1][0, n], expected[1][0, n])
@@ -237,9 +237,9 @@ def test_truncated_scan_raises_truncated_at_its_end(keep: int) -> None:
 
 def test_second_scan_of_a_sequential_component_overwrites_what_it_codes(oracle: Oracle) -> None:
     """T.81 codes a component once; libjpeg takes another scan on top of the first without a word."""
-    other = random_picture(8, sof=0, height=24, width=40, sampling=((2, 2), (1, 1), (1, 1)))
+    other = random_image(8, sof=0, height=24, width=40, sampling=((2, 2), (1, 1), (1, 1)))
     scans = (WrittenScan((1,)), WrittenScan((0, 2), restart_interval=4))
-    again = write(dataclasses.replace(SEPARATE_PICTURE, planes=other.planes, scans=scans))
+    again = write(dataclasses.replace(SEPARATE_IMAGE, planes=other.planes, scans=scans))
     extra = again[edits.find(again, "SOF").offset + len(edits.find(again, "SOF").raw) : -2]
     data = edits.insert_bytes(SEPARATE, extra, before="EOI")
     assert oracle.read(data).clean
@@ -327,7 +327,7 @@ def test_damage_of_one_image_leaves_no_trace_in_the_next(bits: str, threads: int
     bad = one_block(bits, 0xF1, 2)
     images = [bad, BASELINE, SEPARATE, bad, bad, bad, bad] + [BASELINE] * 8
     results = read_coefficients_batch(images * 2, threads=threads, errors="return")
-    expected = {id(BASELINE): BASELINE_PICTURE, id(SEPARATE): SEPARATE_PICTURE}
+    expected = {id(BASELINE): BASELINE_IMAGE, id(SEPARATE): SEPARATE_IMAGE}
     for image, result in zip(images * 2, results, strict=True):
         if image is bad:
             assert isinstance(result, MalformedJpegError)

@@ -58,7 +58,7 @@ class WrittenScan:
 
 
 @dataclass(frozen=True)
-class Picture:
+class WrittenImage:
     """What is to be written. Planes hold whole MCUs: blocks beyond the component's own are padding, written too."""
 
     sof: int  # n of SOF_n: 0, 1, 2, 9 or 10
@@ -122,7 +122,7 @@ def padded_shape(
     )
 
 
-def mcus(picture: Picture, scan: WrittenScan) -> Iterator[Mcu]:
+def mcus(picture: WrittenImage, scan: WrittenScan) -> Iterator[Mcu]:
     """The MCUs of a scan: (index in the scan, block) (A.2)."""
     components = [(picture.components[i], picture.planes[i]) for i in scan.components]
     if len(components) == 1:
@@ -165,7 +165,7 @@ def segment(marker: int, body: bytes = b"") -> bytes:
     return bytes([0xFF, marker]) + (len(body) + 2).to_bytes(2, "big") + body
 
 
-def frame_body(picture: Picture) -> bytes:
+def frame_body(picture: WrittenImage) -> bytes:
     """Parameters of SOF (B.2.2)."""
     head = bytes([picture.precision]) + picture.height.to_bytes(2, "big") + picture.width.to_bytes(2, "big")
     return (
@@ -184,7 +184,7 @@ def frame_body(picture: Picture) -> bytes:
     )
 
 
-def scan_body(picture: Picture, scan: WrittenScan) -> bytes:
+def scan_body(picture: WrittenImage, scan: WrittenScan) -> bytes:
     """Parameters of SOS (B.2.3)."""
     selectors = b"".join(
         bytes([picture.components[i].identifier, scan.dc_tables[j] << 4 | scan.ac_tables[j]])
@@ -197,7 +197,7 @@ def _with_restart_markers(intervals: Iterable[bytes]) -> bytes:
     return b"".join((bytes([0xFF, 0xD0 + (n - 1) % 8]) if n else b"") + data for n, data in enumerate(intervals))
 
 
-def _arithmetic_scans(picture: Picture) -> Iterator[tuple[bytes, bytes]]:
+def _arithmetic_scans(picture: WrittenImage) -> Iterator[tuple[bytes, bytes]]:
     """Of each scan: its DAC segments, its data."""
     conditioning: dict[Key, int] = {}
     for scan in picture.scans:
@@ -213,7 +213,7 @@ def _arithmetic_scans(picture: Picture) -> Iterator[tuple[bytes, bytes]]:
         yield segment(0xCC, dac) if dac else b"", _with_restart_markers(data)
 
 
-def _huffman_scans(picture: Picture, rng: random.Random) -> Iterator[tuple[bytes, bytes]]:
+def _huffman_scans(picture: WrittenImage, rng: random.Random) -> Iterator[tuple[bytes, bytes]]:
     """Of each scan: its DHT segments, its data."""
     tokens: list[list[list[Token]]] = []
     for scan in picture.scans:
@@ -251,7 +251,7 @@ def _huffman_scans(picture: Picture, rng: random.Random) -> Iterator[tuple[bytes
         yield dht, _with_restart_markers(pack(interval, codes) for interval in intervals)
 
 
-def write(picture: Picture, seed: int = 0) -> bytes:
+def write(picture: WrittenImage, seed: int = 0) -> bytes:
     """The JPEG file. `seed` picks the shapes of Huffman tables and an encoder's liberties."""
     out = [
         b"\xff\xd8",
