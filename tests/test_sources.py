@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import codecs
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from jpegfreq.sources.images import image_folder
+from jpegfreq.sources.images import Images, file_list, image_folder, list_file
+from jpegfreq.sources.lists import read_list
+from jpegfreq.sources.packed import PackedNames
 from jpegfreq.sources.walk import LeftOut, find_files
 
 
@@ -162,3 +168,126 @@ def test_a_file_or_nothing_where_a_folder_is_expected_is_one_sentence(folder: Pa
         find_files(folder / "a" / "0.jpg")
     with pytest.raises(FileNotFoundError, match=r"gone: cannot list this folder: No such file or directory"):
         image_folder(folder / "gone")
+
+
+@pytest.fixture
+def listed(folder: Path) -> Path:
+    """A folder with an empty list, beside the images."""
+    for name in ("my photo.jpg", "\u00e4.jpg", "a\u0085b.jpg", "a\u2028b.jpg"):
+        (folder.parent / name).touch()
+    return folder.parent / "list.txt"
+
+
+@pytest.mark.parametrize(
+    ("data", "names"),
+    [
+        (b"images/a/0.jpg 0\nimages/b/0.jpg 1", ["images/a/0.jpg", "images/b/0.jpg"]),
+        (b"images/a/0.jpg\t0 \r\n\r\n  \nimages/b/0.jpg   1\r\n", ["images/a/0.jpg", "images/b/0.jpg"]),
+        (codecs.BOM_UTF8 + b'my photo.jpg 0\n"my photo.jpg" 1', ["my photo.jpg", "my photo.jpg"]),
+        ("\u00e4.jpg 0\na\u0085b.jpg 1\na\u2028b.jpg 1".encode(), ["\u00e4.jpg", "a\u0085b.jpg", "a\u2028b.jpg"]),
+    ],
+)
+def test_a_list_names_files_and_their_labels(listed: Path, data: bytes, names: list[str]) -> None:
+    listed.write_bytes(data)
+    images = list_file(listed)
+    assert list(images.paths) == [str(listed.parent / name) for name in names]
+    assert list(images.labels) == [0, 1, 1][: len(names)]
+
+
+def test_a_list_finds_names_that_are_not_utf8(listed: Path) -> None:
+    name = os.fsencode(listed.parent) + b"/\xe9.jpg"
+    os.close(os.open(name, os.O_CREAT))
+    listed.write_bytes(b"\xe9.jpg 0\n")
+    assert os.fsencode(list_file(listed).paths[0]) == name
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("images/a/0.jpg 0".encode("utf-16"), "is encoded as UTF-16: save it as UTF-8"),
+        ("images/a/0.jpg 0".encode("utf-16-le"), "line 1: a null byte"),
+        (b"", "lists no image"),
+        (b"\n \n", "lists no image"),
+        (b"images/a/0.jpg", "line 1: 'images/a/0.jpg' has no space; a line is a path, a space and a class number"),
+        (b"images/a/0.jpg 0\n\nimages/a/0.jpg,1 x", "line 3: 'x' is not a class number"),
+        (b"images/a/0.jpg -1", "line 1: '-1' is not a class number"),
+        ("images/a/0.jpg \u0663".encode(), "is not a class number"),
+        (b"images/a/0.jpg 1_0", "'1_0' is not a class number"),
+        (b"images/a/0.jpg " + b"9" * 5000, r"'99999+\.\.\. is not a class number"),
+        (b"images/a/0.jpg 0\rimages/b/0.jpg 1", "line 1: a carriage return inside the line"),
+        (b"images/a/0.jpg 0\nimages/b/0.jpg 99999", "line 2: class number 99999 would make 100,000 classes"),
+    ],
+)  # fmt: skip
+def test_a_line_that_means_nothing_is_named(listed: Path, data: bytes, words: str) -> None:
+    listed.write_bytes(data)
+    with pytest.raises(ValueError, match=rf"list\.txt.*{words}"):
+        list_file(listed)
+
+
+def test_a_missing_file_is_named_with_its_line_and_what_is_odd_about_it(listed: Path) -> None:
+    listed.write_bytes(b"images/a/0.jpg 0\ngone.jpg 1\nlost.jpg 1")
+    with pytest.raises(FileNotFoundError, match=r"list\.txt, line 2: .*gone\.jpg \(1 more of its files are missing\)"):
+        list_file(listed)
+    listed.write_bytes("\u00e4.jpg 0".encode("latin-1"))
+    with pytest.raises(FileNotFoundError, match=r"line 1: .*byte 1 of the line is not UTF-8: save the list as UTF-8"):
+        list_file(listed)
+    listed.write_bytes(b"images 0")
+    with pytest.raises(FileNotFoundError, match=r"line 1: .*images is a folder, not a file"):
+        list_file(listed)
+
+
+def test_a_list_without_labels_is_read_where_none_are_needed(listed: Path) -> None:
+    listed.write_bytes(b"my photo.jpg\nimages/a/0.jpg 3\n")
+    images = list_file(listed, labels=False)
+    assert list(images.labels) == [-1, 3]
+    assert images.paths[0] == str(listed.parent / "my photo.jpg")
+
+
+@given(st.binary(max_size=200))
+def test_arbitrary_lists_are_read_or_refused_by_name(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "arbitrary.txt"
+    path.write_bytes(data)
+    try:
+        assert all(map(os.path.isfile, read_list(path).paths))
+    except (ValueError, OSError) as error:
+        assert "arbitrary.txt" in str(error)
+
+
+@given(st.lists(st.binary(min_size=1).filter(lambda name: b"\0" not in name).map(os.fsdecode)))
+def test_packed_names_are_the_names(names: list[str]) -> None:
+    packed = PackedNames(names)
+    assert list(packed) == names
+    assert packed == names
+    assert packed[1:] == tuple(names[1:])
+    assert pickle.loads(pickle.dumps(packed)) == packed
+    assert [packed[-n - 1] for n in range(len(names))] == names[::-1]
+    with pytest.raises(IndexError):
+        packed[len(names)]
+
+
+def test_images_of_many_files_are_a_few_objects(tmp_path: Path) -> None:
+    """Workers share them with their parent: nothing per image has a reference count."""
+    import gc
+
+    images = file_list([tmp_path / f"{n}.jpg" for n in range(10_000)], [n % 10 for n in range(10_000)])
+    reached, waiting = set(), [images]
+    while waiting:
+        item = waiting.pop()
+        if id(item) not in reached and not isinstance(item, type):
+            reached.add(id(item))
+            waiting += gc.get_referents(item)
+    assert len(reached) < 100
+    assert repr(images) == f"Images(10,000 images of 10 classes, from {tmp_path}/0.jpg)"
+
+
+def test_images_of_different_lengths_are_refused_and_a_selection_keeps_what_belongs_together() -> None:
+    with pytest.raises(ValueError, match="2 images need as many labels, not 1"):
+        Images(["a", "b"], [0])
+    with pytest.raises(ValueError, match="2 images need as many names, not 1"):
+        Images(["a", "b"], [0, 1], names=["x"])
+    images = Images(["s", "s", "s"], [0, 1, 2], [0, 10, 20], [1, 2, 3], ["a", "b", "c"], ("x", "y", "z"))
+    chosen = images.select([2, 0])
+    assert [list(values) for values in (chosen.labels, chosen.offsets_bytes, chosen.sizes_bytes, chosen.names)] == [
+        [2, 0], [20, 0], [3, 1], ["c", "a"],
+    ]  # fmt: skip
+    assert chosen.classes == images.classes

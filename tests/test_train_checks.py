@@ -130,7 +130,9 @@ def test_a_source_that_is_none_is_refused(data: Path, tmp_path: Path) -> None:
     (tmp_path / "packed").mkdir()
     with tarfile.open(tmp_path / "packed" / "shard.tar", "w:gz") as tar:
         tar.add(data / "train" / "red" / "0.jpg", "0.jpg")
-    assert "no uncompressed tar file" in refusal(config(data, tmp_path / "run", data=str(tmp_path / "packed")))
+    assert "shard.tar is compressed (gzip): images are read from uncompressed tar files" in refusal(
+        config(data, tmp_path / "run", data=str(tmp_path / "packed"))
+    )
 
 
 def test_a_list_of_missing_files_or_unknown_classes_is_refused(data: Path, tmp_path: Path) -> None:
@@ -141,13 +143,13 @@ def test_a_list_of_missing_files_or_unknown_classes_is_refused(data: Path, tmp_p
     (tmp_path / "val.txt").write_text("\n".join([lines[0], "", "gone.jpg 0", "lost.jpg 1"]))
     changed = config(data, tmp_path / "run", data=str(tmp_path / "train.txt"), validation=str(tmp_path / "val.txt"))
     message = refusal(changed)
-    assert f"val.txt, line 3: there is no file {tmp_path / 'gone.jpg'} (nor 1 others of its files)" in message
+    assert f"val.txt, line 3: there is no file {tmp_path / 'gone.jpg'} (1 more of its files are missing)" in message
     (tmp_path / "val.txt").write_text(lines[0].removesuffix("0") + "red")
-    assert "val.txt, line 1: a path and a class number are wanted" in refusal(changed)
+    assert "val.txt, line 1: 'red' is not a class number" in refusal(changed)
     (tmp_path / "val.txt").write_text(lines[0].removesuffix("0") + "7")
     assert "has images of class 7" in refusal(changed)
     (tmp_path / "val.txt").write_text("\n")
-    assert "val.txt has no images" in refusal(changed)
+    assert "val.txt lists no image" in refusal(changed)
 
 
 def test_a_source_of_which_nothing_can_be_read_is_refused(data: Path, tmp_path: Path) -> None:

@@ -1,49 +1,87 @@
-"""Where a data set's images lie: a folder of classes, a list of files, or tar shards."""
+"""Images and their labels, from a folder of class folders, a list of files, or tar shards."""
 
 from __future__ import annotations
 
 import os
-import tarfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from jpegfreq.sources.file_memory import BatchFiles, FileMemory
-from jpegfreq.sources.walk import IMAGE_EXTENSIONS, LeftOut, find_files
+from jpegfreq.sources.labels import check_numbers
+from jpegfreq.sources.lists import read_list
+from jpegfreq.sources.packed import PackedNames, pack_numbers
+from jpegfreq.sources.shards import ShardImage, read_shard
+from jpegfreq.sources.walk import LeftOut, find_files
 
-__all__ = ["Images", "file_list", "image_folder", "tar_shards"]
+__all__ = ["Images", "file_list", "image_folder", "list_file", "tar_shards"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Images:
     """Image files and their labels, in order; nothing is read before it is asked for.
 
+    Sequences are packed into a few buffers, so that DataLoader workers share them with their parent however many
+    images there are.
+
     Attributes:
         paths: the file of each image, or the tar shard that holds it.
-        labels: the class number of each.
-        spans: (offset_bytes, size_bytes) of each inside its tar shard, or () where every image is a file of its own.
-        names: what to call each; () for its path.
+        labels: the class number of each; -1 for an image without a label.
+        offsets_bytes: where each image begins in its tar shard, or () where every image is a file of its own.
+        sizes_bytes: how long each is, likewise.
+        names: what to call each image in a message; () for its path.
         classes: the name of each class; () where nothing names them.
         left_out: how many entries of the source were left out, and why.
     """
 
-    paths: tuple[str, ...]
-    labels: tuple[int, ...]
-    spans: tuple[tuple[int, int], ...] = ()
-    names: tuple[str, ...] = ()
+    paths: Sequence[str]
+    labels: Sequence[int]
+    offsets_bytes: Sequence[int] = ()
+    sizes_bytes: Sequence[int] = ()
+    names: Sequence[str] = ()
     classes: tuple[str, ...] = ()
     left_out: LeftOut = field(default_factory=LeftOut)
 
+    def __post_init__(self) -> None:
+        """Pack the sequences, and check that they are equally long.
+
+        Raises:
+            ValueError: they are not.
+        """
+        for name in ("paths", "names"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, value if isinstance(value, PackedNames) else PackedNames(value))
+        for name in ("labels", "offsets_bytes", "sizes_bytes"):
+            object.__setattr__(self, name, pack_numbers(getattr(self, name)))
+        for name in ("labels", "offsets_bytes", "sizes_bytes", "names"):
+            count = len(getattr(self, name))
+            if count != len(self) and (count or name == "labels"):
+                raise ValueError(f"{len(self):,} images need as many {name}, not {count:,}")
+
     def __len__(self) -> int:
-        """How many images."""
+        """Return how many images there are."""
         return len(self.paths)
 
+    def __repr__(self) -> str:
+        """Say how many images of how many classes there are, and where the first lies."""
+        classes = len(self.classes) or len(set(self.labels) - {-1})
+        first = f", from {self.name(0)}" if len(self) else ""
+        left_out = f", left out: {self.left_out}" if self.left_out else ""
+        return f"Images({len(self):,} images of {classes:,} classes{first}{left_out})"
+
+    def select(self, indices: Sequence[int]) -> Images:
+        """Return these of the images, in this order, with the same class names."""
+        parts = {
+            name: [getattr(self, name)[index] for index in indices] if len(getattr(self, name)) else ()
+            for name in ("paths", "labels", "offsets_bytes", "sizes_bytes", "names")
+        }
+        return Images(**parts, classes=self.classes, left_out=self.left_out)
+
     def name(self, index: int) -> str:
-        """What to call an image in a message."""
-        return self.names[index] if self.names else self.paths[index]
+        """Return what to call an image in a message."""
+        return self.names[index] if len(self.names) else self.paths[index]
 
     def read(self, index: int) -> bytes:
-        """The bytes of one image.
+        """Read the bytes of one image.
 
         Raises:
             OSError: the file cannot be read, or its shard ends inside the image.
@@ -51,11 +89,11 @@ class Images:
         return bytes(self.read_into(index, FileMemory().batch()))
 
     def read_into(self, index: int, files: BatchFiles) -> memoryview:
-        """The bytes of one image of a batch; raises as `read` does."""
-        if not self.spans:
+        """Read the bytes of one image into a batch's memory; raises as `read` does."""
+        if not len(self.offsets_bytes):
             return files.read(self.paths[index])
-        offset, size = self.spans[index]
-        data = files.read(self.paths[index], offset, size)
+        size = self.sizes_bytes[index]
+        data = files.read(self.paths[index], self.offsets_bytes[index], size)
         if len(data) < size:
             raise OSError(f"{self.name(index)}: the shard ends {size - len(data)} bytes before the image does")
         return data
@@ -93,61 +131,77 @@ def image_folder(root: str | os.PathLike[str]) -> Images:
 
 
 def file_list(paths: Sequence[str | os.PathLike[str]], labels: Sequence[int], *, classes: Sequence[str] = ()) -> Images:
-    """Files and the label of each.
+    """Make Images of files and the class number of each.
 
-    >>> len(file_list(["a.jpg", "b.jpg"], [0, 1]))
-    2
+    >>> file_list(["a.jpg", "b.jpg"], [0, 1])
+    Images(2 images of 2 classes, from a.jpg)
     """
     if len(paths) != len(labels):
         raise ValueError(f"{len(paths)} files need as many labels, not {len(labels)}")
-    return Images(tuple(os.fspath(path) for path in paths), tuple(map(int, labels)), classes=tuple(classes))
+    return Images([os.fspath(path) for path in paths], labels, classes=tuple(classes))
 
 
-def tar_shards(shards: Iterable[str | os.PathLike[str]]) -> Images:
-    """Images in uncompressed tar files laid out as WebDataset writes them: `key.jpg` beside `key.cls`.
+def list_file(path: str | os.PathLike[str], *, labels: bool = True) -> Images:
+    """Read a list of images, `PATH CLASS_NUMBER` per line; `read_list` has the rules and the errors.
 
-    The shards' tables are read once, here; an image is then read from its place, in any order.
+    Args:
+        path: the list; relative paths in it are resolved against its own folder.
+        labels: whether every line needs a class number.
+    """
+    listed = read_list(path, labels=labels)
+    return Images(listed.paths, listed.labels)
 
-    A key is a name up to its first dot, so `a.left.jpg` is no image of that layout.
+
+def tar_shards(shards: Iterable[str | os.PathLike[str]], *, labels: bool = True, json_key: str | None = None) -> Images:
+    """Find the images in uncompressed tar files laid out as WebDataset writes them: `key.jpg` beside `key.cls`.
+
+    The shards' tables are read once, here, and checked whole; an image is then read from its place, in any order. A
+    key is a member's name up to the first dot of its last part. Hidden members, and members that are neither an image
+    nor a label, are left out and counted in `Images.left_out`.
+
+    Args:
+        shards: the tar files.
+        labels: whether every image needs a label and every label an image. Without it, nothing but images is read, and
+            every label is -1: enough for statistics.
+        json_key: take an image's label from this key of its `key.json`: a class number, or a class name in every
+            shard. Without it, labels are the class numbers in `key.cls`.
 
     Raises:
-        ValueError: an image has no label, or one that is no number; a shard holds no image, or two of one key.
-        tarfile.ReadError: a shard is no uncompressed tar file.
+        OSError: a shard cannot be read.
+        ValueError: a shard is damaged or compressed, a member is a link or a device, an image has no label or a label
+            no image, a label is neither a class number nor a name, two images have one key, a member's extension only
+            ends in that of an image, or a shard holds no image. The message names the shard and the member.
     """
-    paths: list[str] = []
-    labels: list[int] = []
-    spans: list[tuple[int, int]] = []
-    names: list[str] = []
-    for path in shards:
-        shard = os.fspath(path)
-        images: dict[str, tarfile.TarInfo] = {}
-        classes: dict[str, int] = {}
-        with tarfile.open(shard, "r:") as tar:
-            for member in tar:
-                folder, _, base = member.name.rpartition("/")
-                key, _, extension = base.partition(".")
-                key = f"{folder}/{key}"
-                if not member.isfile():
-                    continue
-                if f".{extension.lower()}" in IMAGE_EXTENSIONS:
-                    if key in images:
-                        raise ValueError(f"{shard}: {member.name} has the key of {images[key].name}")
-                    images[key] = member
-                elif extension == "cls":
-                    content = tar.extractfile(member)
-                    assert content is not None  # it is a file
-                    text = content.read().decode("ascii", "replace").strip()
-                    if not text.isdecimal():
-                        raise ValueError(f"{shard}: {member.name} holds {text!r}, not a class number")
-                    classes[key] = int(text)
-        if not images:
-            raise ValueError(f"{shard} holds no image named key.jpg, or with another of {' '.join(IMAGE_EXTENSIONS)}")
-        for key, member in images.items():
-            name = f"{Path(shard).name}/{member.name}"
-            if key not in classes:
-                raise ValueError(f"{name} has no label: {key.removeprefix('/')}.cls is missing")
-            paths.append(shard)
-            labels.append(classes[key])
-            spans.append((member.offset_data, member.size))
-            names.append(name)
-    return Images(tuple(paths), tuple(labels), tuple(spans), tuple(names))
+    found = [read_shard(os.fspath(shard), labels=labels, json_key=json_key) for shard in shards]
+    images = [image for shard in found for image in shard.images]
+    numbers, classes = _numbered(images) if labels else ([-1] * len(images), ())
+    left_out = LeftOut(
+        hidden=sum(shard.hidden for shard in found), other_files=sum(shard.other_files for shard in found)
+    )
+    return Images(
+        [image.shard for image in images],
+        numbers,
+        [image.member.offset_bytes for image in images],
+        [image.member.size_bytes for image in images],
+        [image.name for image in images],
+        classes,
+        left_out,
+    )
+
+
+def _numbered(images: Sequence[ShardImage]) -> tuple[list[int], tuple[str, ...]]:
+    """Return the images' class numbers, and the names of the classes where labels are names.
+
+    Raises:
+        ValueError: some labels are numbers and others names, or a number is far too large.
+    """
+    classes = sorted({image.label for image in images if isinstance(image.label, str)})
+    by_name = {name: number for number, name in enumerate(classes)}
+    numbers = [by_name.get(image.label, -1) if isinstance(image.label, str) else image.label for image in images]
+    if classes:
+        for image in images:
+            if not isinstance(image.label, str):
+                raise ValueError(f"{image.name} has the label {image.label}, and others have names, as {classes[0]!r}")
+    else:
+        check_numbers(numbers, lambda index: images[index].name)
+    return numbers, tuple(classes)

@@ -64,7 +64,7 @@ class Found:
 
 def is_hidden(name: str) -> bool:
     """Return whether a file or folder is hidden by its name."""
-    return name.startswith(".")
+    return name.startswith(".") and name not in (".", "..")
 
 
 def find_files(root: str | os.PathLike[str], extensions: Collection[str] = IMAGE_EXTENSIONS) -> Found:

@@ -1,6 +1,6 @@
 """Frequency tensors for PyTorch: data sets, a loader that fills whole batches, augmentations."""
 
-from jpegfreq.sources.images import Images, file_list, image_folder, tar_shards
+from jpegfreq.sources.images import Images, file_list, image_folder, list_file, tar_shards
 from jpegfreq.torch.dataset import Batch, FrequencyDataset, Stray, collate
 from jpegfreq.torch.loader import FrequencyLoader
 from jpegfreq.torch.rgb import RgbDataset
@@ -18,5 +18,6 @@ __all__ = [
     "collate",
     "file_list",
     "image_folder",
+    "list_file",
     "tar_shards",
 ]

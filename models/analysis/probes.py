@@ -26,13 +26,7 @@ def sample_images(images: Images, count: int, *, seed: int = 0) -> Images:
     if count >= len(images):
         return images
     chosen = sorted(np.random.default_rng(seed).permutation(len(images))[:count].tolist())
-    return Images(
-        tuple(images.paths[n] for n in chosen),
-        tuple(images.labels[n] for n in chosen),
-        tuple(images.spans[n] for n in chosen) if images.spans else (),
-        tuple(images.names[n] for n in chosen) if images.names else (),
-        images.classes,
-    )
+    return images.select(chosen)
 
 
 @torch.inference_mode()

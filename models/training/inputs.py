@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,8 +26,8 @@ from jpegfreq.torch import (
     Images,
     RgbDataset,
     TrainingView,
-    file_list,
     image_folder,
+    list_file,
     tar_shards,
 )
 from jpegfreq.torch.dataset import CropDataset
@@ -75,7 +74,7 @@ def open_images(source: str) -> Images:
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such folder, list or shard")
     if path.suffix == ".txt":
-        return _listed(path)
+        return list_file(path)
     if path.suffix != ".tar" and not path.is_dir():
         raise ValueError(f"{path}: neither a folder, a .txt list nor a .tar shard")
     if _is_store(source):
@@ -83,30 +82,7 @@ def open_images(source: str) -> Images:
     if (path / "plan.json").exists():
         raise ValueError(f"{path}: a store that is not finished: repeat its `jpegfreq convert`")
     shards = [path] if path.suffix == ".tar" else sorted(path.glob("*.tar"))
-    try:
-        return tar_shards(shards) if shards else image_folder(path)
-    except tarfile.TarError as error:
-        raise ValueError(f"{source} holds a shard that is no uncompressed tar file: {error}") from error
-
-
-def _listed(path: Path) -> Images:
-    paths: list[Path] = []
-    labels: list[int] = []
-    missing: list[str] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
-        pair = line.rsplit(maxsplit=1)
-        if len(pair) != 2 or not pair[1].isdecimal():
-            raise ValueError(f"{path}, line {number}: a path and a class number are wanted")
-        paths.append(path.parent / pair[0])
-        labels.append(int(pair[1]))
-        if not paths[-1].is_file():
-            missing.append(f"{path}, line {number}: there is no file {paths[-1]}")
-    if missing:
-        more = f" (nor {len(missing) - 1} others of its files)" if len(missing) > 1 else ""
-        raise FileNotFoundError(missing[0] + more)
-    return file_list(paths, labels)
+    return tar_shards(shards) if shards else image_folder(path)
 
 
 def measure_statistics(images: Images, view: TrainingView, threads: int | None) -> ChannelStatistics:
