@@ -16,7 +16,7 @@ from jpegfreq.sources.walk import LeftOut, find_files
 __all__ = ["Images", "file_list", "image_folder", "list_file", "tar_shards"]
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, repr=False)
 class Images:
     """Image files and their labels, in order; nothing is read before it is asked for.
 
