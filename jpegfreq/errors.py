@@ -1,4 +1,4 @@
-"""What can be wrong with a JPEG: three classes, each saying what, where and which rule (T.81)."""
+"""The errors of reading a JPEG: three classes, each naming what is wrong, where, and which rule of T.81 it breaks."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ __all__ = ["JpegError", "MalformedJpegError", "TruncatedJpegError", "Unsupported
 class JpegError(ValueError):
     """The data cannot be read as a JPEG.
 
-    The text reads "DHT at byte 177: codes of length 9 overflow the tree (T.81 C.2)", after the file's name where the
-    input was a path, and after "image 3" where it was one of a batch.
+    `str(error)` puts the parts together: "image 3: photo.jpg: DHT at byte 177: codes of length 9 overflow the tree
+    (T.81 C.2)". The image's number appears for an image of a batch, the file's name where the input was a path.
 
     Attributes:
+        message: what is wrong, and nothing else: "codes of length 9 overflow the tree".
         segment: the marker segment at fault ("DHT", "SOS", "scan data"), or "".
-        offset_bytes: where in the file, or None where the error has no place.
+        offset_bytes: where in the file, or None where the error has no position.
         clause: the clause of T.81 that the file breaks ("C.2"), or "".
         path: the file, where the input was a path, else None.
-        index: the image's place in a batch, else None.
+        index: the image's position in the batch, counted from 0, or None outside a batch.
     """
 
+    message: str
     segment: str
     offset_bytes: int | None
     clause: str
@@ -37,17 +39,29 @@ class JpegError(ValueError):
         path: str | None = None,
         index: int | None = None,
     ) -> None:
-        """Keep the finished text and what it was made of; pickles with both."""
+        """Keep each part by itself; a pickled error keeps them all."""
         super().__init__(message)
+        self.message = message
         self.segment = segment
         self.offset_bytes = offset_bytes
         self.clause = clause
         self.path = path
         self.index = index
 
+    @property
+    def description(self) -> str:
+        """The fault, its position and its rule, without file and batch: "DHT at byte 177: ... (T.81 C.2)"."""
+        position = "" if self.offset_bytes is None else f"byte {self.offset_bytes}"
+        where = " at ".join(part for part in (self.segment, position) if part)
+        rule = f" (T.81 {self.clause})" if self.clause else ""
+        return f"{where}: {self.message}{rule}" if where else self.message + rule
+
+    def __str__(self) -> str:
+        return _named(self.description, self.path, self.index)
+
 
 class MalformedJpegError(JpegError):
-    """The data break a rule of T.81, or are no JPEG at all."""
+    """The data break a rule of T.81, or are not a JPEG at all."""
 
 
 class TruncatedJpegError(JpegError):
@@ -55,11 +69,17 @@ class TruncatedJpegError(JpegError):
 
 
 class UnsupportedJpegError(JpegError):
-    """A valid file of a kind this library does not read, or one larger than `max_pixels`."""
+    """The file is valid but of a kind this library does not read, or it has more pixels than `max_pixels`."""
 
 
 _CLASSES = {1: MalformedJpegError, 2: TruncatedJpegError, 3: UnsupportedJpegError}
 _OUT_OF_MEMORY = 4
+
+
+def _named(text: str, path: str | None, index: int | None) -> str:
+    """Put the image's position in the batch and the file's name before a text."""
+    place = [] if index is None else [f"image {index}"]
+    return ": ".join([*place, *([] if path is None else [path]), text])
 
 
 def _from_status(
@@ -71,16 +91,8 @@ def _from_status(
     path: str | os.PathLike[str] | None,
     index: int | None,
 ) -> JpegError | MemoryError:
-    """The exception for a Status of the native core (native/include/jpegfreq.h)."""
-    where = f"{segment} at byte {offset_bytes}" if segment else f"byte {offset_bytes}"
-    text = f"{where}: {message}"
-    if clause:
-        text += f" (T.81 {clause})"
-    file = None if path is None else os.fspath(path)
-    if file is not None:
-        text = f"{file}: {text}"
-    if index is not None:
-        text = f"image {index}: {text}"
+    """Make the exception for a Status of the native core (native/include/jpegfreq.h)."""
+    file = None if path is None else os.fsdecode(path)
     if code == _OUT_OF_MEMORY:
-        return MemoryError(text)
-    return _CLASSES[code](text, segment=segment, offset_bytes=offset_bytes, clause=clause, path=file, index=index)
+        return MemoryError(_named(message, file, index))
+    return _CLASSES[code](message, segment=segment, offset_bytes=offset_bytes, clause=clause, path=file, index=index)

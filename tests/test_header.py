@@ -149,7 +149,9 @@ def test_errors_pickle_with_their_attributes(kind: type[JpegError]) -> None:
     error = kind("text", segment="DHT", offset_bytes=177, clause="C.2", path="a.jpg", index=3)
     copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is kind
-    assert str(copy) == "text"
+    assert copy.message == "text"
+    assert copy.description == "DHT at byte 177: text (T.81 C.2)"
+    assert str(copy) == "image 3: a.jpg: DHT at byte 177: text (T.81 C.2)"
     assert vars(copy) == vars(error)
     assert issubclass(kind, ValueError)
 

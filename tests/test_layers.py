@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 DECODER = {"_native", "errors", "header", "coefficients"}
 FORMAT = {"errors", "channels", "statistics", "format"}
-TENSORS = DECODER | FORMAT | {"", "crops", "assembly.*", "_resample", "batch"}
+TENSORS = DECODER | FORMAT | {"", "failures", "crops", "assembly.*", "_resample", "batch"}
 SOURCES = {"_files", "sources.*"}
 
 # What a module may import of jpegfreq, for types alone or in earnest. A name that ends in ".*" stands for a folder's
@@ -24,6 +24,7 @@ ALLOWED = {
     "jpegfreq": {"*"},
     "jpegfreq.__main__": {"cli.*"},
     "jpegfreq.errors": set(),
+    "jpegfreq.failures": {"errors"},
     "jpegfreq._files": set(),
     "jpegfreq.crops": set(),
     "jpegfreq.header": {"_native"},

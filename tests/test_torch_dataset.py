@@ -70,7 +70,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 STRAYS = {"PNG": encoded("PNG"), "WebP": encoded("WEBP"), "CMYK": make_jpeg(50, 40, mode="CMYK")}
-BROKEN = {"truncated": make_jpeg(300, 300, quality=95)[:6000], "no image": b"no image"}
+BROKEN = {"truncated": make_jpeg(300, 300, quality=95)[:6000], "not a JPEG": b"no image"}
 
 
 @pytest.fixture
@@ -320,7 +320,7 @@ def test_rgb_twin_names_what_torchvision_refuses() -> None:
     jpeg = b"\xff\xd8"
     for message, reason in (
         ("Image is incomplete or truncated", "truncated"),
-        ("Unsupported JPEG data precision 12", "unsupported JPEG"),
+        ("Unsupported JPEG data precision 12", "unsupported"),
         ("Bogus Huffman table definition", "malformed"),
     ):
         assert stray_reason(jpeg, _jpeg_error(message)) == reason

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from jpegfreq.store import Failure
+    from jpegfreq.failures import Failure
 
 
 def lines_console(*, quiet: bool = False) -> Console:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jpegfreq._files import write_whole
+from jpegfreq.batch import usable_cores
+from jpegfreq.failures import Failure
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,14 +56,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_format_arguments(parser)
 
 
-@dataclass(frozen=True)
-class Failure:
-    """A file that gave no tensor."""
-
-    name: str
-    error: Exception
-
-
 class Store(Protocol):
     """Where tensors go."""
 
@@ -80,10 +72,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     from jpegfreq.cli import CommandError
     from jpegfreq.cli._options import find_inputs, format_from
+    from jpegfreq.cli._progress import list_failures
 
     format = format_from(arguments)
     inputs = find_inputs(arguments.inputs)
-    threads = arguments.threads or len(os.sched_getaffinity(0))
+    threads = arguments.threads or usable_cores()
     if threads < 1:
         raise CommandError("--threads must be 1 or more")
     stamp = {"format": json.loads(format.to_json()), "damage": arguments.damage}
@@ -94,7 +87,8 @@ def run(arguments: argparse.Namespace) -> int:
         if len(waiting) < len(inputs):
             console.print(f"{len(inputs) - len(waiting)} of {len(inputs)} files are decoded already")
         failures = _decode_all(waiting, store, format, arguments.damage, threads, console)
-    _report(failures, len(inputs), arguments.out, console)
+    console.print(f"{len(inputs) - len(failures)} of {len(inputs)} files are decoded in {arguments.out}")
+    list_failures(console, failures)
     return 1 if failures else 0
 
 
@@ -233,7 +227,7 @@ def _decode_all(
                     try:
                         size_bytes += future.result()
                     except (ValueError, OSError, MemoryError) as error:
-                        failures.append(Failure(str(item.path), error))
+                        failures.append(Failure.of_file(str(item.path), error, item.path))
                     done += 1
                 seconds = time.perf_counter() - start
                 speed = f"{done / seconds:.0f} images/s, {size_bytes / seconds / 1e6:.1f} MB/s"
@@ -244,26 +238,3 @@ def _decode_all(
             raise
     order = {str(item.path): n for n, item in enumerate(inputs)}
     return sorted(failures, key=lambda failure: order[failure.name])
-
-
-def _report(failures: list[Failure], total: int, out: Path, console: Console) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from jpegfreq.errors import JpegError
-
-    console.print(f"{total - len(failures)} of {total} files are decoded in {out}")
-    if not failures:
-        return
-    table = Table(title=f"{len(failures)} failed", title_justify="left", title_style="bold red")
-    for heading in ("file", "segment", "at byte", "T.81", "what is wrong"):
-        table.add_column(heading, overflow="fold")
-    for failure in failures:
-        error = failure.error
-        message = str(error).removeprefix(f"{failure.name}: ")
-        cells = ["", "", ""]
-        if isinstance(error, JpegError) and error.offset_bytes is not None:
-            cells = [error.segment, f"{error.offset_bytes:,}", error.clause]
-            message = message.partition(": ")[2].removesuffix(f" (T.81 {error.clause})")
-        table.add_row(Text(failure.name), *cells, Text(message))
-    console.print(table)

@@ -14,8 +14,8 @@ from jpegfreq._files import write_whole
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from jpegfreq.failures import Failure
     from jpegfreq.statistics import StatisticsAccumulator
-    from jpegfreq.store import Failure
 
 SUMMARY = "measure mean and standard deviation of each channel over a folder"
 DESCRIPTION = """\

@@ -1,9 +1,9 @@
 """Data sets converted once: plan, shards, manifest, and reading them back."""
 
+from jpegfreq.failures import Failure
 from jpegfreq.store.conversion import (
     INT16_STEP,
     Conversion,
-    Failure,
     LoadedImage,
     Storage,
     StoredDataset,

@@ -30,8 +30,9 @@ from jpegfreq._files import name_complete, opened_alone, write_whole
 from jpegfreq.batch import read_coefficients_batch
 from jpegfreq.coefficients import Coefficients
 from jpegfreq.errors import JpegError
+from jpegfreq.failures import Failure
 from jpegfreq.header import Component, Header
-from jpegfreq.store.conversion import Failure, identity_of, is_edited
+from jpegfreq.store.conversion import identity_of, is_edited
 
 __all__ = [
     "StoredCoefficients",
@@ -156,7 +157,7 @@ def convert_coefficients(
                             size_bytes += os.path.getsize(path_of)
                             records.append(json.dumps({**known, **_facts(image)}))
                         else:
-                            failure = Failure.of(name, image, _beginning(path_of))
+                            failure = Failure.of_file(name, image, path_of)
                             records.append(json.dumps({**known, "failure": vars(failure)}))
                     progress(len(part), size_bytes)
                 file.create_dataset("records", data=records, dtype=h5py.string_dtype())
@@ -171,15 +172,6 @@ def failures_in(out: Path, shards: Iterable[int]) -> list[Failure]:
 
 def _read(paths: list[str], threads: int) -> list[Coefficients | JpegError | OSError | MemoryError]:
     return read_coefficients_batch(paths, threads=threads, errors="return")
-
-
-def _beginning(path: str) -> bytes:
-    """What tells a JPEG from other files; like one where it cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(2)
-    except OSError:
-        return b"\xff\xd8"
 
 
 def _flat(image: Coefficients) -> np.ndarray[Any, np.dtype[np.int16]]:

@@ -25,7 +25,7 @@ import numpy as np
 from jpegfreq._files import NpyFile, write_whole
 from jpegfreq.batch import aligned_empty, read_batch
 from jpegfreq.crops import Box, center_crop_box
-from jpegfreq.errors import JpegError, MalformedJpegError, TruncatedJpegError, UnsupportedJpegError
+from jpegfreq.failures import Failure
 from jpegfreq.format import TensorFormat
 from jpegfreq.header import Header, read_header
 from jpegfreq.sources.file_memory import BatchFiles, FileMemory
@@ -104,45 +104,11 @@ class UnreadableImageError(Exception):
         self.data = data
 
 
-@dataclass(frozen=True)
-class Failure:
-    """A file that gave no tensor.
-
-    Attributes:
-        name: the file's name below the folder.
-        reason: "not a JPEG", "malformed", "truncated", "unsupported" or "unreadable".
-        message: what, where and which rule.
-    """
-
-    name: str
-    reason: str
-    message: str
-
-    @classmethod
-    def of(cls, name: str, error: Exception, data: bytes | memoryview = b"\xff\xd8") -> Failure:
-        """The failure that an error is, in words that do not depend on its place in a batch."""
-        if isinstance(error, UnreadableImageError):
-            return cls.of(name, error.error, error.data)
-        message = str(error)
-        if isinstance(error, JpegError):
-            message = message.removeprefix(f"image {error.index}: ")
-        elif isinstance(error, OSError):
-            message = error.strerror or type(error).__name__
-        if isinstance(error, JpegError) and data[:2] != b"\xff\xd8":
-            return cls(name, "not a JPEG", message)
-        for kind, reason in _REASONS:
-            if isinstance(error, kind):
-                return cls(name, reason, message)
-        return cls(name, "unsupported", message)
-
-
-_REASONS: tuple[tuple[type[Exception], str], ...] = (
-    (MalformedJpegError, "malformed"),
-    (TruncatedJpegError, "truncated"),
-    (UnsupportedJpegError, "unsupported"),
-    (OSError, "unreadable"),
-    (MemoryError, "unreadable"),
-)
+def failure_of(name: str, error: Exception) -> Failure:
+    """Describe what `read_views` yielded in place of an image."""
+    if isinstance(error, UnreadableImageError):
+        return Failure.of(name, error.error, error.data)
+    return Failure.of(name, error)
 
 
 def _load(paths: Sequence[str], view: View, hashes: bool, memory: FileMemory) -> list[LoadedImage | Exception]:
@@ -447,7 +413,7 @@ def _convert_shard(
         tensor = iter(tensors)
         for name, image in zip(names, loaded, strict=True):
             if isinstance(image, Exception):
-                failures.append(Failure.of(name, image))
+                failures.append(failure_of(name, image))
                 continue
             size_bytes += len(image.data)
             values = next(tensor)

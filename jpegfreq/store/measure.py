@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from jpegfreq.failures import Failure
 from jpegfreq.format import TensorFormat
 from jpegfreq.statistics import StatisticsAccumulator
-from jpegfreq.store.conversion import Failure, LoadedImage, View, read_views
+from jpegfreq.store.conversion import LoadedImage, View, failure_of, read_views
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -48,7 +49,7 @@ def measure_files(paths: Iterable[tuple[str, str]], view: View, *, threads: int)
         for names, loaded, tensors in read_views(paths, view, TensorFormat(), threads, _BATCH):
             good = pool.map(_measure, (image for image in loaded if isinstance(image, LoadedImage)), tensors)
             yield [
-                Measured(StatisticsAccumulator(), False, 0, Failure.of(name, image))
+                Measured(StatisticsAccumulator(), False, 0, failure_of(name, image))
                 if isinstance(image, Exception)
                 else next(good)
                 for name, image in zip(names, loaded, strict=True)

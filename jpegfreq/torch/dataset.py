@@ -15,7 +15,8 @@ from torch.utils.data import Dataset, get_worker_info
 
 from jpegfreq._resample import Filter
 from jpegfreq.batch import aligned_empty, read_batch, usable_cores
-from jpegfreq.errors import JpegError, TruncatedJpegError, UnsupportedJpegError
+from jpegfreq.errors import JpegError, UnsupportedJpegError
+from jpegfreq.failures import message_of, reason_for
 from jpegfreq.format import TensorFormat
 from jpegfreq.header import read_header
 from jpegfreq.sources.file_memory import FileMemory
@@ -244,10 +245,8 @@ class CropDataset(Dataset[Sample], ABC):
                 if not read and (errors or self.errors) == "raise":
                     error.add_note(f"image {request.index} of the data set: {name}")
                     raise error
-                text = str(error)
-                if isinstance(error, JpegError):
-                    text = text.removeprefix(f"image {error.index}: ")  # of a batch that nobody sees
-                strays.append(Stray(request.index, stray_reason(request.data, error), f"{name}: {text}", read))
+                reason = stray_reason(request.data, error)
+                strays.append(Stray(request.index, reason, f"{name}: {message_of(error)}", read))
                 if not read:
                     continue
             if len(kept) != slot:
@@ -394,14 +393,8 @@ def stray_reason(data: bytes | memoryview, error: ReadError) -> str:
             return name
     if isinstance(error, UnsupportedJpegError):
         color = read_header(data).color if data[:2] == b"\xff\xd8" and _has_header(data) else ""
-        return color if color in ("CMYK", "YCCK", "RGB") else "unsupported JPEG"
-    if isinstance(error, TruncatedJpegError):
-        return "truncated"
-    if isinstance(error, OSError):
-        return "unreadable"
-    if isinstance(error, JpegError):
-        return "malformed" if data[:2] == b"\xff\xd8" else "no image"
-    return "out of memory" if isinstance(error, MemoryError) else "other"
+        return color if color in ("CMYK", "YCCK", "RGB") else "unsupported"
+    return reason_for(error, data)
 
 
 def _is_damaged(data: bytes | memoryview, error: ReadError) -> bool:
