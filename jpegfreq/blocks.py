@@ -134,7 +134,7 @@ def upright(coefficients: Coefficients) -> Coefficients:
         header=replace(header, height=height, width=width, components=tuple(components), orientation=1),
         planes=tuple(planes),
         quantization_tables=tuple(np.ascontiguousarray(table.T) for table in tables) if turned else tables,
-        damage=coefficients.damage,
+        damages=coefficients.damages,
     )
 
 

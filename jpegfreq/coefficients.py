@@ -28,13 +28,20 @@ class Coefficients:
         planes: one a component: int16 [blocks_high, blocks_wide, 8, 8], quantized, natural order [.., v, u]
             (v = vertical frequency). All planes of an image share one block of memory.
         quantization_tables: one a component: uint16 [8, 8], natural order, the one in force at its first scan.
-        damage: None, or where and why decoding stopped (`damage="keep"`): later blocks are zero.
+        damages: with `damage="keep"`, the error of every damaged restart interval, in the order of the file; for a scan
+            without restart intervals, the error that ends it. The blocks that were lost are zero. At most 256 errors:
+            if there are more, the last one says how many.
     """
 
     header: Header
     planes: tuple[npt.NDArray[np.int16], ...]
     quantization_tables: tuple[npt.NDArray[np.uint16], ...]
-    damage: JpegError | None = None
+    damages: tuple[JpegError, ...] = ()
+
+    @property
+    def damage(self) -> JpegError | None:
+        """The first of `damages`, or None if the file is undamaged."""
+        return self.damages[0] if self.damages else None
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{plane.shape[0]}x{plane.shape[1]}" for plane in self.planes)
@@ -57,8 +64,9 @@ def read_coefficients(
     Args:
         data: one JPEG file, from SOI to EOI: any contiguous bytes (not copied; do not write to them during the call),
             or a path.
-        damage: what to do where decoding stops early: "raise", or "keep" what was decoded, with zeros for the rest
-            and `.damage` set.
+        damage: what to do with a damaged file: "raise" its first error, or "keep" what can be decoded. Decoding then
+            resumes at the next restart marker and at the next scan; lost blocks are zero, and `.damages` lists the
+            errors.
         max_pixels: refuse larger images before anything is allocated.
 
     Returns:

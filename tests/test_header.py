@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 import pickle
+import struct
 import threading
 import time
 from pathlib import Path
@@ -47,6 +49,34 @@ def test_header_tells_exif_orientation(orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     assert jpegfreq.read_header(make_jpeg(exif=exif.tobytes())).orientation == orientation
+
+
+# TIFF types: code and struct format. Pillow reads an orientation of each.
+INTEGER_TYPES = {
+    "BYTE": (1, "B"),
+    "SHORT": (3, "H"),
+    "LONG": (4, "I"),
+    "SBYTE": (6, "b"),
+    "SSHORT": (8, "h"),
+    "SLONG": (9, "i"),
+}
+
+
+def exif_entry(order: str, kind: int, count: int, value: bytes) -> bytes:
+    """An EXIF segment's body with the orientation as its only entry."""
+    head = (b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, 8)
+    return b"Exif\0\0" + head + struct.pack(order + "HHHI", 1, 0x0112, kind, count) + value.ljust(4, b"\0") + bytes(4)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", INTEGER_TYPES)
+def test_orientation_of_any_integer_type_is_read_as_pillow_reads_it(kind: str, order: str) -> None:
+    code, letter = INTEGER_TYPES[kind]
+    for value, count in ((6, 1), (8, 1), (9, 1), (-1 if letter.islower() else 0, 1), (6, 2), (6, 0)):
+        body = exif_entry(order, code, count, struct.pack(order + letter, value))
+        data = with_segments(make_jpeg(), segment(0xE1, body))
+        theirs = Image.open(io.BytesIO(data)).getexif().get(0x0112)
+        assert jpegfreq.read_header(data).orientation == (theirs if theirs in range(1, 9) else 1), (value, count)
 
 
 def test_every_kind_of_input_is_read_alike(tmp_path: Path) -> None:

@@ -204,11 +204,10 @@ def test_colour_kind_follows_libjpegs_rules(
     [
         (lambda d: edits.drop_restart_marker(d, 1), 1),
         (lambda d: edits.drop_restart_interval(d, 1), 2),
-        (lambda d: edits.renumber_restart_marker(d, 1, 5), 2),
         (lambda d: edits.swap_restart_markers(d, 1), 2),
         (lambda d: edits.cut_scan(d, edits.restart_offsets(edits.find(d, "scan data").raw)[1]), 2),
     ],
-    ids=["dropped", "interval_dropped", "renumbered", "swapped", "cut"],
+    ids=["dropped", "interval_dropped", "swapped", "cut"],
 )
 def test_wrong_restart_marker_is_damage_and_what_stands_before_it_is_kept(edit: Edit, mcu: int) -> None:
     data = edit(BASELINE)

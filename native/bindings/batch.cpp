@@ -38,8 +38,9 @@ nb::list read_coefficients_batch(nb::list data, size_t threads, bool keep_damage
             results.append(exception_of(image));
             continue;
         }
-        nb::object damage = image.job.status.ok() ? nb::none() : exception_of(image);
-        results.append(to_python(image.job.header, image.job.output, std::move(image.memory), damage));
+        const Span<const Status> damages = {image.damages.data(), image.damages.size()};
+        results.append(to_python(image.job.header, image.job.output, std::move(image.memory),
+                                 to_exceptions(damages, image.input, static_cast<int64_t>(image.index))));
     }
     return results;
 }

@@ -52,6 +52,8 @@ private:
 
 // A Python exception object for a Status that is not ok. `index` < 0: not of a batch.
 nb::object to_exception(const Status& status, const Input& input, int64_t index = -1);
+// A tuple of them: Decoder::damages().
+nb::object to_exceptions(Span<const Status> damages, const Input& input, int64_t index = -1);
 [[noreturn]] void raise(nb::handle exception);
 
 nb::object to_python(const Header& header);
@@ -83,8 +85,8 @@ inline bool is_damage(const Status& status) { return status.code == Code::malfor
 Status allocate_planes(Bytes jpeg, const Header& header, const Limits& limits, bool keep_damage,
                        std::unique_ptr<PlaneMemory>& memory, Output& output);
 
-// A jpegfreq.Coefficients that owns `memory`. `damage` is None or an exception.
+// A jpegfreq.Coefficients that owns `memory`. `damages` is a tuple of exceptions.
 nb::object to_python(const Header& header, const Output& output, std::unique_ptr<PlaneMemory> memory,
-                     nb::handle damage);
+                     nb::handle damages);
 
 }  // namespace jpegfreq::python

@@ -23,7 +23,7 @@ struct Types {
     nb::object header = interned("header");
     nb::object planes = interned("planes");
     nb::object quantization_tables = interned("quantization_tables");
-    nb::object damage = interned("damage");
+    nb::object damages = interned("damages");
 };
 
 const Types& types() {
@@ -37,6 +37,7 @@ nb::object read_coefficients_of(nb::handle data, bool keep_damage, uint64_t max_
     Output output;
     Status status;
     std::unique_ptr<PlaneMemory> memory;
+    thread_local Decoder decoder;
     int error = 0;
     bool decoded = false;
     Limits limits;
@@ -48,21 +49,19 @@ nb::object read_coefficients_of(nb::handle data, bool keep_damage, uint64_t max_
         if (error == 0 && status.ok())
             status = allocate_planes(input.bytes(), header, limits, keep_damage, memory, output);
         if (error == 0 && status.ok()) {
-            thread_local Decoder decoder;
             status = decoder.read_coefficients(input.bytes(), header, limits, output);
             decoded = true;
         }
     }
     if (error != 0) raise(input.os_error(error));
     if (!status.ok() && !(keep_damage && decoded && is_damage(status))) raise(to_exception(status, input));
-    nb::object damage = status.ok() ? nb::none() : to_exception(status, input);
-    return to_python(header, output, std::move(memory), damage);
+    return to_python(header, output, std::move(memory), to_exceptions(decoder.damages(), input));
 }
 
 }  // namespace
 
 nb::object to_python(const Header& header, const Output& output, std::unique_ptr<PlaneMemory> memory,
-                     nb::handle damage) {
+                     nb::handle damages) {
     const Types& types = python::types();
     const uint8_t* start = memory->data();
     nb::object owner = nb::cast(memory.release(), nb::rv_policy::take_ownership);
@@ -84,7 +83,7 @@ nb::object to_python(const Header& header, const Output& output, std::unique_ptr
     record.set(types.header, to_python(header));
     record.set(types.planes, planes);
     record.set(types.quantization_tables, tables);
-    record.set(types.damage, damage);
+    record.set(types.damages, damages);
     return record.take();
 }
 

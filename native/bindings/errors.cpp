@@ -24,6 +24,12 @@ nb::object to_exception(const Status& status, const Input& input, int64_t index)
                        input.path(), place);
 }
 
+nb::object to_exceptions(Span<const Status> damages, const Input& input, int64_t index) {
+    nb::list exceptions;
+    for (size_t i = 0; i < damages.size; i++) exceptions.append(to_exception(damages.data[i], input, index));
+    return nb::tuple(exceptions);
+}
+
 void raise(nb::handle exception) {
     PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.ptr())), exception.ptr());
     throw nb::python_error();

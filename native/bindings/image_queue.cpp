@@ -48,6 +48,7 @@ Job* ImageQueue::next() {
 void ImageQueue::done(Job& job) {
     BatchImage& image = *static_cast<BatchImage*>(job.user);
     image.decoded = true;
+    if (keep_damage_) image.damages.assign(job.damages.data, job.damages.data + job.damages.size);
     finish(image);
 }
 

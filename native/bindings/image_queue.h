@@ -19,7 +19,8 @@ struct BatchImage {
     size_t size_bytes = 0;
     Job job;
     std::unique_ptr<PlaneMemory> memory;
-    int error = 0;  // errno of reading the file
+    std::vector<Status> damages;  // where damage is kept
+    int error = 0;                // errno of reading the file
     bool decoded = false;
     bool failed = false;
 };

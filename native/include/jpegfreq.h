@@ -31,6 +31,9 @@ struct Status {
     bool ok() const { return code == Code::ok; }
 };
 
+// Longest list of damaged places that is kept for one image.
+constexpr size_t max_damages = 256;
+
 // T.81 table B.1. The value is n of SOF_n.
 enum class Process : uint8_t {
     baseline = 0,
@@ -40,6 +43,16 @@ enum class Process : uint8_t {
     arithmetic_extended = 9,
     arithmetic_progressive = 10,
 };
+
+constexpr bool is_arithmetic(Process process) {
+    return process == Process::arithmetic_extended || process == Process::arithmetic_progressive;
+}
+constexpr bool is_progressive(Process process) {
+    return process == Process::progressive || process == Process::arithmetic_progressive;
+}
+constexpr bool is_huffman_sequential(Process process) {
+    return process == Process::baseline || process == Process::extended;
+}
 
 // By libjpeg's rules (JFIF and Adobe markers, else component identifiers).
 enum class ColorKind : uint8_t { grey, ycbcr, rgb, cmyk, ycck, unknown };
@@ -112,9 +125,13 @@ public:
     Decoder(const Decoder&) = delete;
     Decoder& operator=(const Decoder&) = delete;
 
-    // `header` is what read_header gave for the same bytes. On an error everything decoded up to it stands in the planes
-    // and the rest is zero; the Status says where decoding stopped and why.
+    // `header` is what read_header gave for the same bytes. Returns the first error. Decoding continues after an error at
+    // the next restart marker and at the next scan; what could not be decoded is zero.
     Status read_coefficients(Bytes jpeg, const Header& header, const Limits& limits, Output& output);
+
+    // Every error of the last read_coefficients(), in the order of the file; valid until the next call. Each is a damaged
+    // restart interval, or the rest of a scan without restarts. After max_damages the last one counts the others.
+    Span<const Status> damages();
 
 private:
     struct Scratch;
@@ -126,6 +143,7 @@ struct Job {
     Header header;
     Output output;
     Status status;
+    Span<const Status> damages;  // as Decoder::damages(); valid during JobQueue::done()
     void* user = nullptr;
 };
 

@@ -1,9 +1,13 @@
 // Arithmetic-coded scans: sequential (T.81 F.1.4, F.2.4) and progressive (G.1.3, G.2.3), 8 and 12 bit.
 #include <cstring>
 
+#include "damaged_blocks.h"
 #include "progression.h"
 #include "qm_decoder.h"
+#include "restart_order.h"
 #include "scan_decoders.h"
+#include "standard_tables.h"
+#include "status.h"
 
 namespace jpegfreq {
 
@@ -24,17 +28,6 @@ namespace {
 //   max_pixels with ten scans stays below the base, a photograph far below the second term.
 constexpr uint64_t unpaid_base = 4096, unpaid_per_byte = 8;
 constexpr uint64_t visits_base = uint64_t(1) << 26, visits_per_byte = 1024;
-
-Status failure(Code code, uint64_t offset, const char* message, const char* clause, int64_t detail = 0) {
-    Status status;
-    status.code = code;
-    status.segment = "scan data";
-    status.message = message;
-    status.clause = clause;
-    status.offset_bytes = offset;
-    status.detail = detail;
-    return status;
-}
 
 // Tables F.4 and F.5, G.2: the contexts of one DC or AC statistics area, by number.
 constexpr int dc_contexts = 49, dc_X1 = 20;
@@ -68,23 +61,30 @@ inline int decode_magnitude(QmDecoder& decoder, Context* context, int category_s
 
 class ScanDecoder {
 public:
-    ScanDecoder(MarkerReader& reader, const Header& header, const Scan& scan, Output& output, uint64_t& unpaid)
+    ScanDecoder(const MarkerReader& reader, const Header& header, const Scan& scan, Output& output, uint64_t& unpaid,
+                DamagedBlocks& lost)
         : jpeg_(reader.jpeg()),
           tables_(reader.tables()),
           header_(header),
           scan_(scan),
           output_(output),
-          unpaid_(unpaid) {
+          unpaid_(unpaid),
+          lost_(lost) {
         begin_interval(scan.data_offset_bytes);
     }
 
-    // Decodes MCU rows [0, mcu_rows). `position` becomes where reading stopped.
-    Status decode(uint32_t mcu_rows, uint64_t& position);
+    // Decodes MCU rows [0, mcu_rows). False: out of memory.
+    bool decode(uint32_t mcu_rows, uint32_t scan_number, Damages& damages);
+
+    // Where reading stopped.
+    uint64_t position() const { return uint64_t(decoder_.next() - jpeg_.data); }
 
 private:
     using DecodeBlock = int (ScanDecoder::*)(QmDecoder&, const ScanComponent&, int16_t*);
     template <DecodeBlock decode_block>
-    Status decode_mcus(uint32_t mcu_rows);
+    bool decode_mcus(uint32_t mcu_rows, uint32_t scan_number, Damages& damages);
+    template <DecodeBlock decode_block>
+    Status decode_interval(uint64_t& mcu, uint64_t end);
     template <DecodeBlock decode_block>
     int decode_mcu(uint32_t mcu_row, uint32_t mcu_column);
 
@@ -99,9 +99,9 @@ private:
 
     void begin_interval(uint64_t offset);
     Status check_progress(int coefficients);
-    Status end_interval() const;
-    Status read_restart_marker();
-    uint64_t position() const { return uint64_t(decoder_.next() - jpeg_.data); }
+    Status next_interval(uint64_t& interval);
+    bool is_lost(int component, uint64_t block) const;
+    bool mark_lost(uint64_t begin, uint64_t end);
 
     const Bytes jpeg_;
     const Tables& tables_;
@@ -109,11 +109,11 @@ private:
     const Scan& scan_;
     Output& output_;
     uint64_t& unpaid_;  // what is left of it
+    DamagedBlocks& lost_;
     QmDecoder decoder_;
     Statistics statistics_;
     uint16_t dc_prediction_[max_components];   // by component of the frame; modulo 2^16, as libjpeg counts
     uint8_t dc_conditioning_[max_components];  // F.1.4.4.1.2: 0, 4, 8, 12, 16: the first context of five fours
-    uint32_t next_restart_ = 0;                // modulo 8
 };
 
 void ScanDecoder::begin_interval(uint64_t offset) {
@@ -244,9 +244,11 @@ inline int ScanDecoder::decode_mcu(uint32_t mcu_row, uint32_t mcu_column) {
                 const uint32_t block_row = mcu_row * high + y, block_column = mcu_column * wide + x;
                 int16_t padding[64];
                 int16_t* block = padding;
-                if (block_row < component.blocks_high && block_column < component.blocks_wide) {
-                    block = output_.planes[scan_component.index] +
-                            64 * (uint64_t(block_row) * component.blocks_wide + block_column);
+                const uint64_t number = uint64_t(block_row) * component.blocks_wide + block_column;
+                const bool is_inside = block_row < component.blocks_high && block_column < component.blocks_wide;
+                constexpr DecodeBlock refine_dc = &ScanDecoder::decode_dc_refinement;
+                if (is_inside && !(decode_block == refine_dc && is_lost(scan_component.index, number))) {
+                    block = output_.planes[scan_component.index] + 64 * number;
                 } else {
                     std::memset(padding, 0, sizeof padding);
                 }
@@ -268,79 +270,106 @@ Status ScanDecoder::check_progress(int coefficients) {
     const bool exhausted = decoder_.exhausted();
     // Dropped zeros cannot be told from lost bytes, so only a marker makes the data complete.
     if (exhausted && decoder_.source() == QmDecoder::Source::end_of_file)
-        return failure(Code::truncated, jpeg_.size, "the data end before a marker ends the scan", "B.2.1");
+        return truncated("scan data", jpeg_.size, "the data end before a marker ends the scan", "B.2.1");
     if (coefficients == magnitude_overflow)
-        return failure(Code::malformed, position(), "a magnitude of more than 15 bits", "F.1.4.4.1.3");
+        return malformed("scan data", position(), "a magnitude of more than 15 bits", "F.1.4.4.1.3");
     if (coefficients == band_overflow)
-        return failure(Code::malformed, position(), "a run of zeros past coefficient {}", "F.1.4.4.2", scan_.Se);
+        return malformed("scan data", position(), "a run of zeros past coefficient {}", "F.1.4.4.2", scan_.Se);
     if (!exhausted) return Status();
     if (uint64_t(coefficients) > unpaid_)
-        return failure(Code::truncated, position(), "a marker stands before the end of the scan", "D.1.8");
+        return truncated("scan data", position(), "a marker stands before the end of the scan", "D.1.8");
     unpaid_ -= uint64_t(coefficients);
     return Status();
 }
 
-// What follows the last MCU of an interval must be a marker; zero bytes before it may have been kept (D.1.8).
-Status ScanDecoder::end_interval() const {
-    const uint8_t* next = decoder_.next();
-    const uint8_t* const end = jpeg_.data + jpeg_.size;
-    if (decoder_.source() == QmDecoder::Source::data)
-        while (next < end && *next == 0) next++;
-    if (decoder_.has_unused_data() || (next + 1 < end && (next[0] != 0xFF || next[1] == 0)))
-        return failure(Code::malformed, position(), "data are left over behind the last MCU", "D.1.8");
-    return Status();
+// Moves to the interval after the one that has ended, whose number becomes that of the new one: its own plus 1 unless
+// intervals are missing, and the number of intervals if nothing follows. Says what is wrong with the marker.
+// Bytes left before it are skipped, as libjpeg does: the interval is complete, or known to be damaged.
+Status ScanDecoder::next_interval(uint64_t& interval) {
+    const uint64_t expected = interval + 1, count = scan_.interval_count();
+    const int64_t due = int64_t((expected - 1) & 7);
+    Status status;
+    uint64_t at = position();
+    do {
+        while (at + 1 < jpeg_.size &&
+               (jpeg_.data[at] != 0xFF || jpeg_.data[at + 1] == 0xFF || is_reserved(jpeg_.data[at + 1])))
+            at++;
+        interval = count;
+        if (at + 1 >= jpeg_.size)
+            return truncated("scan data", jpeg_.size, "the data end where RST{} belongs", "B.2.1", due);
+        if (!is_restart(jpeg_.data[at + 1])) {
+            const Code code = jpeg_.data[at + 1] == EOI ? Code::truncated : Code::malformed;
+            status = failure(code, "scan data", at, "another marker where RST{} belongs", "B.2.1", due);
+            at = find_restart(jpeg_, at);
+            if (at == jpeg_.size) return status;
+        }
+        interval = interval_after(jpeg_, at, expected, count);
+        at += 2;
+    } while (interval == no_interval);
+    if (status.ok() && interval != expected)
+        status = malformed("scan data", at - 2, "another marker where RST{} belongs", "B.2.1", due);
+    begin_interval(at);
+    return status;
 }
 
-Status ScanDecoder::read_restart_marker() {
-    Status status = end_interval();
-    if (!status.ok()) return status;
-    const uint8_t* const end = jpeg_.data + jpeg_.size;
-    const uint8_t* next = decoder_.next();
-    while (next < end && (*next == 0xFF || *next == 0)) next++;
-    if (next == end)
-        return failure(Code::truncated, jpeg_.size, "the data end where RST{} belongs", "B.2.1", next_restart_);
-    if (*next != 0xD0 + next_restart_) {
-        const Code code = *next == 0xD9 ? Code::truncated : Code::malformed;
-        return failure(code, position(), "another marker where RST{} belongs", "B.2.1", next_restart_);
+// Whether an earlier scan lost some of the coefficients that this one refines.
+bool ScanDecoder::is_lost(int component, uint64_t block) const {
+    const uint64_t* lost = lost_.of(component);
+    return lost && (lost[block] & band_bits(scan_.Ss, scan_.Se)) != 0;
+}
+
+bool ScanDecoder::mark_lost(uint64_t begin, uint64_t end) {
+    return !is_progressive(header_.process) || lost_.mark(header_, scan_, begin, end);
+}
+
+// `mcu` moves to the first MCU that could not be decoded, or to `end`.
+template <ScanDecoder::DecodeBlock decode_block>
+Status ScanDecoder::decode_interval(uint64_t& mcu, uint64_t end) {
+    uint32_t row = uint32_t(mcu / scan_.mcus_wide), column = uint32_t(mcu % scan_.mcus_wide);
+    for (; mcu < end; mcu++) {
+        if (scan_.Ss > 0 && scan_.Ah > 0 && is_lost(scan_.components[0].index, mcu))
+            return malformed("scan data", position(), "an earlier scan of MCU {} is damaged", "G.1.1.1.2",
+                             int64_t(mcu));
+        const Status status = check_progress(decode_mcu<decode_block>(row, column));
+        if (!status.ok()) return status;
+        if (++column == scan_.mcus_wide) {
+            column = 0;
+            row++;
+        }
     }
-    next_restart_ = (next_restart_ + 1) & 7;
-    begin_interval(uint64_t(next + 1 - jpeg_.data));
     return Status();
 }
 
 template <ScanDecoder::DecodeBlock decode_block>
-Status ScanDecoder::decode_mcus(uint32_t mcu_rows) {
-    uint32_t mcus_left = scan_.restart_interval;  // in the interval
-    for (uint32_t row = 0; row < mcu_rows; row++) {
-        for (uint32_t column = 0; column < scan_.mcus_wide; column++) {
-            if (scan_.restart_interval) {
-                if (mcus_left == 0) {
-                    const Status status = read_restart_marker();
-                    if (!status.ok()) return status;
-                    mcus_left = scan_.restart_interval;
-                }
-                mcus_left--;
-            }
-            const Status status = check_progress(decode_mcu<decode_block>(row, column));
-            if (!status.ok()) return status;
+bool ScanDecoder::decode_mcus(uint32_t mcu_rows, uint32_t scan_number, Damages& damages) {
+    const uint64_t mcu_end = uint64_t(mcu_rows) * scan_.mcus_wide;
+    const uint64_t step = scan_.restart_interval ? scan_.restart_interval : mcu_end;
+    uint64_t interval = 0;
+    while (true) {
+        uint64_t mcu = interval * step;
+        const uint64_t end = mcu_end - mcu < step ? mcu_end : mcu + step;
+        Status status = decode_interval<decode_block>(mcu, end);
+        if (!status.ok()) {
+            damages.add(status, scan_number);
+            if (!mark_lost(mcu, end)) return false;
         }
+        if (end == mcu_end) return true;
+        status = next_interval(interval);
+        if (!status.ok()) damages.add(status, scan_number);
+        const uint64_t next = interval * step < mcu_end ? interval * step : mcu_end;
+        if (!mark_lost(end, next)) return false;
+        if (next == mcu_end) return true;
     }
-    return mcu_rows == scan_.mcus_high ? end_interval() : Status();
 }
 
-Status ScanDecoder::decode(uint32_t mcu_rows, uint64_t& position_after) {
-    Status status;
-    if (header_.process == Process::arithmetic_extended) {
-        status = decode_mcus<&ScanDecoder::decode_sequential>(mcu_rows);
-    } else if (scan_.Ss == 0) {
-        status = scan_.Ah == 0 ? decode_mcus<&ScanDecoder::decode_dc_first>(mcu_rows)
-                               : decode_mcus<&ScanDecoder::decode_dc_refinement>(mcu_rows);
-    } else {
-        status = scan_.Ah == 0 ? decode_mcus<&ScanDecoder::decode_ac_first>(mcu_rows)
-                               : decode_mcus<&ScanDecoder::decode_ac_refinement>(mcu_rows);
-    }
-    position_after = position();
-    return status;
+bool ScanDecoder::decode(uint32_t mcu_rows, uint32_t scan_number, Damages& damages) {
+    if (!is_progressive(header_.process))
+        return decode_mcus<&ScanDecoder::decode_sequential>(mcu_rows, scan_number, damages);
+    if (scan_.Ss == 0)
+        return scan_.Ah == 0 ? decode_mcus<&ScanDecoder::decode_dc_first>(mcu_rows, scan_number, damages)
+                             : decode_mcus<&ScanDecoder::decode_dc_refinement>(mcu_rows, scan_number, damages);
+    return scan_.Ah == 0 ? decode_mcus<&ScanDecoder::decode_ac_first>(mcu_rows, scan_number, damages)
+                         : decode_mcus<&ScanDecoder::decode_ac_refinement>(mcu_rows, scan_number, damages);
 }
 
 uint64_t visits_of(const Header& header, const Scan& scan) {
@@ -356,42 +385,39 @@ uint64_t visits_of(const Header& header, const Scan& scan) {
 
 }  // namespace
 
-Status decode_arithmetic(MarkerReader& reader, const Header& header, const Limits& limits, Output& output) {
-    const bool progressive = header.process == Process::arithmetic_progressive;
+Status decode_arithmetic(MarkerReader& reader, const Header& header, const Limits& limits, Output& output,
+                         Damages& damages) {
+    const bool progressive = is_progressive(header.process);
     const uint64_t size = reader.jpeg().size;
     uint64_t unpaid = unpaid_base + unpaid_per_byte * size;
     uint64_t visits = visits_base + visits_per_byte * size;
     Progression progression;
-    for (uint32_t scans = 0;; scans++) {
+    DamagedBlocks lost;
+    for (uint32_t number = 0;; number++) {
         Scan scan;
         bool found = false;
         Status status = reader.next_scan(header, scan, found);
-        if (!status.ok()) return status;
-        if (!found) break;
-        if (progressive) status = progression.visit(scan);
-        if (!status.ok()) return status;
-        const uint64_t wanted = visits_of(header, scan);
-        if (scans >= limits.max_scans || wanted > visits) {
-            status =
-                failure(Code::unsupported, scan.offset_bytes, "more scans than the limits allow, after {}", "", scans);
-            status.segment = "SOS";
-            return status;
+        if (status.ok() && !found) break;
+        if (status.ok() && progressive) status = progression.visit(scan);
+        const uint64_t wanted = status.ok() ? visits_of(header, scan) : 0;
+        if (status.ok() && (number >= limits.max_scans || wanted > visits))
+            status = unsupported("SOS", scan.offset_bytes, "more scans than the limits allow, after {}", "", number);
+        if (!status.ok()) {
+            damages.add(status, number);
+            break;
         }
         visits -= wanted;
         const bool early_stop = output.mcu_rows != 0 && output.mcu_rows < scan.mcus_high && !progressive &&
                                 scan.component_count == header.component_count;
-        ScanDecoder decoder(reader, header, scan, output, unpaid);
-        uint64_t position = 0;
-        status = decoder.decode(early_stop ? output.mcu_rows : scan.mcus_high, position);
-        reader.seek(position);
-        if (!status.ok() || early_stop) return status;
+        ScanDecoder decoder(reader, header, scan, output, unpaid, lost);
+        if (!decoder.decode(early_stop ? output.mcu_rows : scan.mcus_high, number, damages)) return out_of_memory();
+        reader.seek(decoder.position());
+        if (early_stop) return Status();
     }
-    if (progressive && !reader.saw_eoi() && !progression.complete(header)) {
-        Status status = failure(Code::truncated, size, "the data end before the last scan", "B.2.1");
-        status.segment = "EOI";
-        return status;
-    }
-    return check_complete(reader, header, reader.components_seen());
+    if (progressive && !reader.saw_eoi() && damages.empty() && !progression.complete(header))
+        damages.add(truncated("EOI", size, "the data end before the last scan", "B.2.1"), UINT32_MAX);
+    add_missing_scan(reader, header, reader.components_seen(), damages);
+    return Status();
 }
 
 }  // namespace jpegfreq

@@ -1,17 +1,19 @@
 // Many images on one thread.
 #include "dispatch.h"
 #include "jpegfreq.h"
-#include "lanes.h"
 
 namespace jpegfreq {
 
+void decode_alone(Job& job, const Limits& limits, Decoder& decoder) {
+    job.status = decoder.read_coefficients(job.jpeg, job.header, limits, job.output);
+    job.damages = decoder.damages();
+}
+
 void decode_jobs(JobQueue& queue, const Limits& limits) {
     Decoder decoder;
-#if defined(__x86_64__)
-    if (use_avx2()) return decode_jobs_in_lanes(queue, limits, decoder);
-#endif
+    decode_jobs_in_lanes(queue, limits, decoder);
     while (Job* job = queue.next()) {
-        job->status = decoder.read_coefficients(job->jpeg, job->header, limits, job->output);
+        decode_alone(*job, limits, decoder);
         queue.done(*job);
     }
 }

@@ -4,16 +4,17 @@
 #include <cstring>
 #include <new>
 
+#include "damages.h"
 #include "dispatch.h"
-#include "lanes.h"
 #include "scan_decoders.h"
-#include "sequential.h"
+#include "status.h"
 
 namespace jpegfreq {
 
 struct Decoder::Scratch {
     TableCache tables;
     Unstuffed data;
+    Damages damages;
     ProgressiveScratch* progressive = nullptr;
     Lanes* lanes = nullptr;
 };
@@ -26,21 +27,15 @@ void zero_plane(const Header& header, Output& output, int component) {
     std::memset(output.planes[component], 0, block_count(header.components[component]) * 128);
 }
 
-Status out_of_memory() {
-    Status status;
-    status.code = Code::out_of_memory;
-    status.message = "out of memory";
-    return status;
-}
-
+// Returns an error that leaves no coefficients: out of memory.
 Status decode_sequential(MarkerReader& reader, const Header& header, Output& output, TableCache& tables,
-                         Unstuffed& data) {
-    Status status;
+                         Unstuffed& data, Damages& damages) {
     uint32_t decoded = 0;
-    while (true) {
+    for (uint32_t number = 0;; number++) {
         Scan parsed;
         bool found = false;
-        status = reader.next_scan(header, parsed, found);
+        const Status status = reader.next_scan(header, parsed, found);
+        if (!status.ok()) damages.add(status, number);
         if (!found) break;
         SequentialScan scan;
         place_scan(header, parsed, output, decoded, scan);
@@ -52,37 +47,31 @@ Status decode_sequential(MarkerReader& reader, const Header& header, Output& out
         // A scan that merges adds to what stands in the planes, so zeros must stand in those of its new components.
         for (int i = 0; scan.merge && i < parsed.component_count; i++)
             if (!(decoded >> parsed.components[i].index & 1)) zero_plane(header, output, parsed.components[i].index);
-        if (!unstuff(reader.jpeg(), parsed.data_offset_bytes, parsed.restart_interval != 0, data)) {
-            status = out_of_memory();
-            break;
-        }
-        status = decode_sequential_scan(reader.jpeg(), scan, data);
+        if (!unstuff(reader.jpeg(), parsed.data_offset_bytes, parsed.interval_count(), data)) return out_of_memory();
+        decode_sequential_scan(reader.jpeg(), scan, data, number, damages);
         for (int i = 0; i < parsed.component_count; i++) decoded |= 1u << parsed.components[i].index;
-        if (!status.ok()) break;
         reader.seek(data.end);
-        // An early stop reads one scan of all components and nothing behind it.
+        // An early stop reads one scan of all components and nothing after it.
         if (output.mcu_rows && parsed.component_count == header.component_count) break;
     }
     for (int i = 0; i < header.component_count; i++)
         if (!(decoded >> i & 1)) zero_plane(header, output, i);
-    return status.ok() ? check_complete(reader, header, decoded) : status;
+    add_missing_scan(reader, header, decoded, damages);
+    return Status();
 }
 
 }  // namespace
 
-Status check_complete(const MarkerReader& reader, const Header& header, uint32_t decoded) {
-    for (int i = 0; i < header.component_count; i++) {
+void add_missing_scan(const MarkerReader& reader, const Header& header, uint32_t decoded, Damages& damages) {
+    for (int i = 0; i < header.component_count && damages.empty(); i++) {
         if (decoded >> i & 1) continue;
-        Status status;
-        status.code = reader.saw_eoi() ? Code::malformed : Code::truncated;
-        status.segment = "EOI";
-        status.message = reader.saw_eoi() ? "component {} has no scan" : "the data end before the scan of component {}";
-        status.clause = "B.2.1";
-        status.offset_bytes = reader.saw_eoi() ? reader.position() - 2 : reader.jpeg().size;
-        status.detail = header.components[i].identifier;
-        return status;
+        const uint8_t identifier = header.components[i].identifier;
+        damages.add(reader.saw_eoi()
+                        ? malformed("EOI", reader.position() - 2, "component {} has no scan", "B.2.1", identifier)
+                        : truncated("EOI", reader.jpeg().size, "the data end before the scan of component {}", "B.2.1",
+                                    identifier),
+                    UINT32_MAX);
     }
-    return Status();
 }
 
 bool same_geometry(const Header& a, const Header& b) {
@@ -99,87 +88,73 @@ bool same_geometry(const Header& a, const Header& b) {
 }
 
 Status check_promise(Bytes jpeg, const Header& header, const Limits& limits) {
-    Status status;
-    status.segment = "SOF";
-    status.offset_bytes = header.frame_offset_bytes;
     const uint64_t pixels = uint64_t(header.height) * header.width;
-    if (pixels > limits.max_pixels) {
-        status.code = Code::unsupported;
-        status.message = "{} pixels are more than max_pixels allows";
-        status.detail = int64_t(pixels);
-        return status;
-    }
+    if (pixels > limits.max_pixels)
+        return unsupported("SOF", header.frame_offset_bytes, "{} pixels are more than max_pixels allows", "",
+                           int64_t(pixels));
+    if (is_arithmetic(header.process)) return Status();
     // A Huffman-coded block takes at least 1 bit for its DC code and, in one pass, 1 for its end of block (F.1.2).
-    if (int(header.process) < 9) {
-        uint64_t blocks = 0;
-        for (int i = 0; i < header.component_count; i++) blocks += block_count(header.components[i]);
-        const uint64_t bits = header.process == Process::progressive ? blocks : 2 * blocks;
-        if (bits / 8 > jpeg.size) {
-            status.code = Code::truncated;
-            status.message = "the data are too short for the {} blocks that the frame header promises";
-            status.clause = "F.1.2";
-            status.detail = int64_t(blocks);
-            return status;
-        }
-    }
-    return Status();
+    uint64_t blocks = 0;
+    for (int i = 0; i < header.component_count; i++) blocks += block_count(header.components[i]);
+    const uint64_t bits = is_progressive(header.process) ? blocks : 2 * blocks;
+    if (bits / 8 <= jpeg.size) return Status();
+    return truncated("SOF", header.frame_offset_bytes,
+                     "the data are too short for the {} blocks that the frame header promises", "F.1.2",
+                     int64_t(blocks));
 }
 
 Decoder::Decoder() : scratch_(new (std::nothrow) Scratch) {}
 
 Decoder::~Decoder() {
     if (scratch_ && scratch_->progressive) delete_progressive_scratch(scratch_->progressive);
-#if defined(__x86_64__)
     if (scratch_ && scratch_->lanes) delete_lanes(scratch_->lanes);
-#endif
     delete scratch_;
 }
 
-#if defined(__x86_64__)
 // Scans below this gain nothing from lanes.
 static constexpr uint64_t least_lane_bytes = 8192;
 
 static bool try_lanes(Lanes*& lanes, Bytes jpeg, const Header& header, const Limits& limits, Output& output) {
     const uint64_t least = header.restart_interval ? least_lane_bytes / 4 : least_lane_bytes;
-    if (!use_avx2() || int(header.process) > 1 || jpeg.size - header.frame_offset_bytes < least) return false;
+    if (!is_huffman_sequential(header.process) || jpeg.size - header.frame_offset_bytes < least) return false;
     if (!lanes) lanes = new_lanes();
     return lanes && decode_in_lanes(*lanes, jpeg, header, limits, output);
 }
-#endif
 
 Status Decoder::read_coefficients(Bytes jpeg, const Header& header, const Limits& limits, Output& output) {
     if (!scratch_) return out_of_memory();
-#if defined(__x86_64__)
+    Damages& damages = scratch_->damages;
+    damages.clear();
     if (try_lanes(scratch_->lanes, jpeg, header, limits, output)) return Status();
-#endif
     MarkerReader reader(jpeg);
     Header frame;
     Status status = reader.read_frame(frame);
-    if (status.ok() && !same_geometry(frame, header)) {
-        status.code = Code::malformed;
-        status.message = "the data changed after their header was read";
-    }
+    if (status.ok() && !same_geometry(frame, header))
+        status = malformed("", 0, "the data changed after their header was read", "");
     if (status.ok() && uint64_t(header.height) * header.width > limits.max_pixels)
         status = check_promise(jpeg, header, limits);
     if (!status.ok()) {
         for (int i = 0; i < header.component_count; i++) zero_plane(header, output, i);
+        damages.add(status, 0);
         return status;
     }
-    if (header.process == Process::progressive) {
-        if (!scratch_->progressive) scratch_->progressive = new_progressive_scratch();
-        status = scratch_->progressive ? decode_progressive(reader, header, limits, output, *scratch_->progressive)
-                                       : out_of_memory();
-    } else if (int(header.process) >= 9) {
+    if (is_arithmetic(header.process)) {
         for (int i = 0; i < header.component_count; i++) zero_plane(header, output, i);
-        status = decode_arithmetic(reader, header, limits, output);
+        status = decode_arithmetic(reader, header, limits, output, damages);
+    } else if (is_progressive(header.process)) {
+        if (!scratch_->progressive) scratch_->progressive = new_progressive_scratch();
+        status = scratch_->progressive
+                     ? decode_progressive(reader, header, limits, output, *scratch_->progressive, damages)
+                     : out_of_memory();
     } else {
-        status = decode_sequential(reader, header, output, scratch_->tables, scratch_->data);
+        status = decode_sequential(reader, header, output, scratch_->tables, scratch_->data, damages);
     }
     for (int i = 0; i < header.component_count; i++)
         std::memcpy(output.quantization_tables[i], reader.quantization_table(i), sizeof output.quantization_tables[i]);
-    scratch_->data.bytes.trim(4 << 20);
-    scratch_->data.segments.trim(1 << 20);
-    return status;
+    scratch_->data.trim();
+    return status.ok() ? damages.first() : status;
 }
+
+Span<const Status> Decoder::damages() { return scratch_ ? scratch_->damages.list() : Span<const Status>(); }
 
 }  // namespace jpegfreq

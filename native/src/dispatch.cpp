@@ -3,27 +3,43 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "jpegfreq.h"
-
 namespace jpegfreq {
 
-static bool detect_avx2() {
-    const char* wish = std::getenv("JPEGFREQ_INSTRUCTION_SET");
-    if (wish && std::strcmp(wish, "generic") == 0) return false;
+namespace {
+
+constexpr Kernels generic = {"generic", copy_to_ff_generic,       decode_segment_generic, &ac_kernels_generic,
+                             nullptr,   &resample_kernels_generic};
+
 #if defined(__x86_64__) && defined(__GNUC__)
+
+constexpr Kernels avx2 = {"avx2",           copy_to_ff_avx2,    decode_segment_avx2,
+                          &ac_kernels_avx2, &lane_kernels_avx2, &resample_kernels_avx2};
+
+// All that CMakeLists.txt compiles the *_avx2.cpp files for, except F16C, which every machine with AVX2 and FMA has.
+bool has_avx2() {
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
            __builtin_cpu_supports("fma");
-#else
-    return false;
-#endif
 }
 
-bool use_avx2() {
-    static const bool chosen = detect_avx2();
+#endif
+
+const Kernels& choose() {
+    const char* wish = std::getenv("JPEGFREQ_INSTRUCTION_SET");
+    if (wish && std::strcmp(wish, "generic") == 0) return generic;
+#if defined(__x86_64__) && defined(__GNUC__)
+    if (has_avx2()) return avx2;
+#endif
+    return generic;
+}
+
+}  // namespace
+
+const Kernels& kernels() {
+    static const Kernels& chosen = choose();
     return chosen;
 }
 
-const char* instruction_set() { return use_avx2() ? "avx2" : "generic"; }
+const char* instruction_set() { return kernels().instruction_set; }
 
 }  // namespace jpegfreq

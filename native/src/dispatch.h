@@ -1,10 +1,25 @@
-// Which instruction set this process uses. Chosen once, at the first call.
+// The functions that exist for several instruction sets: one table, chosen once, at the first use.
 #pragma once
+
+#include "lanes.h"
+#include "progressive.h"
+#include "resample_pass.h"
+#include "sequential.h"
+#include "unstuff.h"
 
 namespace jpegfreq {
 
-// AVX2 with BMI1/BMI2 and FMA, and not forbidden by the environment variable JPEGFREQ_INSTRUCTION_SET=generic (for tests
-// and comparisons).
-bool use_avx2();
+struct Kernels {
+    const char* instruction_set;
+    CopyToFf copy_to_ff;
+    DecodeSegment decode_segment;
+    const AcKernels* ac;
+    const LaneKernels* lanes;  // null: decoding several streams side by side gains nothing
+    const ResampleKernels* resample;
+};
+
+// The fastest set of this machine, or plain C++ if the environment variable JPEGFREQ_INSTRUCTION_SET is "generic" (for
+// tests and comparisons).
+const Kernels& kernels();
 
 }  // namespace jpegfreq

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "markers.h"
+#include "standard_tables.h"
 
 namespace jpegfreq {
 

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "standard_tables.h"
+
 namespace jpegfreq {
 namespace {
 

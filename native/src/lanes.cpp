@@ -2,17 +2,15 @@
 #include <cstring>
 #include <new>
 
+#include "dispatch.h"
 #include "lanes_state.h"
-
-#if defined(__x86_64__)
-#include <xmmintrin.h>
 
 namespace jpegfreq {
 
 // Larger scans are decoded alone, with one copy of the data and not one a lane.
 static constexpr uint64_t largest_scan_bytes = 1 << 20;
 
-Lanes::Lanes() {
+Lanes::Lanes(const LaneKernels& kernels) : lane_kernels(kernels) {
     build_slots(memory.slot_of);
     build_constant_tables(memory.tables);
     for (int i = 0; i < table_slots; i++)
@@ -47,7 +45,7 @@ TableSlot* Lanes::table(const HuffmanSpec& spec, bool is_dc) {
 
 bool Lanes::open(Job& job, LaneImage& image, const Limits& limits, uint64_t most_bytes) {
     const Header& header = job.header;
-    if (int(header.process) > 1 || header.precision != 8) return false;
+    if (!is_huffman_sequential(header.process) || header.precision != 8) return false;
     if (uint64_t(header.height) * header.width > limits.max_pixels) return false;
     MarkerReader reader(job.jpeg);
     Header frame;
@@ -57,7 +55,7 @@ bool Lanes::open(Job& job, LaneImage& image, const Limits& limits, uint64_t most
     if (!reader.next_scan(header, parsed, found).ok() || !found || parsed.component_count != header.component_count)
         return false;
     if (job.jpeg.size - parsed.data_offset_bytes > most_bytes) return false;
-    if (!unstuff(job.jpeg, parsed.data_offset_bytes, parsed.restart_interval != 0, image.data)) return false;
+    if (!unstuff(job.jpeg, parsed.data_offset_bytes, parsed.interval_count(), image.data)) return false;
     if (!job.output.mcu_rows) {
         // Another scan, or damage behind this one: the plain decoder says what it is.
         // Read by a copy: tables defined behind the scan are not the scan's.
@@ -87,7 +85,7 @@ bool Lanes::open(Job& job, LaneImage& image, const Limits& limits, uint64_t most
     image.next_segment = 0;
     image.segment_count = uint32_t(segments);
     image.serial = ++clock;
-    if (fits && segments <= image.data.segment_count) return true;
+    if (fits && image.data.regular && segments <= image.data.segment_count) return true;
     release(image);
     return false;
 }
@@ -107,7 +105,7 @@ bool Lanes::acquire(int lane, JobQueue& queue, const Limits& limits, Decoder* pl
         if (image.job) continue;
         while (Job* job = queue.next()) {
             if (open(*job, image, limits, largest_scan_bytes)) return start_segment(lane, image);
-            job->status = plain->read_coefficients(job->jpeg, job->header, limits, job->output);
+            decode_alone(*job, limits, *plain);
             queue.done(*job);
         }
         break;
@@ -123,8 +121,8 @@ bool Lanes::start_segment(int lane, LaneImage& image) {
     if (w.image != &image) image.lanes++;
     w.image = &image;
     const uint32_t segment = image.next_segment++;
-    const uint64_t begin = image.data.segments[segment];
-    w.segment_end = image.data.segments[segment + 1];
+    const uint64_t begin = image.data.segments[segment].begin;
+    w.segment_end = image.data.segments[segment].end;
     w.mcu = uint64_t(segment) * image.scan.restart_interval;
     w.mcu_end = w.mcu + image.scan.restart_interval;
     if (w.mcu_end > image.scan.mcu_end) w.mcu_end = image.scan.mcu_end;
@@ -224,16 +222,11 @@ bool Lanes::finish_chunk(int lane) {
     LaneWork& w = work[lane];
     const SequentialScan& scan = w.image->scan;
     const Lane& state = memory.lanes[lane];
-    const auto take_blocks = w.image->stream ? stream_blocks_avx2 : take_blocks_avx2;
+    const TakeBlocks take_blocks = w.image->stream ? lane_kernels.stream_blocks : lane_kernels.take_blocks;
     const bool complete =
         take_blocks(memory.scratch[lane], w.chunk_mcus * scan.blocks_per_mcu, w.targets, w.components, w.dc);
     w.mcu += unsigned(w.chunk_mcus);
-    const uint64_t used = bit_position(lane);
-    Cursor cursor;
-    cursor.bit_position = used;
-    if (!complete || ((state.p - state.end) & 127) != 0 || used > 8 * w.segment_end) return false;
-    const bool more_segments = w.mcu < scan.mcu_end;
-    return w.mcu < w.mcu_end || !more_segments || bytes_left(cursor, w.segment_end) == 0;
+    return complete && ((state.p - state.end) & 127) == 0 && bit_position(lane) <= 8 * w.segment_end;
 }
 
 // The last lane: no other hides its latency, so the plain loop takes over at the end of a chunk.
@@ -243,8 +236,7 @@ bool Lanes::finish_alone(int lane) {
     cursor.mcu = w.mcu;
     cursor.bit_position = bit_position(lane);
     std::memcpy(cursor.dc, w.dc, sizeof w.dc);
-    return decode_plain(*w.image, w.segment_end, w.mcu_end, cursor) &&
-           (w.mcu_end == w.image->scan.mcu_end || bytes_left(cursor, w.segment_end) == 0);
+    return decode_plain(*w.image, w.segment_end, w.mcu_end, cursor);
 }
 
 bool Lanes::decode_plain(LaneImage& image, uint64_t segment_end, uint64_t mcu_end, Cursor& cursor) {
@@ -252,7 +244,7 @@ bool Lanes::decode_plain(LaneImage& image, uint64_t segment_end, uint64_t mcu_en
         image.scan.components[i].dc = plain_tables.get(image.tables[1][i]->table.spec, true, i);
         image.scan.components[i].ac = plain_tables.get(image.tables[0][i]->table.spec, false, i);
     }
-    return decode_segment(image.scan, image.data.bytes.data(), segment_end, mcu_end, cursor) == Stop::done;
+    return kernels().decode_segment(image.scan, image.data.bytes.data(), segment_end, mcu_end, cursor) == Stop::done;
 }
 
 // The lane has no more to do for its image; whoever leaves last hands the image back.
@@ -262,14 +254,15 @@ void Lanes::leave(int lane, JobQueue& queue, const Limits& limits, Decoder* plai
     if (!image || --image->lanes > 0) return;
     Job& job = *image->job;
     release(*image);
-    if (image->stream) _mm_sfence();  // for whoever reads the planes on another core
+    if (image->stream) lane_kernels.finish_streaming();
     if (image->failed && plain) {
-        job.status = plain->read_coefficients(job.jpeg, job.header, limits, job.output);
+        decode_alone(job, limits, *plain);
     } else if (image->failed) {
         job.status.code = Code::malformed;
     } else {
-        zero_blocks(image->scan, image->scan.mcu_end);
+        zero_blocks(image->scan, image->scan.mcu_end, all_mcus);
         job.status = Status();
+        job.damages = {};
     }
     queue.done(job);
 }
@@ -292,7 +285,7 @@ void Lanes::run(JobQueue& queue, const Limits& limits, Decoder* plain) {
     int count = 0;
     while (count < max_lanes && acquire(count, queue, limits, plain)) count++;
     while (count > 0) {
-        const unsigned finished = step_lanes_avx2(memory, count);
+        const unsigned finished = lane_kernels.step(memory, count);
         for (int lane = count - 1; lane >= 0; lane--) {
             if (!(finished >> lane & 1)) continue;
             LaneWork& w = work[lane];
@@ -314,16 +307,9 @@ void Lanes::run(JobQueue& queue, const Limits& limits, Decoder* plain) {
 }
 
 void decode_jobs_in_lanes(JobQueue& queue, const Limits& limits, Decoder& plain) {
-    Lanes* lanes = new (std::nothrow) Lanes;
+    Lanes* lanes = new_lanes();
     if (lanes) lanes->run(queue, limits, &plain);
     delete lanes;
-    // Out of memory: one after the other.
-    while (Job* job = queue.next()) {
-        job->status = plain.read_coefficients(job->jpeg, job->header, limits, job->output);
-        queue.done(*job);
-    }
 }
 
 }  // namespace jpegfreq
-
-#endif

@@ -28,22 +28,34 @@ struct LaneMemory {
 };
 static_assert((constant_tables + table_slots * code_levels) * lane_entries <= 65536, "a table's index has 16 bits");
 
-// Steps lanes [0, count) until at least one has reached its end; returns a bit for each that has. count is 1 to max_lanes.
-unsigned step_lanes_avx2(LaneMemory& memory, int count);
-
 // Moves decoded blocks out of a lane's scratch and leaves it empty: adds each difference to its component's prediction in
-// `dc`, writes the block to its target. False: a block has no DC (a run passed coefficient 63, or no code matched).
-bool take_blocks_avx2(int16_t* scratch, int count, int16_t* const* targets, const uint8_t* components, uint32_t* dc);
-// The same, storing past the caches: targets lie on multiples of 32 bytes.
-bool stream_blocks_avx2(int16_t* scratch, int count, int16_t* const* targets, const uint8_t* components, uint32_t* dc);
+// `dc` and writes the block to its target. False: a block has no DC (a run passed coefficient 63, or no code matched).
+using TakeBlocks = bool (*)(int16_t* scratch, int count, int16_t* const* targets, const uint8_t* components,
+                            uint32_t* dc);
 
-// decode_jobs in lanes. What the lanes do not read or find damaged goes to `plain`, which says why. lanes.cpp
+struct LaneKernels {
+    // Steps lanes [0, count) until at least one has reached its end; returns a bit for each that has. `count` is 1 to
+    // max_lanes.
+    unsigned (*step)(LaneMemory& memory, int count);
+    TakeBlocks take_blocks;
+    // The same with non-temporal stores. Targets are aligned to 32 bytes.
+    TakeBlocks stream_blocks;
+    // Makes what stream_blocks stored visible to other cores.
+    void (*finish_streaming)();
+};
+
+extern const LaneKernels lane_kernels_avx2;
+
+// Takes jobs from the queue as long as there are any and memory allows. What the lanes do not read or find damaged goes to
+// `plain`, which finds out why. lanes.cpp
 void decode_jobs_in_lanes(JobQueue& queue, const Limits& limits, Decoder& plain);
+// batch.cpp
+void decode_alone(Job& job, const Limits& limits, Decoder& decoder);
 
 // One image alone, in as many lanes as it can feed. False: not for the lanes, or damaged; nothing is known of the planes.
 // split.cpp
 struct Lanes;
-Lanes* new_lanes();  // nullptr: out of memory
+Lanes* new_lanes();  // nullptr: out of memory, or this machine gains nothing by lanes
 void delete_lanes(Lanes*);
 bool decode_in_lanes(Lanes& lanes, Bytes jpeg, const Header& header, const Limits& limits, Output& output);
 

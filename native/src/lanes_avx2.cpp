@@ -152,9 +152,7 @@ bool take_blocks(int16_t* scratch, int count, int16_t* const* targets, const uin
     return complete;
 }
 
-}  // namespace
-
-unsigned step_lanes_avx2(LaneMemory& memory, int count) {
+unsigned step(LaneMemory& memory, int count) {
     switch (count) {
         case 4: return step_lanes<4>(&memory);
         case 3: return step_lanes<3>(&memory);
@@ -163,12 +161,10 @@ unsigned step_lanes_avx2(LaneMemory& memory, int count) {
     }
 }
 
-bool take_blocks_avx2(int16_t* scratch, int count, int16_t* const* targets, const uint8_t* components, uint32_t* dc) {
-    return take_blocks<false>(scratch, count, targets, components, dc);
-}
+void finish_streaming() { _mm_sfence(); }
 
-bool stream_blocks_avx2(int16_t* scratch, int count, int16_t* const* targets, const uint8_t* components, uint32_t* dc) {
-    return take_blocks<true>(scratch, count, targets, components, dc);
-}
+}  // namespace
+
+const LaneKernels lane_kernels_avx2 = {step, take_blocks<false>, take_blocks<true>, finish_streaming};
 
 }  // namespace jpegfreq

@@ -53,6 +53,7 @@ struct Part {
 
 struct Lanes {
     LaneMemory memory;
+    const LaneKernels& lane_kernels;
     LaneWork work[max_lanes];
     LaneImage images[max_lanes];
     TableSlot slots[table_slots];
@@ -60,7 +61,7 @@ struct Lanes {
     uint64_t clock = 0;
     alignas(64) int16_t spare[64];  // for padding blocks and those that nobody needs
 
-    Lanes();
+    explicit Lanes(const LaneKernels& kernels);
     // False: not for the lanes; nothing was kept.
     bool open(Job& job, LaneImage& image, const Limits& limits, uint64_t most_bytes);
     void release(LaneImage& image);

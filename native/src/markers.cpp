@@ -2,102 +2,16 @@
 
 #include <cstring>
 
-namespace jpegfreq {
+#include "big_endian.h"
+#include "exif.h"
+#include "standard_tables.h"
+#include "status.h"
 
-// Bounded by 64 entries, then 16 more that a run past coefficient 63 may touch before it is noticed.
-const uint8_t natural_order[64 + 16] = {0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 25, 18, 11, 4,  5,  12, 19, 26, 33,
-                                        40, 48, 41, 34, 27, 20, 13, 6,  7,  14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36,
-                                        29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54,
-                                        47, 55, 62, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63};
+namespace jpegfreq {
 
 namespace {
 
-enum : uint8_t {
-    SOF0 = 0xC0,
-    SOF3 = 0xC3,
-    DHT = 0xC4,
-    JPG = 0xC8,
-    DAC = 0xCC,
-    SOF15 = 0xCF,
-    RST0 = 0xD0,
-    RST7 = 0xD7,
-    SOI = 0xD8,
-    EOI = 0xD9,
-    SOS = 0xDA,
-    DQT = 0xDB,
-    DNL = 0xDC,
-    DRI = 0xDD,
-    DHP = 0xDE,
-    EXP = 0xDF,
-    APP0 = 0xE0,
-    APP1 = 0xE1,
-    APP14 = 0xEE,
-    APP15 = 0xEF,
-    SOF55 = 0xF7,
-    COM = 0xFE,
-    TEM = 0x01,
-};
-
-Status fail(Code code, const char* segment, uint64_t offset, const char* message, const char* clause,
-            int64_t detail = 0) {
-    Status status;
-    status.code = code;
-    status.segment = segment;
-    status.message = message;
-    status.clause = clause;
-    status.offset_bytes = offset;
-    status.detail = detail;
-    return status;
-}
-
-Status malformed(const char* segment, uint64_t offset, const char* message, const char* clause, int64_t detail = 0) {
-    return fail(Code::malformed, segment, offset, message, clause, detail);
-}
-
-uint32_t be16(const uint8_t* p) { return uint32_t(p[0]) << 8 | p[1]; }
-
 uint32_t ceil_divide(uint64_t a, uint64_t b) { return uint32_t((a + b - 1) / b); }
-
-// K.3: the tables that Motion JPEG frames leave out; libjpeg takes them for tables 0 and 1 of a sequential file.
-struct StandardTable {
-    uint8_t counts[16];
-    const uint8_t* values;
-    uint16_t value_count;
-};
-const uint8_t dc_values[12] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
-const uint8_t ac_luma_values[162] = {
-    0x01, 0x02, 0x03, 0x00, 0x04, 0x11, 0x05, 0x12, 0x21, 0x31, 0x41, 0x06, 0x13, 0x51, 0x61, 0x07, 0x22, 0x71,
-    0x14, 0x32, 0x81, 0x91, 0xA1, 0x08, 0x23, 0x42, 0xB1, 0xC1, 0x15, 0x52, 0xD1, 0xF0, 0x24, 0x33, 0x62, 0x72,
-    0x82, 0x09, 0x0A, 0x16, 0x17, 0x18, 0x19, 0x1A, 0x25, 0x26, 0x27, 0x28, 0x29, 0x2A, 0x34, 0x35, 0x36, 0x37,
-    0x38, 0x39, 0x3A, 0x43, 0x44, 0x45, 0x46, 0x47, 0x48, 0x49, 0x4A, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58, 0x59,
-    0x5A, 0x63, 0x64, 0x65, 0x66, 0x67, 0x68, 0x69, 0x6A, 0x73, 0x74, 0x75, 0x76, 0x77, 0x78, 0x79, 0x7A, 0x83,
-    0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8A, 0x92, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99, 0x9A, 0xA2, 0xA3,
-    0xA4, 0xA5, 0xA6, 0xA7, 0xA8, 0xA9, 0xAA, 0xB2, 0xB3, 0xB4, 0xB5, 0xB6, 0xB7, 0xB8, 0xB9, 0xBA, 0xC2, 0xC3,
-    0xC4, 0xC5, 0xC6, 0xC7, 0xC8, 0xC9, 0xCA, 0xD2, 0xD3, 0xD4, 0xD5, 0xD6, 0xD7, 0xD8, 0xD9, 0xDA, 0xE1, 0xE2,
-    0xE3, 0xE4, 0xE5, 0xE6, 0xE7, 0xE8, 0xE9, 0xEA, 0xF1, 0xF2, 0xF3, 0xF4, 0xF5, 0xF6, 0xF7, 0xF8, 0xF9, 0xFA};
-const uint8_t ac_chroma_values[162] = {
-    0x00, 0x01, 0x02, 0x03, 0x11, 0x04, 0x05, 0x21, 0x31, 0x06, 0x12, 0x41, 0x51, 0x07, 0x61, 0x71, 0x13, 0x22,
-    0x32, 0x81, 0x08, 0x14, 0x42, 0x91, 0xA1, 0xB1, 0xC1, 0x09, 0x23, 0x33, 0x52, 0xF0, 0x15, 0x62, 0x72, 0xD1,
-    0x0A, 0x16, 0x24, 0x34, 0xE1, 0x25, 0xF1, 0x17, 0x18, 0x19, 0x1A, 0x26, 0x27, 0x28, 0x29, 0x2A, 0x35, 0x36,
-    0x37, 0x38, 0x39, 0x3A, 0x43, 0x44, 0x45, 0x46, 0x47, 0x48, 0x49, 0x4A, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58,
-    0x59, 0x5A, 0x63, 0x64, 0x65, 0x66, 0x67, 0x68, 0x69, 0x6A, 0x73, 0x74, 0x75, 0x76, 0x77, 0x78, 0x79, 0x7A,
-    0x82, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8A, 0x92, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99, 0x9A,
-    0xA2, 0xA3, 0xA4, 0xA5, 0xA6, 0xA7, 0xA8, 0xA9, 0xAA, 0xB2, 0xB3, 0xB4, 0xB5, 0xB6, 0xB7, 0xB8, 0xB9, 0xBA,
-    0xC2, 0xC3, 0xC4, 0xC5, 0xC6, 0xC7, 0xC8, 0xC9, 0xCA, 0xD2, 0xD3, 0xD4, 0xD5, 0xD6, 0xD7, 0xD8, 0xD9, 0xDA,
-    0xE2, 0xE3, 0xE4, 0xE5, 0xE6, 0xE7, 0xE8, 0xE9, 0xEA, 0xF2, 0xF3, 0xF4, 0xF5, 0xF6, 0xF7, 0xF8, 0xF9, 0xFA};
-const StandardTable standard_dc[2] = {{{0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0}, dc_values, 12},
-                                      {{0, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0}, dc_values, 12}};
-const StandardTable standard_ac[2] = {{{0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 0x7d}, ac_luma_values, 162},
-                                      {{0, 2, 1, 2, 4, 4, 3, 4, 7, 5, 4, 4, 0, 1, 2, 0x77}, ac_chroma_values, 162}};
-
-void set_standard(HuffmanSpec& spec, const StandardTable& table) {
-    if (spec.defined) return;
-    spec = HuffmanSpec();
-    spec.defined = true;
-    std::memcpy(spec.code_counts, table.counts, 16);
-    std::memcpy(spec.values, table.values, table.value_count);
-    spec.value_count = table.value_count;
-}
 
 // C.2: codes are given out in order of length, and none may be all ones. Checked where a scan names the table, as libjpeg does.
 Status check_codes(const HuffmanSpec& spec, bool is_dc) {
@@ -115,35 +29,16 @@ Status check_codes(const HuffmanSpec& spec, bool is_dc) {
     return Status();
 }
 
-// EXIF 2.3, 4.6.4: tag 0x0112 of IFD 0. Anything unreadable means 1.
-uint8_t read_orientation(Bytes tiff) {
-    if (tiff.size < 8) return 1;
-    const uint8_t* data = tiff.data;
-    bool little = data[0] == 'I' && data[1] == 'I';
-    if (!little && !(data[0] == 'M' && data[1] == 'M')) return 1;
-    auto u16 = [&](size_t at) { return little ? uint32_t(data[at + 1]) << 8 | data[at] : be16(data + at); };
-    auto u32 = [&](size_t at) { return little ? u16(at + 2) << 16 | u16(at) : u16(at) << 16 | u16(at + 2); };
-    uint64_t ifd = u32(4);
-    if (u16(2) != 42 || ifd + 2 > tiff.size) return 1;
-    uint32_t entries = u16(ifd);
-    for (uint64_t i = 0, at = ifd + 2; i < entries && at + 12 <= tiff.size; i++, at += 12) {
-        if (u16(at) != 0x0112) continue;
-        uint32_t value = u16(at + 2) == 3 ? u16(at + 8) : 0;  // SHORT
-        return value >= 1 && value <= 8 ? uint8_t(value) : 1;
-    }
-    return 1;
-}
-
 const char* process_name(uint8_t marker) {
     switch (marker) {
-        case 0xC3: return "the lossless process (SOF3)";
-        case 0xC5: return "the hierarchical process: differential sequential (SOF5)";
-        case 0xC6: return "the hierarchical process: differential progressive (SOF6)";
-        case 0xC7: return "the hierarchical process: differential lossless (SOF7)";
-        case 0xCB: return "the lossless process with arithmetic coding (SOF11)";
-        case 0xCD: return "the hierarchical process: differential sequential, arithmetic (SOF13)";
-        case 0xCE: return "the hierarchical process: differential progressive, arithmetic (SOF14)";
-        case 0xCF: return "the hierarchical process: differential lossless, arithmetic (SOF15)";
+        case SOF3: return "the lossless process (SOF3)";
+        case SOF5: return "the hierarchical process: differential sequential (SOF5)";
+        case SOF6: return "the hierarchical process: differential progressive (SOF6)";
+        case SOF7: return "the hierarchical process: differential lossless (SOF7)";
+        case SOF11: return "the lossless process with arithmetic coding (SOF11)";
+        case SOF13: return "the hierarchical process: differential sequential, arithmetic (SOF13)";
+        case SOF14: return "the hierarchical process: differential progressive, arithmetic (SOF14)";
+        case SOF15: return "the hierarchical process: differential lossless, arithmetic (SOF15)";
         case DHP: return "the hierarchical process (DHP)";
         case SOF55: return "JPEG-LS (SOF55)";
         default: return nullptr;
@@ -161,7 +56,7 @@ uint64_t find_marker(Bytes jpeg, uint64_t offset) {
         uint8_t next = data[offset + 1];
         if (next == 0xFF) {
             offset++;  // B.1.1.2: fill byte
-        } else if (next == 0 || (next >= RST0 && next <= RST7)) {
+        } else if (next == 0 || is_restart(next)) {
             offset += 2;
         } else {
             return offset;
@@ -194,12 +89,11 @@ bool MarkerReader::next_marker(uint8_t& marker, uint64_t& offset) {
 
 // The body of the segment whose length field stands at position_; position_ moves behind it.
 Status MarkerReader::segment_body(const char* name, uint64_t offset, Bytes& body) {
-    if (jpeg_.size - position_ < 2)
-        return fail(Code::truncated, name, offset, "the data end inside the segment", "B.1.1.4");
+    if (jpeg_.size - position_ < 2) return truncated(name, offset, "the data end inside the segment", "B.1.1.4");
     uint32_t length = be16(jpeg_.data + position_);
     if (length < 2) return malformed(name, offset, "a segment length of {}", "B.1.1.4", length);
     if (length > jpeg_.size - position_)
-        return fail(Code::truncated, name, offset, "the data end inside the segment of {} bytes", "B.1.1.4", length);
+        return truncated(name, offset, "the data end inside the segment of {} bytes", "B.1.1.4", length);
     body.data = jpeg_.data + position_ + 2;
     body.size = length - 2;
     position_ += length;
@@ -269,19 +163,16 @@ void MarkerReader::read_application(uint8_t marker, Bytes body) {
         adobe_transform_ = body.data[11];
     } else if (marker == APP1 && !saw_exif_ && body.size >= 6 && std::memcmp(body.data, "Exif\0", 6) == 0) {
         saw_exif_ = true;
-        Bytes tiff;
-        tiff.data = body.data + 6;
-        tiff.size = body.size - 6;
-        orientation_ = read_orientation(tiff);
+        orientation_ = read_orientation({body.data + 6, body.size - 6});
     }
 }
 
 // Every segment but SOF, SOS, EOI; `marker` was read, position_ stands behind it.
 Status MarkerReader::read_segment(uint8_t marker, uint64_t offset) {
-    if ((marker >= RST0 && marker <= RST7) || marker == TEM) return Status();
+    if (is_restart(marker) || marker == TEM) return Status();
     if (marker == SOI) return malformed("SOI", offset, "a second SOI", "B.2.1");
     if (const char* name = process_name(marker))
-        return fail(Code::unsupported, name, offset, "not a DCT-based process of Annexes F and G", "");
+        return unsupported(name, offset, "not a DCT-based process of Annexes F and G", "");
     const bool foreign = (marker >= APP0 && marker <= APP15) || marker == COM || marker == DNL;
     if (!foreign && marker != DQT && marker != DHT && marker != DAC && marker != DRI)
         return malformed("marker", offset, "unknown marker code {}", "B.1.1.3", marker);
@@ -327,9 +218,8 @@ Status MarkerReader::read_sof(uint8_t marker, uint64_t offset, Header& header) {
     if (body.size != 6 + 3 * count)
         return malformed("SOF", offset, "a segment length of {}", "B.2.2", int64_t(body.size + 2));
     if (header.precision != 8 && header.precision != 12)
-        return fail(Code::unsupported, "SOF", offset, "a sample precision of {} bits", "B.2.2", header.precision);
-    if (count > max_components)
-        return fail(Code::unsupported, "SOF", offset, "{} components (1 to 4 are read)", "B.2.2", count);
+        return unsupported("SOF", offset, "a sample precision of {} bits", "B.2.2", header.precision);
+    if (count > max_components) return unsupported("SOF", offset, "{} components (1 to 4 are read)", "B.2.2", count);
     header.component_count = uint8_t(count);
     header.frame_offset_bytes = offset;
     for (uint32_t i = 0; i < count; i++) {
@@ -352,15 +242,14 @@ Status MarkerReader::read_sof(uint8_t marker, uint64_t offset, Header& header) {
 Status MarkerReader::read_dnl(Header& header) const {
     const uint64_t sos = position_;
     const uint64_t size = jpeg_.size;
-    if (size - sos < 4) return fail(Code::truncated, "SOS", sos, "the data end inside the segment", "B.1.1.4");
+    if (size - sos < 4) return truncated("SOS", sos, "the data end inside the segment", "B.1.1.4");
     const uint64_t scan_data = sos + 2 + be16(jpeg_.data + sos + 2);
     const uint64_t dnl = scan_data < size ? find_marker(jpeg_, scan_data) : size;
     if (dnl >= size)
-        return fail(Code::truncated, "SOF", header.frame_offset_bytes, "0 lines, and the data end before a DNL segment",
-                    "B.2.5");
+        return truncated("SOF", header.frame_offset_bytes, "0 lines, and the data end before a DNL segment", "B.2.5");
     if (jpeg_.data[dnl + 1] != DNL)
         return malformed("SOF", header.frame_offset_bytes, "0 lines, and no DNL segment after the first scan", "B.2.5");
-    if (size - dnl < 6) return fail(Code::truncated, "DNL", dnl, "the data end inside the segment", "B.2.5");
+    if (size - dnl < 6) return truncated("DNL", dnl, "the data end inside the segment", "B.2.5");
     if (be16(jpeg_.data + dnl + 2) != 4)
         return malformed("DNL", dnl, "a segment length of {}", "B.2.5", be16(jpeg_.data + dnl + 2));
     header.height = be16(jpeg_.data + dnl + 4);
@@ -393,7 +282,7 @@ ColorKind MarkerReader::color_kind(const Header& header) const {
 
 Status MarkerReader::read_frame(Header& header) {
     header = Header();
-    if (jpeg_.size < 2) return fail(Code::truncated, "SOI", 0, "{} bytes are no JPEG", "B.2.1", int64_t(jpeg_.size));
+    if (jpeg_.size < 2) return truncated("SOI", 0, "{} bytes are no JPEG", "B.2.1", int64_t(jpeg_.size));
     if (jpeg_.data[0] != 0xFF || jpeg_.data[1] != SOI)
         return malformed("SOI", 0, "the data do not begin with FF D8", "B.2.1");
     position_ = 2;
@@ -410,26 +299,20 @@ Status MarkerReader::read_frame(Header& header) {
             header.restart_interval = restart_interval_;
             if (header.height == 0) status = read_dnl(header);
             if (status.ok()) set_geometry(header);
-            if (header.process != Process::progressive && int(header.process) < 9) {
-                for (int i = 0; i < 2; i++) {
-                    set_standard(tables_.dc[i], standard_dc[i]);
-                    set_standard(tables_.ac[i], standard_ac[i]);
-                }
-            }
+            if (is_huffman_sequential(header.process)) set_missing_tables(tables_);
             return status;
         }
         if (marker == EOI) return malformed("EOI", offset, "the image ends before a scan", "B.2.1");
-        const bool sof = marker == 0xC0 || marker == 0xC1 || marker == 0xC2 || marker == 0xC9 || marker == 0xCA;
+        const bool sof = is_frame_header(marker);
         if (sof && frame_seen) return malformed("SOF", offset, "a second frame header", "B.2.1");
         status = sof ? read_sof(marker, offset, header) : read_segment(marker, offset);
         if (!status.ok()) return status;
         frame_seen |= sof;
     }
-    return fail(Code::truncated, frame_seen ? "SOS" : "SOF", jpeg_.size, "the data end before it", "B.2.1");
+    return truncated(frame_seen ? "SOS" : "SOF", jpeg_.size, "the data end before it", "B.2.1");
 }
 
 Status MarkerReader::check_tables(const Header& header, const Scan& scan) const {
-    const bool arithmetic = int(header.process) >= 9;
     const bool needs_dc = needs_dc_tables(header, scan), needs_ac = needs_ac_tables(header, scan);
     for (int i = 0; i < scan.component_count; i++) {
         const ScanComponent& sc = scan.components[i];
@@ -437,7 +320,7 @@ Status MarkerReader::check_tables(const Header& header, const Scan& scan) const 
             return malformed("SOS", scan.offset_bytes, "DC table {} (0 to 3 exist)", "B.2.3", sc.dc_table);
         if (needs_ac && sc.ac_table > 3)
             return malformed("SOS", scan.offset_bytes, "AC table {} (0 to 3 exist)", "B.2.3", sc.ac_table);
-        if (arithmetic) continue;
+        if (is_arithmetic(header.process)) continue;
         Status status;
         if (needs_dc) {
             if (!tables_.dc[sc.dc_table].defined)
@@ -486,7 +369,7 @@ Status MarkerReader::read_sos(const Header& header, uint64_t offset, Scan& scan)
     const uint8_t* p = body.data + 1 + 2 * count;
     // Encoders write all sorts of values into sequential scans, whose band is always whole (B.2.3): Scan's defaults stand, as
     // libjpeg has it.
-    if (header.process == Process::progressive || header.process == Process::arithmetic_progressive) {
+    if (is_progressive(header.process)) {
         scan.Ss = p[0];
         scan.Se = p[1];
         scan.Ah = p[2] >> 4;
@@ -527,8 +410,7 @@ Status MarkerReader::next_scan(const Header& header, Scan& scan, bool& found) {
             saw_eoi_ = true;
             return status;
         }
-        const bool sof = marker == 0xC0 || marker == 0xC1 || marker == 0xC2 || marker == 0xC9 || marker == 0xCA;
-        if (sof) return malformed("SOF", offset, "a second frame header", "B.2.1");
+        if (is_frame_header(marker)) return malformed("SOF", offset, "a second frame header", "B.2.1");
         if (marker == SOS) {
             status = read_sos(header, offset, scan);
             if (status.ok()) status = check_tables(header, scan);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "jpegfreq.h"
+#include "marker_codes.h"
 
 namespace jpegfreq {
 
@@ -40,11 +41,13 @@ struct Scan {
     // One component: its own blocks, row by row, without padding (A.2.2). More: MCUs of the frame (A.2.3).
     uint32_t mcus_wide = 0;
     uint32_t mcus_high = 0;
-};
 
-inline bool is_progressive(Process process) {
-    return process == Process::progressive || process == Process::arithmetic_progressive;
-}
+    uint64_t mcu_count() const { return uint64_t(mcus_wide) * mcus_high; }
+    // 1 for a scan without restarts.
+    uint64_t interval_count() const {
+        return restart_interval ? (mcu_count() + restart_interval - 1) / restart_interval : 1;
+    }
+};
 
 // Which tables a scan uses (T.81 G.1.2, G.1.3; both in a sequential frame). next_scan() has checked those and no others.
 inline bool needs_dc_tables(const Header& header, const Scan& scan) {
@@ -108,7 +111,5 @@ private:
 
 // Offset of the first marker that is not RSTn and not a stuffed FF 00, from `offset_bytes` on; the size of the data where there is none.
 uint64_t find_marker(Bytes jpeg, uint64_t offset_bytes);
-
-extern const uint8_t natural_order[64 + 16];  // zigzag index -> 8 * v + u (T.81 figure A.6); 63 repeated for overruns
 
 }  // namespace jpegfreq

@@ -11,16 +11,17 @@
 // Visits that read no bits cost about a nanosecond.
 //
 // Note [Errors]
-// The first error in the order of the file is reported. A scan stops at the block in which it fails, and so do the later scans
-// of its component; no scan is read behind a DC scan that fails. All that was decoded stands in the planes.
-#include <cstdlib>
+// A scan that fails continues at its next restart segment; the blocks in between keep what other scans gave them. A scan
+// that refines such coefficients has nothing to build on there: it too continues at its next segment.
 #include <cstring>
 #include <new>
 
+#include "damaged_blocks.h"
 #include "dispatch.h"
 #include "progression.h"
 #include "progressive_kernels.h"
 #include "scan_decoders.h"
+#include "status.h"
 
 namespace jpegfreq {
 
@@ -33,71 +34,42 @@ constexpr size_t kept_bytes = 1 << 20;
 
 namespace {
 
-struct Buffer {
-    uint8_t* data = nullptr;
-    size_t size = 0;
-
-    Buffer() = default;
-    Buffer(const Buffer&) = delete;
-    Buffer& operator=(const Buffer&) = delete;
-    ~Buffer() { std::free(data); }
-
-    // Keeps the contents. False: out of memory, all as before.
-    bool grow(size_t wanted) {
-        if (wanted <= size) return true;
-        void* larger = std::realloc(data, wanted);
-        if (!larger) return false;
-        data = static_cast<uint8_t*>(larger);
-        size = wanted;
-        return true;
-    }
-    void give_back_surplus() {
-        if (size <= kept_bytes) return;
-        std::free(data);
-        data = nullptr;
-        size = 0;
-    }
-};
-
-Status make_status(Code code, const char* segment, uint64_t offset, const char* message, const char* clause,
-                   int64_t detail = 0) {
-    Status status;
-    status.code = code;
-    status.segment = segment;
-    status.message = message;
-    status.clause = clause;
-    status.offset_bytes = offset;
-    status.detail = detail;
-    return status;
-}
-
-Status out_of_memory() { return make_status(Code::out_of_memory, "", 0, "no memory for the decoder's buffers", ""); }
-
+// What is wrong in the segment that the reader has entered last.
 Status failure_status(Bytes jpeg, const ScanData& data) {
-    const uint64_t end = data.end_offset_bytes;
+    const RestartSegment& segment = data.segments[data.next_segment - 1];
+    // The first byte of which no bit is taken.
+    const uint64_t position = uint64_t(data.next - data.bits_left / 8 - data.copies);
+    const uint64_t offset = file_offset(jpeg, data.source, segment, position < segment.end ? position : segment.end);
     switch (data.failure) {
         case ScanFailure::none: return Status();
         case ScanFailure::bad_code:
-            return make_status(Code::malformed, "scan data", reader_offset(jpeg, data),
-                               "no Huffman code of the table, or a value it may not have", "G.2.2");
-        case ScanFailure::past_band:
-            return make_status(Code::malformed, "scan data", reader_offset(jpeg, data),
-                               "a run leaves the spectral band", "G.2.2");
-        case ScanFailure::surplus:
-            return make_status(Code::malformed, "scan data", reader_offset(jpeg, data),
-                               "surplus bytes at the end of restart interval {}", "E.2.4", data.segments_read - 1);
-        case ScanFailure::data_end:
-        case ScanFailure::no_restart: break;
+            return malformed("scan data", offset, "no Huffman code of the table, or a value it may not have", "G.2.2");
+        case ScanFailure::past_band: return malformed("scan data", offset, "a run leaves the spectral band", "G.2.2");
+        case ScanFailure::data_end: break;
     }
-    if (data.copy_end != data.segment_end)
-        return make_status(Code::malformed, "scan data", reader_offset(jpeg, data), "restart interval {} ends early",
-                           "E.2.4", data.segments_read - 1);
-    if (end >= jpeg.size)
-        return make_status(Code::truncated, "scan data", jpeg.size, "the data end inside the scan", "E.2.3");
-    const uint8_t marker = jpeg.data[end + 1];
-    if ((marker & 0xF8) == 0xD0)
-        return make_status(Code::malformed, "scan data", end, "restart marker {} is out of order", "E.2.4", marker & 7);
-    return make_status(Code::truncated, "scan data", end, "marker {} before the scan's last block", "E.2.3", marker);
+    const uint64_t end = data.source.end;
+    if (data.has_next_segment())
+        return malformed("scan data", offset, "restart interval {} ends early", "E.2.4", segment.interval);
+    if (end >= jpeg.size) return truncated("scan data", jpeg.size, "the data end inside the scan", "E.2.3");
+    return truncated("scan data", end, "marker {} before the scan's last block", "E.2.3", jpeg.data[end + 1]);
+}
+
+// The present segment, which is whole, does not end with a restart marker.
+Status another_marker_status(Bytes jpeg, const ScanData& data) {
+    const RestartSegment& segment = data.segments[data.next_segment - 1];
+    return malformed("scan data", file_offset(jpeg, data.source, segment, segment.end),
+                     "another marker where a restart marker belongs, after interval {}", "E.2.4", segment.interval);
+}
+
+// The interval that is due after `interval` is missing.
+Status missing_interval_status(Bytes jpeg, const ScanData& data, uint32_t interval) {
+    if (!data.has_next_segment())
+        return truncated("scan data", data.source.end,
+                         data.source.end >= jpeg.size ? "the data end after restart interval {}"
+                                                      : "a marker ends the data after restart interval {}",
+                         "E.2.3", interval);
+    const uint64_t offset = data.source.begin + data.segments[data.next_segment].offset_bytes - 2;
+    return malformed("scan data", offset, "restart marker {} is out of order", "E.2.4", jpeg.data[offset + 1] & 7);
 }
 
 uint64_t block_count(const Component& component) { return uint64_t(component.blocks_high) * component.blocks_wide; }
@@ -106,26 +78,32 @@ uint64_t block_count(const Component& component) { return uint64_t(component.blo
 
 class ProgressiveScratch {
 public:
-    Status decode(MarkerReader& reader, const Header& header, const Limits& limits, Output& output);
+    Status decode(MarkerReader& reader, const Header& header, const Limits& limits, Output& output, Damages& damages);
 
 private:
     bool reserve(const Header& header, size_t data_bytes);
-    Status read_scans(MarkerReader& reader, const Header& header, const Limits& limits);
-    Status read_scan(const MarkerReader& reader, const Header& header, const Scan& scan, uint64_t& end_offset);
-    Status decode_dc(const MarkerReader& reader, const Header& header, const Scan& scan, ScanData& data);
+    Status read_scans(MarkerReader& reader, const Header& header, const Limits& limits, Damages& damages);
+    bool read_scan(const MarkerReader& reader, const Header& header, const Scan& scan, uint32_t number,
+                   uint64_t& end_offset, Damages& damages);
     template <bool refine>
-    void decode_dc_blocks(const Header& header, const Scan& scan, ScanData& data);
-    void decode_component(const Component& component, int index, int16_t* plane);
-    AcScan* ac_scans() { return reinterpret_cast<AcScan*>(scans_.data); }
+    bool decode_dc(Bytes jpeg, const Header& header, const Scan& scan, ScanData& data, uint32_t number,
+                   Damages& damages);
+    bool decode_blocks(Bytes jpeg, const Header& header, AcScan& scan, int16_t* blocks, uint64_t* maps, uint32_t begin,
+                       uint32_t end, Damages& damages);
+    bool decode_component(Bytes jpeg, const Header& header, int index, int16_t* plane, Damages& damages);
 
-    Buffer copies_;  // of the scans' data
-    Buffer scans_;   // AcScan[scan_count_]
-    Buffer dc_;      // int16 a block, component after component
-    Buffer band_;    // int16[64] a block, then a map a block; all zero between bands
+    Buffer<uint8_t> copies_;  // of the scans' data
+    Buffer<RestartSegment> segments_;
+    Buffer<AcScan> scans_;
+    Buffer<int16_t> dc_;      // one per block, component after component
+    Buffer<int16_t> blocks_;  // of a band, 64 each; all zero between bands, as are the maps
+    Buffer<uint64_t> maps_;   // one per block of a band
     uint8_t* copies_end_ = nullptr;
+    size_t segment_count_ = 0;
     size_t scan_count_ = 0;
     int16_t* dc_planes_[max_components] = {};
     ScanTable dc_tables_[max_components];
+    DamagedBlocks lost_;
 };
 
 ProgressiveScratch* new_progressive_scratch() { return new (std::nothrow) ProgressiveScratch(); }
@@ -134,16 +112,17 @@ void delete_progressive_scratch(ProgressiveScratch* scratch) { delete scratch; }
 bool ProgressiveScratch::reserve(const Header& header, size_t data_bytes) {
     uint64_t blocks = 0;
     for (int c = 0; c < header.component_count; c++) blocks += block_count(header.components[c]);
-    // A restart marker of 2 bytes becomes a segment's size of 4.
-    if (!copies_.grow(2 * data_bytes + read_ahead) || !dc_.grow(blocks * sizeof(int16_t))) return false;
-    if (!band_.data) {
-        if (!band_.grow(band_blocks * (64 * sizeof(int16_t) + sizeof(uint64_t)))) return false;
-        std::memset(band_.data, 0, band_.size);
+    if (!copies_.reserve(data_bytes + read_ahead) || !dc_.reserve(blocks)) return false;
+    if (!maps_.data()) {
+        if (!blocks_.reserve(64 * band_blocks) || !maps_.reserve(band_blocks)) return false;
+        std::memset(blocks_.data(), 0, 64 * band_blocks * sizeof(int16_t));
+        std::memset(maps_.data(), 0, band_blocks * sizeof(uint64_t));
     }
-    std::memset(dc_.data, 0, blocks * sizeof(int16_t));
-    copies_end_ = copies_.data;
+    std::memset(dc_.data(), 0, blocks * sizeof(int16_t));
+    copies_end_ = copies_.data();
+    segment_count_ = 0;
     scan_count_ = 0;
-    int16_t* plane = reinterpret_cast<int16_t*>(dc_.data);
+    int16_t* plane = dc_.data();
     for (int c = 0; c < header.component_count; c++) {
         dc_planes_[c] = plane;
         plane += block_count(header.components[c]);
@@ -151,107 +130,116 @@ bool ProgressiveScratch::reserve(const Header& header, size_t data_bytes) {
     return true;
 }
 
-Status ProgressiveScratch::decode(MarkerReader& reader, const Header& header, const Limits& limits, Output& output) {
-    // Segment sizes have 32 bits.
-    const bool too_large = reader.jpeg().size > UINT32_MAX;
-    if (too_large || !reserve(header, reader.jpeg().size - reader.position())) {
-        for (int c = 0; c < header.component_count; c++)
-            std::memset(output.planes[c], 0, block_count(header.components[c]) * 64 * sizeof(int16_t));
-        return too_large ? make_status(Code::unsupported, "", 0, "a progressive file of 4 GB or more", "")
-                         : out_of_memory();
+Status ProgressiveScratch::decode(MarkerReader& reader, const Header& header, const Limits& limits, Output& output,
+                                  Damages& damages) {
+    const Bytes jpeg = reader.jpeg();
+    // Positions within the data have 32 bits.
+    Status status =
+        jpeg.size > UINT32_MAX - read_ahead ? unsupported("", 0, "a progressive file of 4 GB or more", "") : Status();
+    if (status.ok() && !reserve(header, jpeg.size - reader.position())) status = out_of_memory();
+    if (status.ok()) status = read_scans(reader, header, limits, damages);
+    for (size_t i = 0; i < scan_count_; i++) {
+        // The segments of all scans lie in one buffer, which has come to rest now.
+        ScanData& data = scans_[i].data;
+        data.segments = segments_.data() + data.next_segment;
+        data.next_segment = 0;
     }
-    Status status = read_scans(reader, header, limits);
-    for (int c = 0; c < header.component_count; c++) decode_component(header.components[c], c, output.planes[c]);
-    // Every AC scan stands before whatever ended the reading of scans.
-    for (size_t i = scan_count_; i-- > 0;)
-        if (ac_scans()[i].data.failure != ScanFailure::none) status = failure_status(reader.jpeg(), ac_scans()[i].data);
-    copies_.give_back_surplus();
-    scans_.give_back_surplus();
-    dc_.give_back_surplus();
+    for (int c = 0; c < header.component_count; c++) {
+        if (status.ok() && !decode_component(jpeg, header, c, output.planes[c], damages)) status = out_of_memory();
+        if (!status.ok()) std::memset(output.planes[c], 0, block_count(header.components[c]) * 64 * sizeof(int16_t));
+    }
+    copies_.trim(kept_bytes);
+    segments_.trim(kept_bytes);
+    scans_.trim(kept_bytes);
+    dc_.trim(kept_bytes);
+    lost_.clear();
     return status;
 }
 
-Status ProgressiveScratch::read_scans(MarkerReader& reader, const Header& header, const Limits& limits) {
+Status ProgressiveScratch::read_scans(MarkerReader& reader, const Header& header, const Limits& limits,
+                                      Damages& damages) {
     Progression progression;
     uint64_t visits_left = visits_per_byte * reader.jpeg().size;
     for (int c = 0; c < header.component_count; c++)
         visits_left += visits_per_block * block_count(header.components[c]);
-    for (uint32_t count = 0;; count++) {
+    for (uint32_t number = 0;; number++) {
         Scan scan;
         bool found = false;
         Status status = reader.next_scan(header, scan, found);
-        if (!status.ok()) return status;
-        if (!found) break;
-        if (count == limits.max_scans)
-            return make_status(Code::unsupported, "SOS", scan.offset_bytes, "more than {} scans (max_scans)", "",
-                               limits.max_scans);
-        status = progression.visit(scan);
-        if (!status.ok()) return status;
+        if (status.ok() && !found) break;
+        if (status.ok() && number == limits.max_scans)
+            status = unsupported("SOS", scan.offset_bytes, "more than {} scans (max_scans)", "", limits.max_scans);
+        if (status.ok()) status = progression.visit(scan);
         uint64_t visits = 0;
         for (int i = 0; i < scan.component_count; i++)
             visits += block_count(header.components[scan.components[i].index]);
-        if (visits > visits_left)
-            return make_status(Code::unsupported, "SOS", scan.offset_bytes,
-                               "more scans than a file of {} bytes may have", "", int64_t(reader.jpeg().size));
+        if (status.ok() && visits > visits_left)
+            status = unsupported("SOS", scan.offset_bytes, "more scans than a file of {} bytes may have", "",
+                                 int64_t(reader.jpeg().size));
+        if (!status.ok()) {
+            damages.add(status, number);
+            return Status();
+        }
         visits_left -= visits;
         uint64_t end_offset = scan.data_offset_bytes;
-        status = read_scan(reader, header, scan, end_offset);
+        if (!read_scan(reader, header, scan, number, end_offset, damages)) return out_of_memory();
         reader.seek(end_offset);
-        if (!status.ok()) return status;
     }
-    if (!reader.saw_eoi() && !progression.complete(header))
-        return make_status(Code::truncated, "EOI", reader.jpeg().size, "the data end before the last scan", "B.2.1");
-    return check_complete(reader, header, reader.components_seen());
+    if (!reader.saw_eoi() && damages.empty() && !progression.complete(header))
+        damages.add(truncated("EOI", reader.jpeg().size, "the data end before the last scan", "B.2.1"), UINT32_MAX);
+    add_missing_scan(reader, header, reader.components_seen(), damages);
+    return Status();
 }
 
-Status ProgressiveScratch::read_scan(const MarkerReader& reader, const Header& header, const Scan& scan,
-                                     uint64_t& end_offset) {
+// Decodes a DC scan and keeps an AC scan's data and table. False: out of memory.
+bool ProgressiveScratch::read_scan(const MarkerReader& reader, const Header& header, const Scan& scan, uint32_t number,
+                                   uint64_t& end_offset, Damages& damages) {
+    const bool refines_ac = scan.Ss > 0 && scan.Ah > 0;
     ScanData data;
-    data.reversed = scan.Ss > 0 && scan.Ah > 0;
-    data.offset_bytes = scan.offset_bytes;
-    data.data_offset_bytes = scan.data_offset_bytes;
+    if (!copy_scan(reader.jpeg(), scan.data_offset_bytes, scan.interval_count(),
+                   refines_ac ? copy_reversed_to_ff : kernels().copy_to_ff, copies_.data(), copies_end_, segments_,
+                   segment_count_, data.source))
+        return false;
+    data.copies = copies_.data();
     data.restart_interval = scan.restart_interval;
-    copies_end_ = copy_scan_data(reader.jpeg(), data, copies_end_);
+    copies_end_ = data.source.copy_end;
     std::memset(copies_end_, 0, read_ahead);
-    end_offset = data.end_offset_bytes;
-    if (scan.Ss == 0) return decode_dc(reader, header, scan, data);
-
-    const size_t needed = (scan_count_ + 1) * sizeof(AcScan);
-    if (needed > scans_.size && !scans_.grow(2 * needed)) return out_of_memory();
-    AcScan& ac = *::new (ac_scans() + scan_count_++) AcScan();
+    end_offset = data.source.end;
+    if (scan.Ss == 0) {
+        data.segments = segments_.data() + segment_count_;
+        for (int i = 0; scan.Ah == 0 && i < scan.component_count; i++)
+            build_first_table(reader.tables().dc[scan.components[i].dc_table], 0, dc_tables_[i]);
+        return scan.Ah == 0 ? decode_dc<false>(reader.jpeg(), header, scan, data, number, damages)
+                            : decode_dc<true>(reader.jpeg(), header, scan, data, number, damages);
+    }
+    data.next_segment = uint32_t(segment_count_);
+    segment_count_ += data.source.segment_count;
+    if (scan_count_ == scans_.size() && !scans_.reserve(2 * (scan_count_ + 1), scan_count_)) return false;
+    AcScan& ac = *::new (&scans_[scan_count_++]) AcScan();
     ac.data = data;
     ac.component = scan.components[0].index;
     ac.Ss = scan.Ss;
     ac.Se = scan.Se;
     ac.Ah = scan.Ah;
     ac.Al = scan.Al;
+    ac.number = number;
     const HuffmanSpec& spec = reader.tables().ac[scan.components[0].ac_table];
     if (scan.Ah == 0) {
         build_first_table(spec, scan.Al, ac.table);
     } else {
         build_refinement_table(spec, ac.table);
     }
-    return Status();
-}
-
-Status ProgressiveScratch::decode_dc(const MarkerReader& reader, const Header& header, const Scan& scan,
-                                     ScanData& data) {
-    if (scan.Ah == 0) {
-        for (int i = 0; i < scan.component_count; i++)
-            build_first_table(reader.tables().dc[scan.components[i].dc_table], 0, dc_tables_[i]);
-        decode_dc_blocks<false>(header, scan, data);
-    } else {
-        decode_dc_blocks<true>(header, scan, data);
-    }
-    return failure_status(reader.jpeg(), data);
+    return true;
 }
 
 // G.1.2.1: the sequential coding of DC differences, of values without their Al low bits; then bit Al of each.
 template <bool refine>
-void ProgressiveScratch::decode_dc_blocks(const Header& header, const Scan& scan, ScanData& data) {
+bool ProgressiveScratch::decode_dc(Bytes jpeg, const Header& header, const Scan& scan, ScanData& data, uint32_t number,
+                                   Damages& damages) {
     struct Block {
         int16_t* row = nullptr;
         uint32_t columns = 0;  // A.2.3: the blocks that fill up the last MCUs of a row and of the image are dropped
+        const uint64_t* lost = nullptr;  // DamagedBlocks of the row
         uint8_t part = 0, x = 0, y = 0, wide = 1, high = 1;
     };
     Block blocks[blocks_per_mcu_limit];
@@ -267,26 +255,38 @@ void ProgressiveScratch::decode_dc_blocks(const Header& header, const Scan& scan
         for (block.y = 0; block.y < block.high; block.y++)
             for (block.x = 0; block.x < block.wide; block.x++) blocks[block_count++] = block;
     }
-    BitReader reader(data);
-    ScanFailure failure = ScanFailure::none;
-    uint32_t prediction[max_components] = {};  // modulo 2^32, as only 16 bits of it are kept
-    uint32_t until_restart = data.restart_interval;
-    for (uint32_t row = 0; row < scan.mcus_high; row++) {
-        for (uint32_t i = 0; i < block_count; i++) {
-            const int index = scan.components[blocks[i].part].index;
-            const uint32_t y = row * blocks[i].high + blocks[i].y;
-            blocks[i].columns = y < header.components[index].blocks_high ? header.components[index].blocks_wide : 0;
-            blocks[i].row = dc_planes_[index] + size_t(y) * blocks[i].columns;
+    const uint64_t mcu_count = scan.mcu_count();
+    const uint64_t step = scan.restart_interval ? scan.restart_interval : mcu_count;
+    uint64_t mcu = 0;
+    while (mcu < mcu_count) {
+        const uint64_t first = data.next_mcu(mcu_count);
+        if (first > mcu) {
+            damages.add(missing_interval_status(jpeg, data, uint32_t(mcu / step - 1)), number);
+            if (!lost_.mark(header, scan, mcu, first)) return false;
+            mcu = first;
+            continue;
         }
-        for (uint32_t column = 0; column < scan.mcus_wide; column++) {
-            if (data.restart_interval && until_restart-- == 0) {
-                reader.save(data);
-                if (!next_segment(data)) return;
-                until_restart = data.restart_interval - 1;
-                reader = BitReader(data);
-                for (uint32_t& value : prediction) value = 0;
+        if (data.ended_by_another_marker()) damages.add(another_marker_status(jpeg, data), number);
+        data.enter_segment();
+        BitReader reader(data);
+        uint32_t prediction[max_components] = {};  // modulo 2^32, as only 16 bits of it are kept
+        const uint64_t stop = mcu_count - mcu < step ? mcu_count : mcu + step;
+        bool new_row = true;
+        for (; mcu < stop; mcu++) {
+            const uint32_t column = uint32_t(mcu % scan.mcus_wide);
+            if (column == 0 || new_row) {
+                const uint32_t row = uint32_t(mcu / scan.mcus_wide);
+                for (uint32_t i = 0; i < block_count; i++) {
+                    const int index = scan.components[blocks[i].part].index;
+                    const Component& component = header.components[index];
+                    const uint32_t y = row * blocks[i].high + blocks[i].y;
+                    blocks[i].columns = y < component.blocks_high ? component.blocks_wide : 0;
+                    blocks[i].row = dc_planes_[index] + size_t(y) * blocks[i].columns;
+                    blocks[i].lost = lost_.of(index) ? lost_.of(index) + size_t(y) * blocks[i].columns : nullptr;
+                }
+                new_row = false;
             }
-            if (refine) refill_high(reader);  // a bit a block
+            if (refine) refill_high(reader);  // one bit per block
             for (uint32_t i = 0; i < block_count; i++) {
                 const Block& block = blocks[i];
                 const uint32_t x = column * block.wide + block.x;
@@ -300,76 +300,98 @@ void ProgressiveScratch::decode_dc_blocks(const Header& header, const Scan& scan
                     skip_high(reader, entry & 63);
                     if (entry & first_apart) {
                         entry = read_first_apart(table, 0, entry, reader);
-                        if (entry == bad_advance << 8) failure = ScanFailure::bad_code;
+                        if (entry == bad_advance << 8) data.failure = ScanFailure::bad_code;
                     }
                     value = (prediction[block.part] += uint32_t(int32_t(entry) >> 16)) << scan.Al;
                 }
                 if (__builtin_expect(reader.next > data.segment_end, 0) && reader.overran(data.segment_end))
-                    failure = ScanFailure::data_end;
-                if (__builtin_expect(failure != ScanFailure::none, 0)) {
-                    reader.save(data);
-                    data.failure = failure;
-                    return;
+                    data.failure = ScanFailure::data_end;
+                if (__builtin_expect(data.failure != ScanFailure::none, 0)) break;
+                if (x >= block.columns) continue;
+                if (!refine) {
+                    block.row[x] = int16_t(value);
+                } else if (!block.lost || !(block.lost[x] & 1)) {
+                    block.row[x] = int16_t(uint32_t(block.row[x]) | value);
                 }
-                if (x < block.columns) block.row[x] = int16_t(refine ? uint32_t(block.row[x]) | value : value);
+            }
+            if (__builtin_expect(data.failure != ScanFailure::none, 0)) {
+                reader.save(data);
+                damages.add(failure_status(jpeg, data), number);
+                if (!lost_.mark(header, scan, mcu, stop)) return false;
+                mcu = stop;
+                break;
             }
         }
     }
+    return true;
 }
 
-static const AcKernels& ac_kernels() {
-#if defined(__x86_64__)
-    if (use_avx2()) return ac_kernels_avx2;
-#endif
-    return ac_kernels_generic;
-}
-
-// Decodes the scan's blocks [begin, end); returns where it stopped.
-static uint32_t decode_blocks(AcScan& scan, const AcKernels& kernels, int16_t* blocks, uint64_t* maps, uint32_t begin,
-                              uint32_t end) {
+// Decodes the scan's blocks [begin, end) of a band. False: out of memory.
+bool ProgressiveScratch::decode_blocks(Bytes jpeg, const Header& header, AcScan& scan, int16_t* blocks, uint64_t* maps,
+                                       uint32_t begin, uint32_t end, Damages& damages) {
     ScanData& data = scan.data;
-    uint32_t at = begin;
-    while (at < end) {
-        uint32_t count = end - at;
-        if (data.restart_interval) {
-            if (data.until_restart == 0) {
-                if (!next_segment(data)) break;
-                scan.end_of_band_run = 0;
-            }
-            if (count > data.until_restart) count = data.until_restart;
+    const uint32_t total = uint32_t(block_count(header.components[scan.component]));
+    const uint64_t band = band_bits(scan.Ss, scan.Se);
+    const auto decode = scan.Ah ? kernels().ac->refine : kernels().ac->first;
+    const auto fail = [&](const Status& status, uint32_t lost_until) {
+        damages.add(status, scan.number);
+        scan.lost_until = lost_until;
+    };
+    for (uint32_t at = begin; at < end;) {
+        if (at < scan.lost_until) {
+            const uint32_t stop = scan.lost_until < end ? scan.lost_until : end;
+            if (!lost_.mark_blocks(header, scan.component, at, stop, band)) return false;
+            at = stop;
+            continue;
         }
-        const uint32_t done = (scan.Ah ? kernels.refine : kernels.first)(scan, blocks + 64 * size_t(at - begin),
-                                                                         maps + (at - begin), count);
+        if (at >= scan.segment_stop) {
+            const uint32_t first = uint32_t(data.next_mcu(total));
+            if (first > at) {
+                fail(missing_interval_status(jpeg, data, at / data.restart_interval - 1), first);
+                continue;
+            }
+            if (data.ended_by_another_marker()) damages.add(another_marker_status(jpeg, data), scan.number);
+            data.enter_segment();
+            scan.end_of_band_run = 0;
+            scan.segment_stop =
+                data.restart_interval && data.restart_interval < total - at ? at + data.restart_interval : total;
+        }
+        uint32_t stop = scan.segment_stop < end ? scan.segment_stop : end;
+        const uint64_t* lost = scan.Ah ? lost_.of(scan.component) : nullptr;
+        for (uint32_t i = at; lost && i < stop; i++)
+            if (lost[i] & band) stop = i;
+        if (stop == at) {
+            fail(malformed("scan data", data.source.begin, "an earlier scan of block {} is damaged", "G.1.1.1.2", at),
+                 scan.segment_stop);
+            continue;
+        }
+        const uint32_t count = stop - at;
+        const uint32_t done = decode(scan, blocks + 64 * size_t(at - begin), maps + (at - begin), count);
         at += done;
-        data.until_restart -= done;
-        if (done < count) break;
+        if (done < count) fail(failure_status(jpeg, data), scan.segment_stop);
     }
-    return at;
+    return true;
 }
 
-void ProgressiveScratch::decode_component(const Component& component, int index, int16_t* plane) {
-    const AcKernels& kernels = ac_kernels();
-    int16_t* const blocks = reinterpret_cast<int16_t*>(band_.data);
-    uint64_t* const maps = reinterpret_cast<uint64_t*>(blocks + 64 * size_t(band_blocks));
-    const uint32_t total = uint32_t(block_count(component));
+bool ProgressiveScratch::decode_component(Bytes jpeg, const Header& header, int index, int16_t* plane,
+                                          Damages& damages) {
+    const uint32_t total = uint32_t(block_count(header.components[index]));
     for (uint32_t begin = 0, count; begin < total; begin += count) {
         count = total - begin < band_blocks ? total - begin : band_blocks;
-        uint32_t end = begin + count;
-        for (size_t i = 0; i < scan_count_; i++) {
-            AcScan& scan = ac_scans()[i];
-            if (scan.component != index) continue;
-            if (scan.data.failure != ScanFailure::none && scan.stop < end) end = scan.stop;
-            if (scan.data.failure != ScanFailure::none || begin >= end) continue;
-            scan.stop = decode_blocks(scan, kernels, blocks, maps, begin, end);
-            end = scan.stop;
-        }
-        kernels.emit(blocks, maps, dc_planes_[index] + begin, plane + 64 * size_t(begin), count);
+        bool has_memory = true;
+        for (size_t i = 0; i < scan_count_ && has_memory; i++)
+            if (scans_[i].component == index)
+                has_memory =
+                    decode_blocks(jpeg, header, scans_[i], blocks_.data(), maps_.data(), begin, begin + count, damages);
+        kernels().ac->emit(blocks_.data(), maps_.data(), dc_planes_[index] + begin, plane + 64 * size_t(begin), count);
+        if (!has_memory) return false;
     }
+    return true;
 }
 
 Status decode_progressive(MarkerReader& reader, const Header& header, const Limits& limits, Output& output,
-                          ProgressiveScratch& scratch) {
-    return scratch.decode(reader, header, limits, output);
+                          ProgressiveScratch& scratch, Damages& damages) {
+    return scratch.decode(reader, header, limits, output, damages);
 }
 
 }  // namespace jpegfreq

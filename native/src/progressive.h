@@ -8,48 +8,58 @@
 #pragma once
 
 #include "huffman.h"
+#include "unstuff.h"
 
 namespace jpegfreq {
 
-// Why a scan stopped before its last block.
-enum class ScanFailure : uint8_t { none, bad_code, past_band, data_end, surplus, no_restart };
+// Why a restart segment stopped before its last block.
+enum class ScanFailure : uint8_t { none, bad_code, past_band, data_end };
 
-// The entropy-coded data of a scan without stuffed zeros and markers: restart segments one behind the other, each with its
-// size before it. Scans that refine AC coefficients hold every byte bit-reversed: they are read from the low end, so that
-// correction bits come in the order in which PDEP deals them out.
-//
-// At least `read_ahead` zero bytes or other scans' data stand behind a segment: a reader may overrun it by a block (at most
-// 63 codes of 16 bits with 15 bits each) or an MCU of DC differences before it checks.
+// At least `read_ahead` zero bytes or other scans' data follow a segment: a reader may overrun it by a block (at most 63
+// codes of 16 bits with 15 bits each) or an MCU of DC differences before it checks.
 constexpr size_t read_ahead = 512;
 
+// The entropy-coded data of a scan without stuffed zeros and markers, and where its reader stands. Scans that refine AC
+// coefficients hold every byte bit-reversed: they are read from the low end, so that correction bits come in the order in
+// which PDEP deals them out.
 struct ScanData {
-    const uint8_t* copy = nullptr;
-    const uint8_t* copy_end = nullptr;
-    bool reversed = false;
-    uint64_t offset_bytes = 0;       // of the SOS marker
-    uint64_t data_offset_bytes = 0;  // of the first entropy-coded byte
-    uint64_t end_offset_bytes = 0;   // of what ended the data: a marker, or the size of the file
+    ScanBytes source;
+    const uint8_t* copies = nullptr;           // of all scans
+    const RestartSegment* segments = nullptr;  // of this one
+    uint32_t next_segment = 0;
     uint32_t restart_interval = 0;
 
-    // Where the reader stands. bits_left bits of `bits` are unread; `next` is the first byte not yet counted among them.
+    // bits_left bits of `bits` are unread; `next` is the first byte not yet counted among them.
     const uint8_t* next = nullptr;
     const uint8_t* segment_end = nullptr;
     uint64_t bits = 0;
     uint32_t bits_left = 0;
-    uint32_t until_restart = 0;  // MCUs
-    uint32_t segments_read = 0;
     ScanFailure failure = ScanFailure::none;
+
+    // Moves the reader to the next segment.
+    void enter_segment() {
+        const RestartSegment& segment = segments[next_segment++];
+        next = copies + segment.begin;
+        segment_end = copies + segment.end;
+        bits = 0;
+        bits_left = 0;
+        failure = ScanFailure::none;
+    }
+    bool has_next_segment() const { return next_segment < source.segment_count; }
+    // The present segment is whole, but what ended it is not the restart marker that belongs there.
+    bool ended_by_another_marker() const {
+        return next_segment > 0 && failure == ScanFailure::none && segments[next_segment - 1].ended_by_marker;
+    }
+    // The first MCU of the next segment, or `end` if there is none.
+    uint64_t next_mcu(uint64_t end) const {
+        if (!has_next_segment()) return end;
+        const uint64_t mcu = uint64_t(segments[next_segment].interval) * restart_interval;
+        return mcu < end ? mcu : end;
+    }
 };
 
-// Copies the data that begin at data.data_offset_bytes to `copy`, which has room for twice as many bytes as the file has from
-// there on, and 8 more. Returns the end of the copy.
-uint8_t* copy_scan_data(Bytes jpeg, ScanData& data, uint8_t* copy);
-
-// Goes to the next restart segment. Sets data.failure and returns false where bytes of this one are left or there is no next.
-bool next_segment(ScanData& data);
-
-// Offset in the file of the byte that the reader stands at.
-uint64_t reader_offset(Bytes jpeg, const ScanData& data);
+// Copies with every byte bit-reversed: a CopyToFf.
+size_t copy_reversed_to_ff(const uint8_t* in, const uint8_t* end, uint8_t* out);
 
 // Note [Scan tables]
 // An entry stands for the next table_bits bits: a code and, where it fits, what follows the code.
@@ -84,8 +94,10 @@ struct AcScan {
     ScanData data;
     uint8_t component = 0;
     uint8_t Ss = 0, Se = 0, Ah = 0, Al = 0;
+    uint32_t number = 0;           // of the scan in the file
     uint32_t end_of_band_run = 0;  // blocks that end before a symbol is read: EOBRUN
-    uint32_t stop;                 // block at which it failed
+    uint32_t segment_stop = 0;     // the block at which the present segment's interval ends
+    uint32_t lost_until = 0;       // blocks before this one are lost: the next segment begins there
     ScanTable table;
 };
 

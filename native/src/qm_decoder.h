@@ -20,7 +20,7 @@ struct QmStates {
 };
 extern const QmStates qm_states;
 
-// Note [Zeros behind the data]
+// Note [Zeros after the data]
 // An encoder drops the zero bytes at the end of its code string (T.81 D.1.8), so a decoder that meets a marker goes on
 // with zeros (D.2.6). No number of them is too large to be legal; exhausted() tells that decisions rest on them.
 class QmDecoder {
@@ -83,9 +83,6 @@ public:
 
     // Where reading stopped: at a marker's first byte, at the end of the file, or up to six bytes ahead of the decisions.
     const uint8_t* next() const { return next_; }
-
-    // Whole bytes read ahead of the decisions that are not zero.
-    bool has_unused_data() const { return (code_ & ((uint64_t(1) << (low_bits_ & ~7u)) - 1)) != 0; }
 
 private:
     // D.2.5. range_ is at least 1, so that at most 15 bits are asked for; refill() leaves at least 41.

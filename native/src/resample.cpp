@@ -257,20 +257,6 @@ void fill_absent(const ResampleGeometry& geometry, const TensorSpec& spec, const
     fill_constant(geometry, spec, channels, values, static_cast<uint16_t*>(out));
 }
 
-void run_pass(const ResamplePass& pass) {
-#if defined(__x86_64__)
-    if (use_avx2()) return run_resample_pass_avx2(pass);
-#endif
-    run_resample_pass_generic(pass);
-}
-
-void run_staged(const ResamplePass* passes, uint32_t pass_count) {
-#if defined(__x86_64__)
-    if (use_avx2()) return run_resample_staged_avx2(passes, pass_count);
-#endif
-    run_resample_staged_generic(passes, pass_count);
-}
-
 }  // namespace
 
 ResampleGeometry upright(const Header& header, ResampleGeometry geometry) {
@@ -411,10 +397,10 @@ Status Resampler::resample(const Header& header, const int16_t* const planes[], 
         if (staged) {
             ++pass_count;
         } else {
-            run_pass(pass);
+            kernels().resample->run_pass(pass);
         }
     }
-    if (pass_count != 0) run_staged(passes, pass_count);
+    if (pass_count != 0) kernels().resample->run_staged(passes, pass_count);
     return {};
 }
 

@@ -98,8 +98,6 @@ inline void store_half_partial(uint16_t* to, F8 x, uint32_t count) {
 
 namespace jpegfreq {
 
-void run_resample_pass_avx2(const ResamplePass& pass) { run_pass(pass); }
-
-void run_resample_staged_avx2(const ResamplePass* passes, uint32_t pass_count) { run_staged(passes, pass_count); }
+const ResampleKernels resample_kernels_avx2 = {run_pass, run_staged};
 
 }  // namespace jpegfreq

@@ -83,8 +83,6 @@ inline void store_half(uint16_t* to, const F8& x) { store_half_partial(to, x, 8)
 
 namespace jpegfreq {
 
-void run_resample_pass_generic(const ResamplePass& pass) { run_pass(pass); }
-
-void run_resample_staged_generic(const ResamplePass* passes, uint32_t pass_count) { run_staged(passes, pass_count); }
+const ResampleKernels resample_kernels_generic = {run_pass, run_staged};
 
 }  // namespace jpegfreq

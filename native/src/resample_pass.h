@@ -51,10 +51,13 @@ struct ResamplePass {
     float* staging;  // null, or one block row of `out`, which run_staged writes there: [blocks_wide][output_channels]
 };
 
-void run_resample_pass_generic(const ResamplePass& pass);
-void run_resample_pass_avx2(const ResamplePass& pass);
-// One pass for each component, all with the same staging.
-void run_resample_staged_generic(const ResamplePass* passes, uint32_t pass_count);
-void run_resample_staged_avx2(const ResamplePass* passes, uint32_t pass_count);
+struct ResampleKernels {
+    void (*run_pass)(const ResamplePass& pass);
+    // One pass for each component, all with the same staging.
+    void (*run_staged)(const ResamplePass* passes, uint32_t pass_count);
+};
+
+extern const ResampleKernels resample_kernels_generic;
+extern const ResampleKernels resample_kernels_avx2;
 
 }  // namespace jpegfreq

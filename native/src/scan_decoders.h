@@ -1,7 +1,9 @@
-// The entropy decoders, one a process. All write into Output's planes (which decoder.cpp has zeroed for
-// arithmetic coding only) and return where and why they stopped. Each leaves the reader at the end of what it consumed.
+// The entropy decoders, one per kind of process. All write into Output's planes (which decoder.cpp zeroes beforehand for
+// arithmetic coding only) and add to `damages` where and why something could not be decoded. The Status they return is that
+// of an error that leaves no coefficients: out of memory.
 #pragma once
 
+#include "damages.h"
 #include "markers.h"
 
 namespace jpegfreq {
@@ -11,13 +13,14 @@ class ProgressiveScratch;
 ProgressiveScratch* new_progressive_scratch();
 void delete_progressive_scratch(ProgressiveScratch*);
 Status decode_progressive(MarkerReader& reader, const Header& header, const Limits& limits, Output& output,
-                          ProgressiveScratch& scratch);
+                          ProgressiveScratch& scratch, Damages& damages);
 
 // All scans of an arithmetic-coded file (SOF9, SOF10). arithmetic.cpp
-Status decode_arithmetic(MarkerReader& reader, const Header& header, const Limits& limits, Output& output);
+Status decode_arithmetic(MarkerReader& reader, const Header& header, const Limits& limits, Output& output,
+                         Damages& damages);
 
-// Nothing is silently short: every component (a bit each in `decoded`) must have had a scan, or the data ended too early.
-// decoder.cpp
-Status check_complete(const MarkerReader& reader, const Header& header, uint32_t decoded);
+// No component is missing silently: where `damages` is empty, every component (a bit each in `decoded`) must have had a
+// scan. decoder.cpp
+void add_missing_scan(const MarkerReader& reader, const Header& header, uint32_t decoded, Damages& damages);
 
 }  // namespace jpegfreq

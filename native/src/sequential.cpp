@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "dispatch.h"
+#include "status.h"
 
 namespace jpegfreq {
 namespace {
@@ -10,37 +11,22 @@ namespace {
 #include "sequential_kernel.h"
 
 // The reason for a stop, in the words of the standard.
-Status describe(Bytes jpeg, const Unstuffed& data, Stop stop, const Cursor& cursor, bool last_segment) {
-    Status status;
-    if (stop == Stop::done) return status;
-    status.segment = "scan data";
-    status.detail = int64_t(cursor.mcu);
-    status.offset_bytes = file_offset(jpeg, data, cursor.bit_position / 8);
-    status.code = Code::malformed;
+Status describe(Bytes jpeg, const Unstuffed& data, const RestartSegment& segment, Stop stop, const Cursor& cursor) {
+    const uint64_t offset = file_offset(jpeg, data, segment, cursor.bit_position / 8);
+    const int64_t mcu = int64_t(cursor.mcu);
     switch (stop) {
-        case Stop::done:
-        case Stop::bad_code:
-            status.message = "no Huffman code matches in MCU {}";
-            status.clause = "F.2.2.3";
-            return status;
+        case Stop::done: return Status();
+        case Stop::bad_code: return malformed("scan data", offset, "no Huffman code matches in MCU {}", "F.2.2.3", mcu);
         case Stop::past_63:
-            status.message = "a run passes coefficient 63 in MCU {}";
-            status.clause = "F.2.2.2";
-            return status;
+            return malformed("scan data", offset, "a run passes coefficient 63 in MCU {}", "F.2.2.2", mcu);
         case Stop::overrun: break;
     }
-    if (!last_segment) {
-        status.message = "a restart marker comes before the end of its interval, in MCU {}";
-        status.clause = "E.2.4";
-    } else if (data.wrong_restart) {
-        status.message = "a restart marker out of order, in MCU {}";
-        status.clause = "E.2.4";
-    } else {
-        status.code = Code::truncated;
-        status.message = data.end == jpeg.size ? "the data end in MCU {}" : "a marker ends the data in MCU {}";
-        status.clause = "E.2.3";
-    }
-    return status;
+    if (segment.ended_by_marker || segment.end == uint64_t(data.copy_end - data.bytes.data()))
+        return truncated("scan data", offset,
+                         data.end == jpeg.size ? "the data end in MCU {}" : "a marker ends the data in MCU {}", "E.2.3",
+                         mcu);
+    return malformed("scan data", offset, "a restart marker comes before the end of its interval, in MCU {}", "E.2.4",
+                     mcu);
 }
 
 }  // namespace
@@ -48,13 +34,6 @@ Status describe(Bytes jpeg, const Unstuffed& data, Stop stop, const Cursor& curs
 Stop decode_segment_generic(const SequentialScan& scan, const uint8_t* bytes, uint64_t end, uint64_t mcu_end,
                             Cursor& cursor) {
     return decode_mcus(scan, bytes, end, mcu_end, cursor);
-}
-
-Stop decode_segment(const SequentialScan& scan, const uint8_t* bytes, uint64_t end, uint64_t mcu_end, Cursor& cursor) {
-#if defined(__x86_64__)
-    if (use_avx2()) return decode_segment_avx2(scan, bytes, end, mcu_end, cursor);
-#endif
-    return decode_segment_generic(scan, bytes, end, mcu_end, cursor);
 }
 
 bool same_codes(const HuffmanSpec& a, const HuffmanSpec& b) {
@@ -103,45 +82,61 @@ void place_scan(const Header& header, const Scan& parsed, const Output& output, 
     scan.mcu_end = rows * scan.mcus_wide;
 }
 
-void zero_blocks(const SequentialScan& scan, uint64_t mcu_begin) {
+void zero_blocks(const SequentialScan& scan, uint64_t begin, uint64_t end) {
     if (scan.merge) return;
-    const uint64_t mcu_y = mcu_begin / scan.mcus_wide, mcu_x = mcu_begin % scan.mcus_wide;
+    const uint64_t first_row = begin / scan.mcus_wide, first_column = begin % scan.mcus_wide;
+    const uint64_t last_row = end / scan.mcus_wide, last_column = end % scan.mcus_wide;
     for (int i = 0; i < scan.component_count; i++) {
         const auto& part = scan.components[i];
-        for (uint64_t row = mcu_y * part.mcu_height; row < part.needed.row_end; row++) {
-            const uint64_t first = row < (mcu_y + 1) * part.mcu_height ? mcu_x * part.mcu_width : 0;
-            if (first >= part.blocks_wide) continue;
-            std::memset(part.plane + (row * part.blocks_wide + first) * 64, 0, (part.blocks_wide - first) * 128);
+        for (uint64_t row = first_row * part.mcu_height; row < part.needed.row_end; row++) {
+            const uint64_t mcu_row = row / part.mcu_height;
+            if (mcu_row > last_row) break;
+            const uint64_t from = mcu_row == first_row ? first_column * part.mcu_width : 0;
+            uint64_t to = mcu_row == last_row ? last_column * part.mcu_width : part.blocks_wide;
+            if (to > part.blocks_wide) to = part.blocks_wide;
+            if (from < to) std::memset(part.plane + (row * part.blocks_wide + from) * 64, 0, (to - from) * 128);
         }
     }
 }
 
-Status decode_sequential_scan(Bytes jpeg, const SequentialScan& scan, const Unstuffed& data) {
-    const uint32_t* segments = data.segments.data();
+void decode_sequential_scan(Bytes jpeg, const SequentialScan& scan, const Unstuffed& data, uint32_t scan_number,
+                            Damages& damages) {
     const uint64_t step = scan.restart_interval ? scan.restart_interval : scan.mcu_end;
-    Cursor cursor;
-    Status status;
-    for (uint32_t i = 0; cursor.mcu < scan.mcu_end && status.ok(); i++) {
-        const bool last = i + 1 >= data.segment_count;
-        const uint64_t mcu_end = scan.mcu_end - cursor.mcu < step ? scan.mcu_end : cursor.mcu + step;
-        Cursor next;  // E.2.4: a restart sets the predictions to 0
-        next.mcu = cursor.mcu;
-        next.bit_position = 8 * uint64_t(segments[i < data.segment_count ? i : data.segment_count]);
-        Stop stop = Stop::overrun;
-        if (i < data.segment_count) stop = decode_segment(scan, data.bytes.data(), segments[i + 1], mcu_end, next);
-        cursor = next;
-        status = describe(jpeg, data, stop, cursor, last);
-        if (status.ok() && !last && cursor.mcu < scan.mcu_end && bytes_left(cursor, segments[i + 1])) {
-            status.code = Code::malformed;
-            status.segment = "scan data";
-            status.message = "{} bytes too many before a restart marker";
-            status.clause = "E.2.4";
-            status.detail = int64_t(bytes_left(cursor, segments[i + 1]));
-            status.offset_bytes = file_offset(jpeg, data, (cursor.bit_position + 7) / 8);
+    const DecodeSegment decode_segment = kernels().decode_segment;
+    uint64_t done = 0;
+    for (uint32_t i = 0; i < data.segment_count && done < scan.mcu_end; i++) {
+        const RestartSegment& segment = data.segments[i];
+        Cursor cursor;  // E.2.4: a restart sets the predictions to 0
+        cursor.mcu = segment.interval * step;
+        cursor.bit_position = 8 * uint64_t(segment.begin);
+        if (cursor.mcu > done) {
+            const uint64_t lost_end = cursor.mcu < scan.mcu_end ? cursor.mcu : scan.mcu_end;
+            damages.add(malformed("scan data", data.begin + segment.offset_bytes - 2,
+                                  "a restart marker out of order, in MCU {}", "E.2.4", int64_t(done)),
+                        scan_number);
+            zero_blocks(scan, done, lost_end);
+            done = lost_end;
+            if (done == scan.mcu_end) break;
+        }
+        const uint64_t mcu_end = scan.mcu_end - done < step ? scan.mcu_end : done + step;
+        const Stop stop = decode_segment(scan, data.bytes.data(), segment.end, mcu_end, cursor);
+        done = mcu_end;
+        if (stop != Stop::done) {
+            damages.add(describe(jpeg, data, segment, stop, cursor), scan_number);
+            zero_blocks(scan, cursor.mcu, done);
+        } else if (segment.ended_by_marker && done < scan.mcu_end) {
+            damages.add(
+                malformed("scan data", file_offset(jpeg, data, segment, segment.end),
+                          "another marker where a restart marker belongs, after MCU {}", "E.2.4", int64_t(done - 1)),
+                scan_number);
         }
     }
-    zero_blocks(scan, cursor.mcu);
-    return status;
+    if (done < scan.mcu_end) {
+        const char* message =
+            data.end == jpeg.size ? "the data end before MCU {}" : "a marker ends the data before MCU {}";
+        damages.add(truncated("scan data", data.end, message, "E.2.3", int64_t(done)), scan_number);
+    }
+    zero_blocks(scan, done, all_mcus);
 }
 
 }  // namespace jpegfreq

@@ -1,6 +1,7 @@
 // Huffman-coded sequential scans (T.81 F.2): one stream at a time.
 #pragma once
 
+#include "damages.h"
 #include "huffman.h"
 #include "unstuff.h"
 
@@ -43,15 +44,12 @@ struct Cursor {
 
 // Decodes up to `mcu_end` from the segment that ends at byte `end` of `bytes` (padded). On a stop cursor.mcu is the MCU it
 // happened in, which holds part of its data.
+using DecodeSegment = Stop (*)(const SequentialScan& scan, const uint8_t* bytes, uint64_t end, uint64_t mcu_end,
+                               Cursor& cursor);
 Stop decode_segment_generic(const SequentialScan& scan, const uint8_t* bytes, uint64_t end, uint64_t mcu_end,
                             Cursor& cursor);
 Stop decode_segment_avx2(const SequentialScan& scan, const uint8_t* bytes, uint64_t end, uint64_t mcu_end,
                          Cursor& cursor);
-// The faster of the two on this machine.
-Stop decode_segment(const SequentialScan& scan, const uint8_t* bytes, uint64_t end, uint64_t mcu_end, Cursor& cursor);
-
-// Whole bytes of the segment that were not needed. Fill bits (F.1.2.3) are less than one.
-inline uint64_t bytes_left(const Cursor& cursor, uint64_t end) { return end - (cursor.bit_position + 7) / 8; }
 
 // Tables of the scans of one thread, rebuilt only where the DHT's content differs from what a slot holds.
 struct TableCache {
@@ -67,10 +65,12 @@ bool same_geometry(const Header& a, const Header& b);
 void place_scan(const Header& header, const Scan& parsed, const Output& output, uint32_t components_decoded,
                 SequentialScan& scan);
 
-// Zeroes the needed blocks of MCUs [mcu_begin, all).
-void zero_blocks(const SequentialScan& scan, uint64_t mcu_begin);
+// Zeroes the needed blocks of MCUs [begin, end). With end = all_mcus also those below the last MCU that is decoded.
+constexpr uint64_t all_mcus = UINT64_MAX;
+void zero_blocks(const SequentialScan& scan, uint64_t begin, uint64_t end);
 
-// Decodes all restart segments one after the other; zeroes what is left on an error.
-Status decode_sequential_scan(Bytes jpeg, const SequentialScan& scan, const Unstuffed& data);
+// Decodes the restart segments one after the other. What is damaged or missing becomes zero and an entry of `damages`.
+void decode_sequential_scan(Bytes jpeg, const SequentialScan& scan, const Unstuffed& data, uint32_t scan_number,
+                            Damages& damages);
 
 }  // namespace jpegfreq

@@ -12,9 +12,8 @@
 #include <cstring>
 #include <new>
 
+#include "dispatch.h"
 #include "lanes_state.h"
-
-#if defined(__x86_64__)
 
 namespace jpegfreq {
 namespace {
@@ -67,7 +66,7 @@ bool Lanes::end_chunk(int lane, Part* parts, int number, uint64_t window_end) {
         for (int i = 0; i < blocks; i++) w.targets[i] = spare;
     uint32_t dc[max_components];
     std::memcpy(dc, part.cursor.dc, sizeof dc);
-    const bool good = take_blocks_avx2(memory.scratch[lane], blocks, w.targets, w.components, dc) &&
+    const bool good = lane_kernels.take_blocks(memory.scratch[lane], blocks, w.targets, w.components, dc) &&
                       ((state.p - state.end) & 127) == 0 && bit <= 8 * w.segment_end;
     if (!good) clean(lane);
     if (part.state == Part::warming) {
@@ -149,7 +148,7 @@ void Lanes::place(const LaneImage& image, const Part& part, Cursor& truth) {
 
 // One window, from `truth` on. False: it got nowhere, so the plain decoder has to go on.
 bool Lanes::decode_window(LaneImage& image, Cursor& truth) {
-    const uint64_t end = image.data.segments[1];
+    const uint64_t end = image.data.segments[0].end;
     const uint64_t left = end - truth.bit_position / 8;
     // As many bytes as the blocks kept take at the image's mean, with a quarter to spare.
     const uint64_t blocks = image.scan.mcu_end * unsigned(image.scan.blocks_per_mcu);
@@ -180,7 +179,7 @@ bool Lanes::decode_window(LaneImage& image, Cursor& truth) {
     }
     int count = max_lanes;
     while (count > 0) {
-        const unsigned finished = step_lanes_avx2(memory, count);
+        const unsigned finished = lane_kernels.step(memory, count);
         for (int lane = count - 1; lane >= 0; lane--) {
             if (!(finished >> lane & 1) || end_chunk(lane, parts, part_of[lane], window_end)) continue;
             count--;
@@ -197,17 +196,17 @@ bool Lanes::decode_window(LaneImage& image, Cursor& truth) {
 }
 
 bool Lanes::decode_split(LaneImage& image) {
-    capacity = image.data.segments[1] > large_scan_bytes ? part_capacity_of_large_scans : part_capacity;
+    capacity = image.data.segments[0].end > large_scan_bytes ? part_capacity_of_large_scans : part_capacity;
     const size_t kept = (max_lanes - 1) * capacity * 64;
     part_blocks.trim(kept * sizeof(int16_t) * 5 / 4 + 64);
     if (!part_blocks.reserve(kept)) return false;
     Cursor truth;
     const uint64_t end = image.scan.mcu_end;
     while (truth.mcu < end && decode_window(image, truth)) {}
-    return truth.mcu >= end || decode_plain(image, image.data.segments[1], end, truth);
+    return truth.mcu >= end || decode_plain(image, image.data.segments[0].end, end, truth);
 }
 
-Lanes* new_lanes() { return new (std::nothrow) Lanes; }
+Lanes* new_lanes() { return kernels().lanes ? new (std::nothrow) Lanes(*kernels().lanes) : nullptr; }
 void delete_lanes(Lanes* lanes) { delete lanes; }
 
 bool decode_in_lanes(Lanes& lanes, Bytes jpeg, const Header& header, const Limits& limits, Output& output) {
@@ -224,14 +223,11 @@ bool decode_in_lanes(Lanes& lanes, Bytes jpeg, const Header& header, const Limit
         if (!lanes.decode_split(image)) job.status.code = Code::malformed;
         lanes.release(image);
         for (LaneWork& w : lanes.work) w.image = nullptr;
-        zero_blocks(image.scan, image.scan.mcu_end);
+        zero_blocks(image.scan, image.scan.mcu_end, all_mcus);
     }
     std::memcpy(output.quantization_tables, job.output.quantization_tables, sizeof output.quantization_tables);
-    image.data.bytes.trim(4 << 20);
-    image.data.segments.trim(1 << 20);
+    image.data.trim();
     return job.status.ok();
 }
 
 }  // namespace jpegfreq
-
-#endif

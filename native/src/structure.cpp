@@ -8,8 +8,6 @@ namespace jpegfreq {
 
 namespace {
 
-constexpr uint8_t SOI = 0xD8, EOI = 0xD9, TEM = 0x01;
-
 void visit_segments(Bytes jpeg, StructureVisitor& visitor) {
     uint64_t offset = 0;
     while ((offset = find_marker(jpeg, offset)) < jpeg.size) {
@@ -53,8 +51,7 @@ void visit_scan(const MarkerReader& reader, const Header& header, const Scan& so
     scan.offset_bytes = source.offset_bytes;
     scan.data_offset_bytes = source.data_offset_bytes;
     scan.data_size_bytes = end - source.data_offset_bytes;
-    const bool huffman = header.process == Process::baseline || header.process == Process::extended ||
-                         header.process == Process::progressive;
+    const bool huffman = !is_arithmetic(header.process);
     const bool needs_dc = needs_dc_tables(header, source), needs_ac = needs_ac_tables(header, source);
     for (int i = 0; i < source.component_count; i++) {
         const ScanComponent& component = source.components[i];

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "dispatch.h"
+#include "restart_order.h"
 
 namespace jpegfreq {
 
@@ -21,79 +22,86 @@ size_t copy_to_ff_generic(const uint8_t* in, const uint8_t* end, uint8_t* out) {
     return size_t(p - in);
 }
 
-namespace {
-
-size_t copy_to_ff(const uint8_t* in, const uint8_t* end, uint8_t* out, bool avx2) {
-#if defined(__x86_64__)
-    if (avx2) return copy_to_ff_avx2(in, end, out);
-#endif
-    (void)avx2;
-    return copy_to_ff_generic(in, end, out);
-}
-
-}  // namespace
-
-bool unstuff(Bytes jpeg, uint64_t begin, bool restarts, Unstuffed& out) {
-    const bool avx2 = use_avx2();
-    const size_t size = jpeg.size - begin;
-    if (size > UINT32_MAX - unstuffed_padding || !out.bytes.reserve(size + unstuffed_padding)) return false;
-    // Each segment but the last takes a marker of 2 bytes.
-    if (!out.segments.reserve((restarts ? size / 2 : 0) + 2)) return false;
+bool copy_scan(Bytes jpeg, uint64_t begin, uint64_t interval_count, CopyToFf copy_run, const uint8_t* base,
+               uint8_t* copy, Buffer<RestartSegment>& segments, size_t first_segment, ScanBytes& out) {
+    out = ScanBytes();
+    out.begin = begin;
+    // Every segment but the first takes a marker of 2 bytes.
+    const uint64_t most_segments = 1 + (jpeg.size - begin) / 2;
+    const uint64_t capacity = first_segment + (interval_count < most_segments ? interval_count : most_segments);
+    if (capacity > SIZE_MAX || !segments.reserve(size_t(capacity), first_segment)) return false;
+    RestartSegment* segment = &segments[first_segment];
+    *segment = RestartSegment();
+    segment->begin = uint32_t(copy - base);
+    bool extra = false;  // between an extra marker and the next one
     const uint8_t* in = jpeg.data + begin;
     const uint8_t* const end = jpeg.data + jpeg.size;
-    uint8_t* to = out.bytes.data();
-    out.begin = begin;
-    out.wrong_restart = false;
-    out.segments[0] = 0;
-    uint32_t segments = 1;
     while (true) {
-        const size_t run = copy_to_ff(in, end, to, avx2);
+        const size_t run = copy_run(in, end, copy);
         in += run;
-        to += run;
+        copy += run;
         if (in == end) break;
-        const uint8_t* after = in + 1;
-        while (after < end && *after == 0xFF) after++;  // B.1.1.2: fill bytes
-        if (after == end) {
+        const uint8_t* code = in + 1;
+        while (code < end && *code == 0xFF) code++;  // B.1.1.2: fill bytes
+        if (code == end) {
             in = end;
             break;
         }
-        if (*after == 0) {
-            *to++ = 0xFF;
-            in = after + 1;
-        } else if (restarts && (*after & 0xF8) == 0xD0) {
-            if ((*after & 7) != ((segments - 1) & 7)) {
-                out.wrong_restart = true;
-                in = after - 1;
-                break;
-            }
-            out.segments[segments++] = uint32_t(to - out.bytes.data());
-            in = after + 1;
-        } else {
-            in = after - 1;
-            break;
+        if (*code == 0) {
+            *copy++ = 0xFF;
+            in = code + 1;
+            continue;
         }
+        in = code - 1;
+        const uint64_t expected = uint64_t(segment->interval) + 1;
+        if (expected >= interval_count) break;
+        const uint8_t* const data_end = copy;
+        if (!is_restart(*code)) {
+            const uint64_t restart = find_restart(jpeg, uint64_t(code + 1 - jpeg.data));
+            if (restart == jpeg.size) break;
+            if (!is_reserved(*code) && !extra) {
+                segment->ended_by_marker = true;
+                out.regular = false;
+            }
+            in = jpeg.data + restart;
+        }
+        const uint64_t interval = interval_after(jpeg, uint64_t(in - jpeg.data), expected, interval_count);
+        in += 2;
+        if (!extra) segment->end = uint32_t(data_end - base);
+        extra = interval == no_interval;
+        if (extra) continue;  // what follows is copied, but belongs to no segment
+        out.regular &= interval == expected;
+        segment++;
+        *segment = RestartSegment();
+        segment->begin = uint32_t(copy - base);
+        segment->offset_bytes = uint32_t(uint64_t(in - jpeg.data) - begin);
+        segment->interval = uint32_t(interval);
     }
-    out.segments[segments] = uint32_t(to - out.bytes.data());
-    out.segment_count = segments;
+    if (!extra) segment->end = uint32_t(copy - base);
+    out.segment_count = uint32_t(segment - &segments[first_segment]) + 1;
+    out.copy_end = copy;
     out.end = uint64_t(in - jpeg.data);
-    std::memset(to, 0, unstuffed_padding);
     return true;
 }
 
-uint64_t file_offset(Bytes jpeg, const Unstuffed& out, uint64_t position) {
-    const uint8_t* data = jpeg.data;
-    uint64_t at = out.begin;
-    for (uint64_t i = 0; i < position && at < out.end; i++) {
-        if (data[at] != 0xFF) {
-            at++;
-            continue;
-        }
-        uint64_t after = at + 1;
-        while (after < out.end && data[after] == 0xFF) after++;
-        if (after < out.end && data[after] != 0) i--;  // a restart marker: no byte of the copy
-        at = after + 1;
+uint64_t file_offset(Bytes jpeg, const ScanBytes& scan, const RestartSegment& segment, uint64_t position) {
+    uint64_t at = scan.begin + segment.offset_bytes;
+    for (uint64_t i = segment.begin; i < position && at < scan.end; i++) {
+        if (jpeg.data[at++] != 0xFF) continue;
+        while (at < scan.end && jpeg.data[at] == 0xFF) at++;
+        if (at < scan.end && jpeg.data[at] != 0) return at - 1;  // a marker ends the segment
+        at++;
     }
-    return at < out.end ? at : out.end;
+    return at < scan.end ? at : scan.end;
+}
+
+bool unstuff(Bytes jpeg, uint64_t begin, uint64_t interval_count, Unstuffed& out) {
+    const uint64_t size = jpeg.size - begin;
+    if (size > UINT32_MAX - unstuffed_padding || !out.bytes.reserve(size_t(size) + unstuffed_padding)) return false;
+    uint8_t* const copy = out.bytes.data();
+    if (!copy_scan(jpeg, begin, interval_count, kernels().copy_to_ff, copy, copy, out.segments, 0, out)) return false;
+    std::memset(out.copy_end, 0, unstuffed_padding);
+    return true;
 }
 
 }  // namespace jpegfreq

@@ -93,11 +93,27 @@ void note(const Planes& planes) {
     }
 }
 
+uint64_t hash(Bytes bytes) {
+    uint64_t state = 0xcbf29ce484222325;
+    for (size_t i = 0; i < bytes.size; i++) state = (state ^ bytes.data[i]) * 0x100000001b3;
+    return state;
+}
+
+uint64_t pixel_limit(Bytes jpeg) {
+#ifdef SMALL_IMAGES
+    const uint64_t draw = hash(jpeg) >> 20;
+    if (draw % 10 != 0) return uint64_t(64 * 64) << (draw / 10 % 3 * 2);
+#else
+    (void)jpeg;
+#endif
+    return max_pixels;
+}
+
 Status read_promise(Bytes jpeg, Header& header) {
     Status status = read_header(jpeg, header);
     if (!status.ok()) return status;
     Limits limits;
-    limits.max_pixels = max_pixels;
+    limits.max_pixels = pixel_limit(jpeg);
     return check_promise(jpeg, header, limits);
 }
 

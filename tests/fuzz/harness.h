@@ -10,8 +10,15 @@
 
 namespace fuzz {
 
-// Low for the fuzzer, which runs many small images; larger ones are refused before they cost anything.
+// Images with more pixels are refused before they cost anything.
 constexpr uint64_t max_pixels = MAX_PIXELS;
+
+// The limit of one run, drawn from the input's bytes. The fuzzer learns most from many small images: nine runs of ten take
+// at most 64 x 64 to 256 x 256 pixels. Programs that read files take whatever max_pixels allows.
+uint64_t pixel_limit(jpegfreq::Bytes jpeg);
+
+// FNV-1a.
+uint64_t hash(jpegfreq::Bytes bytes);
 
 // Ends the process with a message, for the fuzzer to keep the input.
 void require(bool condition, const char* what);

@@ -9,12 +9,10 @@ using namespace jpegfreq;
 
 namespace {
 
-// xorshift, started from the input (FNV-1a).
+// xorshift, started from the input.
 class Draws {
 public:
-    Draws(const uint8_t* data, size_t size) {
-        for (size_t i = 0; i < size; i++) state_ = (state_ ^ data[i]) * 0x100000001b3;
-    }
+    explicit Draws(Bytes bytes) : state_(fuzz::hash(bytes)) {}
     uint32_t below(uint32_t bound) {
         state_ ^= state_ << 13;
         state_ ^= state_ >> 7;
@@ -23,7 +21,7 @@ public:
     }
 
 private:
-    uint64_t state_ = 0xcbf29ce484222325;
+    uint64_t state_;
 };
 
 ResampleGeometry draw_geometry(Draws& draws, const Header& header) {
@@ -97,7 +95,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
 
     uint16_t channels[max_tensor_channels];
     float scale[max_tensor_channels], shift[max_tensor_channels];
-    Draws draws(data, size);
+    Draws draws(exact.bytes());
     Resampler resampler;
     for (int round = 0; round < 3; round++) {
         ResampleGeometry geometry = draw_geometry(draws, header);
