@@ -93,6 +93,12 @@ void note(const Planes& planes) {
     }
 }
 
+bool has_one_scan(Bytes jpeg) {
+    int scans = 0;
+    for (size_t i = 0; i + 1 < jpeg.size; i++) scans += jpeg.data[i] == 0xFF && jpeg.data[i + 1] == 0xDA;
+    return scans == 1;
+}
+
 uint64_t hash(Bytes bytes) {
     uint64_t state = 0xcbf29ce484222325;
     for (size_t i = 0; i < bytes.size; i++) state = (state ^ bytes.data[i]) * 0x100000001b3;

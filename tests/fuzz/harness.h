@@ -17,6 +17,9 @@ constexpr uint64_t max_pixels = MAX_PIXELS;
 // at most 64 x 64 to 256 x 256 pixels. Programs that read files take whatever max_pixels allows.
 uint64_t pixel_limit(jpegfreq::Bytes jpeg);
 
+// Early stops are for files of one scan: a component that comes again in a second one is not what its first scan says.
+bool has_one_scan(jpegfreq::Bytes jpeg);
+
 // FNV-1a.
 uint64_t hash(jpegfreq::Bytes bytes);
 
