@@ -19,9 +19,9 @@ from jpegfreq import (
 )
 from tests import edits
 from tests.agreement import equal
-from tests.generate import random_picture
+from tests.generate import random_image
 from tests.oracle import Oracle
-from tests.writer import Picture, WrittenScan, write
+from tests.writer import WrittenImage, WrittenScan, write
 
 SAMPLING = ((2, 2), (1, 1), (1, 1))
 HEIGHT, WIDTH = 72, 104  # 5 x 7 MCUs
@@ -39,12 +39,12 @@ PROCESSES = {"baseline": 0, "progressive": 2, "arithmetic": 9, "arithmetic progr
 JUNK = {"bytes": b"\x00\x12\x34", "a stuffed FF": b"\x00\xff\x00", "a reserved marker": b"\x00\x00\xff\x02\x55"}
 
 
-def sample(process: str) -> tuple[Picture, bytes]:
+def sample(process: str) -> tuple[WrittenImage, bytes]:
     sof = PROCESSES[process]
-    picture = random_picture(11, sof=sof, height=HEIGHT, width=WIDTH, sampling=SAMPLING)
+    image = random_image(11, sof=sof, height=HEIGHT, width=WIDTH, sampling=SAMPLING)
     scans = PROGRESSIVE if sof in (2, 10) else SEQUENTIAL
-    picture = dataclasses.replace(picture, scans=scans)
-    return picture, write(picture, 6)
+    image = dataclasses.replace(image, scans=scans)
+    return image, write(image, 6)
 
 
 def scan_count(process: str) -> int:
@@ -87,7 +87,7 @@ def interval_of_blocks(component: int, *, interleaved: bool) -> npt.NDArray[np.i
 def test_stray_bytes_before_a_restart_marker_are_skipped_as_libjpeg_does(
     process: str, junk: str, oracle: Oracle
 ) -> None:
-    picture, data = sample(process)
+    image, data = sample(process)
     for scan in range(scan_count(process)):
         for n in (0, 5):
             edited = insert_before_restart(data, n, JUNK[junk], scan=scan)
@@ -96,7 +96,7 @@ def test_stray_bytes_before_a_restart_marker_are_skipped_as_libjpeg_does(
             if "arithmetic" not in process:  # there libjpeg may have read on already, without a word
                 assert theirs.warnings
             ours = read_coefficients(edited)
-            assert_planes(ours, picture.expected_planes())
+            assert_planes(ours, image.expected_planes())
             assert equal(ours, theirs)
             assert ours.damages == ()
 
@@ -104,10 +104,10 @@ def test_stray_bytes_before_a_restart_marker_are_skipped_as_libjpeg_does(
 @pytest.mark.parametrize("number", range(8))
 @pytest.mark.parametrize("process", PROCESSES)
 def test_one_misnumbered_restart_marker_loses_nothing(process: str, number: int) -> None:
-    picture, data = sample(process)
+    image, data = sample(process)
     for scan in range(scan_count(process)):
         edited = edits.renumber_restart_marker(data, 4, number, index=scan)
-        assert_planes(read_coefficients(edited), picture.expected_planes())
+        assert_planes(read_coefficients(edited), image.expected_planes())
 
 
 def test_libjpeg_too_reads_a_marker_whose_number_is_far_off(oracle: Oracle) -> None:
@@ -119,7 +119,7 @@ def test_libjpeg_too_reads_a_marker_whose_number_is_far_off(oracle: Oracle) -> N
 @pytest.mark.parametrize("n", [0, 1, 7, 11])
 @pytest.mark.parametrize("fault", ["cut short", "no code", "marker"])
 def test_a_damaged_interval_costs_its_own_blocks_only(n: int, fault: str) -> None:
-    picture, data = sample("baseline")
+    image, data = sample("baseline")
     inside = {"cut short": None, "no code": b"\xff\x00" * 20, "marker": b"\xff\xe3" + bytes(9)}[fault]
     data = edit_interval(data, n, inside)
     with pytest.raises(JpegError) as caught:
@@ -128,7 +128,7 @@ def test_a_damaged_interval_costs_its_own_blocks_only(n: int, fault: str) -> Non
     assert str(kept.damage) == str(caught.value)
     assert len(kept.damages) == 1
     assert kept.damages[0] is kept.damage
-    for c, (plane, truth) in enumerate(zip(kept.planes, picture.expected_planes(), strict=True)):
+    for c, (plane, truth) in enumerate(zip(kept.planes, image.expected_planes(), strict=True)):
         lost = interval_of_blocks(c, interleaved=True) == n
         np.testing.assert_array_equal(plane[~lost], truth[~lost])
         # Blocks before the fault are kept, the others are zero.
@@ -152,15 +152,15 @@ def test_every_damaged_interval_is_listed_in_order() -> None:
 
 @pytest.mark.parametrize("process", PROCESSES)
 def test_missing_intervals_leave_the_others_in_their_place(process: str) -> None:
-    picture, data = sample(process)
+    image, data = sample(process)
     for scan in range(scan_count(process)):
-        Ss, components = picture.scans[scan].Ss, picture.scans[scan].components
+        Ss, components = image.scans[scan].Ss, image.scans[scan].components
         edited = edits.drop_restart_interval(edits.drop_restart_interval(data, 3, index=scan), 3, index=scan)
         with pytest.raises(JpegError):
             read_coefficients(edited)
         kept = read_coefficients(edited, damage="keep")
         assert kept.damages
-        for c, (plane, truth) in enumerate(zip(kept.planes, picture.expected_planes(), strict=True)):
+        for c, (plane, truth) in enumerate(zip(kept.planes, image.expected_planes(), strict=True)):
             interval = interval_of_blocks(c, interleaved=len(components) > 1)
             lost = (interval == 4) | (interval == 5) if c in components else np.zeros_like(interval, bool)
             np.testing.assert_array_equal(plane[~lost], truth[~lost], err_msg=f"scan {scan}")
@@ -172,12 +172,12 @@ def test_missing_intervals_leave_the_others_in_their_place(process: str) -> None
 
 @pytest.mark.parametrize("scan", range(len(PROGRESSIVE)))
 def test_a_damaged_interval_of_a_progressive_scan_costs_its_own_blocks_only(scan: int) -> None:
-    picture, data = sample("progressive")
+    image, data = sample("progressive")
     # Nothing is left of the interval, whatever bits a refinement takes.
     kept = read_coefficients(edit_interval(data, 4, b"", scan=scan), damage="keep")
-    components = picture.scans[scan].components
+    components = image.scans[scan].components
     touched = False
-    for c, (plane, truth) in enumerate(zip(kept.planes, picture.expected_planes(), strict=True)):
+    for c, (plane, truth) in enumerate(zip(kept.planes, image.expected_planes(), strict=True)):
         interval = interval_of_blocks(c, interleaved=len(components) > 1)
         lost = (interval == 4) if c in components else np.zeros_like(interval, bool)
         np.testing.assert_array_equal(plane[~lost], truth[~lost])
@@ -195,9 +195,9 @@ def test_a_cut_file_lists_the_intervals_that_it_lacks() -> None:
 
 
 def test_damage_beyond_the_longest_list_is_counted() -> None:
-    picture = random_picture(3, sof=0, height=8, width=8 * 600, sampling=((1, 1),))
-    picture = dataclasses.replace(picture, scans=(WrittenScan((0,), restart_interval=1),))
-    data = write(picture, 1)
+    image = random_image(3, sof=0, height=8, width=8 * 600, sampling=((1, 1),))
+    image = dataclasses.replace(image, scans=(WrittenScan((0,), restart_interval=1),))
+    data = write(image, 1)
     raw = edits.find(data, "scan data").raw
     markers = b"".join(raw[at : at + 2] for at in edits.restart_offsets(raw))
     kept = read_coefficients(edits.replace_scan_data(data, markers), damage="keep")
@@ -207,13 +207,13 @@ def test_damage_beyond_the_longest_list_is_counted() -> None:
 
 
 def test_after_a_damaged_scan_the_next_one_is_read() -> None:
-    picture = random_picture(5, sof=0, height=HEIGHT, width=WIDTH, sampling=SAMPLING)
-    picture = dataclasses.replace(picture, scans=tuple(WrittenScan((i,)) for i in range(3)))
-    data = edits.cut_scan(write(picture, 2), 30, index=0)
-    data += write(picture, 2)[edits.find(write(picture, 2), "SOS", 1).offset :]
+    image = random_image(5, sof=0, height=HEIGHT, width=WIDTH, sampling=SAMPLING)
+    image = dataclasses.replace(image, scans=tuple(WrittenScan((i,)) for i in range(3)))
+    data = edits.cut_scan(write(image, 2), 30, index=0)
+    data += write(image, 2)[edits.find(write(image, 2), "SOS", 1).offset :]
     kept = read_coefficients(data, damage="keep")
     assert len(kept.damages) == 1
-    for plane, truth in list(zip(kept.planes, picture.expected_planes(), strict=True))[1:]:
+    for plane, truth in list(zip(kept.planes, image.expected_planes(), strict=True))[1:]:
         np.testing.assert_array_equal(plane, truth)
 
 
