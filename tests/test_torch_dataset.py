@@ -554,3 +554,89 @@ def test_two_processes_of_torchrun_see_disjoint_shards(folder: Path, tmp_path: P
         alone.set_epoch(epoch)
         for step in range(len(alone)):
             assert first[epoch][step] + second[epoch][step] == alone.step_indices(step).tolist()
+
+
+def spoil(folder: Path, names: set[str]) -> None:
+    for path in folder.rglob("*.jpg"):
+        if path.name in names:
+            path.write_bytes(b"no image")
+
+
+@pytest.mark.parametrize(
+    "spoiled", [[0], [0, 1, 2], [5, 6, 7], [8, 9, 10], [0, 4, 5, 9, 10], [*range(10)], [*range(11)]]
+)
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_every_image_of_an_epoch_is_in_a_row_or_among_the_strays(
+    folder: Path, spoiled: list[int], batch_size: int
+) -> None:
+    paths = list(image_folder(folder).paths)
+    spoil(folder, {Path(paths[n]).name for n in spoiled})
+    loader = loader_of(folder, batch_size, shuffle=False)
+    batches = list(loader)
+    assert loader.state_dict()["epoch"] == 1
+    assert all(len(batch.labels) for batch in batches) == (len(spoiled) < 11)
+    assert [n for batch in batches for n in batch.indices.tolist()] == [n for n in range(11) if n not in spoiled]
+    assert [stray.image_index for batch in batches for stray in batch.strays] == spoiled
+    # Resumed after any batch, nothing is lost or read twice either.
+    for count in range(1, len(batches)):
+        stopped = loader_of(folder, batch_size, shuffle=False)
+        first = [batch for _, batch in zip(range(count), stopped, strict=False)]
+        resumed = loader_of(folder, batch_size, shuffle=False)
+        resumed.load_state_dict(stopped.state_dict())
+        for batch, same in zip(batches, [*first, *resumed], strict=True):
+            assert torch.equal(batch.indices, same.indices)
+            assert batch.strays == same.strays
+
+
+def test_a_rank_without_a_readable_image_takes_part_with_an_empty_batch(folder: Path) -> None:
+    spoil(folder, {Path(path).name for path in list(image_folder(folder).paths)[:3]})
+    ranks = [loader_of(folder, 3, shuffle=False, rank=rank, world_size=2) for rank in range(2)]
+    batches = [list(rank) for rank in ranks]
+    assert [[len(batch.labels) for batch in rank] for rank in batches] == [[0, 3], [3, 2]]
+    assert len(batches[0][0].strays) == 3
+    assert batches[0][0].tensors.shape == (0, *batches[0][1].tensors.shape[1:])
+
+
+def test_passes_that_run_side_by_side_do_not_disturb_each_other(folder: Path) -> None:
+    whole = [batch.indices.tolist() for batch in loader_of(folder)]
+    loader = loader_of(folder)
+    pairs = [(first.indices.tolist(), second.indices.tolist()) for first, second in zip(loader, loader, strict=False)]
+    assert pairs == [(order, order) for order in whole]
+    loader.set_epoch(0)
+    running = iter(loader)
+    seen = [next(running).indices.tolist()]
+    assert next(iter(loader)).indices.tolist() == whole[0]  # a peek
+    seen += [batch.indices.tolist() for batch in running]
+    assert seen == whole
+    assert loader.epoch == 1
+
+
+def test_a_pass_that_was_left_begins_again_unless_its_state_is_loaded(folder: Path) -> None:
+    whole = [batch.indices.tolist() for batch in loader_of(folder)]
+    loader = loader_of(folder)
+    for _ in loader:
+        break
+    assert [batch.indices.tolist() for batch in loader] == whole
+    loader.set_epoch(0)
+    for _ in loader:
+        break
+    loader.load_state_dict(loader.state_dict())
+    assert next(iter(loader)).indices.tolist() == whole[1]  # a peek does not use the position up
+    assert [batch.indices.tolist() for batch in loader] == whole[1:]
+
+
+def test_an_error_comes_after_the_batches_before_it(folder: Path) -> None:
+    paths = list(image_folder(folder).paths)
+    spoil(folder, {Path(paths[5]).name})
+    dataset = FrequencyDataset(image_folder(folder), TrainingView(SIZE), format=FORMAT)
+    batches = iter(FrequencyLoader(dataset, 2, shuffle=False))
+    assert [next(batches).indices.tolist() for _ in range(2)] == [[0, 1], [2, 3]]
+    with pytest.raises(JpegError):
+        next(batches)
+
+
+def test_a_data_set_that_cannot_fill_batches_is_refused_by_name(folder: Path) -> None:
+    dataset = FrequencyDataset(image_folder(folder), TrainingView(SIZE), format=FORMAT)
+    for other in (torch.utils.data.Subset(dataset, [0]), torch.utils.data.ConcatDataset([dataset]), [1, 2]):
+        with pytest.raises(TypeError, match=f"not {type(other).__name__}: .*DataLoader"):
+            FrequencyLoader(other, 2)  # type: ignore[arg-type]
