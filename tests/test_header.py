@@ -51,9 +51,8 @@ def test_header_tells_exif_orientation(orientation: int) -> None:
     assert jpegfreq.read_header(make_jpeg(exif=exif.tobytes())).orientation == orientation
 
 
-# TIFF types: code and struct format. Pillow reads an orientation of each.
+# TIFF types: code and struct format. Pillow reads an orientation of each; one of type BYTE is a string of bytes to it.
 INTEGER_TYPES = {
-    "BYTE": (1, "B"),
     "SHORT": (3, "H"),
     "LONG": (4, "I"),
     "SBYTE": (6, "b"),

@@ -19,17 +19,16 @@ public:
         return little_ ? second << 8 | first : first << 8 | second;
     }
     uint32_t u32(uint64_t at) const { return little_ ? u16(at + 2) << 16 | u16(at) : u16(at) << 16 | u16(at + 2); }
-    // The value of a directory entry that holds one integer of at most 32 bits; 0 for any other. A negative one becomes
-    // large, which no orientation is.
+    // The value of a directory entry that holds one integer, of the types that Pillow reads as one; 0 for any other entry.
+    // A negative value becomes large, which no orientation is.
     uint32_t integer(uint64_t entry) const {
         if (u32(entry + 4) != 1) return 0;
         switch (u16(entry + 2)) {
-            case 1:                                 // BYTE
-            case 6: return bytes_.data[entry + 8];  // SBYTE
             case 3:                                 // SHORT
             case 8: return u16(entry + 8);          // SSHORT
             case 4:                                 // LONG
             case 9: return u32(entry + 8);          // SLONG
+            case 6: return bytes_.data[entry + 8];  // SBYTE
             default: return 0;
         }
     }
