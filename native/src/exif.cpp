@@ -5,6 +5,8 @@ namespace jpegfreq {
 
 namespace {
 
+enum Type : uint16_t { SHORT = 3, LONG = 4, SBYTE = 6, SSHORT = 8, SLONG = 9 };
+
 class Tiff {
 public:
     explicit Tiff(Bytes bytes) : bytes_(bytes) {}
@@ -19,18 +21,19 @@ public:
         return little_ ? second << 8 | first : first << 8 | second;
     }
     uint32_t u32(uint64_t at) const { return little_ ? u16(at + 2) << 16 | u16(at) : u16(at) << 16 | u16(at + 2); }
-    // The value of a directory entry that holds one integer, of the types that Pillow reads as one; 0 for any other entry.
-    // A negative value becomes large, which no orientation is.
+    // The first value of a directory entry of the types that Pillow takes for integers; 0 for any other entry. A negative
+    // value becomes large, which no orientation is.
     uint32_t integer(uint64_t entry) const {
-        if (u32(entry + 4) != 1) return 0;
-        switch (u16(entry + 2)) {
-            case 3:                                 // SHORT
-            case 8: return u16(entry + 8);          // SSHORT
-            case 4:                                 // LONG
-            case 9: return u32(entry + 8);          // SLONG
-            case 6: return bytes_.data[entry + 8];  // SBYTE
-            default: return 0;
-        }
+        const uint16_t type = uint16_t(u16(entry + 2));
+        const uint64_t count = u32(entry + 4);
+        const uint64_t size = type == SBYTE                     ? 1
+                              : type == SHORT || type == SSHORT ? 2
+                              : type == LONG || type == SLONG   ? 4
+                                                                : 0;
+        if (size == 0 || count == 0) return 0;
+        const uint64_t at = size * count <= 4 ? entry + 8 : u32(entry + 8);
+        if (at + size * count > bytes_.size) return 0;
+        return size == 1 ? bytes_.data[at] : size == 2 ? u16(at) : u32(at);
     }
     uint64_t size() const { return bytes_.size; }
 
