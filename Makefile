@@ -1,4 +1,4 @@
-# Every target does the set-up it needs into .venv, once: stamp files there say what is done.
+# Each target does the set-up it needs in .venv, once: stamp files there record what is done. `make help` lists the targets.
 SHELL := /bin/bash
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -10,41 +10,65 @@ SECONDS ?= 60
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
+TOOLS := $(STAMPS)/everything $(STAMPS)/package $(STAMPS)/tools
 NATIVE := CMakeLists.txt pyproject.toml $(shell find native -name '*.cpp' -o -name '*.h')
 
-# models/ lies beside jpegfreq/ but is jpegfreq.models: mypy sees both through links that lie as the modules do.
-types: $(STAMPS)/everything $(STAMPS)/package $(STAMPS)/tools
+CLANG_FORMAT := git ls-files '*.cpp' '*.h' '*.c' | xargs $(VENV)/bin/clang-format
+
+# models/ lies beside jpegfreq/, but its modules are jpegfreq.models: mypy sees both through links placed as the modules are.
+define TYPES
 	rm -rf build/types && mkdir -p build/types/jpegfreq
 	ln -s $(CURDIR)/jpegfreq/* $(CURDIR)/models build/types/jpegfreq/
 	MYPYPATH=build/types $(VENV)/bin/mypy --explicit-package-bases build/types/jpegfreq
+endef
 
-.PHONY: demo test types check check-long bench fuzz clean
-.DEFAULT_GOAL := test
-
-# PHOTOS=<folder> shows your own photographs. The page to look at is demo/report.html.
-demo: $(STAMPS)/demo $(STAMPS)/package
-	$(PY) -m bench.demo $(if $(PHOTOS),--photos "$(PHOTOS)")
-
-# Format, lint, types, tests.
-test: $(STAMPS)/everything $(STAMPS)/package $(STAMPS)/tools
+define CHECKS
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/ruff check
-	$(MAKE) types
+	$(CLANG_FORMAT) --dry-run --Werror
+	$(TYPES)
+endef
+
+.DEFAULT_GOAL := help
+.PHONY: help demo quick test types format check-long bench fuzz clean
+
+help:  ## this list
+	@echo "Every target first does the set-up it needs in .venv; the first run takes minutes, later ones start at once."
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@echo
+	@echo "While you work: make quick. Before you hand in a change: make test. CONTRIBUTING.md says where things go."
+
+demo: $(STAMPS)/demo $(STAMPS)/package  ## decode photographs, train a small network, write demo/report.html; PHOTOS=folder takes yours
+	$(PY) -m bench.demo $(if $(PHOTOS),--photos "$(PHOTOS)")
+
+quick: $(TOOLS)  ## in a minute: format, lint, types, and the tests that need no PyTorch, Ray, sanitizers or large data
+	$(CHECKS)
+	$(PY) -m pytest -q -n $(JOBS) --quick
+
+test: $(TOOLS)  ## everything CI runs: format, lint, types, all tests but the long ones
+	$(CHECKS)
 	$(PY) -m pytest -n $(JOBS)
 
-check: test
-
-check-long: test
+check-long: test  ## test, then the tests that take minutes, then ten minutes per fuzz target
 	$(PY) -m pytest -m long
 	$(MAKE) fuzz SECONDS=600
 
-bench: $(STAMPS)/everything $(STAMPS)/package $(STAMPS)/tools
+types: $(TOOLS)  ## mypy alone
+	$(TYPES)
+
+format: $(TOOLS)  ## rewrite Python and C++ files in the project's format
+	$(VENV)/bin/ruff format
+	$(VENV)/bin/ruff check --fix
+	$(CLANG_FORMAT) -i
+
+bench: $(TOOLS)  ## measure against other decoders; half an hour on a quiet machine; PHOTOS=folder takes yours
 	$(PY) -m bench
 
-fuzz: $(STAMPS)/everything $(STAMPS)/package $(STAMPS)/tools
+fuzz: $(TOOLS)  ## run each fuzz target for SECONDS=60
 	tests/fuzz/run.sh $(SECONDS)
 
-clean:
+clean:  ## remove everything that was built, except .venv
 	rm -rf build dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(STAMPS)/venv:
@@ -53,7 +77,7 @@ $(STAMPS)/venv:
 	mkdir -p $(STAMPS)
 	touch $@
 
-# $(call install,EXTRAS): the build's requirements, the package's own, and those of its extras.
+# $(call install,EXTRAS) installs what is needed to build the package, to run it, and by the extras named.
 define install
 	$(PY) .ci/requirements.py $(1) > $(VENV)/requirements.txt
 	$(PY) -m pip install --disable-pip-version-check -r $(VENV)/requirements.txt
@@ -73,7 +97,7 @@ $(STAMPS)/package: $(NATIVE) | $(STAMPS)/venv
 	$(PY) -m pip install --disable-pip-version-check --no-build-isolation --no-deps -Ceditable.rebuild=false -e .
 	touch $@
 
-# Programs of the system that tests lean on; those tests say so where they are missing.
+# Programs of the system that some tests use; those tests report it where one is missing.
 $(STAMPS)/tools: | $(STAMPS)/venv
 	.ci/install-tools
 	touch $@

@@ -118,7 +118,7 @@ def test_a_folder_without_permission_is_an_error_that_names_it(folder: Path) -> 
         "try: image_folder(sys.argv[1])\n"
         "except PermissionError as error: print(error)\n"
     )
-    for parent in [folder, *folder.parents][:4]:
+    for parent in [folder, *folder.parents][:5]:
         parent.chmod(parent.stat().st_mode | 0o055)
     (folder / "a").chmod(0)
     try:
