@@ -13,7 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 TOOLS := $(STAMPS)/everything $(STAMPS)/package $(STAMPS)/tools
 NATIVE := CMakeLists.txt pyproject.toml $(shell find native -name '*.cpp' -o -name '*.h')
 
-CLANG_FORMAT := git ls-files '*.cpp' '*.h' '*.c' | xargs $(VENV)/bin/clang-format
+CLANG_FORMAT := find native tests bench -name '*.cpp' -o -name '*.h' -o -name '*.c' | xargs $(VENV)/bin/clang-format
 
 # models/ lies beside jpegfreq/, but its modules are jpegfreq.models: mypy sees both through links placed as the modules are.
 define TYPES
