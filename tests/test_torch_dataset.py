@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import tarfile
+import warnings
 import zlib
 from pathlib import Path
 from typing import Any
@@ -640,3 +641,85 @@ def test_a_data_set_that_cannot_fill_batches_is_refused_by_name(folder: Path) ->
     for other in (torch.utils.data.Subset(dataset, [0]), torch.utils.data.ConcatDataset([dataset]), [1, 2]):
         with pytest.raises(TypeError, match=f"not {type(other).__name__}: .*DataLoader"):
             FrequencyLoader(other, 2)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_concatenated_data_sets_are_collated_as_subsets_are(folder: Path, workers: int) -> None:
+    images = image_folder(folder)
+    parts = [FrequencyDataset(images.select(range(*ends)), EvaluationView(SIZE, 32), format=FORMAT)
+             for ends in ((0, 6), (6, 11))]  # fmt: skip
+    whole = FrequencyDataset(images, EvaluationView(SIZE, 32), format=FORMAT)
+    joined = list(DataLoader(torch.utils.data.ConcatDataset(parts), 4, num_workers=workers, collate_fn=collate))
+    subset = list(DataLoader(torch.utils.data.Subset(whole, range(11)), 4, num_workers=workers, collate_fn=collate))
+    for batch, same in zip(joined, subset, strict=True):
+        assert torch.equal(batch.tensors, same.tensors)
+        assert batch.tensors.is_contiguous(memory_format=torch.channels_last)
+        assert torch.equal(batch.labels, same.labels)
+        assert not batch.strays
+    assert torch.cat([batch.indices for batch in joined]).tolist() == [*range(6), *range(5)]
+    with pytest.raises(TypeError, match="also through Subset and ConcatDataset, not tuple"):
+        collate([(torch.zeros(1), 0)])
+
+
+def test_strays_read_from_pixels_are_reported_through_concatenated_data_sets(mixed: Path) -> None:
+    images = image_folder(mixed)
+    png = next(n for n, path in enumerate(images.paths) if path.endswith("00x.jpg"))
+    dataset = FrequencyDataset(images, EvaluationView(SIZE, 32), fallback="pixels")
+    joined = torch.utils.data.ConcatDataset([dataset])
+    (batch,) = DataLoader(torch.utils.data.Subset(joined, [len(images) - 1, png]), 2, collate_fn=collate)
+    assert [(stray.image_index, stray.reason) for stray in batch.strays] == [(png, "PNG")]
+
+
+def warnings_are_errors(worker: int) -> None:
+    warnings.simplefilter("error")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_second_pass_without_set_epoch_is_a_warning(folder: Path, workers: int) -> None:
+    dataset = FrequencyDataset(image_folder(folder), TrainingView(SIZE), format=FORMAT)
+    loader = DataLoader(
+        dataset, 2, shuffle=True, num_workers=workers, collate_fn=collate, worker_init_fn=warnings_are_errors
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        next(iter(DataLoader(dataset, 2, collate_fn=collate)))  # a look at the first batch
+        for epoch in range(3):
+            dataset.set_epoch(epoch)
+            assert list(loader)
+        with pytest.raises(UserWarning, match=r"being read again in epoch 2.*set_epoch"):
+            list(loader)
+        assert list(loader)  # it is given once
+
+
+def test_evaluation_may_be_repeated_without_a_warning(folder: Path) -> None:
+    dataset = FrequencyDataset(image_folder(folder), EvaluationView(SIZE, 32), format=FORMAT)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(3):
+            dataset.__getitems__(range(11))
+
+
+def test_data_sets_loaders_and_batches_are_described_in_a_line(folder: Path) -> None:
+    images = image_folder(folder)
+    assert repr(images) == f"Images(11 images of 2 classes, from {folder}/a/01.jpg)"
+    assert repr(TrainingView(SIZE)) == (
+        "TrainingView(height 32 x width 24, scale 0.08 to 1, ratio 0.75 to 1.33, flip 0.5)"
+    )
+    assert repr(EvaluationView(SIZE, 40)) == "EvaluationView(height 32 x width 24, shorter side 40)"
+    loader = loader_of(folder)
+    assert repr(loader.dataset).startswith(f"FrequencyDataset({images!r}, {loader.dataset.view!r}, seed 0, ")
+    assert repr(loader).endswith(", batches of 4, epoch 0, step 0 of 3)")
+    assert repr(RgbDataset(images, EvaluationView(SIZE, 40))).endswith("shorter side 40), seed 0)")
+    assert repr(next(iter(loader))) == (
+        "Batch(4 images, tensors 4 x 24 x 4 x 3 (N x C x height x width) float32, 0 strays)"
+    )
+
+
+def test_images_without_labels_give_batches_with_label_minus_one(folder: Path, tmp_path: Path) -> None:
+    data = image_folder(folder).read(0)
+    with tarfile.open(tmp_path / "s.tar", "w") as tar:
+        info = tarfile.TarInfo("0.jpg")
+        info.size = len(data)
+        tar.addfile(info, io.BytesIO(data))
+    dataset = FrequencyDataset(tar_shards([tmp_path / "s.tar"], labels=False), EvaluationView(SIZE, 32))
+    assert dataset[0][1] == -1

@@ -1,4 +1,4 @@
-"""Frequency tensors for PyTorch: data sets, a loader that fills whole batches, augmentations."""
+"""Frequency tensors for PyTorch: data sets, a loader that fills whole batches, and augmentations."""
 
 from jpegfreq.sources.images import Images, file_list, image_folder, list_file, tar_shards
 from jpegfreq.torch.dataset import Batch, FrequencyDataset, Stray, collate

@@ -1,7 +1,8 @@
-"""Map-style data sets: what the frequency data set and its RGB twin share, and the frequency data set."""
+"""Map-style data sets: what the frequency data set and its RGB twin have in common, and the frequency data set."""
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from jpegfreq.header import read_header
 from jpegfreq.sources.file_memory import FileMemory
 from jpegfreq.sources.images import Images
 from jpegfreq.torch.pixels import crop_pixels, read_pixels, to_frequency
-from jpegfreq.torch.views import Crop, View, draw_crop
+from jpegfreq.torch.views import Crop, TrainingView, View, draw_crop
 
 __all__ = ["Batch", "CropDataset", "FrequencyDataset", "Request", "Stray", "collate"]
 
@@ -33,13 +34,13 @@ _NO_JPEG = ((b"\x89PNG", "PNG"), (b"RIFF", "WebP"), (b"GIF8", "GIF"), (b"BM", "B
 
 
 class Stray(NamedTuple):
-    """An image that could not be read as the others are.
+    """An image that could not be read as a JPEG with YCbCr coefficients.
 
     Attributes:
-        image_index: its place in the data set.
-        reason: "PNG", "CMYK", "truncated", "unreadable" ...: what to count it under.
+        image_index: its position in the data set.
+        reason: the kind of fault, to count strays by: "PNG", "CMYK", "truncated", "unreadable" ...
         message: the error, with the image's name.
-        read: whether its pixels were taken instead; else it was left out.
+        read: whether it was read from its pixels instead; otherwise it was left out.
     """
 
     image_index: int
@@ -49,19 +50,26 @@ class Stray(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A batch of images; those left out have no row.
+    """A batch of images, with one row per image that could be read; it may have no rows.
 
     Attributes:
         tensors: [N, C, H, W]; in channels_last memory order for layout "HWC".
         labels: int64 [N].
-        indices: int64 [N]: each image's place in the data set.
-        strays: the images that are left out, or were read from their pixels.
+        indices: int64 [N], each image's position in the data set.
+        strays: the images that were left out, or were read from their pixels.
     """
 
     tensors: torch.Tensor
     labels: torch.Tensor
     indices: torch.Tensor
     strays: tuple[Stray, ...]
+
+    def __repr__(self) -> str:
+        """Give shape and dtype instead of the values."""
+        shape = " x ".join(map(str, self.tensors.shape))
+        dtype = str(self.tensors.dtype).removeprefix("torch.")
+        tensors = f"tensors {shape} (N x C x height x width) {dtype}"
+        return f"Batch({len(self.labels)} images, {tensors}, {len(self.strays)} strays)"
 
 
 class _Samples(list[Sample]):
@@ -70,14 +78,40 @@ class _Samples(list[Sample]):
     batch: Batch
 
 
-def collate(samples: _Samples) -> Batch:
-    """`collate_fn` for a DataLoader over these data sets: the batch as it was read, without a copy."""
-    return samples.batch
+class _Sample(tuple[torch.Tensor, int]):
+    """An image that was read alone, and the batch of one that it is a view of."""
+
+    batch: Batch
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Return the batch that a data set of this module has read: the `collate_fn` for a DataLoader.
+
+    A batch that was read in one call, also through torch's Subset, is taken without a copy. Images that were read one
+    by one, as through ConcatDataset, are put together; their `indices` are positions in their own parts.
+
+    Raises:
+        TypeError: the samples are not those of a FrequencyDataset or RgbDataset.
+    """
+    if isinstance(samples, _Samples):
+        return samples.batch
+    batches = [sample.batch for sample in samples if isinstance(sample, _Sample)]
+    if not batches or len(batches) < len(samples):
+        raise TypeError(
+            "collate takes samples of a FrequencyDataset or RgbDataset, also through Subset and ConcatDataset, not "
+            f"{type(samples[0]).__name__ if samples else 'an empty list'}"
+        )
+    return Batch(
+        torch.cat([batch.tensors for batch in batches]),
+        torch.cat([batch.labels for batch in batches]),
+        torch.cat([batch.indices for batch in batches]),
+        tuple(stray for batch in batches for stray in batch.strays),
+    )
 
 
 @dataclass(frozen=True)
 class Request:
-    """One image of a batch that is about to be read: its bytes and crop, or why there are none."""
+    """One image of a batch that is about to be read: its bytes and crop, or the error in their place."""
 
     index: int
     data: bytes | memoryview
@@ -89,19 +123,22 @@ _NO_CROP = Crop((0, 0, 1, 1), False)
 
 
 class CropDataset(Dataset[Sample], ABC):
-    """Images seen through a view: crop, resize and flip drawn from (seed, epoch, index) alone.
+    """Images seen through a view: crop, resize and flip depend on (seed, epoch, index) alone.
 
-    Two data sets with the same images, seed and view (but for its size) see the same boxes and flips, whatever they
-    make of them, and however many workers read them.
+    Two data sets with the same images, seed and view (except for its size) see the same boxes and flips, whatever
+    tensors they make and however many workers read them.
+
+    With torch's DataLoader, call `set_epoch` before each pass: otherwise a TrainingView cuts the same crops in every
+    epoch, and a warning says so. FrequencyLoader sets the epoch by itself.
 
     Attributes:
         images: where the images lie.
         view: what is cut out of each.
-        seed: of all that is drawn.
-        errors: "raise" ends the epoch at a file that cannot be read; "skip" leaves it out.
-        fallback: "pixels" lets Pillow decode what is no YCbCr JPEG before `errors` has its say; not a damaged JPEG, of
-            which it would make up what is missing.
-        filter: "bilinear", "bicubic" or "box"; pixels know no "box".
+        seed: the seed of everything that is drawn.
+        errors: "raise" ends the epoch at an image that cannot be read; "skip" leaves it out.
+        fallback: "pixels" lets Pillow decode what is not a YCbCr JPEG before `errors` is applied. It does not decode
+            damaged JPEGs, because Pillow would make up what is missing.
+        filter: "bilinear", "bicubic" or "box"; pixels cannot be resized by "box".
         antialias: widen the filter where a crop shrinks.
         apply_orientation: turn each image upright first, as its EXIF orientation says; crops are of the upright image.
     """
@@ -120,7 +157,7 @@ class CropDataset(Dataset[Sample], ABC):
         antialias: bool = True,
         apply_orientation: bool = False,
     ) -> None:
-        """See the class."""
+        """Check the options; the class describes them."""
         if errors not in ("raise", "skip"):
             raise ValueError(f'errors must be "raise" or "skip", not {errors!r}')
         if fallback not in (None, "pixels"):
@@ -137,50 +174,73 @@ class CropDataset(Dataset[Sample], ABC):
         self.filter = filter
         self.antialias = antialias
         self.apply_orientation = apply_orientation
-        # Of each stray the epoch that met it last, and why: several threads may write.
+        # For each stray, the epoch that met it last and the reason; several threads may write.
         self._strays_met: dict[int, tuple[int, str]] = {}
         self._epoch_read = 0
         self._files = FileMemory()
         # In shared memory, so that workers that outlive an epoch see the next one's number.
-        self._epoch = torch.zeros((), dtype=torch.int64)
-        self._epoch.share_memory_()  # type: ignore[no-untyped-call]
+        self._epoch = _shared(torch.zeros((), dtype=torch.int64))
+        self._read_before = _ReadBefore(len(images)) if isinstance(view, TrainingView) else None
+
+    def __repr__(self) -> str:
+        """Name the images, the view and the seed."""
+        return f"{type(self).__name__}({self.images!r}, {self.view!r}, seed {self.seed}{self._described()})"
+
+    def _described(self) -> str:
+        """Describe what only this kind of data set has, for `repr`."""
+        return ""
 
     @property
     def stray_counts(self) -> Counter[str]:
-        """How many images of each reason this process has met in the epoch that it read last.
+        """Count the strays of the epoch that this process read last, by reason.
 
-        An image counts once, however often the epoch was begun. With DataLoader workers each counts its own: take
+        An image counts once, however often the epoch was begun. Each DataLoader worker counts its own: use
         `Batch.strays` there.
         """
         return Counter(reason for epoch, reason in self._strays_met.copy().values() if epoch == self._epoch_read)
 
     def set_epoch(self, epoch: int) -> None:
         """Draw the boxes and flips of this epoch from now on; call it before each pass over a DataLoader."""
+        if self._read_before is not None and epoch != int(self._epoch):
+            self._read_before.clear()
         self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
-        """How many images, strays and all."""
+        """Return how many images there are, strays included."""
         return len(self.images)
 
     def __getitem__(self, index: int) -> Sample:
-        """One image and its label. It cannot be left out: its error is raised, whatever `errors` says."""
-        requests = self.prepare([range(len(self))[index]])
-        batch = self.fill(requests, errors="raise")
-        return batch.tensors[0], int(batch.labels[0])
+        """Read one image and its label; an image read alone cannot be left out, so an error is always raised."""
+        if get_worker_info() is not None:
+            self._note_read([index])
+        batch = self.fill(self.prepare([range(len(self))[index]]), errors="raise")
+        sample = _Sample((batch.tensors[0], int(batch.labels[0])))
+        sample.batch = batch
+        return sample
 
     def __getitems__(self, indices: Sequence[int]) -> list[Sample]:
-        """A batch, in one call: (tensor, label) of each image that is not left out, views of one tensor."""
+        """Read a batch in one call: (tensor, label) of each image that is not left out, views of one tensor."""
+        self._note_read(indices)
         batch = self.fill(self.prepare(indices))
         samples = _Samples(zip(batch.tensors, batch.labels.tolist(), strict=True))
         samples.batch = batch
         return samples
 
+    def _note_read(self, indices: Sequence[int]) -> None:
+        """Warn, once, when a second pass over a DataLoader is under way without `set_epoch`."""
+        if self._read_before is not None and self._read_before.repeats(indices):
+            warnings.warn(
+                f"more than half of the images are being read again in epoch {int(self._epoch)}, with the same random "
+                "crops and flips: call the data set's set_epoch(epoch) before each pass over its DataLoader",
+                stacklevel=3,
+            )
+
     def prepare(self, indices: Sequence[int], *, epoch: int | None = None) -> list[Request]:
         """Read the bytes of images and draw their crops, for `fill`.
 
         Args:
-            indices: which images.
-            epoch: whose boxes and flips to draw; None for that of `set_epoch`.
+            indices: positions of the images in the data set.
+            epoch: the epoch whose boxes and flips to draw; None for that of `set_epoch`.
         """
         epoch = int(self._epoch) if epoch is None else epoch
         requests = []
@@ -199,7 +259,7 @@ class CropDataset(Dataset[Sample], ABC):
         return requests
 
     def crop(self, index: int, height: int, width: int, epoch: int) -> Crop:
-        """The crop of one image, of so many pixels (upright, if so read), in one epoch."""
+        """Draw the crop of one image in one epoch, from the height and width, in pixels, that it is read with."""
         return draw_crop(self.view, height, width, seed=self.seed, epoch=epoch, index=index)
 
     def fill(
@@ -214,11 +274,11 @@ class CropDataset(Dataset[Sample], ABC):
         """Read what was prepared into one tensor.
 
         Args:
-            requests: from `prepare`.
+            requests: what `prepare` returned.
             epoch: as for `prepare`.
             out: where to write: `batch_shape(len(requests))` of `numpy_dtype`, C-contiguous.
             threads: native threads; None for `thread_count`.
-            errors: as the data set's, which is the default.
+            errors: "raise" or "skip"; None for the data set's.
 
         Raises:
             JpegError, ValueError, OSError, MemoryError: an image cannot be read, with errors "raise".
@@ -238,9 +298,9 @@ class CropDataset(Dataset[Sample], ABC):
                         out[slot] = self._from_pixels(pixels, crop)
                         read = True
                     except ImportError:
-                        error.add_note("Pillow, which reads other kinds of pictures, is not installed")
+                        error.add_note("Pillow, which reads other kinds of images, is not installed")
                     except (ValueError, OSError, MemoryError, SyntaxError):
-                        pass  # the first error says more
+                        pass  # the first error tells more
                 name = self.images.name(request.index)
                 if not read and (errors or self.errors) == "raise":
                     error.add_note(f"image {request.index} of the data set: {name}")
@@ -259,17 +319,17 @@ class CropDataset(Dataset[Sample], ABC):
         return Batch(self._channels_first(tensors), labels, torch.tensor(kept, dtype=torch.int64), tuple(strays))
 
     def _resized(self, pixels: torch.Tensor, crop: Crop) -> torch.Tensor:
-        """A crop of pixels, float32 [3, height, width] of the view."""
+        """Cut a crop out of pixels and resize it: float32 [3, height, width] of the view."""
         return crop_pixels(pixels, crop, self.view.size, filter=self.filter, antialias=self.antialias)
 
     @abstractmethod
     def batch_shape(self, count: int) -> tuple[int, ...]:
-        """Shape of the array that `fill` writes."""
+        """Return the shape of the array that `fill` writes."""
 
     @property
     @abstractmethod
     def numpy_dtype(self) -> np.dtype[Any]:
-        """Of the array that `fill` writes."""
+        """The dtype of the array that `fill` writes."""
 
     @property
     @abstractmethod
@@ -280,23 +340,53 @@ class CropDataset(Dataset[Sample], ABC):
     def _read(
         self, requests: Sequence[Request], out: npt.NDArray[Any], threads: int | None
     ) -> Sequence[ReadError | None]:
-        """Fill each request's slot; say why where that cannot be done."""
+        """Fill each request's slot, and return its error, or None where it could be read."""
 
     @abstractmethod
     def _from_pixels(self, pixels: torch.Tensor, crop: Crop) -> npt.NDArray[Any]:
-        """A slot's content from decoded RGB pixels, uint8 [3, height, width]."""
+        """Make a slot's content from decoded RGB pixels, uint8 [3, height, width]."""
 
     @abstractmethod
     def _channels_first(self, tensors: torch.Tensor) -> torch.Tensor:
-        """[N, C, H, W], as a view."""
+        """Return a view [N, C, H, W]."""
+
+
+class _ReadBefore:
+    """Which images were read in this epoch, in memory that all DataLoader workers share."""
+
+    def __init__(self, count: int) -> None:
+        self._read = _shared(torch.zeros(count, dtype=torch.bool))
+        self._repeated = _shared(torch.zeros((), dtype=torch.int64))
+        self._warned = _shared(torch.zeros((), dtype=torch.bool))
+
+    def clear(self) -> None:
+        """Begin another epoch."""
+        self._read.zero_()
+        self._repeated.zero_()
+
+    def repeats(self, indices: Sequence[int]) -> bool:
+        """Note that images are read; True, once, when more than half of all were read again in one epoch.
+
+        Fewer may be a look at the first batches, or a sampler that draws with replacement.
+        """
+        chosen = torch.as_tensor(indices, dtype=torch.int64)
+        self._repeated += self._read[chosen].sum()
+        self._read[chosen] = True
+        if self._warned or 2 * self._repeated <= len(self._read):
+            return False
+        self._warned.fill_(True)
+        return True
+
+
+def _shared(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.share_memory_()  # type: ignore[no-untyped-call,no-any-return]
 
 
 class FrequencyDataset(CropDataset):
-    """JPEG files as frequency tensors: cropped, resized, flipped and normalized with no pixel decode.
+    """JPEG files as frequency tensors: cropped, resized, flipped and normalized without decoding pixels.
 
-    A file is decoded no further than its crop reaches, where it is sequential with one scan: damage below is not
-    noticed, so that a damaged file may be left out in one epoch and seen in another. RgbDataset says what of this is
-    the same there.
+    A sequential file with one scan is decoded no further than its crop reaches. Damage below the crop is not noticed,
+    so that a damaged file may be left out in one epoch and seen in another. RgbDataset describes where the two agree.
 
     >>> dataset = FrequencyDataset(image_folder("train"), TrainingView((448, 448)), format=TensorFormat(24))
     >>> loader = DataLoader(dataset, batch_size=64, shuffle=True, num_workers=2, collate_fn=collate)
@@ -316,19 +406,19 @@ class FrequencyDataset(CropDataset):
         apply_orientation: bool = False,
         threads: int | None = None,
     ) -> None:
-        """As for CropDataset.
+        """Check the options, which are those of CropDataset and three more.
 
         Args:
             images: where the images lie.
-            view: what is cut out of each; its size in multiples of 8.
+            view: what is cut out of each; height and width are multiples of 8.
             format: channels, chroma, layout ("HWC" gives channels_last), dtype and statistics.
-            seed: of boxes and flips.
+            seed: the seed of boxes and flips.
             errors: "raise" or "skip".
             fallback: "pixels", or None.
             filter: "bilinear", "bicubic" or "box".
             antialias: widen the filter where a crop shrinks.
             apply_orientation: turn each image upright first.
-            threads: native threads; None for one a usable core, and for one in a DataLoader worker.
+            threads: native threads; None for one per usable core, and for one in a DataLoader worker.
         """
         super().__init__(
             images,
@@ -343,20 +433,23 @@ class FrequencyDataset(CropDataset):
         self.format = TensorFormat() if format is None else format
         self.threads = threads
         if any(side % 8 for side in view.size):
-            raise ValueError(f"the view's size must be in multiples of 8, not {view.size}")
+            raise ValueError(f"the view's height and width must be multiples of 8, not {view.size[0]} x {view.size[1]}")
+
+    def _described(self) -> str:
+        return f", {self.format!r}"
 
     def batch_shape(self, count: int) -> tuple[int, ...]:
-        """[N, C, height / 8, width / 8], or [N, .., .., C] for layout "HWC"."""
+        """Return [N, C, height / 8, width / 8], or [N, height / 8, width / 8, C] for layout "HWC"."""
         return (count, *self.format.shape(*self.view.size))
 
     @property
     def numpy_dtype(self) -> np.dtype[Any]:
-        """The format's."""
+        """The format's dtype."""
         return self.format.numpy_dtype
 
     @property
     def thread_count(self) -> int:
-        """`threads`, or what None stands for."""
+        """How many threads read images: `threads`, or what None stands for."""
         if self.threads is not None:
             return self.threads
         return 1 if get_worker_info() is not None else usable_cores()
@@ -387,7 +480,7 @@ class FrequencyDataset(CropDataset):
 
 
 def stray_reason(data: bytes | memoryview, error: ReadError) -> str:
-    """What to count a file under that could not be read."""
+    """Name the kind of fault of a file that could not be read, to count strays by."""
     for magic, name in _NO_JPEG:
         if data[: len(magic)] == magic:
             return name
@@ -398,7 +491,7 @@ def stray_reason(data: bytes | memoryview, error: ReadError) -> str:
 
 
 def _is_damaged(data: bytes | memoryview, error: ReadError) -> bool:
-    """Whether a JPEG's own bytes are wrong, rather than of a kind that has no YCbCr coefficients."""
+    """Tell a JPEG whose own bytes are wrong from a file of a kind that has no YCbCr coefficients."""
     return data[:2] == b"\xff\xd8" and isinstance(error, JpegError) and not isinstance(error, UnsupportedJpegError)
 
 

@@ -1,4 +1,4 @@
-"""Images that are no YCbCr JPEG: decoded by Pillow, and brought to the same frequency tensor."""
+"""Images that are not YCbCr JPEGs: decoded by Pillow, and transformed to the same frequency tensors."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ def read_pixels(data: bytes | memoryview, *, apply_orientation: bool = False) ->
 
     Args:
         data: the file.
-        apply_orientation: turn it upright, as its EXIF orientation says.
+        apply_orientation: turn the image upright, as its EXIF orientation says.
 
     Returns:
-        RGB, uint8 [3, height, width]; an alpha channel is dropped, as `Image.convert` does; of 16 bits the upper eight.
+        RGB, uint8 [3, height, width]. An alpha channel is dropped, as `Image.convert` does, and 16-bit values keep
+        their upper eight bits.
 
     Raises:
         OSError: Pillow cannot read it, or it is larger than the decoder's `max_pixels`.
@@ -43,10 +44,10 @@ def read_pixels(data: bytes | memoryview, *, apply_orientation: bool = False) ->
     try:
         with Image.open(io.BytesIO(data)) as image:
             if image.width * image.height > DEFAULT_MAX_PIXELS:
-                raise OSError(f"{image.width} x {image.height} pixels are more than {DEFAULT_MAX_PIXELS}")
+                raise OSError(f"height {image.height} x width {image.width} is more than {DEFAULT_MAX_PIXELS} pixels")
             upright = ImageOps.exif_transpose(image) if apply_orientation else image
             if upright.mode == "F":
-                raise OSError("pixels of floats have no known white")
+                raise OSError("floating-point pixels have no known white level")
             if upright.mode.startswith("I"):  # 16 bits of grey, which `convert` would clip to white
                 grey = np.clip(np.array(upright) // 256, 0, 255).astype(np.uint8)
                 pixels = np.stack([grey] * 3, axis=2)
@@ -64,7 +65,7 @@ def decode_rgb(data: bytes | memoryview, *, apply_orientation: bool = False) -> 
 
     Args:
         data: the file.
-        apply_orientation: turn it upright, as its EXIF orientation says.
+        apply_orientation: turn the image upright, as its EXIF orientation says.
 
     Returns:
         RGB, uint8 [3, height, width].
@@ -79,7 +80,7 @@ def decode_rgb(data: bytes | memoryview, *, apply_orientation: bool = False) -> 
 
 
 def _upright(pixels: torch.Tensor, orientation: int) -> torch.Tensor:
-    """What the EXIF orientations mean: 5 to 8 are transposed first, then some are mirrored."""
+    """Turn pixels upright: orientations 5 to 8 are transposed first, and then some are mirrored."""
     turned = pixels.transpose(1, 2) if orientation in (5, 6, 7, 8) else pixels
     mirrored = [axis for axis, among in ((1, (3, 4, 7, 8)), (2, (2, 3, 6, 7))) if orientation in among]
     return turned.flip(mirrored)
@@ -101,10 +102,15 @@ def crop_pixels(
 
 
 def to_frequency(pixels: torch.Tensor, format: TensorFormat) -> npt.NDArray[Any]:
-    """The frequency tensor of RGB pixels, float [3, height, width] of 0 to 255: YCbCr, then the block DCT.
+    """Transform RGB pixels to a frequency tensor: to YCbCr, then by the DCT of each block.
+
+    Args:
+        pixels: float [3, height, width], from 0 to 255; height and width are multiples of 8.
+        format: what the tensor holds.
 
     Returns:
-        What `resample` gives for the same picture: [C, height / 8, width / 8], or [.., .., C] for layout "HWC".
+        What `resample` returns for the same image: [C, height / 8, width / 8], or [height / 8, width / 8, C] for
+        layout "HWC".
     """
     dct = torch.from_numpy(_dct_matrix())
     planes = torch.einsum("kc,chw->khw", torch.tensor(_YCBCR, dtype=torch.float64), pixels.to(torch.float64))

@@ -1,4 +1,4 @@
-"""The frequency data set's RGB twin, for fair baselines."""
+"""The RGB twin of the frequency data set, for fair baselines."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ __all__ = ["RgbDataset"]
 class RgbDataset(CropDataset):
     """JPEG files as RGB tensors through torchvision's decoder: crop, resize, flip, normalize.
 
-    With the images and seed of a FrequencyDataset, and a view that differs in size alone (an EvaluationView: in size
-    and shorter side alike), it sees the same boxes and flips.
+    With the same images and seed as a FrequencyDataset, and a view that differs in size alone (an EvaluationView: in
+    size and shorter side by the same factor), it sees the same boxes and flips.
 
-    It takes the same images, too, and names the same reasons, as far as their headers tell: what is neither YCbCr nor
-    grey, or larger than `read_batch` takes, is a stray here as there, and so is a file that ends within its crop. Three
-    things cannot be equal. torchvision decodes whole images: one that ends below its crop is left out here, and seen by
-    the FrequencyDataset. It does not notice damage inside the scan data, as the FrequencyDataset does down to the
-    crop's last row. And it reads no JPEG of 12 bits, nor one that tells its height in a DNL segment.
+    It also takes the same images, and names the same reasons for strays, as far as headers tell: an image that is
+    neither YCbCr nor grey, or larger than `read_batch` takes, is a stray in both, and so is a file that ends within
+    its crop. Three things differ. torchvision decodes whole images, so that a file that ends below its crop is left
+    out here and seen by the FrequencyDataset. torchvision does not notice damage inside the scan data, whereas the
+    FrequencyDataset does, down to the crop's last row. And torchvision reads neither 12-bit JPEGs nor files whose
+    height is in a DNL segment.
     """
 
     has_box_filter = False
@@ -52,14 +53,15 @@ class RgbDataset(CropDataset):
         antialias: bool = True,
         apply_orientation: bool = False,
     ) -> None:
-        """As for CropDataset.
+        """Check the options, which are those of CropDataset and two more.
 
         Args:
             images: where the images lie.
             view: what is cut out of each.
-            mean: subtracted from R, G and B of 0 to 1; the default is what torchvision's models were trained with.
-            std: what they are divided by then.
-            seed: of boxes and flips.
+            mean: what is subtracted from R, G and B, which are between 0 and 1; torchvision's models were trained with
+                the default.
+            std: what R, G and B are then divided by.
+            seed: the seed of boxes and flips.
             errors: "raise" or "skip".
             fallback: "pixels" (Pillow), or None.
             filter: "bilinear" or "bicubic".
@@ -80,7 +82,7 @@ class RgbDataset(CropDataset):
         self.shift = -(torch.tensor(mean) / torch.tensor(std))[:, None, None]
 
     def batch_shape(self, count: int) -> tuple[int, ...]:
-        """[N, 3, height, width]."""
+        """Return [N, 3, height, width]."""
         return (count, 3, *self.view.size)
 
     @property
@@ -90,7 +92,7 @@ class RgbDataset(CropDataset):
 
     @property
     def thread_count(self) -> int:
-        """One: torchvision decodes an image at a time."""
+        """One: torchvision decodes one image at a time."""
         return 1
 
     def _read(
@@ -126,7 +128,7 @@ class RgbDataset(CropDataset):
 
 
 def _jpeg_error(message: str) -> JpegError:
-    """What torchvision says of a JPEG, as the decoder of frequencies would call it."""
+    """Turn torchvision's message about a JPEG into the error that jpegfreq's decoder would raise."""
     if "truncated" in message:
         return TruncatedJpegError(message)
     return UnsupportedJpegError(message) if "support" in message else MalformedJpegError(message)

@@ -1,4 +1,4 @@
-"""What is cut out of an image: a random crop to train on, the centre to evaluate."""
+"""What is cut out of an image: a random crop for training, the centre for evaluation."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ __all__ = ["Crop", "EvaluationView", "TrainingView", "View", "draw_crop"]
 
 
 class Crop(NamedTuple):
-    """A box of an image, and whether it is mirrored left to right after it was resized."""
+    """A box of an image, and whether it is mirrored left to right after it has been resized."""
 
     box: Box
     flip: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainingView:
-    """RandomResizedCrop as torchvision draws it, then a flip left to right by chance.
+    """A random crop as torchvision's RandomResizedCrop draws it, then a random flip left to right.
 
     Attributes:
-        size: (height, width) in pixels that every crop is resized to.
+        size: (height, width) in pixels, to which every crop is resized.
         scale: lower and upper bound of the crop's share of the image's area.
         ratio: lower and upper bound of the crop's width / height.
-        flip_probability: how likely a crop is mirrored.
+        flip_probability: the probability that a crop is mirrored.
 
     Raises:
         ValueError: one of them is out of range.
@@ -41,7 +41,7 @@ class TrainingView:
     flip_probability: float = 0.5
 
     def __post_init__(self) -> None:
-        """Check all of them."""
+        """Check the bounds."""
         _check_size(self.size)
         if not 0 < self.scale[0] <= self.scale[1] <= 1:
             raise ValueError(f"scale must be two shares of the image's area, the lower one first, not {self.scale}")
@@ -50,39 +50,54 @@ class TrainingView:
         if not 0 <= self.flip_probability <= 1:
             raise ValueError(f"flip_probability must lie in 0 to 1, not {self.flip_probability}")
 
+    def __repr__(self) -> str:
+        """Give the size in words, and the bounds."""
+        scale, ratio = (f"{low:.3g} to {high:.3g}" for low, high in (self.scale, self.ratio))
+        return f"TrainingView({_in_words(self.size)}, scale {scale}, ratio {ratio}, flip {self.flip_probability:g})"
+
     def crop(self, height: int, width: int, random: Random) -> Crop:
         """Draw the crop of an image of height x width pixels."""
         box = random_resized_crop_box(height, width, random.random, scale=self.scale, ratio=self.ratio)
         return Crop(box, random.random() < self.flip_probability)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EvaluationView:
-    """Resize the shorter side, then crop the centre; drawn as the one box that this keeps.
+    """The centre of an image: its shorter side is resized, then the centre is cropped.
+
+    Both steps are done at once, by resizing the box of the image that the crop keeps.
 
     Attributes:
         size: (height, width) of the crop, pixels.
-        shorter_side: what the image's shorter side is resized to, pixels.
+        shorter_side: the length to which the image's shorter side is resized, pixels.
 
     Raises:
-        ValueError: the size is no size, or the crop does not lie inside any image.
+        ValueError: the size is not a height and a width, or is larger than the shorter side.
     """
 
     size: tuple[int, int]
     shorter_side: int
 
     def __post_init__(self) -> None:
-        """Check both."""
+        """Check the size."""
         _check_size(self.size)
         if max(self.size) > self.shorter_side:
-            raise ValueError(f"a crop of {self.size} is larger than a shorter side of {self.shorter_side}")
+            raise ValueError(f"a crop of {_in_words(self.size)} is larger than a shorter side of {self.shorter_side}")
+
+    def __repr__(self) -> str:
+        """Give the size in words, and the shorter side."""
+        return f"EvaluationView({_in_words(self.size)}, shorter side {self.shorter_side})"
 
     def crop(self, height: int, width: int, random: Random) -> Crop:
-        """The crop of an image of height x width pixels; nothing is drawn."""
+        """Return the crop of an image of height x width pixels; nothing is drawn."""
         return Crop(center_crop_box(height, width, self.size, shorter_side=self.shorter_side), False)
 
 
 View: TypeAlias = TrainingView | EvaluationView
+
+
+def _in_words(size: tuple[int, int]) -> str:
+    return f"height {size[0]} x width {size[1]}"
 
 
 def _check_size(size: Sequence[int]) -> None:
@@ -91,6 +106,6 @@ def _check_size(size: Sequence[int]) -> None:
 
 
 def draw_crop(view: View, height: int, width: int, *, seed: int, epoch: int, index: int) -> Crop:
-    """The crop of one image in one epoch: the same whichever worker draws it, and in whatever order."""
-    # Python's generator: NumPy's takes longer to make than the file to read, and holds the GIL.
+    """Draw the crop of one image in one epoch; it does not depend on which worker draws it, nor on the order."""
+    # Python's generator: NumPy's takes longer to create than a file takes to read, and holds the GIL.
     return view.crop(height, width, Random(int(seed) << 96 | int(epoch) << 64 | int(index)))
