@@ -1,6 +1,6 @@
 #!/bin/bash
 # Builds the fuzz targets with libFuzzer, ASan and UBSan, and runs each for the given number of seconds.
-# Crashing inputs, and the corpus that the next run goes on from, stay in build/fuzz.
+# The corpus, minimized before each run, and inputs that crash stay in build/fuzz.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 seconds=${1:-60}
@@ -19,18 +19,38 @@ for folder in "$data/hostile" "$data/odd"; do
 done
 [ ${#seeds[@]} -gt 0 ] || echo "No seeds: $data/hostile and odd are missing; the fuzzer starts from nothing."
 
+# Runs one target over its corpus and, the first time, the seeds.
+fuzz() {
+    local name=$1 target=${1%%:*}
+    shift
+    JPEGFREQ_INSTRUCTION_SET=${name##*:} "$build/fuzzer/fuzz_$target" "$build/corpus/$target" "${seeds[@]}" \
+        -max_len=16384 -timeout=5 -rss_limit_mb=2048 -dict=tests/fuzz/jpeg.dict \
+        -artifact_prefix="$build/crashes/$target-" -print_final_stats=1 "$@" > "$build/$target.log" 2>&1
+}
+
+# Keeps the smallest set of inputs that reaches everything that the corpus and the seeds reach.
+minimize() {
+    local target=$1 smaller="$build/corpus/$1.smaller"
+    rm -rf "$smaller" && mkdir -p "$smaller" "$build/corpus/$target"
+    "$build/fuzzer/fuzz_$target" -merge=1 -max_len=16384 "$smaller" "$build/corpus/$target" "${seeds[@]}" \
+        > "$build/$target.merge.log" 2>&1
+    rm -rf "$build/corpus/$target" && mv "$smaller" "$build/corpus/$target"
+}
+
+for target in header coefficients batch resample; do minimize "$target"; done
+seeds=()
+
 failed=()
+total=0
 # Every path of the run-time dispatch: what this machine has, and the plain C++ that others run.
 for run in header: coefficients: coefficients:generic batch: batch:generic resample: resample:generic; do
-    target=${run%%:*}
-    echo "== $run $seconds s"
-    mkdir -p "$build/corpus/$target"
-    # 12 images of a batch, three decodes each, stay far below the time limit at this length.
-    JPEGFREQ_INSTRUCTION_SET=${run##*:} "$build/fuzzer/fuzz_$target" "$build/corpus/$target" "${seeds[@]}" \
-        -max_total_time="$seconds" -max_len=16384 -timeout=5 -rss_limit_mb=2048 -dict=tests/fuzz/jpeg.dict \
-        -artifact_prefix="$build/crashes/$target-" -print_final_stats=1 > "$build/$target.log" 2>&1 || failed+=("$run")
-    grep -E 'stat::(number_of_executed_units|average_exec_per_sec|peak_rss_mb)|^SUMMARY|violated' "$build/$target.log" || true
+    fuzz "$run" -max_total_time="$seconds" || failed+=("$run")
+    executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$build/${run%%:*}.log")
+    total=$((total + ${executions:-0}))
+    echo "$run ${executions:-0} executions in $seconds s"
+    grep -E '^SUMMARY|violated' "$build/${run%%:*}.log" || true
 done
+echo "$total executions in all"
 if [ ${#failed[@]} -gt 0 ]; then
     echo "FAILED: ${failed[*]}; the inputs are in $build/crashes, the logs beside it"
     exit 1
