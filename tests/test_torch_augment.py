@@ -1,4 +1,4 @@
-"""Augmentations of coefficients equal those of pixels, without clamping."""
+"""Augmentations of coefficients equal the same steps on pixels without clamping."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def _needs_torch() -> None:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("factor", [0.0, 0.4, 1.0, 1.7, "one an image"])
+@pytest.mark.parametrize("factor", [0.0, 0.4, 1.0, 1.7, "one per image"])
 def test_colour_is_adjusted_as_in_pixels(format: TensorFormat, factor: Any) -> None:
     images = pixels()
     batch = frequency(images, format)
-    if factor == "one an image":
+    if factor == "one per image":
         factor = torch.tensor([0.2, 1.0, 1.9])
     gain = torch.as_tensor(factor, dtype=torch.float64).reshape(-1, 1, 1, 1)
     mean = grey(images).mean((2, 3), keepdim=True)

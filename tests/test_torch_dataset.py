@@ -1,4 +1,4 @@
-"""Data sets and loader: the same tensors as read_batch, whatever reads them; strays counted; epochs resumable."""
+"""Data sets and loader give the tensors of read_batch whatever reads them, report strays, and resume in an epoch."""
 
 from __future__ import annotations
 
@@ -76,13 +76,13 @@ BROKEN = {"truncated": make_jpeg(300, 300, quality=95)[:6000], "not a JPEG": b"n
 
 @pytest.fixture
 def mixed(folder: Path) -> Path:
-    """The same with five bad files among them."""
+    """The same folder with five more files that are not good images."""
     for i, data in enumerate((STRAYS | BROKEN).values()):
         (folder / "a" / f"{i:02}x.jpg").write_bytes(data)
     return folder
 
 
-def test_folder_is_read_in_torchvisions_order(folder: Path) -> None:
+def test_a_folder_is_read_in_the_order_of_torchvision(folder: Path) -> None:
     (folder / "a" / "deep").mkdir()
     (folder / "a" / "deep" / "z.JPEG").write_bytes(make_jpeg())
     images, peer = image_folder(folder), torchvision.datasets.ImageFolder(folder)
@@ -134,7 +134,7 @@ def test_pillow_reads_sixteen_bits_by_their_upper_eight(tmp_path: Path) -> None:
     np.testing.assert_array_equal(pixels.numpy(), np.stack([ramp // 256] * 3))
 
 
-def test_whatever_pillow_stumbles_over_is_an_error_of_its_file() -> None:
+def test_any_failure_of_pillow_is_an_error_about_its_file() -> None:
     bomb = io.BytesIO()
     Image.new("1", (8, 8)).save(bomb, "png")
     data = bytearray(bomb.getvalue())
@@ -149,7 +149,7 @@ def test_a_file_list_needs_a_label_for_each() -> None:
         file_list(["a", "b"], [1])
 
 
-def test_tensors_are_those_of_read_batch(folder: Path) -> None:
+def test_tensors_equal_those_of_read_batch(folder: Path) -> None:
     dataset = FrequencyDataset(image_folder(folder), TrainingView(SIZE), format=FORMAT, seed=4)
     dataset.set_epoch(3)
     files = [dataset.images.read(i) for i in range(len(dataset))]
@@ -166,7 +166,7 @@ def test_tensors_are_those_of_read_batch(folder: Path) -> None:
     assert {c.flip for c in crops} == {True, False}
 
 
-def test_each_epoch_and_seed_has_its_own_crops_and_evaluation_none(folder: Path) -> None:
+def test_crops_differ_by_epoch_and_seed_and_evaluation_crops_do_not(folder: Path) -> None:
     images = image_folder(folder)
     dataset, other = (FrequencyDataset(images, TrainingView(SIZE), seed=seed) for seed in (0, 1))
     crops = {dataset.crop(0, 60, 90, epoch) for epoch in range(3)} | {other.crop(0, 60, 90, 0)}
@@ -191,7 +191,7 @@ def test_each_epoch_and_seed_has_its_own_crops_and_evaluation_none(folder: Path)
         {"flip_probability": float("nan")},
     ],
 )
-def test_a_view_that_means_nothing_is_refused(wrong: dict[str, Any]) -> None:
+def test_a_view_out_of_range_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(wrong))} must"):
         TrainingView(**{"size": SIZE, **wrong})
     if "size" in wrong:
@@ -199,13 +199,13 @@ def test_a_view_that_means_nothing_is_refused(wrong: dict[str, Any]) -> None:
             EvaluationView(wrong["size"], 40)
 
 
-def test_an_evaluation_crop_lies_inside_any_image() -> None:
+def test_an_evaluation_crop_larger_than_the_shorter_side_is_refused() -> None:
     with pytest.raises(ValueError, match="larger than a shorter side"):
         EvaluationView((224, 224), 200)
 
 
 @pytest.mark.parametrize("persistent", [False, True])
-def test_workers_change_nothing(folder: Path, persistent: bool) -> None:
+def test_the_number_of_workers_changes_nothing(folder: Path, persistent: bool) -> None:
     images = image_folder(folder)
     seen = []
     for workers in (0, 2):
@@ -229,13 +229,13 @@ def test_default_collation_gives_the_same_tensors(folder: Path) -> None:
     assert torch.equal(labels, batch.labels)
 
 
-def test_data_set_pickles(folder: Path) -> None:
+def test_a_data_set_can_be_pickled(folder: Path) -> None:
     dataset = FrequencyDataset(image_folder(folder), TrainingView(SIZE), format=FORMAT)
     dataset.set_epoch(2)
     assert torch.equal(pickle.loads(pickle.dumps(dataset))[1][0], dataset[1][0])
 
 
-def test_a_bad_file_raises_by_default_and_is_named(mixed: Path) -> None:
+def test_an_unreadable_file_raises_by_default_and_is_named(mixed: Path) -> None:
     dataset = FrequencyDataset(image_folder(mixed), TrainingView(SIZE))
     with pytest.raises(JpegError) as caught:
         dataset.__getitems__(range(len(dataset)))
@@ -243,7 +243,7 @@ def test_a_bad_file_raises_by_default_and_is_named(mixed: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_skipping_sees_every_good_image_once_and_counts_the_others(mixed: Path, workers: int) -> None:
+def test_skipping_reads_every_good_image_once_and_counts_the_others(mixed: Path, workers: int) -> None:
     images = image_folder(mixed)
     dataset = FrequencyDataset(images, EvaluationView(SIZE, 32), format=FORMAT, errors="skip")
     batches = list(DataLoader(dataset, 4, num_workers=workers, collate_fn=collate))
@@ -260,7 +260,7 @@ def test_skipping_sees_every_good_image_once_and_counts_the_others(mixed: Path, 
         assert torch.equal(tensors[place], alone[index][0])
 
 
-def test_pixels_are_taken_where_there_are_no_coefficients(mixed: Path) -> None:
+def test_pixels_are_read_where_there_are_no_coefficients(mixed: Path) -> None:
     images = image_folder(mixed)
     dataset = FrequencyDataset(images, TrainingView(SIZE), errors="skip", fallback="pixels")
     batch = collate(dataset.__getitems__(range(len(images))))  # type: ignore[arg-type]
@@ -271,8 +271,8 @@ def test_pixels_are_taken_where_there_are_no_coefficients(mixed: Path) -> None:
 
 
 @pytest.mark.parametrize("layout", ["CHW", "HWC"])
-def test_pixels_give_nearly_what_coefficients_give(tmp_path: Path, layout: Any) -> None:
-    """A JPEG saved as PNG: its pixels are rounded and clamped, no more."""
+def test_pixels_give_nearly_the_same_tensors_as_coefficients(tmp_path: Path, layout: Any) -> None:
+    """A JPEG is saved as PNG, which rounds and clamps its pixels and changes nothing else."""
     smooth = np.add.outer(np.arange(50), np.arange(60))[..., None] + np.array([40, 70, 100])
     Image.fromarray(smooth.astype(np.uint8)).save(tmp_path / "a.jpg", quality=97, subsampling="4:4:4")
     Image.open(tmp_path / "a.jpg").save(tmp_path / "a.png")
@@ -284,7 +284,7 @@ def test_pixels_give_nearly_what_coefficients_give(tmp_path: Path, layout: Any) 
 
 
 def test_rgb_twin_sees_the_same_boxes_and_flips(mixed: Path) -> None:
-    """Its tensors' luma is the frequency data set's, but for rounding, clamping and chroma."""
+    """The luma of its tensors equals that of the frequency data set, except for rounding, clamping and chroma."""
     from jpegfreq.torch.pixels import to_frequency
 
     images = image_folder(mixed)
@@ -315,7 +315,7 @@ def test_rgb_twin_leaves_out_the_same_images_for_the_same_reasons(mixed: Path, f
     assert {reason for _, reason, _ in found[0][1]} == {*STRAYS, *BROKEN, "RGB"}
 
 
-def test_rgb_twin_names_what_torchvision_refuses() -> None:
+def test_rgb_twin_names_the_reason_for_what_torchvision_refuses() -> None:
     from jpegfreq.torch.rgb import _jpeg_error
 
     jpeg = b"\xff\xd8"
@@ -354,7 +354,7 @@ def test_upright_images_are_the_same_in_both_data_sets(tmp_path: Path, orientati
 
 @pytest.mark.parametrize("antialias", [False, True])
 @pytest.mark.parametrize("filter", ["bilinear", "bicubic", "box"])
-def test_filters_are_those_of_read_batch_and_of_the_twin(folder: Path, filter: Any, antialias: bool) -> None:
+def test_filters_equal_those_of_read_batch_and_of_the_rgb_twin(folder: Path, filter: Any, antialias: bool) -> None:
     from jpegfreq.torch.pixels import to_frequency
 
     images, format = image_folder(folder), TensorFormat(range(64))
@@ -398,7 +398,7 @@ def test_loader_reads_every_image_once_in_an_order_of_its_epoch(folder: Path) ->
     assert [batch.indices.tolist() for batch in plain] == [[0, 1, 2, 3], [4, 5, 6, 7]]
 
 
-def test_batches_that_are_kept_are_not_overwritten(folder: Path) -> None:
+def test_batches_that_the_caller_keeps_are_not_overwritten(folder: Path) -> None:
     loader = loader_of(folder, 2)
     first = next(iter(loader))
     view, copy = first.tensors[1:], first.tensors[1:].clone()
@@ -410,7 +410,7 @@ def test_batches_that_are_kept_are_not_overwritten(folder: Path) -> None:
     assert torch.equal(view, copy)
 
 
-def test_memory_of_a_batch_comes_back(folder: Path) -> None:
+def test_memory_of_a_batch_is_reused(folder: Path) -> None:
     loader = loader_of(folder, 2)
     for _ in range(3):
         for batch in loader:
@@ -418,10 +418,12 @@ def test_memory_of_a_batch_comes_back(folder: Path) -> None:
     assert len(loader._free) <= loader.prefetch + 1
 
 
-def test_files_that_are_kept_are_not_overwritten(folder: Path) -> None:
+def test_files_that_the_caller_keeps_are_not_overwritten(folder: Path) -> None:
     dataset = FrequencyDataset(image_folder(folder), TrainingView(SIZE))
     whole = [dataset.images.read(index) for index in range(11)]
-    kept = [dataset.prepare(range(start, start + 4))[1].data for start in (0, 4, 0)]  # the first call learns the size
+    kept = [
+        dataset.prepare(range(start, start + 4))[1].data for start in (0, 4, 0)
+    ]  # the first call learns how much memory a batch needs
     for start in (7, 3, 0):
         dataset.prepare(range(start, start + 4))
     assert [bytes(data) for data in kept] == [whole[1], whole[5], whole[1]]
@@ -468,7 +470,7 @@ def test_loader_resumes_mid_epoch(folder: Path, consumed: int) -> None:
         loader_of(folder, 5).load_state_dict(state)
 
 
-def test_setting_the_epoch_that_a_state_is_of_keeps_its_place(folder: Path) -> None:
+def test_setting_the_epoch_of_a_loaded_state_keeps_the_position(folder: Path) -> None:
     whole = list(loader_of(folder))
     stopped = loader_of(folder)
     next(iter(stopped))
@@ -478,7 +480,7 @@ def test_setting_the_epoch_that_a_state_is_of_keeps_its_place(folder: Path) -> N
     assert resumed.state_dict() == stopped.state_dict()
     for batch, same in zip(whole[1:], resumed, strict=True):
         assert torch.equal(batch.indices, same.indices)
-    resumed.set_epoch(0)  # its place is used up: from the first batch
+    resumed.set_epoch(0)  # the position is used up: this begins at the first batch
     assert torch.equal(next(iter(resumed)).indices, whole[0].indices)
     resumed.set_epoch(0)
     assert resumed.state_dict()["step"] == 0
@@ -495,7 +497,7 @@ def test_page_locked_memory_without_a_gpu_is_a_warning(folder: Path, monkeypatch
         assert torch.equal(batch.tensors, same.tensors)
 
 
-def test_loader_raises_what_the_data_set_raises(mixed: Path) -> None:
+def test_loader_raises_the_errors_of_its_data_set(mixed: Path) -> None:
     loader = FrequencyLoader(FrequencyDataset(image_folder(mixed), TrainingView(SIZE)), 4)
     with pytest.raises(JpegError):
         list(loader)
@@ -507,7 +509,7 @@ def test_loader_passes_over_a_batch_of_strays(mixed: Path) -> None:
     assert loader.dataset.stray_counts == dict.fromkeys(STRAYS | BROKEN, 1)
 
 
-def test_strays_are_counted_for_one_epoch_and_each_image_once(mixed: Path) -> None:
+def test_strays_are_counted_per_epoch_and_each_image_once(mixed: Path) -> None:
     loader = loader_of(mixed)
     for _ in range(2):
         assert list(loader)
@@ -578,7 +580,7 @@ def test_every_image_of_an_epoch_is_in_a_row_or_among_the_strays(
     assert all(len(batch.labels) for batch in batches) == (len(spoiled) < 11)
     assert [n for batch in batches for n in batch.indices.tolist()] == [n for n in range(11) if n not in spoiled]
     assert [stray.image_index for batch in batches for stray in batch.strays] == spoiled
-    # Resumed after any batch, nothing is lost or read twice either.
+    # Nothing is lost or read twice either by resuming after any batch.
     for count in range(1, len(batches)):
         stopped = loader_of(folder, batch_size, shuffle=False)
         first = [batch for _, batch in zip(range(count), stopped, strict=False)]

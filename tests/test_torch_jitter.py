@@ -1,4 +1,4 @@
-"""Random strengths: drawn the same again, in their bounds, and applied as the same steps on pixels are."""
+"""Random strengths: repeatable, within their bounds, and equal to the same steps on pixels."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def strong() -> Any:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_what_was_drawn_is_done_as_in_pixels(format: TensorFormat) -> None:
+def test_strengths_are_applied_as_in_pixels(format: TensorFormat) -> None:
     images, jitter = pixels(8), strong()
     strengths = jitter.draw(range(8), (4, 3), seed=0, epoch=2)
     batch = frequency(images, format)
@@ -84,7 +84,7 @@ def test_draws_keep_their_bounds_and_probabilities() -> None:
         assert 0.08 < height * width / 56**2 < 0.43
 
 
-def test_nothing_asked_changes_nothing_and_bounds_are_checked() -> None:
+def test_default_jitter_changes_nothing_and_bounds_are_checked() -> None:
     batch, format = torch.rand(2, 1, 4, 3), TensorFormat([1])
     none = ColorJitter()
     assert torch.equal(none(batch, none.draw([0, 1], (4, 3), seed=0, epoch=0), format), batch)

@@ -1,4 +1,4 @@
-"""Run by torchrun in two processes: prints what each one's loader hands out."""
+"""Run by torchrun in two processes: writes down which images the loader of each process hands out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files read in batches, into memory that is used again."""
+"""Files read in batches, into memory that is reused."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ __all__ = ["BatchFiles", "FileMemory"]
 
 
 class FileMemory:
-    """Memory for the files of batches, used again: fresh pages cost three times as much as reading into them."""
+    """Reusable memory for the files of batches: fresh pages cost three times as much as reading into them."""
 
     def __init__(self) -> None:
-        """Nothing is allocated yet."""
+        """Begin without any memory."""
         self.free: list[npt.NDArray[np.uint8]] = []
-        self.most_bytes = 0  # that the files of a batch took
+        self.most_bytes = 0  # that the files of one batch needed so far
 
     def batch(self) -> BatchFiles:
-        """Room for the files of one batch."""
+        """Make room for the files of one batch."""
         return BatchFiles(self)
 
     def __reduce__(self) -> tuple[type[FileMemory], tuple[()]]:
-        """Another process has memory of its own."""
+        """Pickle without the memory: another process has its own."""
         return FileMemory, ()
 
 
 class BatchFiles:
-    """The files of one batch; their memory comes back once nobody holds a file of them."""
+    """The files of one batch; their memory is returned once nobody holds any of them."""
 
     def __init__(self, memory: FileMemory) -> None:
-        """Take memory that came back, or new one."""
+        """Take memory that was returned, or allocate some."""
         try:
             whole = memory.free.pop()
         except IndexError:
@@ -49,7 +49,15 @@ class BatchFiles:
         self._wanted = 0
 
     def read(self, path: str, offset_bytes: int = 0, size_bytes: int | None = None) -> memoryview:
-        """A file's bytes, or as many as there are of a part of it.
+        """Read a file, or a part of it.
+
+        Args:
+            path: the file.
+            offset_bytes: where the part begins.
+            size_bytes: how long the part is; None for the rest of the file.
+
+        Returns:
+            The bytes; fewer than `size_bytes` where the file ends before.
 
         Raises:
             OSError: the file cannot be read.
@@ -61,7 +69,7 @@ class BatchFiles:
             self._wanted += size
             self._memory.most_bytes = max(self._memory.most_bytes, self._wanted)
             place = self._room[start : start + size]
-            if len(place) < size:  # the next batch will find room
+            if len(place) < size:  # the memory of the next batch will be large enough
                 place = memoryview(bytearray(size))
             done = 0
             while done < size and (count := os.preadv(file, [place[done:]], offset_bytes + done)):

@@ -1,4 +1,4 @@
-"""Random strengths for the augmentations of batches: drawn for each image, the same whichever worker draws them."""
+"""Random strengths for the augmentations, drawn per image and the same whichever worker draws them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jpegfreq.torch.augment import BlockBox, adjust_brightness, adjust_contrast,
 
 __all__ = ["ColorJitter", "Strengths"]
 
-# Sets these draws apart from those of boxes and flips, which come from (seed, epoch, index).
+# Keeps these draws apart from those of boxes and flips, which depend on (seed, epoch, index).
 _STREAM = 1
 
 
@@ -24,9 +24,9 @@ class Strengths(NamedTuple):
 
     Attributes:
         brightness: float64 [N], factors; 1 changes nothing.
-        contrast: float64 [N].
-        saturation: float64 [N]; 0 where the image becomes grey.
-        boxes: what is cut out of each, in blocks, or None.
+        contrast: float64 [N], likewise.
+        saturation: float64 [N], likewise; 0 makes the image grey.
+        boxes: the box that is cut out of each image, in blocks, or None.
     """
 
     brightness: torch.Tensor
@@ -37,14 +37,14 @@ class Strengths(NamedTuple):
 
 @dataclass(frozen=True)
 class ColorJitter:
-    """Brightness, contrast, saturation, grey and cut-out by chance: in this order, equal to the same steps on pixels.
+    """Random brightness, contrast, saturation, grey and cut-out, in this order, equal to the same steps on pixels.
 
     Attributes:
-        brightness: lower and upper bound of the factor, drawn uniformly; (1, 1) leaves it out.
+        brightness: lower and upper bound of the factor, which is drawn uniformly; (1, 1) leaves the step out.
         contrast: likewise.
         saturation: likewise.
-        grayscale: how likely an image loses its colour.
-        cut_out: how likely a box of an image becomes mid-grey.
+        grayscale: the probability that an image loses its colour.
+        cut_out: the probability that a box of an image becomes mid-grey.
         cut_out_share: lower and upper bound of the box's share of the image's area.
 
     >>> jitter = ColorJitter(brightness=(0.6, 1.4), saturation=(0.6, 1.4), cut_out=0.5)
@@ -61,39 +61,39 @@ class ColorJitter:
     cut_out_share: tuple[float, float] = (0.02, 0.2)
 
     def __post_init__(self) -> None:
-        """Check that bounds are in order and probabilities are some."""
+        """Check the bounds and the probabilities."""
         for name in ("brightness", "contrast", "saturation"):
             low, high = getattr(self, name)
             if not 0 <= low <= high < math.inf:
                 raise ValueError(f"{name} needs bounds 0 <= low <= high, not {(low, high)}")
         for name in ("grayscale", "cut_out"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is a probability, not {getattr(self, name)}")
+                raise ValueError(f"{name} is a probability from 0 to 1, not {getattr(self, name)}")
         low, high = self.cut_out_share
         if not 0 < low <= high <= 1:
             raise ValueError(f"cut_out_share needs bounds 0 < low <= high <= 1, not {(low, high)}")
 
     def draw(self, indices: Iterable[int], grid: tuple[int, int], *, seed: int, epoch: int) -> Strengths:
-        """Draw for the images of a batch: from (seed, epoch, index) alone, like a data set's boxes and flips.
+        """Draw the strengths for a batch; as a data set's boxes and flips, they depend on (seed, epoch, index) alone.
 
         Args:
-            indices: the images' places in the data set: `Batch.indices`.
+            indices: the images' positions in the data set: `Batch.indices`.
             grid: (height, width) of the tensors, in blocks.
-            seed: the data set's, or another.
-            epoch: which one.
+            seed: the data set's seed, or another.
+            epoch: the epoch.
         """
         generators = (np.random.default_rng((seed, epoch, int(index), _STREAM)) for index in indices)
         return self._together([self._one(random, grid) for random in generators])
 
     def draw_from(self, random: np.random.Generator, count: int, grid: tuple[int, int]) -> Strengths:
-        """Draw for `count` images from a generator of your own."""
+        """Draw the strengths for `count` images from a generator of your own."""
         return self._together([self._one(random, grid) for _ in range(count)])
 
     def __call__(self, batch: torch.Tensor, strengths: Strengths, format: TensorFormat) -> torch.Tensor:
-        """Apply what was drawn to a batch [N, C, H, W], which stays as it is.
+        """Apply strengths to a batch [N, C, H, W], and return the result; the batch itself stays as it is.
 
         Raises:
-            ValueError: the contrast is to change, and the DC of Y is not among the channels.
+            ValueError: the contrast changes, and the DC of Y is not among the channels.
         """
         if self.brightness != (1, 1):
             batch = adjust_brightness(batch, strengths.brightness, format)
@@ -109,7 +109,7 @@ class ColorJitter:
         return batch
 
     def _one(self, random: np.random.Generator, grid: tuple[int, int]) -> tuple[float, float, float, BlockBox | None]:
-        # Always the same draws in the same order: what one option gives does not depend on the others.
+        # Always the same draws in the same order, so that the result of one option does not depend on the others.
         brightness, contrast, saturation = (
             low + (high - low) * random.random() for low, high in (self.brightness, self.contrast, self.saturation)
         )
