@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from jpegfreq.models import analysis as analysis
     from jpegfreq.models import checkpoint as checkpoint
     from jpegfreq.models import dense as dense
+    from jpegfreq.models import frontend as frontend
     from jpegfreq.models import gate as gate
     from jpegfreq.models import networks as networks
     from jpegfreq.models import predict as predict
     from jpegfreq.models import pretrained as pretrained
     from jpegfreq.models import training as training
     from jpegfreq.models.checkpoint import CheckpointError, ModelConfig, load_model, save_model
+    from jpegfreq.models.frontend import FrequencyNetwork, from_rgb
     from jpegfreq.models.networks.create import create_model
     from jpegfreq.models.networks.registry import architectures
     from jpegfreq.models.networks.summary import ModelSummary, model_summary
@@ -29,12 +31,14 @@ if TYPE_CHECKING:
 _LAZY_NAMES = {
     "CheckpointError": "checkpoint",
     "Classifier": "predict",
+    "FrequencyNetwork": "frontend",
     "LoadedWeights": "pretrained",
     "ModelConfig": "checkpoint",
     "ModelSummary": "networks.summary",
     "Prediction": "predict",
     "architectures": "networks.registry",
     "create_model": "networks.create",
+    "from_rgb": "frontend",
     "load_model": "checkpoint",
     "load_pretrained": "pretrained",
     "load_rgb_weights": "pretrained",
@@ -42,17 +46,19 @@ _LAZY_NAMES = {
     "read_pretrained": "pretrained",
     "save_model": "checkpoint",
 }
-_LAZY_MODULES = ("analysis", "checkpoint", "dense", "gate", "networks", "predict", "pretrained", "training")
+_LAZY_MODULES = ("analysis", "checkpoint", "dense", "frontend", "gate", "networks", "predict", "pretrained", "training")
 
 __all__ = [
     "CheckpointError",
     "Classifier",
+    "FrequencyNetwork",
     "LoadedWeights",
     "ModelConfig",
     "ModelSummary",
     "Prediction",
     "architectures",
     "create_model",
+    "from_rgb",
     "load_model",
     "load_pretrained",
     "load_rgb_weights",

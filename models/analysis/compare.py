@@ -26,7 +26,7 @@ from jpegfreq.models.networks.summary import model_summary
 from jpegfreq.torch import Images
 
 if TYPE_CHECKING:
-    from jpegfreq.models.checkpoint import Classifier
+    from jpegfreq.models.predict import Classifier
 
 __all__ = ["ComparedModel", "compare_models", "to_csv", "to_json"]
 
@@ -102,7 +102,7 @@ def compare_models(
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
     reading = _reading_milliseconds([classifier for _, classifier in models], sample_images(images, timed_images))
-    rows = []
+    rows: list[ComparedModel] = []
     for (name, classifier), own, read_milliseconds in zip(models, labelled, reading, strict=True):
         config = classifier.config
         top1, top5, count = _accuracy(classifier, own, batch_size, progress, None if rows else on_unread)

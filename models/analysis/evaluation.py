@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from jpegfreq.torch import Batch, EvaluationView, FrequencyDataset, FrequencyLoader, Images, RgbDataset
 
 if TYPE_CHECKING:
-    from jpegfreq.models.checkpoint import Classifier
+    from jpegfreq.models.predict import Classifier
 
 __all__ = ["OnUnread", "Progress", "device_of", "evaluation_batches", "evaluation_dataset", "labelled_for"]
 

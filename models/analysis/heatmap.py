@@ -20,7 +20,7 @@ from jpegfreq.models.gate import GateDecision, GatedNetwork
 from jpegfreq.torch import Images
 
 if TYPE_CHECKING:
-    from jpegfreq.models.checkpoint import Classifier
+    from jpegfreq.models.predict import Classifier
 
 __all__ = ["HeatMap", "heat_map", "heat_map_of"]
 

@@ -16,7 +16,7 @@ from jpegfreq.torch import Images
 
 if TYPE_CHECKING:
     from jpegfreq.channels import ChannelSelection
-    from jpegfreq.models.checkpoint import Classifier
+    from jpegfreq.models.predict import Classifier
 
 __all__ = ["loss_ranking", "sample_images", "weight_ranking"]
 
