@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 
 from jpegfreq.coefficients import Coefficients
+from jpegfreq.header import Upright
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -105,13 +106,10 @@ def upright(coefficients: Coefficients) -> Coefficients:
     header = coefficients.header
     if header.orientation == 1:
         return coefficients
-    turned = header.orientation in (5, 6, 7, 8)
-    horizontal = header.orientation in (2, 3, 6, 7)
-    vertical = header.orientation in (3, 4, 7, 8)
+    turn = Upright.of(header.orientation)
     planes, components = list(coefficients.planes), list(header.components)
-    height, width = header.height, header.width
-    if turned:
-        height, width = width, height
+    height, width = header.upright_size
+    if turn.transpose:
         planes = [transpose(plane) for plane in planes]
         components = [
             replace(
@@ -123,17 +121,17 @@ def upright(coefficients: Coefficients) -> Coefficients:
             )
             for component in components
         ]
-    if horizontal:
+    if turn.mirror_columns:
         _require_whole_mcus(width, max(component.horizontal_sampling_factor for component in components), "columns")
         planes = [flip_horizontal(plane) for plane in planes]
-    if vertical:
+    if turn.mirror_rows:
         _require_whole_mcus(height, max(component.vertical_sampling_factor for component in components), "rows")
         planes = [flip_vertical(plane) for plane in planes]
     tables = coefficients.quantization_tables
     return Coefficients(
         header=replace(header, height=height, width=width, components=tuple(components), orientation=1),
         planes=tuple(planes),
-        quantization_tables=tuple(np.ascontiguousarray(table.T) for table in tables) if turned else tables,
+        quantization_tables=tuple(np.ascontiguousarray(table.T) for table in tables) if turn.transpose else tables,
         damages=coefficients.damages,
     )
 

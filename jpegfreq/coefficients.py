@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from jpegfreq import _native
+from jpegfreq._arguments import check_choice, whole_number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,18 +17,19 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_MAX_PIXELS", "Coefficients", "read_coefficients"]
 
-DEFAULT_MAX_PIXELS = 178_956_970  # Pillow's, so that both refuse the same files
+DEFAULT_MAX_PIXELS = 178_956_970  # Pillow's limit, so that both refuse the same files
+_MOST_PIXELS = 2**64 - 1  # of a native uint64
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Coefficients:
-    """One image as its file holds it: quantized DCT coefficients.
+    """The quantized DCT coefficients of one image, as its file stores them.
 
     Attributes:
         header: the frame header.
-        planes: one a component: int16 [blocks_high, blocks_wide, 8, 8], quantized, natural order [.., v, u]
+        planes: one per component: int16 [blocks_high, blocks_wide, 8, 8], quantized, natural order [.., v, u]
             (v = vertical frequency). All planes of an image share one block of memory.
-        quantization_tables: one a component: uint16 [8, 8], natural order, the one in force at its first scan.
+        quantization_tables: one per component: uint16 [8, 8], natural order, the one in force at its first scan.
         damages: with `damage="keep"`, the error of every damaged restart interval, in the order of the file; for a scan
             without restart intervals, the error that ends it. The blocks that were lost are zero. At most 256 errors:
             if there are more, the last one says how many.
@@ -44,11 +46,9 @@ class Coefficients:
         return self.damages[0] if self.damages else None
 
     def __repr__(self) -> str:
-        shapes = ", ".join(f"{plane.shape[0]}x{plane.shape[1]}" for plane in self.planes)
-        text = f"{self.header.width}x{self.header.height} px {self.header.color} {self.header.process}, blocks {shapes}"
-        return (
-            f"<Coefficients of {text}>" if self.damage is None else f"<Coefficients of {text}, damage: {self.damage}>"
-        )
+        shapes = ", ".join(f"{plane.shape[0]} x {plane.shape[1]}" for plane in self.planes)
+        damage = "" if self.damage is None else f"; damage: {self.damage}"
+        return f"<Coefficients of {self.header.description}: planes of {shapes} blocks{damage}>"
 
 
 def read_coefficients(
@@ -59,7 +59,7 @@ def read_coefficients(
 ) -> Coefficients:
     """Entropy-decode a JPEG into its quantized DCT coefficients (T.81 F.2, G.2).
 
-    Other Python threads run meanwhile.
+    It releases the GIL.
 
     Args:
         data: one JPEG file, from SOI to EOI: any contiguous bytes (not copied; do not write to them during the call),
@@ -67,7 +67,7 @@ def read_coefficients(
         damage: what to do with a damaged file: "raise" its first error, or "keep" what can be decoded. Decoding then
             resumes at the next restart marker and at the next scan; lost blocks are zero, and `.damages` lists the
             errors.
-        max_pixels: refuse larger images before anything is allocated.
+        max_pixels: the most pixels an image may have; a larger one is refused before anything is allocated.
 
     Returns:
         Planes of int16 [blocks_high, blocks_wide, 8, 8], rows = vertical frequency.
@@ -75,17 +75,20 @@ def read_coefficients(
     Raises:
         MalformedJpegError: the data break a rule of T.81.
         TruncatedJpegError: the data end before the image does.
-        UnsupportedJpegError: lossless, hierarchical, JPEG-LS; or more than `max_pixels`.
+        UnsupportedJpegError: the file is lossless, hierarchical or JPEG-LS, or has more than `max_pixels` pixels.
         OSError: the path cannot be read.
         MemoryError: there is no room for the planes.
 
     >>> read_coefficients(gray_16x8).planes[0].shape
     (1, 2, 8, 8)
     """
-    return _native.read_coefficients(data, _keep_damage(damage), max_pixels)
+    return _native.read_coefficients(data, _keep_damage(damage), _pixel_limit(max_pixels))
 
 
 def _keep_damage(damage: str) -> bool:
-    if damage not in ("raise", "keep"):
-        raise ValueError(f'damage must be "raise" or "keep", not {damage!r}')
+    check_choice("damage", damage, ("raise", "keep"))
     return damage == "keep"
+
+
+def _pixel_limit(max_pixels: int) -> int:
+    return whole_number("max_pixels", max_pixels, least=1, most=_MOST_PIXELS)

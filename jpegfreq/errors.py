@@ -57,7 +57,8 @@ class JpegError(ValueError):
         return f"{where}: {self.message}{rule}" if where else self.message + rule
 
     def __str__(self) -> str:
-        return _named(self.description, self.path, self.index)
+        place = None if self.index is None else f"image {self.index}"
+        return ": ".join(part for part in (place, self.path, self.description) if part is not None)
 
 
 class MalformedJpegError(JpegError):
@@ -76,12 +77,6 @@ _CLASSES = {1: MalformedJpegError, 2: TruncatedJpegError, 3: UnsupportedJpegErro
 _OUT_OF_MEMORY = 4
 
 
-def _named(text: str, path: str | None, index: int | None) -> str:
-    """Put the image's position in the batch and the file's name before a text."""
-    place = [] if index is None else [f"image {index}"]
-    return ": ".join([*place, *([] if path is None else [path]), text])
-
-
 def _from_status(
     code: int,
     segment: str,
@@ -92,7 +87,12 @@ def _from_status(
     index: int | None,
 ) -> JpegError | MemoryError:
     """Make the exception for a Status of the native core (native/include/jpegfreq.h)."""
-    file = None if path is None else os.fsdecode(path)
-    if code == _OUT_OF_MEMORY:
-        return MemoryError(_named(message, file, index))
-    return _CLASSES[code](message, segment=segment, offset_bytes=offset_bytes, clause=clause, path=file, index=index)
+    error = _CLASSES.get(code, JpegError)(
+        message,
+        segment=segment,
+        offset_bytes=offset_bytes,
+        clause=clause,
+        path=None if path is None else os.fsdecode(path),
+        index=index,
+    )
+    return MemoryError(str(error)) if code == _OUT_OF_MEMORY else error

@@ -1,9 +1,11 @@
-"""What a frequency tensor holds and how it is laid out: the one value that input and model share."""
+"""The format of a frequency tensor: its channels, layout and normalization. Input and model share this one value."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -11,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from jpegfreq._arguments import check_choice, check_type, whole_number
 from jpegfreq.channels import ChannelSelection
 from jpegfreq.statistics import ChannelStatistics
 
@@ -43,50 +46,74 @@ class Placement(NamedTuple):
     raster: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False)
 class TensorFormat:
-    """How coefficients become a tensor. It travels with every stored data set and checkpoint.
+    """How coefficients become a tensor. Every stored data set and checkpoint contains its format.
 
-    Frozen and hashable; `to_json` and `from_json` keep every bit of it.
+    Formats are frozen and hashable; `to_json` and `from_json` keep every bit.
 
     Attributes:
-        channels: a ChannelSelection; "all", a preset's count (24 or "24") and channel numbers are taken too.
+        channels: a ChannelSelection. It may be given as anything that ChannelSelection.of takes: "all", the number of
+            channels of a preset (24 or "24"), or channel numbers.
         chroma: how components of lower resolution reach the luma grid: "fancy" and "replicate" equal the block DCT of
             the upsampled plane (libjpeg's triangle filter, or pixel replication); "nearest" and "bilinear" enlarge
             the block grid itself, the cheap approximation that other work uses.
         layout: "CHW", or "HWC" (channels last).
         dtype: "float32", or "float16" (rounded to nearest even; values beyond +-65504 become +-65504).
-        statistics: None for plain dequantized coefficients, else each channel becomes (value - mean) / std.
+        statistics: None for dequantized coefficients as they are; with ChannelStatistics, each channel becomes
+            (value - mean) / std. A path stands for the file, as ChannelStatistics.load reads it.
 
     >>> TensorFormat(channels=24).shape(375, 500)
     (24, 47, 63)
     """
 
-    channels: ChannelSelection | str | int | Sequence[int] = "all"
-    chroma: ChromaMode = "fancy"
-    layout: Layout = "CHW"
-    dtype: Dtype = "float32"
-    statistics: ChannelStatistics | None = None
+    channels: ChannelSelection
+    chroma: ChromaMode
+    layout: Layout
+    dtype: Dtype
+    statistics: ChannelStatistics | None
 
-    def __post_init__(self) -> None:
-        """Check every field; turn `channels` into a ChannelSelection."""
-        object.__setattr__(self, "channels", ChannelSelection.of(self.channels))
-        for name, choices in _CHOICES.items():
-            value = getattr(self, name)
-            if value not in choices:
-                raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
-        if not isinstance(self.statistics, ChannelStatistics | None):
-            raise TypeError(f"statistics must be ChannelStatistics or None, not {type(self.statistics).__name__}")
+    def __init__(
+        self,
+        channels: ChannelSelection | str | int | Sequence[int] = "all",
+        chroma: ChromaMode = "fancy",
+        layout: Layout = "CHW",
+        dtype: Dtype = "float32",
+        statistics: ChannelStatistics | str | os.PathLike[str] | None = None,
+    ) -> None:
+        """Check every field; make `channels` a ChannelSelection and load `statistics` from a path."""
+        if isinstance(statistics, str | os.PathLike):
+            statistics = ChannelStatistics.load(statistics)
+        if statistics is not None:
+            check_type("statistics", statistics, ChannelStatistics, ", the path of a file of them, or None")
+        values: dict[str, Any] = {"chroma": chroma, "layout": layout, "dtype": dtype}
+        for name, value in values.items():
+            check_choice(name, value, _CHOICES[name])
+        values |= {"channels": ChannelSelection.of(channels), "statistics": statistics}
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def of(cls, format: TensorFormat | None) -> TensorFormat:
+        """Return the format that an argument `format` means: None is the default format."""
+        if format is None:
+            return _DEFAULT
+        check_type("format", format, TensorFormat)
+        return format
+
+    def __repr__(self) -> str:
+        values = "not normalized" if self.statistics is None else f"normalized by {self.statistics.source!r}"
+        channels = f"{len(self.selection)} channels ({self.selection.name!r})"
+        return f"<TensorFormat: {channels}, {self.layout} {self.dtype}, chroma {self.chroma}, {values}>"
 
     @property
     def selection(self) -> ChannelSelection:
-        """`channels` as the ChannelSelection it became."""
-        assert isinstance(self.channels, ChannelSelection)
+        """The same as `channels`."""
         return self.channels
 
     @property
     def numpy_dtype(self) -> np.dtype[Any]:
-        """`dtype` for NumPy."""
+        """`dtype` as NumPy's."""
         return np.dtype(self.dtype)
 
     @cached_property
@@ -106,29 +133,49 @@ class TensorFormat:
         return Placement(where, affine.astype(np.float32), whole, raster)
 
     def shape(self, height: int, width: int) -> tuple[int, int, int]:
-        """Shape of the tensor of an image of height x width pixels."""
-        grid = (-(-height // 8), -(-width // 8))
+        """Return the shape of the tensor of an image of height x width pixels."""
+        grid = (-(-whole_number("height", height, least=1) // 8), -(-whole_number("width", width, least=1) // 8))
         count = len(self.selection)
         return (count, *grid) if self.layout == "CHW" else (*grid, count)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that JSON can hold."""
+        return {
+            "channels": self.selection.to_dict(),
+            "chroma": self.chroma,
+            "layout": self.layout,
+            "dtype": self.dtype,
+            "statistics": None if self.statistics is None else self.statistics.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TensorFormat:
+        """Make the format that `to_dict` was called on.
+
+        Raises:
+            ValueError: a field is missing or wrong, or unknown, which means that a newer version wrote it.
+        """
+        if not isinstance(values, Mapping):
+            raise ValueError("not a tensor format, which is a mapping of its fields")
+        fields = {field.name for field in dataclasses.fields(cls)}
+        for name in sorted(fields ^ set(values)):
+            fault = "is missing" if name in fields else "is unknown; a newer version of jpegfreq may have written it"
+            raise ValueError(f'not a tensor format: the field "{name}" {fault}')
+        statistics = values["statistics"]
+        parts = {
+            "channels": ChannelSelection.from_dict(values["channels"]),
+            "statistics": None if statistics is None else ChannelStatistics.from_dict(statistics),
+        }
+        return cls(**{**values, **parts})
+
     def to_json(self) -> str:
-        """As JSON text; `from_json` gives an equal format back."""
-        return json.dumps(
-            {
-                "channels": json.loads(self.selection.to_json()),
-                "chroma": self.chroma,
-                "layout": self.layout,
-                "dtype": self.dtype,
-                "statistics": None if self.statistics is None else json.loads(self.statistics.to_json()),
-            }
-        )
+        """Return `to_dict` as JSON text."""
+        return json.dumps(self.to_dict())
 
     @classmethod
     def from_json(cls, text: str) -> TensorFormat:
-        """From the text of `to_json`. Unknown fields are an error: a newer version wrote them."""
-        value: dict[str, Any] = json.loads(text)
-        channels = ChannelSelection.from_json(json.dumps(value.pop("channels")))
-        statistics = value.pop("statistics")
-        if statistics is not None:
-            statistics = ChannelStatistics.from_json(json.dumps(statistics))
-        return cls(channels=channels, statistics=statistics, **value)
+        """Make a format from the text of `to_json`; errors as for `from_dict`."""
+        return cls.from_dict(json.loads(text))
+
+
+_DEFAULT = TensorFormat()

@@ -1,9 +1,9 @@
-"""The frame header of a JPEG, without its image data."""
+"""The frame header of a JPEG, and what its EXIF orientation means."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from jpegfreq import _native
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     # One JPEG file: contiguous bytes in memory, or the path of a file.
     Source: TypeAlias = Buffer | npt.NDArray[np.uint8] | str | os.PathLike[str]
 
-__all__ = ["Component", "Header", "read_header"]
+__all__ = ["Component", "Header", "Upright", "read_header"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +41,38 @@ class Component:
     blocks_wide: int
 
 
-@dataclass(frozen=True, slots=True)
+class Upright(NamedTuple):
+    """How to turn a stored image upright: transpose it first, where needed, then mirror it.
+
+    Attributes:
+        transpose: exchange rows and columns.
+        mirror_columns: mirror left to right.
+        mirror_rows: mirror top to bottom.
+    """
+
+    transpose: bool
+    mirror_columns: bool
+    mirror_rows: bool
+
+    @classmethod
+    def of(cls, orientation: int) -> Upright:
+        """Return what an EXIF orientation from 1 to 8 asks for."""
+        return cls(orientation in (5, 6, 7, 8), orientation in (2, 3, 6, 7), orientation in (3, 4, 7, 8))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Header:
-    """What a JPEG says of itself before its first scan.
+    """What a JPEG declares before its first scan.
 
     Attributes:
         height: pixels; from the DNL segment where the frame header says 0 (T.81 B.2.5).
         width: pixels.
-        precision: bits a sample, 8 or 12.
+        precision: bits per sample, 8 or 12.
         process: "baseline", "extended", "progressive", "lossless", "arithmetic extended" or "arithmetic progressive".
         components: in the order of the frame header.
         restart_interval: MCUs between restart markers at the first scan; 0 for none.
         color: "grey", "YCbCr", "RGB", "CMYK", "YCCK" or "unknown", by libjpeg's rules.
-        orientation: EXIF orientation, 1 to 8; 1 where the file does not say.
+        orientation: EXIF orientation, 1 to 8; 1 where the file has none.
     """
 
     height: int
@@ -65,20 +84,36 @@ class Header:
     color: str
     orientation: int
 
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """(height, width) in pixels of the image that is turned upright, as `orientation` asks."""
+        turned = Upright.of(self.orientation).transpose
+        return (self.width, self.height) if turned else (self.height, self.width)
+
+    def __repr__(self) -> str:
+        turned = f", EXIF orientation {self.orientation}" if self.orientation != 1 else ""
+        return f"<Header of {self.description}, {self.precision} bits per sample{turned}>"
+
+    @property
+    def description(self) -> str:
+        """Size and kind in a few words: "a baseline YCbCr image of height 375 x width 500"."""
+        article = "an" if self.process[0] in "ae" else "a"
+        return f"{article} {self.process} {self.color} image of height {self.height} x width {self.width}"
+
 
 def read_header(data: Source) -> Header:
-    """Read a JPEG's markers up to its first scan; no image data.
+    """Read a JPEG's markers up to its first scan, without decoding image data.
 
     Args:
         data: one JPEG file: any contiguous bytes (not copied), or a path (only its beginning is read).
 
     Returns:
-        The frame header, colour kind and orientation.
+        The frame header, the kind of colour and the orientation.
 
     Raises:
-        MalformedJpegError: the data are no JPEG, or a segment before the first scan breaks T.81.
+        MalformedJpegError: the data are not a JPEG, or a segment before the first scan breaks T.81.
         TruncatedJpegError: the data end before the first scan.
-        UnsupportedJpegError: hierarchical, lossless arithmetic, JPEG-LS.
+        UnsupportedJpegError: the file is hierarchical, lossless arithmetic or JPEG-LS.
         OSError: the path cannot be read.
 
     >>> read_header(gray_16x8).width

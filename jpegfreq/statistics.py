@@ -1,9 +1,10 @@
-"""Mean and standard deviation of each frequency channel: measured while streaming, merged, saved, applied."""
+"""Mean and standard deviation of each frequency channel: measured on a stream of tensors, merged, saved, loaded."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,22 +12,24 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from jpegfreq._arguments import check_choice, check_flag, check_type
 from jpegfreq.channels import CHANNEL_COUNT
 
 __all__ = ["ChannelStatistics", "StatisticsAccumulator"]
 
-# The smallest std that measured statistics give a channel: the finest step of JPEG's quantization. What varies less is
-# the dust of resampling (upsampled chroma has a std of 0.003 in its high frequencies); to divide by its own std would
-# make it as loud as the picture: a short training on all 192 channels loses five points by it (bench/README.md).
+# The smallest std that measured statistics give a channel: the finest step of JPEG's quantization. A channel that
+# varies less holds only residues of resampling (upsampled chroma has a std of 0.003 in its high frequencies). Divided
+# by their own std they would become as large as the image's content: a short training run on all 192 channels then
+# loses five points of accuracy (bench/README.md).
 LEAST_STD = 1.0
 
-ONE_STD = "; one std a component"  # ends the source of what `per_component` gives
+ONE_STD = "; one std a component"  # ends the source of statistics from `per_component`; stored in files
 
 # How much of an image NumPy converts to float64 at a time.
 _STRIP_VALUES = 1 << 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ChannelStatistics:
     """Mean and standard deviation of all 192 channels, of unnormalized tensors, in raster order.
 
@@ -35,7 +38,7 @@ class ChannelStatistics:
     Attributes:
         mean: 192 numbers.
         std: 192 numbers, each above zero; measured ones at least 1 (StatisticsAccumulator.statistics).
-        source: what they were measured on: "flowers, size 448"; shown in reports and kept in every file.
+        source: what they were measured on: "flowers, size 448". Reports show it, and every file keeps it.
     """
 
     mean: tuple[float, ...]
@@ -43,84 +46,112 @@ class ChannelStatistics:
     source: str
 
     def __post_init__(self) -> None:
-        """Check lengths and values; take any sequence of numbers."""
+        """Check lengths and values, which may come as any sequence of numbers."""
         for name in ("mean", "std"):
-            values = tuple(float(value) for value in getattr(self, name))
+            given = getattr(self, name)
+            try:
+                values = tuple(float(value) for value in given if not isinstance(value, str))
+            except TypeError:
+                values = None
+            if values is None or isinstance(given, str) or len(values) != len(given):
+                raise TypeError(f"{name} must be {CHANNEL_COUNT} numbers, not a {type(given).__name__}")
             if len(values) != CHANNEL_COUNT:
-                raise ValueError(f"{name} needs {CHANNEL_COUNT} values, one a channel, not {len(values)}")
+                raise ValueError(f"{name} needs {CHANNEL_COUNT} values, one per channel, not {len(values)}")
             if not np.isfinite(values).all():
-                raise ValueError(f"{name} holds a value that is not finite")
+                channel = int(np.isfinite(values).argmin())
+                raise ValueError(f"{name} of channel {channel} is {values[channel]}: it is not finite")
             object.__setattr__(self, name, values)
         if min(self.std) <= 0:
             channel = self.std.index(min(self.std))
             raise ValueError(f"std of channel {channel} is {self.std[channel]}: it must be above zero")
-        if not self.source:
-            raise ValueError("statistics must say what they were measured on")
+        if not isinstance(self.source, str) or not self.source:
+            raise ValueError(f"source must name what the statistics were measured on, not {self.source!r}")
+
+    def __repr__(self) -> str:
+        return f"<ChannelStatistics of {self.source!r}>"
 
     @classmethod
     def preset(cls, name: str) -> ChannelStatistics:
-        """Statistics that come with the library, named by what they were measured on.
+        """Return statistics that come with the library, by name.
 
-        `"dctnet"`: the numbers published with the code of Xu et al. (CVPR 2020), measured on ImageNet through that
+        "dctnet" gives the numbers published with the code of Xu et al. (CVPR 2020), measured on ImageNet through that
         code's own pipeline (448 px crops, re-encoded at quality 100). Warning: their std is the standard deviation of
-        per-image means, not of coefficients: 260, 2.8, 2.0, 1.4 for the first luma channels, where the coefficients'
-        own is about 500, 73, 38, 24. Use them to reproduce that code's input; for training, measure your own
-        (StatisticsAccumulator).
+        per-image means, not of coefficients: 260, 2.8, 2.0, 1.4 for the first luma channels, where the standard
+        deviation of the coefficients is about 500, 73, 38, 24. Use them to reproduce that code's input. For training,
+        measure your own with StatisticsAccumulator.
         """
         if name != "dctnet":
-            raise ValueError(f'there is no preset {name!r}; there is "dctnet"')
+            raise ValueError(f'name must be "dctnet", the only preset, not {name!r}')
         return cls(_DCTNET_MEAN, _DCTNET_STD, "dctnet")
 
     def per_component(self) -> ChannelStatistics:
-        """The same means with one std a component, the root mean square of its 64.
+        """Return the same means with a single std per component, the root mean square of its 64.
 
-        Divided by it the spectrum keeps its slope, as in pixels: high frequencies stay small instead of being made as
-        large as low ones. A short training on all 192 channels comes out much better so (bench/README.md).
+        Normalized in this way the spectrum keeps its slope, as in pixels: high frequencies stay small instead of
+        becoming as large as low ones. This improves a short training run on all 192 channels a lot (bench/README.md).
         """
         std = np.sqrt((np.array(self.std).reshape(-1, 64) ** 2).mean(axis=1)).repeat(64)
         return replace(self, std=tuple(std.tolist()), source=self.source + ONE_STD)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that JSON can hold; numbers keep every bit."""
+        return {"source": self.source, "mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ChannelStatistics:
+        """Make statistics from what `to_dict`, StatisticsAccumulator.to_dict or `jpegfreq stats` wrote.
+
+        Raises:
+            ValueError: the values are none of these.
+        """
+        fields = set(values) if isinstance(values, Mapping) else set()
+        if not {"mean", "source"} <= fields or not {"std", "count"} & fields:
+            raise ValueError("not channel statistics: the fields that `jpegfreq stats` writes are missing")
+        try:
+            if "std" not in fields:
+                return StatisticsAccumulator.from_dict(values).statistics(values["source"])
+            return cls(values["mean"], values["std"], values["source"])
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"not channel statistics: {error}") from error
+
     def to_json(self) -> str:
-        """As JSON text; `from_json` gives the same numbers back."""
-        return json.dumps({"source": self.source, "mean": self.mean, "std": self.std})
+        """Return `to_dict` as JSON text."""
+        return json.dumps(self.to_dict())
 
     @classmethod
     def from_json(cls, text: str) -> ChannelStatistics:
-        """From the text of `to_json`, of StatisticsAccumulator.to_json, or of `jpegfreq stats`, which holds both.
-
-        Raises:
-            ValueError: it is none of these.
-        """
-        value: Any = json.loads(text)
-        if not isinstance(value, dict) or not {"mean", "source"} <= set(value) or not {"std", "count"} & set(value):
-            raise ValueError("no statistics: it has not the fields that `jpegfreq stats` writes")
-        try:
-            if "std" not in value:
-                return StatisticsAccumulator.from_json(text).statistics(value["source"])
-            return cls(tuple(value["mean"]), tuple(value["std"]), value["source"])
-        except (TypeError, KeyError) as error:
-            raise ValueError(f"no statistics: {error}") from error
+        """Make statistics from JSON text; what it may hold and errors as for `from_dict`."""
+        return cls.from_dict(json.loads(text))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write as JSON."""
+        """Write the statistics to a file as JSON."""
         Path(path).write_text(self.to_json() + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ChannelStatistics:
-        """Read what `save` wrote."""
-        return cls.from_json(Path(path).read_text(encoding="utf-8"))
+        """Read a file that `save` or `jpegfreq stats` wrote.
+
+        Raises:
+            OSError: the file cannot be read.
+            ValueError: it does not hold statistics; the message names the file.
+        """
+        text = Path(path).read_bytes()
+        try:
+            return cls.from_json(text.decode("utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{os.fspath(path)}: {error}") from error
 
 
 class StatisticsAccumulator:
     """Running mean and variance of the 192 channels (Welford, in float64), mergeable across processes.
 
-    Feed it unnormalized tensors of all channels; the order of the images, and how they are split among processes,
-    changes the result only by rounding.
+    Update it with unnormalized tensors of all channels. The order of the images and their split among processes
+    change the result only by rounding.
 
     Attributes:
-        count: values seen of each channel: int64 [192]. Grey images count for luma alone, if so fed.
+        count: how many values of each channel were seen: int64 [192].
         mean: float64 [192].
-        second_moment: float64 [192], sum of squared distances from the mean.
+        second_moment: float64 [192], the sum of squared distances from the mean.
 
     >>> accumulator = StatisticsAccumulator()
     >>> accumulator.update(np.ones((192, 2, 2), np.float32))
@@ -129,7 +160,7 @@ class StatisticsAccumulator:
     """
 
     def __init__(self) -> None:
-        """Nothing seen yet."""
+        """Start with no values."""
         self.count: npt.NDArray[np.int64] = np.zeros(CHANNEL_COUNT, np.int64)
         self.mean: npt.NDArray[np.float64] = np.zeros(CHANNEL_COUNT)
         self.second_moment: npt.NDArray[np.float64] = np.zeros(CHANNEL_COUNT)
@@ -140,12 +171,15 @@ class StatisticsAccumulator:
         Args:
             tensor: [192, H, W] or [N, 192, H, W]; channels last for layout "HWC". Unnormalized.
             layout: where the channels are.
-            grey: leave the chroma channels out: a grey image's zeros say nothing about colour.
+            grey: leave out the chroma channels, because the zeros of a grey image say nothing about colour.
         """
+        check_choice("layout", layout, ("CHW", "HWC"))
+        if not isinstance(tensor, np.ndarray):
+            raise TypeError(f"tensor must be a NumPy array, not a {type(tensor).__name__}")
         axis = tensor.ndim - (3 if layout == "CHW" else 1)
         if tensor.ndim not in (3, 4) or tensor.shape[axis] != CHANNEL_COUNT:
-            raise ValueError(f"statistics need all {CHANNEL_COUNT} channels, {layout}, not an array {tensor.shape}")
-        channels = slice(0, 64) if grey else slice(0, CHANNEL_COUNT)
+            raise ValueError(f"tensor must hold all {CHANNEL_COUNT} channels as {layout}; its shape is {tensor.shape}")
+        channels = slice(0, 64) if check_flag("grey", grey) else slice(0, CHANNEL_COUNT)
         values = np.moveaxis(tensor, axis, 0)[channels]
         step = max(1, _STRIP_VALUES // max(1, values[:, 0].size))
         for start in range(0, values.shape[1], step):
@@ -158,6 +192,7 @@ class StatisticsAccumulator:
 
     def merge(self, other: StatisticsAccumulator) -> None:
         """Add what another accumulator has seen (Chan et al.'s pairwise form of Welford's update)."""
+        check_type("other", other, StatisticsAccumulator)
         self._combine(slice(0, CHANNEL_COUNT), other.count, other.mean, other.second_moment)
 
     def _combine(
@@ -175,13 +210,13 @@ class StatisticsAccumulator:
         self.count[channels] = total
 
     def statistics(self, source: str) -> ChannelStatistics:
-        """What was measured so far.
+        """Return what was measured so far.
 
-        A std below 1, the finest step of JPEG's quantization, is given as 1, so that a channel that holds nothing but
-        the remainders of resampling is not amplified; `second_moment / count` is each channel's true variance.
+        A std below 1, the finest step of JPEG's quantization, becomes 1, so that a channel that holds only residues of
+        resampling is not amplified. The true variance of each channel is `second_moment / count`.
 
         Args:
-            source: what it was measured on.
+            source: what the statistics were measured on.
 
         Raises:
             ValueError: a channel has fewer than two values.
@@ -191,26 +226,31 @@ class StatisticsAccumulator:
         std = np.maximum(np.sqrt(self.second_moment / self.count), LEAST_STD)
         return ChannelStatistics(tuple(self.mean.tolist()), tuple(std.tolist()), source)
 
+    def __repr__(self) -> str:
+        return f"<StatisticsAccumulator of {self.count[0]:,} luma and {self.count[64]:,} chroma values per channel>"
+
+    def to_dict(self, source: str = "") -> dict[str, Any]:
+        """Return the whole state as plain values, for another process to merge."""
+        arrays = {"count": self.count, "mean": self.mean, "second_moment": self.second_moment}
+        return {"source": source} | {name: array.tolist() for name, array in arrays.items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> StatisticsAccumulator:
+        """Make the accumulator that `to_dict` was called on."""
+        accumulator = cls()
+        accumulator.count[:] = values["count"]
+        accumulator.mean[:] = values["mean"]
+        accumulator.second_moment[:] = values["second_moment"]
+        return accumulator
+
     def to_json(self, source: str = "") -> str:
-        """The whole state as JSON text, to merge in another process."""
-        return json.dumps(
-            {
-                "source": source,
-                "count": self.count.tolist(),
-                "mean": self.mean.tolist(),
-                "second_moment": self.second_moment.tolist(),
-            }
-        )
+        """Return `to_dict` as JSON text."""
+        return json.dumps(self.to_dict(source))
 
     @classmethod
     def from_json(cls, text: str) -> StatisticsAccumulator:
-        """From the text of `to_json`."""
-        value: dict[str, Any] = json.loads(text)
-        accumulator = cls()
-        accumulator.count[:] = value["count"]
-        accumulator.mean[:] = value["mean"]
-        accumulator.second_moment[:] = value["second_moment"]
-        return accumulator
+        """Make an accumulator from the text of `to_json`."""
+        return cls.from_dict(json.loads(text))
 
 
 # Published numbers of the preset "dctnet"; see ChannelStatistics.preset for what they are, and are not.

@@ -1,4 +1,4 @@
-"""What a JPEG file is made of: segments, scans, tables. For looking inside; decoding needs none of it."""
+"""The parts of a JPEG file: segments, scans and tables. They are for inspection; decoding does not need them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Segment:
     Attributes:
         name: "SOI", "APP0", "DQT", "SOF0", "DHT", "SOS", "EOI" and so on.
         offset_bytes: of the marker in the file.
-        size_bytes: marker and length included; entropy-coded data behind an SOS not included.
+        size_bytes: with marker and length, but without the entropy-coded data after an SOS.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Segment:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class HuffmanTable:
     """A Huffman table as a scan uses it (T.81 B.2.4.2).
 
@@ -52,10 +52,19 @@ class HuffmanTable:
     values: bytes
     offset_bytes: int
 
+    def __repr__(self) -> str:
+        return f"<HuffmanTable {self.kind} {self.identifier}: {len(self.values)} codes, at byte {self.offset_bytes}>"
+
 
 @dataclass(frozen=True, slots=True)
 class ScanComponent:
-    """A component as a scan names it: its place in `Header.components`, and the tables it uses (Td, Ta)."""
+    """A component as a scan names it.
+
+    Attributes:
+        index: its position in `Header.components`.
+        dc_table: the DC table it uses (Td).
+        ac_table: the AC table it uses (Ta).
+    """
 
     index: int
     dc_table: int
@@ -67,16 +76,16 @@ class Scan:
     """One scan (T.81 B.2.3).
 
     Attributes:
-        components: those the scan codes, in its order.
+        components: the components that the scan codes, in its order.
         Ss: first coefficient in zigzag order.
         Se: last coefficient.
-        Ah: bit position of the scan before, 0 for a first one.
-        Al: bit position of this one.
+        Ah: bit position of the previous scan of these coefficients, 0 for the first scan.
+        Al: bit position of this scan.
         restart_interval: MCUs between restart markers; 0 for none.
         offset_bytes: of the SOS marker in the file.
         data_offset_bytes: of its entropy-coded data.
-        data_size_bytes: how many bytes of them, up to the next marker that is no RSTn.
-        huffman_tables: those it uses; none in an arithmetic-coded file.
+        data_size_bytes: size of that data, up to the next marker that is not an RSTn.
+        huffman_tables: the tables it uses; none in an arithmetic-coded file.
     """
 
     components: tuple[ScanComponent, ...]
@@ -91,17 +100,17 @@ class Scan:
     huffman_tables: tuple[HuffmanTable, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Structure:
-    """A file's parts.
+    """The parts of a file.
 
     Attributes:
         header: the frame header.
-        segments: every marker segment but restart markers, up to EOI.
+        segments: every marker segment up to EOI, except restart markers.
         scans: in the file's order.
-        quantization_tables: one a component: uint16 [8, 8] in natural order, the one in force at its first scan; None
-            where no scan names the component.
-        damage: None, or where and why reading stopped (`damage="keep"`). Entropy-coded data are not looked at.
+        quantization_tables: one per component: uint16 [8, 8] in natural order, the one in force at its first scan;
+            None where no scan names the component.
+        damage: None, or where and why reading stopped (`damage="keep"`). Entropy-coded data are not checked.
     """
 
     header: Header
@@ -110,19 +119,24 @@ class Structure:
     quantization_tables: tuple[npt.NDArray[np.uint16] | None, ...]
     damage: JpegError | None
 
+    def __repr__(self) -> str:
+        damage = "" if self.damage is None else f"; damage: {self.damage}"
+        scans = "1 scan" if len(self.scans) == 1 else f"{len(self.scans)} scans"
+        return f"<Structure of {self.header.description}: {len(self.segments)} segments, {scans}{damage}>"
+
 
 def read_structure(data: Source, *, damage: Literal["raise", "keep"] = "raise") -> Structure:
     """List a JPEG's segments, scans and tables without decoding it.
 
     Args:
         data: one JPEG file: any contiguous bytes, or a path.
-        damage: "raise" where a segment after the first scan is at fault, or "keep" what stands before it.
+        damage: "raise" an error where a segment after the first scan is at fault, or "keep" what precedes it.
 
     Returns:
-        The file's parts.
+        The parts of the file.
 
     Raises:
-        JpegError: as `read_header`; and for segments after the first scan.
+        JpegError: as for `read_header`, and for segments after the first scan.
         OSError: the path cannot be read.
 
     >>> [segment.name for segment in read_structure(gray_16x8).segments]

@@ -103,7 +103,7 @@ class ModelConfig:
         """Return the fields as plain values for JSON, with the version of this layout."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         values |= {"size": list(self.size), "labels": list(self.labels)}
-        values["format"] = None if self.format is None else json.loads(self.format.to_json())
+        values["format"] = None if self.format is None else self.format.to_dict()
         return {"jpegfreq_checkpoint": _VERSION, **values}
 
     @classmethod
@@ -152,8 +152,8 @@ def read_format(value: Any) -> TensorFormat:
         ValueError: the value does not describe one.
     """
     try:
-        return TensorFormat.from_json(json.dumps(value))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        return TensorFormat.from_dict(value)
+    except ValueError as error:
         raise ValueError(f"its format is not one that `TensorFormat.to_json` wrote ({error})") from error
 
 

@@ -87,9 +87,9 @@ def test_json_round_trip() -> None:
     ("value", "complaint"),
     [
         ((), "at least one"),
-        ((192,), "channel 192"),
-        ((-1,), "channel -1"),
-        ((1, 2, 1), "channel 1 is chosen twice"),
+        ((192,), "not 192"),
+        ((-1,), "not -1"),
+        ((1, 2, 1), "1 is there twice"),
         (25, "no preset of 25"),
         ("most", '"all"'),
     ],

@@ -36,7 +36,9 @@ def test_shapes_and_types() -> None:
 
 def test_repr_is_short() -> None:
     data = make_jpeg(40, 24, subsampling="4:2:0")
-    assert repr(jpegfreq.read_coefficients(data)) == ("<Coefficients of 40x24 px YCbCr baseline, blocks 3x5, 2x3, 2x3>")
+    assert repr(jpegfreq.read_coefficients(data)) == (
+        "<Coefficients of a baseline YCbCr image of height 24 x width 40: planes of 3 x 5, 2 x 3, 2 x 3 blocks>"
+    )
 
 
 def test_every_kind_of_input_is_decoded_alike(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,9 +49,24 @@ def test_wrong_fields_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(fields)).removesuffix("s")):
         TensorFormat(**fields)
     with pytest.raises(TypeError, match="ChannelStatistics"):
-        TensorFormat(statistics="dctnet")  # type: ignore[arg-type]
+        TensorFormat(statistics=3)  # type: ignore[arg-type]
+
+
+def test_statistics_are_loaded_from_a_path(tmp_path: Path) -> None:
+    statistics = ChannelStatistics.preset("dctnet")
+    path = tmp_path / "statistics.json"
+    statistics.save(path)
+    assert TensorFormat(statistics=path) == TensorFormat(statistics=str(path)) == TensorFormat(statistics=statistics)
+    assert replace(TensorFormat(), statistics=path).statistics == statistics
+    path.write_text("[1]")
+    with pytest.raises(ValueError, match=r"statistics\.json: not channel statistics"):
+        TensorFormat(statistics=path)
+    with pytest.raises(FileNotFoundError, match=r"gone\.json"):
+        TensorFormat(statistics=tmp_path / "gone.json")
 
 
 def test_unknown_fields_of_a_newer_version_are_an_error() -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match='the field "gamma" is unknown; a newer version'):
         TensorFormat.from_json(TensorFormat().to_json().replace('"dtype"', '"gamma": 1, "dtype"'))
+    with pytest.raises(ValueError, match='the field "layout" is missing'):
+        TensorFormat.from_dict({"channels": {}, "chroma": "fancy", "dtype": "float32", "statistics": None})

@@ -13,8 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-DECODER = {"_native", "errors", "header", "coefficients"}
-FORMAT = {"errors", "channels", "statistics", "format"}
+DECODER = {"_native", "_arguments", "errors", "header", "coefficients"}
+FORMAT = {"_arguments", "errors", "channels", "statistics", "format"}
 TENSORS = DECODER | FORMAT | {"", "failures", "crops", "assembly.*", "_resample", "batch"}
 SOURCES = {"_files", "sources.*"}
 
@@ -23,16 +23,17 @@ SOURCES = {"_files", "sources.*"}
 ALLOWED = {
     "jpegfreq": {"*"},
     "jpegfreq.__main__": {"cli.*"},
+    "jpegfreq._arguments": set(),
     "jpegfreq.errors": set(),
     "jpegfreq.failures": {"errors"},
     "jpegfreq._files": set(),
-    "jpegfreq.crops": set(),
+    "jpegfreq.crops": {"_arguments"},
     "jpegfreq.header": {"_native"},
-    "jpegfreq.coefficients": {"_native", "errors", "header"},
+    "jpegfreq.coefficients": {"_native", "_arguments", "errors", "header"},
     "jpegfreq.structure": DECODER,
-    "jpegfreq.channels": {"errors"},
-    "jpegfreq.statistics": {"errors", "channels"},
-    "jpegfreq.format": {"errors", "channels", "statistics"},
+    "jpegfreq.channels": {"_arguments"},
+    "jpegfreq.statistics": {"_arguments", "channels"},
+    "jpegfreq.format": {"_arguments", "channels", "statistics"},
     "jpegfreq.assembly.*": DECODER - {"_native"} | FORMAT,
     "jpegfreq.blocks": DECODER - {"_native"},
     "jpegfreq._resample": DECODER | FORMAT | {"assembly.*", "crops"},

@@ -120,5 +120,5 @@ def test_wrong_statistics_say_what_is_wrong() -> None:
     "text", ["[]", "{}", '{"mean": 3, "std": 3, "source": "x"}', '{"mean": [], "count": {}, "source": "x"}']
 )
 def test_other_json_is_no_statistics(text: str) -> None:
-    with pytest.raises(ValueError, match="no statistics"):
+    with pytest.raises(ValueError, match="not channel statistics"):
         ChannelStatistics.from_json(text)

@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     threads = arguments.threads or usable_cores()
     if threads < 1:
         raise CommandError("--threads must be 1 or more")
-    stamp = {"format": json.loads(format.to_json()), "damage": arguments.damage}
+    stamp = {"format": format.to_dict(), "damage": arguments.damage}
     _claim(arguments.out, stamp)
     console = Console(stderr=True)
     with _open_store(arguments.out, inputs, archive=arguments.npz) as store:

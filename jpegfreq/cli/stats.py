@@ -152,7 +152,7 @@ def _save(total: StatisticsAccumulator, source: str, measured_on: dict[str, Any]
         raise CommandError(f"{source}: no statistics of all channels: {error}") from error
     if std == "component":
         statistics = statistics.per_component()
-    state = json.loads(total.to_json(statistics.source))
+    state = total.to_dict(statistics.source)
     write_whole(out, json.dumps({**state, "std": statistics.std, "measured_on": measured_on}) + "\n")
     return statistics.source
 

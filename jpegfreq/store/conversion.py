@@ -73,9 +73,7 @@ class View:
 
     def box(self, header: Header) -> Box:
         """The part of an image that is resized to the crop."""
-        height, width = header.height, header.width
-        if self.apply_orientation and header.orientation in (5, 6, 7, 8):
-            height, width = width, height
+        height, width = header.upright_size if self.apply_orientation else (header.height, header.width)
         return center_crop_box(height, width, (self.size, self.size), shorter_side=self.shorter_side)
 
     def __str__(self) -> str:
@@ -247,7 +245,7 @@ class Conversion:
         return {
             "store_version": _STORE_VERSION,
             "versions": {"jpegfreq": __version__, "numpy": np.__version__},
-            "format": json.loads(self.format.to_json()),
+            "format": self.format.to_dict(),
             "size": self.view.size,
             "shorter_side": self.view.shorter_side,
             "apply_orientation": self.view.apply_orientation,
@@ -493,7 +491,7 @@ class StoredDataset:
             raise ValueError(f"{self.path}: a store of version {manifest['store_version']}, not {_STORE_VERSION}")
         shards = manifest.pop("shards")
         self.manifest: dict[str, Any] = manifest
-        self.format = TensorFormat.from_json(json.dumps(manifest["format"]))
+        self.format = TensorFormat.from_dict(manifest["format"])
         self.classes: tuple[str, ...] = tuple(manifest["classes"])
         files = [file for shard in shards for file in shard["files"]]
         self.names: list[str] = [file["name"] for file in files]

@@ -250,9 +250,7 @@ class CropDataset(Dataset[Sample], ABC):
             try:
                 data = self.images.read_into(index, files)
                 header = read_header(data)
-                height, width = header.height, header.width
-                if self.apply_orientation and header.orientation in (5, 6, 7, 8):
-                    height, width = width, height
+                height, width = header.upright_size if self.apply_orientation else (header.height, header.width)
                 requests.append(Request(index, data, self.crop(index, height, width, epoch), None))
             except (ValueError, OSError, MemoryError) as error:
                 requests.append(Request(index, data, _NO_CROP, error))

@@ -11,7 +11,7 @@ import torch
 from jpegfreq.assembly.tensor import _dct_matrix
 from jpegfreq.coefficients import DEFAULT_MAX_PIXELS
 from jpegfreq.format import TensorFormat
-from jpegfreq.header import read_header
+from jpegfreq.header import Upright, read_header
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -80,10 +80,10 @@ def decode_rgb(data: bytes | memoryview, *, apply_orientation: bool = False) -> 
 
 
 def _upright(pixels: torch.Tensor, orientation: int) -> torch.Tensor:
-    """Turn pixels upright: orientations 5 to 8 are transposed first, and then some are mirrored."""
-    turned = pixels.transpose(1, 2) if orientation in (5, 6, 7, 8) else pixels
-    mirrored = [axis for axis, among in ((1, (3, 4, 7, 8)), (2, (2, 3, 6, 7))) if orientation in among]
-    return turned.flip(mirrored)
+    """Turn pixels [C, height, width] upright, as their EXIF orientation asks."""
+    turn = Upright.of(orientation)
+    turned = pixels.transpose(1, 2) if turn.transpose else pixels
+    return turned.flip([axis for axis, mirror in ((1, turn.mirror_rows), (2, turn.mirror_columns)) if mirror])
 
 
 def crop_pixels(

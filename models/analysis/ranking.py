@@ -103,7 +103,7 @@ def select(ranking: Ranking, count: int, *, name: str = "") -> ChannelSelection:
 def save_selection(path: str | os.PathLike[str], selection: ChannelSelection, ranking: Ranking) -> None:
     """Write a selection as JSON, with its origin; `ChannelSelection.from_json` reads it."""
     learned = {"by": ranking.by, "source": ranking.source, "of_channels": len(ranking.channels)}
-    value = json.loads(selection.to_json()) | {"channel_names": selection.channel_names, "learned_from": learned}
+    value = selection.to_dict() | {"channel_names": selection.channel_names, "learned_from": learned}
     write_whole(Path(path), json.dumps(value) + "\n")
 
 

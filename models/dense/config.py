@@ -96,7 +96,7 @@ class DenseConfig:
     def to_json(self) -> str:
         """As JSON text; `from_json` gives an equal config back."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        values["format"] = json.loads(self.format.to_json())
+        values["format"] = self.format.to_dict()
         return json.dumps({_KIND: _VERSION, **values}, indent=1)
 
     @classmethod

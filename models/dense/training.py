@@ -123,13 +123,13 @@ class DenseTraining:
     def to_json(self) -> str:
         """As JSON text; `from_json` gives an equal value back."""
         values = {known.name: getattr(self, known.name) for known in fields(self)}
-        return json.dumps({**values, "format": json.loads(self.format.to_json())}, indent=1)
+        return json.dumps({**values, "format": self.format.to_dict()}, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> DenseTraining:
         """From the text of `to_json`."""
         values: dict[str, Any] = json.loads(text)
-        return cls(**{**values, "format": TensorFormat.from_json(json.dumps(values["format"]))})
+        return cls(**{**values, "format": TensorFormat.from_dict(values["format"])})
 
 
 class DenseObserver(Protocol):

@@ -157,7 +157,7 @@ class TrainConfig:
     def to_json(self) -> str:
         """As JSON text; `from_json` gives an equal config back."""
         values: dict[str, Any] = {known.name: getattr(self, known.name) for known in fields(self)}
-        values["format"] = None if self.format is None else json.loads(self.format.to_json())
+        values["format"] = None if self.format is None else self.format.to_dict()
         return json.dumps(values, indent=1)
 
     @classmethod
@@ -165,7 +165,7 @@ class TrainConfig:
         """From the text of `to_json`. Unknown fields are an error: a newer version wrote them."""
         values: dict[str, Any] = json.loads(text)
         if values["format"] is not None:
-            values["format"] = TensorFormat.from_json(json.dumps(values["format"]))
+            values["format"] = TensorFormat.from_dict(values["format"])
         return cls(**values)
 
 
