@@ -193,10 +193,9 @@ class _Reader:
             prefix = _text(block[345:500])
         name = f"{prefix}/{name}" if prefix else name
         rest = block[:148] + b" " * 8 + block[156:]
-        total = sum(rest)
-        signed = total - 256 * sum(byte > 127 for byte in rest)
-        wanted = _text(block[148:156]).strip(" ")
-        if wanted.lstrip("0") not in (f"{total:o}", f"{signed:o}"):  # some old programs add signed bytes
+        wanted = _text(block[148:156]).strip(" ").lstrip("0")
+        # Some old programs add the bytes as signed numbers.
+        if wanted != f"{sum(rest):o}" and wanted != f"{sum(rest) - 256 * sum(byte > 127 for byte in rest):o}":
             raise self._no_tar() if at == 0 else self._error(at, "", "the header's checksum is wrong: it is damaged")
         if block[124] & 0x80:  # base 256, for more than 8 GB
             size = int.from_bytes(block[125:136], "big") if block[124] == 0x80 else -1
