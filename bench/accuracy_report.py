@@ -1,4 +1,4 @@
-"""What bench/results/accuracy.jsonl holds, as tables and heat maps in bench/README.md."""
+"""Write bench/results/accuracy.jsonl into bench/README.md, as tables and heat maps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Run = dict[str, Any]
 
 
 def load(log: Path) -> list[Run]:
-    """The finished runs, oldest first."""
+    """Load the finished runs, oldest first."""
     return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
 
 
@@ -29,7 +29,7 @@ def write(log: Path, readme: Path = README) -> None:
 
 
 def markdown(runs: Sequence[Run]) -> str:
-    """One section an experiment: runs of the same data set, epochs, batch and recipe."""
+    """Write one section per experiment: runs of the same data set, epochs, batch size and recipe."""
     if not runs:
         return "Nothing has been trained yet."
     experiments: dict[str, list[Run]] = {}
@@ -44,10 +44,10 @@ def _section(name: str, runs: Sequence[Run]) -> str:
         rows.setdefault(run["row"], []).append(run)
     lines = [
         f"### {name}",
-        "Top-1 of the last epoch, not of the best; the spread is the standard deviation over seeds. The difference is "
-        "that of its top-1 less that of the same network on RGB, over the seeds that both have. Input and compute "
-        "are seconds an epoch.",
-        "| row | seeds | top-1, % | against RGB | channels on | GMAC | M weights | input, s | compute, s | images/s |",
+        "Top-1 is that of the last epoch, not of the best. The difference to RGB is to the same network on RGB, over "
+        "the seeds that both have. After ± stands the standard deviation over seeds.",
+        "| row | seeds | top-1 (%) | difference to RGB (percentage points) | channels on | multiply-adds (GMAC) | "
+        "weights (millions) | waiting for input (s per epoch) | computing (s per epoch) | images per second |",
         "| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |",
     ]
     lines[2:] = ["\n".join([*lines[2:], *(_row(row, members, rows) for row, members in rows.items())])]
@@ -77,14 +77,14 @@ def _row(name: str, runs: Sequence[Run], rows: dict[str, list[Run]]) -> str:
 
 
 def _difference(runs: Sequence[Run], others: Sequence[Run]) -> str:
-    """Percentage points, over the seeds that both have: mean and standard deviation; empty where there is none."""
+    """Give mean and standard deviation in percentage points, over the seeds that both have; "" if there are none."""
     other = {run["seed"]: run["top1"] for run in others}
     paired = [(run["top1"] - other[run["seed"]]) * 100 for run in runs if run["seed"] in other]
     spread = f" ± {statistics.stdev(paired):.1f}" if len(paired) > 1 else ""
     return f"{statistics.mean(paired):+.1f}{spread}" if paired else ""
 
 
-# What the paper leads one to expect at this scale: row, compared with, percentage points.
+# What the paper suggests at this scale: row, compared with, expected and aimed-at difference in percentage points.
 EXPECTED = (
     ("ResNet-18, DCT-24", "ResNet-18, RGB", 0.5, 2),
     ("MobileNetV2, DCT-24", "MobileNetV2, RGB", 0.5, 2),
@@ -97,12 +97,15 @@ EXPECTED = (
 
 
 def _expected(rows: dict[str, list[Run]]) -> str:
-    lines = ["| | expected | aim | measured | seeds |", "| --- | --: | --: | --: | --: |"]
+    lines = [
+        "| difference in top-1 (percentage points) | expected | aim | measured | seeds |",
+        "| --- | --: | --: | --: | --: |",
+    ]
     for row, other, expected, aim in EXPECTED:
         difference = _difference(rows.get(row, []), rows.get(other, []))
         seeds = {run["seed"] for run in rows.get(row, [])} & {run["seed"] for run in rows.get(other, [])}
         measured = difference or "not trained"
-        lines.append(f"| {row} less {other} | {expected:+g} | {aim:+g} | {measured} | {len(seeds)} |")
+        lines.append(f"| {row} minus {other} | {expected:+g} | {aim:+g} | {measured} | {len(seeds)} |")
     return "\n".join(lines)
 
 
@@ -113,14 +116,14 @@ def _heat(rows: dict[str, list[Run]]) -> str:
             if run.get("heat_figure"):
                 ratios = run["heat_ratios"]
                 parts.append(
-                    f"{run['row']}, seed {run['seed']}: mean on-rate of luma over chroma "
-                    f"{ratios['luma_over_chroma']:.2f}, of the 16 lowest frequencies over the 32 highest "
-                    f"{ratio(ratios['low_over_high'])}.\n\n"
+                    f"{run['row']}, seed {run['seed']}: the mean on-rate of luma divided by that of chroma is "
+                    f"{ratios['luma_over_chroma']:.2f}, that of the 16 lowest frequencies divided by that of the 32 "
+                    f"highest is {ratio(ratios['low_over_high'])}.\n\n"
                     f"![how often each channel is on](results/{run['heat_figure']})"
                 )
     return "\n\n".join(parts)
 
 
 def ratio(value: float) -> str:
-    """A ratio of on-rates as text; infinite where the part below the line is never on."""
-    return "without bound (those are never on)" if math.isinf(value) else f"{value:.2f}"
+    """Format a ratio of on-rates; it is infinite if the channels of the denominator are never on."""
+    return "infinite (those are never on)" if math.isinf(value) else f"{value:.2f}"

@@ -1,4 +1,4 @@
-"""The figures the project promises, and where each is found among the results."""
+"""The figures that the project promises, and where each is found among the results."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from bench.results import Result
 
 @dataclass(frozen=True)
 class Figure:
-    """A promise: `must` is kept or the work is not done, `aim` is what prototypes reached."""
+    """A promise: the work is not done unless `must` is kept; `aim` is what prototypes reached."""
 
     what: str
     must: float
     aim: float
     stage: str
     title: str  # of the table, or name of the value
-    set_name: str = ""  # empty: a value, the smaller the better
+    set_name: str = ""  # empty: a value, of which less is better
     method: str = "jpegfreq"
 
     def measured(self, results: dict[str, Result]) -> tuple[float, float, float] | None:
-        """Median, 10th and 90th percentile; None where it has not been measured."""
+        """Return median, 10th and 90th percentile, or None if it has not been measured."""
         result = results.get(self.stage)
         if result is None:
             return None
@@ -42,7 +42,7 @@ class Figure:
         return None
 
     def verdict(self, value: float) -> str:
-        """How a measured value stands to the promise."""
+        """Judge a measured value by the promise."""
         smaller = not self.set_name
         if value <= self.aim if smaller else value >= self.aim:
             return "aim reached"
@@ -50,7 +50,7 @@ class Figure:
 
     @property
     def command(self) -> str:
-        """What to type to measure this figure again."""
+        """The command that measures this figure again."""
         return f"python -m bench --stages {self.stage}"
 
 
@@ -60,36 +60,60 @@ def _coefficients(what: str, must: float, aim: float, title: str, set_name: str,
 
 _BATCH, _THREADS = "jpegfreq, batch, 1 thread", "jpegfreq, batch, 2 threads"
 FIGURES = (
-    _coefficients("one image at a time, A", 1.5, 1.7, coefficients.ONE_IMAGE, "A"),
-    _coefficients("one image at a time, B", 1.5, 1.7, coefficients.ONE_IMAGE, "B"),
-    _coefficients("one image at a time, C", 1.5, 1.7, coefficients.ONE_IMAGE, "C"),
-    _coefficients("batch on one core, A", 2.0, 2.6, coefficients.BATCH, "A", _BATCH),
-    _coefficients("batch on one core, B", 2.3, 3.1, coefficients.BATCH, "B", _BATCH),
-    _coefficients("batch on one core, C", 2.0, 2.6, coefficients.BATCH, "C", _BATCH),
-    _coefficients("restart intervals (R), one image", 1.8, 2.2, coefficients.ONE_IMAGE, "R"),
-    _coefficients("restart intervals (R), batch", 2.3, 3.0, coefficients.BATCH, "R", _BATCH),
-    _coefficients("progressive (P), one image", 2.7, 3.6, coefficients.ONE_IMAGE, "P"),
-    _coefficients("progressive files from the web (W), one image", 2.7, 3.6, coefficients.ONE_IMAGE, "W"),
-    _coefficients("batch, two threads over one, A", 1.9, 1.97, coefficients.THREADS, "A", _THREADS),
-    _coefficients("batch, two threads over one, B", 1.9, 1.97, coefficients.THREADS, "B", _THREADS),
-    _coefficients("batch, two threads over one, C", 1.9, 1.97, coefficients.THREADS, "C", _THREADS),
-    Figure("float32 [192, H/8, W/8] against RGB, A", 1.3, 1.7, "tensor", tensor.TENSOR, "A", tensor.CHW),
-    Figure("float32 [192, H/8, W/8] against RGB, B", 1.3, 1.7, "tensor", tensor.TENSOR, "B", tensor.CHW),
-    Figure("crops against torchvision, A", 4, 5, "crops", crops.TITLE, "A", crops.HWC),
-    Figure("crops against torchvision, 4:4:4", 3.7, 4.7, "crops", crops.TITLE, "A, 4:4:4", crops.HWC),
-    Figure("crops against torchvision, 4:2:0", 6, 7.5, "crops", crops.TITLE, "A, 4:2:0", crops.HWC),
-    Figure("crops against OpenCV", 2.8, 3.6, "crops", crops.AGAINST_OPENCV, "A", crops.HWC),
-    Figure("crops against OpenCV with a block DCT", 5, 7, "crops", crops.AGAINST_BLOCKS, "A", crops.HWC),
-    Figure("crops against the paper's released pipeline", 18, 24, "crops", crops.AGAINST_PAPER, "A", crops.HWC),
-    Figure("crops, channels first, share of the speed", 0.85, 0.95, "crops", crops.AGAINST_OURS, "A", crops.CHW),
-    Figure("crops, 24 channels, against all 192", 1.15, 1.3, "crops", crops.AGAINST_OURS, "A", crops.HWC_24),
-    Figure("FrequencyLoader, two threads over one", 1.85, 1.95, "store", store.THREADS, "A", store.TWO_THREADS),
-    Figure("a stored tensor of 24 x 28 x 28, us", 10, 5, "store", store.SAMPLE),
-    Figure("convert against read_batch alone, CPU time", 0.8, 0.95, "store", store.CPU, "A", store.CONVERT),
-    Figure("convert against read_batch alone, wall time", 0.8, 0.95, "store", store.WALL, "A", store.CONVERT),
+    _coefficients("one image against libjpeg-turbo, set A (times)", 1.5, 1.7, coefficients.ONE_IMAGE, "A"),
+    _coefficients("one image against libjpeg-turbo, set B (times)", 1.5, 1.7, coefficients.ONE_IMAGE, "B"),
+    _coefficients("one image against libjpeg-turbo, set C (times)", 1.5, 1.7, coefficients.ONE_IMAGE, "C"),
+    _coefficients("batch on one core against libjpeg-turbo, set A (times)", 2.0, 2.6, coefficients.BATCH, "A", _BATCH),
+    _coefficients("batch on one core against libjpeg-turbo, set B (times)", 2.3, 3.1, coefficients.BATCH, "B", _BATCH),
+    _coefficients("batch on one core against libjpeg-turbo, set C (times)", 2.0, 2.6, coefficients.BATCH, "C", _BATCH),
+    _coefficients(
+        "one image with restart intervals against libjpeg-turbo, set R (times)", 1.8, 2.2, coefficients.ONE_IMAGE, "R"
+    ),
+    _coefficients(
+        "batch with restart intervals against libjpeg-turbo, set R (times)", 2.3, 3.0, coefficients.BATCH, "R", _BATCH
+    ),
+    _coefficients("one progressive image against libjpeg-turbo, set P (times)", 2.7, 3.6, coefficients.ONE_IMAGE, "P"),
+    _coefficients(
+        "one progressive image from the web against libjpeg-turbo, set W (times)", 2.7, 3.6, coefficients.ONE_IMAGE, "W"
+    ),
+    _coefficients("batch on two threads against one, set A (times)", 1.9, 1.97, coefficients.THREADS, "A", _THREADS),
+    _coefficients("batch on two threads against one, set B (times)", 1.9, 1.97, coefficients.THREADS, "B", _THREADS),
+    _coefficients("batch on two threads against one, set C (times)", 1.9, 1.97, coefficients.THREADS, "C", _THREADS),
+    Figure(
+        "float32 [192, H/8, W/8] against libjpeg-turbo's RGB, set A (times)",
+        1.3,
+        1.7,
+        "tensor",
+        tensor.TENSOR,
+        "A",
+        tensor.CHW,
+    ),
+    Figure(
+        "float32 [192, H/8, W/8] against libjpeg-turbo's RGB, set B (times)",
+        1.3,
+        1.7,
+        "tensor",
+        tensor.TENSOR,
+        "B",
+        tensor.CHW,
+    ),
+    Figure("crops against torchvision, set A (times)", 4, 5, "crops", crops.TITLE, "A", crops.HWC),
+    Figure("crops against torchvision, 4:4:4 (times)", 3.7, 4.7, "crops", crops.TITLE, "A, 4:4:4", crops.HWC),
+    Figure("crops against torchvision, 4:2:0 (times)", 6, 7.5, "crops", crops.TITLE, "A, 4:2:0", crops.HWC),
+    Figure("crops against OpenCV (times)", 2.8, 3.6, "crops", crops.AGAINST_OPENCV, "A", crops.HWC),
+    Figure("crops against OpenCV with a block DCT (times)", 5, 7, "crops", crops.AGAINST_BLOCKS, "A", crops.HWC),
+    Figure("crops against the paper's released pipeline (times)", 18, 24, "crops", crops.AGAINST_PAPER, "A", crops.HWC),
+    Figure("crops, CHW against HWC (times)", 0.85, 0.95, "crops", crops.AGAINST_OURS, "A", crops.CHW),
+    Figure("crops, 24 channels against 192 (times)", 1.15, 1.3, "crops", crops.AGAINST_OURS, "A", crops.HWC_24),
+    Figure(
+        "FrequencyLoader on two threads against one (times)", 1.85, 1.95, "store", store.THREADS, "A", store.TWO_THREADS
+    ),
+    Figure("reading a stored tensor of 24 x 28 x 28 (us)", 10, 5, "store", store.SAMPLE),
+    Figure("convert against read_batch alone, CPU time (times)", 0.8, 0.95, "store", store.CPU, "A", store.CONVERT),
+    Figure("convert against read_batch alone, wall time (times)", 0.8, 0.95, "store", store.WALL, "A", store.CONVERT),
     *(
         Figure(
-            f"whole training loop, {name}, 24 channels against RGB, {where}",
+            f"whole training loop of {name}, 24 channels against RGB, set {where} (times)",
             1.3,
             1.8,
             "training",
@@ -102,7 +126,7 @@ FIGURES = (
     ),
     *(
         Figure(
-            f"training {name} on 24 channels, time spent waiting for input, %",
+            f"training {name} on 24 channels, share of time spent waiting for input (%)",
             10,
             3,
             "training",
@@ -110,8 +134,10 @@ FIGURES = (
         )
         for name in training.ARCHITECTURES.values()
     ),
-    Figure("large photographs (L), fresh memory", 1.5, 2.0, "large", large.LARGE, "L"),
-    Figure("read_header on a photograph, us", 20, 5, "coefficients", f"{coefficients.HEADER}, jpegfreq"),
-    Figure("`import jpegfreq` over numpy, ms", 100, 20, "coefficients", coefficients.IMPORT),
-    *(Figure(f"{memory.title(*case)}, MB", 4, 4, "memory", memory.title(*case)) for case in memory.CASES),
+    Figure(
+        "large photographs in fresh memory against libjpeg-turbo, set L (times)", 1.5, 2.0, "large", large.LARGE, "L"
+    ),
+    Figure("read_header on a photograph (us)", 20, 5, "coefficients", f"{coefficients.HEADER}, jpegfreq"),
+    Figure("`import jpegfreq` after NumPy (ms)", 100, 20, "coefficients", coefficients.IMPORT),
+    *(Figure(f"{memory.title(*case)} (MB)", 4, 4, "memory", memory.title(*case)) for case in memory.CASES),
 )

@@ -1,4 +1,4 @@
-"""Writes the results into bench/README.md, between two markers."""
+"""Write the results into bench/README.md, between two markers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def write(readme: Path = README, folder: Path = FOLDER) -> None:
 
 
 def replaced(text: str, tables: str, markers: tuple[str, str] = (BEGIN, END)) -> str:
-    """`text` with what stands between the markers replaced."""
+    """Replace what stands between the markers in `text`."""
     before, begin, rest = text.partition(markers[0])
     _, end, after = rest.partition(markers[1])
     if not begin or not end:
@@ -55,7 +55,9 @@ def _figures(results: dict[str, Result], figures: Sequence[Figure]) -> str:
         rows.append(
             [figure.what, f"{limit}{figure.must:g}", f"{limit}{figure.aim:g}", spread, verdict, f"`{figure.command}`"]
         )
-    return _table(["figure", "must", "aim", "measured", "", "command"], rows, right=[1, 2])
+    return _table(
+        ["figure", "must", "aim", "measured (10th to 90th percentile)", "verdict", "command"], rows, right=[1, 2]
+    )
 
 
 def _origin(result: Result) -> str:
@@ -70,11 +72,22 @@ def _origin(result: Result) -> str:
 
 
 def _tables(result: Result) -> str:
-    """One table a title, the sets under each other."""
-    columns = ["set", "method", "speed (spread)", "per image", "ms", "images/s", "rounds", "notes"]
+    """Write one table per title, the sets below one another."""
     parts = []
     for title in dict.fromkeys(table.title for table in result.tables):
-        rows = [[table.set_name, *_cells(row)] for table in result.tables if table.title == title for row in table.rows]
+        tables = [table for table in result.tables if table.title == title]
+        baselines = dict.fromkeys(row.baseline for table in tables for row in table.rows)
+        columns = [
+            "set",
+            "method",
+            f"time of {' or '.join(baselines)} / time of the method (10th to 90th percentile)",
+            "the same, mean over images",
+            "time per image (ms)",
+            "images per second",
+            "rounds (set aside)",
+            "notes",
+        ]
+        rows = [[table.set_name, *_cells(row)] for table in tables for row in table.rows]
         parts.append(f"**{title}**\n\n" + _table(columns, rows, right=[3, 4, 5, 6]))
     return "\n\n".join(parts)
 
@@ -87,7 +100,7 @@ def _cells(row: Comparison) -> list[str]:
         "1" if base else f"{row.ratio_per_unit:.2f}",
         f"{row.seconds / row.images * 1e3:.3f}",
         f"{row.images / row.seconds:.0f}",
-        f"{row.rounds}" + (f" (-{row.rounds_set_aside})" if row.rounds_set_aside else ""),
+        f"{row.rounds}" + (f" ({row.rounds_set_aside})" if row.rounds_set_aside else ""),
         row.note,
     ]
 
@@ -97,7 +110,7 @@ def _values(result: Result) -> str:
         [value.name, f"{value.median:.3g}", f"{value.low:.3g} to {value.high:.3g}", value.unit, value.note]
         for value in result.values
     ]
-    return _table(["what", "median", "spread", "unit", "notes"], rows, right=[1])
+    return _table(["what", "median", "10th to 90th percentile", "unit", "notes"], rows, right=[1])
 
 
 def describe_sets() -> str:

@@ -1,4 +1,4 @@
-"""What bench/results/segmentation.jsonl holds, as a section of bench/README.md."""
+"""Write bench/results/segmentation.jsonl into a section of bench/README.md."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ def write(log: Path, readme: Path = README, classification: Path | None = None) 
     """Put the section between the markers.
 
     Args:
-        log: of bench.segmentation.
-        readme: holds the markers.
-        classification: the log of bench.accuracy, beside `log` where it is None: its heat maps stand beside ours.
+        log: the log of bench.segmentation.
+        readme: the file with the markers.
+        classification: the log of bench.accuracy, whose heat maps are shown for comparison; None for the one in
+            `log`'s folder.
     """
     others = accuracy_report.load(classification or log.with_name("accuracy.jsonl"))
     text = readme.read_text(encoding="utf-8")
@@ -26,7 +27,7 @@ def write(log: Path, readme: Path = README, classification: Path | None = None) 
 
 
 def markdown(runs: Sequence[Run], classification: Sequence[Run]) -> str:
-    """Scores, the heat map, and its ratios beside those of classification; of runs that went on, the last line."""
+    """Write scores, the heat map, and its ratios next to those of classification; of resumed runs, the last line."""
     runs = list({tuple(str(run[name]) for name in SAME): run for run in runs}.values())
     if not runs:
         return "Nothing has been trained yet."
@@ -46,10 +47,15 @@ def markdown(runs: Sequence[Run], classification: Sequence[Run]) -> str:
 
 SAME = ("row", "data", "side", "planned_epochs", "batch_size", "learning_rate", "seed", "weights", "target_channels")
 COLUMNS = (
-    "row", "pictures", "side", "epochs", "start", "channels on", "mean IoU, %", "pixels right, %", "box AP, %",
-    "AP at IoU 0.5, %", "minutes",
+    "row", "images (train + validation)", "side (px)", "epochs", "start", "channels on", "mean IoU (%)",
+    "correct pixels (%)", "box AP (%)", "box AP at IoU 0.5 (%)", "time (minutes)",
 )  # fmt: skip
-RATIOS = ("heat map", "channels on", "luma over chroma", "16 lowest over 32 highest frequencies")
+RATIOS = (
+    "heat map",
+    "channels on",
+    "on-rate of luma / chroma",
+    "on-rate of the 16 lowest / 32 highest frequencies",
+)
 
 
 def _row(run: Run) -> list[str]:
@@ -61,7 +67,7 @@ def _row(run: Run) -> list[str]:
     return [
         run["row"],
         f"{pictures['train']} + {pictures['val']} of {run['data']}, {run['classes']} classes",
-        f"{run['side']} px",
+        f"{run['side']}",
         f"{run['epochs']} of {run['planned_epochs']}, batches of {run['batch_size']}",
         "new weights" if run["weights"] is None else f"`{run['weights']}`",
         f"{run['channels_on']:.1f} (steered to {run['target_channels']:g})" if "channels_on" in run else "192",
