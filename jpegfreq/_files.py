@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -12,29 +15,111 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["NpyFile", "is_new", "name_complete", "opened_alone", "write_whole"]
+__all__ = [
+    "NpyFile",
+    "WriteError",
+    "is_new",
+    "name_complete",
+    "opened_alone",
+    "reason_of",
+    "write_npy",
+    "write_whole",
+    "written_whole",
+]
+
+_NAME_BYTES = 255  # that a file name may have on every common file system
+
+
+class WriteError(OSError):
+    """A file cannot be written; the message names the file and the reason."""
+
+    @classmethod
+    def of(cls, path: str | os.PathLike[str], error: OSError) -> WriteError:
+        """Name the file that an error is about, unless the error names it already."""
+        if isinstance(error, cls):
+            return error
+        named = cls(f"{os.fspath(path)}: cannot write: {error.strerror or error}")
+        named.errno = error.errno
+        return named
+
+
+def reason_of(error: OSError) -> str:
+    """Put an error in one line: the file, if the error knows it, and the reason."""
+    if error.filename is None or error.strerror is None:
+        return str(error) if error.strerror is None else error.strerror
+    return f"{os.fsdecode(error.filename)}: {error.strerror}"
+
+
+@contextmanager
+def written_whole(path: Path, *, suffix: str = ".part") -> Iterator[Path]:
+    """Let a file be written under a temporary name, and give it its own name once it is complete.
+
+    Until then the file keeps its old content. After an error the temporary file is removed. Only the writing belongs
+    into the `with` block, because every OSError of the block is reported as one of this file. A device or pipe, such
+    as /dev/stdout, is written directly; a link stays, and the file it leads to is written.
+
+    Args:
+        path: the file.
+        suffix: ends the temporary name; processes that write the same file need a different one each.
+
+    Yields:
+        The path to write to.
+
+    Raises:
+        WriteError: the file cannot be written.
+    """
+    path = Path(os.path.realpath(path))
+    temporary = path if path.exists() and not path.is_file() and not path.is_dir() else _temporary(path, suffix)
+    try:
+        yield temporary
+        if temporary != path:
+            name_complete(temporary, path)
+    except BaseException as error:
+        if temporary != path:
+            with suppress(OSError):
+                temporary.unlink()
+        if isinstance(error, OSError):
+            raise WriteError.of(path, error) from error
+        raise
+
+
+def _temporary(path: Path, suffix: str) -> Path:
+    """Name the temporary file of a file; a name that the suffix would make too long is shortened."""
+    name = os.fsencode(path.name)
+    if len(name) + len(suffix) <= _NAME_BYTES:
+        return path.with_name(path.name + suffix)
+    return path.with_name(f"{hashlib.sha256(name).hexdigest()}{suffix}")
 
 
 def write_whole(path: Path, content: str | bytes, *, suffix: str = ".part") -> None:
-    """Write a file under another name first; what it held before is there until all of the new content is.
+    """Write a file whole or not at all; see `written_whole`.
 
     Args:
         path: the file.
         content: text is written as UTF-8.
-        suffix: of the other name; processes that write one file need one each.
+        suffix: ends the temporary name.
+
+    Raises:
+        WriteError: the file cannot be written.
     """
-    temporary = path.with_name(path.name + suffix)
-    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-    name_complete(temporary, path)
+    with written_whole(path, suffix=suffix) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_npy(file: IO[bytes], array: npt.NDArray[Any]) -> None:
+    """Write an array as np.save does; a full disk is an OSError that gives the reason, as np.save's does not."""
+    array = np.ascontiguousarray(array)
+    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+    file.write(array.data)
 
 
 def is_new(folder: Path, first: str) -> bool:
-    """Whether a folder holds nothing but, perhaps, what a kill left of `write_whole` for its first file."""
+    """Return whether a folder is missing or empty, but for what a killed `write_whole` left of its first file."""
     return not folder.exists() or all(path.name == f"{first}.part" for path in folder.iterdir())
 
 
 def name_complete(temporary: Path, path: Path) -> None:
-    """Give a complete file its name, once its bytes are on disk; then the name is, too."""
+    """Flush a complete file to disk and give it its name; then flush the name."""
     with temporary.open("rb+") as file:
         os.fsync(file.fileno())
     temporary.replace(path)
@@ -46,15 +131,18 @@ def name_complete(temporary: Path, path: Path) -> None:
 
 
 def opened_alone(path: Path) -> IO[bytes]:
-    """A file of this name, empty and locked: two processes that write one file would leave a mixture of both.
+    """Open a file empty and locked, because two processes that write one file would leave a mixture of both.
 
-    Its time of modification is now by the file system's clock, which other files' st_ctime goes by too.
+    The file's time of modification becomes the file system's current time, which other files' st_ctime follows, too.
 
     Raises:
-        OSError: another process holds it.
+        WriteError: another process holds the file, or it cannot be opened.
     """
     while True:
-        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+        try:
+            file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+        except OSError as error:
+            raise WriteError.of(path, error) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno())):
@@ -64,9 +152,9 @@ def opened_alone(path: Path) -> IO[bytes]:
         except OSError as error:
             file.close()
             if isinstance(error, BlockingIOError):
-                raise OSError(f"{path} is being written by another process") from error
-            raise
-        file.close()  # the other process gave it its name meanwhile
+                raise WriteError(f"{path} is being written by another process") from error
+            raise WriteError.of(path, error) from error
+        file.close()  # the other process completed or removed the file meanwhile
 
 
 class NpyFile:
@@ -77,16 +165,16 @@ class NpyFile:
     """
 
     def __init__(self, path: Path, most_rows: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        """Nothing is written yet.
+        """Open the file under its temporary name.
 
         Args:
             path: the file.
             most_rows: how many rows there will be at most.
-            shape: of a row.
+            shape: of one row.
             dtype: of the values.
 
         Raises:
-            OSError: it cannot be opened, or another process is writing the same file.
+            WriteError: the file cannot be opened, or another process is writing it.
         """
         self._path = path
         self._temporary = path.with_name(path.name + ".part")
@@ -96,7 +184,11 @@ class NpyFile:
         self._dtype = dtype
         self._rows = 0
         self._error: Exception | None = None
-        self._write_header(most_rows)
+        try:
+            self._write_header(most_rows)
+        except OSError as error:
+            self.abandon()
+            raise WriteError.of(path, error) from error
         self._start = self._file.tell()
 
     def append(self, rows: npt.NDArray[Any]) -> None:
@@ -115,9 +207,9 @@ class NpyFile:
         """Give the file its name, with the rows that were written.
 
         Raises:
-            OSError: it, or rows before, could not be written.
+            WriteError: the file could not be written; it is removed.
         """
-        with self._file:
+        try:
             if self._error is not None:
                 raise self._error
             self._file.seek(0)
@@ -126,10 +218,19 @@ class NpyFile:
             self._file.flush()
             os.utime(self._file.fileno(), ns=(self._begun_ns, self._begun_ns))
             name_complete(self._temporary, self._path)  # before the lock is given up
+            self._file.close()
+        except BaseException as error:
+            self.abandon()
+            if isinstance(error, OSError):
+                raise WriteError.of(self._path, error) from error
+            raise
 
     def abandon(self) -> None:
-        """Leave the file incomplete, for another to begin anew."""
-        self._file.close()
+        """Remove the incomplete file, while its lock is still held."""
+        with suppress(OSError):
+            self._temporary.unlink()
+        with suppress(OSError):  # closing flushes what the full disk refused
+            self._file.close()
 
     def _write_header(self, rows: int) -> None:
         header = {"descr": np.lib.format.dtype_to_descr(self._dtype), "fortran_order": False}

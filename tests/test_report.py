@@ -15,7 +15,7 @@ from jpegfreq.channels import ChannelSelection
 from jpegfreq.cli import main
 from jpegfreq.report.figures import curves_figure, heat_figure, png_bytes, profile_figure
 from jpegfreq.report.page import Section, image_html, page, table_html, text_html
-from jpegfreq.report.profile import Method, Profile, Row, profile
+from jpegfreq.report.profile import Decoder, Profile, Row, profile
 from jpegfreq.report.sections import profile_section
 from tests.images import make_jpeg
 
@@ -35,21 +35,19 @@ MADE_UP = Profile(
 )  # fmt: skip
 
 
-def test_profile_times_every_method_on_the_same_readable_photographs(
-    photos: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_profile_times_every_decoder_on_the_same_readable_images(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str, int]] = []
 
-    def method(name: str, ours: bool) -> Method:
-        return Method(name, "x", ours, lambda images: seen.append((name, len(images))))
+    def method(name: str, ours: bool) -> Decoder:
+        return Decoder(name, "x", ours, lambda images: seen.append((name, len(images))))
 
     def failing(images: list[bytes]) -> None:
         if b"broken" in images:
             raise ValueError("no picture")
 
     (photos / "broken.jpg").write_bytes(b"broken")
-    monkeypatch.setattr("jpegfreq.report.profile.rgb_methods", lambda: [Method("strict", "RGB", False, failing)])
-    monkeypatch.setattr("jpegfreq.report.profile.our_methods", lambda: [method("a", True), method("b", True)])
+    monkeypatch.setattr("jpegfreq.report.profile.rgb_decoders", lambda: [Decoder("strict", "RGB", False, failing)])
+    monkeypatch.setattr("jpegfreq.report.profile.our_decoders", lambda: [method("a", True), method("b", True)])
     measured = profile(sorted(photos.iterdir()), rounds=2)
     assert measured.images == 3
     assert measured.left_out == (("broken.jpg", "strict: no picture"),)
@@ -58,9 +56,9 @@ def test_profile_times_every_method_on_the_same_readable_photographs(
     assert measured.best_rgb == "strict"
 
 
-def test_verdict_says_what_is_saved() -> None:
+def test_the_verdict_tells_how_much_time_is_saved() -> None:
     assert "75% of the CPU time is saved" in MADE_UP.verdict
-    assert "0.8 core hours in a million photographs" in MADE_UP.verdict
+    assert "0.8 core hours per million images" in MADE_UP.verdict
 
 
 def test_profile_command_writes_table_chart_and_page(
@@ -96,7 +94,7 @@ def test_heat_map_is_drawn_with_gaps_and_a_framed_selection() -> None:
     rates = tuple(k / 100 if k < 90 else math.nan for k in range(192))
     figure = heat_figure(HeatMap(rates, rates, 7, "test"), ChannelSelection((0, 1, 64)))
     titles = [axes.get_title() for axes in figure.axes]
-    assert titles[0] == "Y: on in 32 % of the images, mean"
+    assert titles[0] == "Y: on in 32 % of the images on average"
     assert titles[2] == "Cr: not among the inputs"
     assert "7 images" in figure.get_suptitle()
     assert png_bytes(figure, dpi=40).startswith(b"\x89PNG")

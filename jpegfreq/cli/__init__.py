@@ -1,14 +1,17 @@
-"""The command line: `jpegfreq COMMAND ...`, one module a command."""
+"""The command line: `jpegfreq COMMAND ...`, one module per command."""
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 import jpegfreq
+from jpegfreq._files import reason_of
 
 # Each module has SUMMARY, DESCRIPTION, add_arguments(parser) and run(arguments) -> exit code, and imports what it needs
 # only when it runs.
@@ -29,32 +32,81 @@ COMMANDS = (
 
 _EPILOG = """\
 examples:
-  jpegfreq inspect photo.jpg                     what is in the file
-  jpegfreq decode photos/ --out tensors/         a frequency tensor for each picture
-  jpegfreq show photo.jpg --out picture.png      the 192 channels as a picture
-  jpegfreq stats photos/ --out stats.json        mean and deviation of each channel
-  jpegfreq convert photos/ --size 448 --statistics stats.json --out store/   a data set of fixed-size tensors
-  jpegfreq predict runs/dct24 photo.jpg          what a trained network sees in it
-  jpegfreq dense segmentation train/ --validation val/ --out runs/masks   boxes, instances or masks
-  jpegfreq profile photos/                       how much decode time your own files save
-  jpegfreq heatmap runs/gated photos/ --out heat.json   how often a gate uses each channel
-  jpegfreq select heat.json -k 24 --out learned24.json  the channels that matter most
-  jpegfreq compare runs/* --data photos/val      trained models side by side
+  # what a file contains
+  jpegfreq inspect photo.jpg
+  # one frequency tensor per image
+  jpegfreq decode photos/ --out tensors/
+  # a figure of an image's 192 channels
+  jpegfreq show photo.jpg --out channels.png
+  # mean and standard deviation of each channel
+  jpegfreq stats photos/ --out stats.json
+  # a data set of fixed-size tensors
+  jpegfreq convert photos/ --channels 24 --statistics stats.json --out store/
+  # how much decoding time your own files save
+  jpegfreq profile photos/
+  # train a classifier, and one with a gate that learns which channels matter
+  jpegfreq train photos/train photos/val --out runs/dct24 --channels 24
+  jpegfreq train photos/train photos/val --out runs/gated --gate
+  # the classes of an image
+  jpegfreq predict runs/dct24 photo.jpg
+  # how often the gate uses each channel, and the 24 channels that matter most
+  jpegfreq heatmap runs/gated photos/val --out heat.json
+  jpegfreq select heat.json -k 24 --out learned24.json
+  # trained models side by side
+  jpegfreq compare runs/* --data photos/val
+
+`jpegfreq COMMAND --help` explains each command.
+
+exit codes:
+  0  everything worked
+  1  the command finished, but some files failed; they are listed
+  2  the command could not start or could not go on: wrong options, missing
+     inputs, or an output that cannot be written, such as on a full disk
+  130  interrupted by Ctrl-C
 """
+
+
+class CommandError(Exception):
+    """A command cannot start or go on; the message tells the user why."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        argv: the arguments behind the program's name; None for those of this process.
+        argv: the arguments after the program's name; None for those of this process.
 
     Returns:
-        Exit code: 0, 1 where some files failed, 2 where the command could not begin, 130 where it was interrupted.
+        Exit code: 0 for success, 1 if some files failed, 2 if the command could not start or its output could not be
+        written, 130 if it was interrupted.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file name that is not UTF-8 is printed with escapes
+            stream.reconfigure(errors="backslashreplace")
+    parser, modules = _parser()
+    arguments = parser.parse_args(argv)
+    try:
+        code: int = modules[arguments.command].run(arguments)
+        sys.stdout.flush()
+    except CommandError as error:
+        return _stop(arguments.command, str(error))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `jpegfreq inspect ... | head`: the reader has what it wanted
+        _discard_output()
+        return 0
+    except OSError as error:
+        _discard_output()  # standard output may be what could not be written, and Python would try again at its end
+        return _stop(arguments.command, reason_of(error))
+    return code
+
+
+def _parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
     parser = argparse.ArgumentParser(
         prog="jpegfreq",
-        description="JPEG files as their DCT coefficients: look inside, decode to frequency tensors, no pixel decode.",
+        description="Read JPEG files as DCT coefficients, without decoding pixels: inspect them, decode them to "
+        "frequency tensors, and train networks on these.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -69,20 +121,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.add_arguments(command)
-    arguments = parser.parse_args(argv)
+    return parser, modules
+
+
+def _stop(command: str, message: str) -> int:
+    print(f"jpegfreq {command}: {message}", file=sys.stderr)
+    return 2
+
+
+def _discard_output() -> None:
+    """Send what standard output still holds nowhere."""
     try:
-        code: int = modules[arguments.command].run(arguments)
-    except CommandError as error:
-        print(f"jpegfreq {arguments.command}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # `jpegfreq inspect ... | head`: the reader has what it wanted
+        sys.stdout.flush()
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    return code
-
-
-class CommandError(Exception):
-    """A command cannot begin; the text says why, to the user."""

@@ -1,51 +1,58 @@
-"""`jpegfreq profile`: what decoding costs on one's own files, beside the RGB decoders that are installed."""
+"""`jpegfreq profile`: measure what decoding costs on the user's own files, with jpegfreq and with RGB decoders."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-SUMMARY = "measure how much decode time your own files save"
+SUMMARY = "measure how much decoding time your own files save"
 DESCRIPTION = """\
-Time jpegfreq on your own JPEG files, beside each RGB decoder that is installed (Pillow, OpenCV,
-simplejpeg, torchvision): all in turn, on one thread, from memory. The table says what each gives
-and how many milliseconds of one core a photograph takes.
+Time jpegfreq and each installed RGB decoder (Pillow, OpenCV, simplejpeg,
+torchvision) on your own JPEG files. They decode from memory, in turn, on one
+thread. The table shows what each decoder returns and how many milliseconds of
+one core it takes per image.
 
 examples:
   jpegfreq profile photos/
-  jpegfreq profile photos/ --images 1000 --html report.html    a page with table and chart
+  # a page with a table and a chart
+  jpegfreq profile photos/ --images 1000 --html report.html
   jpegfreq profile photos/ --figure chart.png --json times.json
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("inputs", nargs="+", metavar="DIR", help="folders of JPEG files, or files")
+    from jpegfreq.cli._options import positive
+
+    parser.add_argument("inputs", nargs="+", metavar="DIR|FILE", help="folders of JPEG files, or files")
     parser.add_argument(
-        "--images", type=int, default=200, metavar="N",
-        help="time N of them at most, drawn at random, the same every time (default: 200)",
+        "--images", type=positive, default=200, metavar="N",
+        help="time at most N images, drawn at random, the same ones every time (default: 200)",
     )  # fmt: skip
-    parser.add_argument("--rounds", type=int, default=7, metavar="N", help="default: 7")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page that holds table and chart")
-    parser.add_argument("--figure", type=Path, metavar="PICTURE", help="write the chart: .png, .pdf or .svg")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the times")
+    parser.add_argument(
+        "--rounds", type=positive, default=7, metavar="N", help="how often each decoder is timed (default: 7)"
+    )
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="write an HTML page that holds the table and the chart"
+    )
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="write the chart: .png, .pdf or .svg")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the times as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure; 1 where some files were left out."""
+    """Measure and print the times; return 1 if some files were left out."""
     import numpy as np
     from rich.console import Console
     from rich.progress import track
     from rich.table import Table
 
+    from jpegfreq._files import write_whole
     from jpegfreq.cli import CommandError
     from jpegfreq.cli._options import find_inputs
-    from jpegfreq.cli._outputs import check_figure, check_matplotlib, check_outputs
+    from jpegfreq.cli._outputs import check_figure, check_matplotlib, check_outputs, write_figure
     from jpegfreq.report.profile import PROFILE_HEADINGS, profile, profile_cells
 
-    if arguments.images < 1 or arguments.rounds < 1:
-        raise CommandError("--images and --rounds must be 1 or more")
-    check_outputs(arguments.html, arguments.json)
+    check_outputs(arguments.html, arguments.json, arguments.figure, inputs=arguments.inputs)
     check_figure(arguments.figure)
     if arguments.html:
         check_matplotlib()
@@ -59,12 +66,12 @@ def run(arguments: argparse.Namespace) -> int:
         measured = profile(
             files,
             rounds=arguments.rounds,
-            progress=lambda turns: iter(track(turns, f"timing {len(files)} photographs", console=progress)),
+            progress=lambda turns: iter(track(turns, f"timing {len(files)} images", console=progress)),
         )
     except ValueError as error:
         raise CommandError(str(error)) from error
 
-    table = Table(title=f"{measured.images} photographs: CPU time of one core, medians", title_justify="left")
+    table = Table(title=f"{measured.images} images: CPU time of one core, medians", title_justify="left")
     for n, heading in enumerate(PROFILE_HEADINGS):
         table.add_column(heading, justify="right" if n > 1 else "left")
     for row, cells in zip(measured.rows, profile_cells(measured), strict=True):
@@ -75,15 +82,15 @@ def run(arguments: argparse.Namespace) -> int:
     for name, reason in measured.left_out:
         progress.print(f"left out: {name}: {reason}", style="yellow", markup=False, highlight=False)
     if arguments.json:
-        arguments.json.write_text(measured.to_json() + "\n", encoding="utf-8")
+        write_whole(arguments.json, measured.to_json() + "\n")
     if arguments.figure:
         from jpegfreq.report.figures import profile_figure
 
-        profile_figure(measured).savefig(arguments.figure, dpi=150)
+        write_figure(profile_figure(measured), arguments.figure)
     if arguments.html:
         from jpegfreq.report.page import page, write_page
         from jpegfreq.report.sections import profile_section
 
-        lead = "JPEG files straight to frequency tensors, beside the RGB decoders that are installed here."
+        lead = "The time that jpegfreq and the RGB decoders installed here take on the same JPEG files."
         write_page(arguments.html, page("What decoding costs", lead, [profile_section(measured)]))
     return 1 if measured.left_out else 0

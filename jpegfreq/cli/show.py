@@ -1,25 +1,27 @@
-"""`jpegfreq show`: a picture of a picture's 192 frequency channels."""
+"""`jpegfreq show`: draw the 192 frequency channels of an image."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
+    from jpegfreq.channels import ChannelSelection
     from jpegfreq.coefficients import Coefficients
 
-SUMMARY = "draw a picture's 192 frequency channels"
+SUMMARY = "draw an image's 192 frequency channels"
 DESCRIPTION = """\
-Draw the 192 frequency channels of one JPEG file: for Y, Cb and Cr the 8 x 8 channels as small
-pictures, and how much energy each frequency holds.
+Draw the 192 frequency channels of a JPEG file. For each of Y, Cb and Cr, the figure
+shows the 8 x 8 channels as small images and the energy of each frequency.
 
 example:
-  jpegfreq show photo.jpg --out picture.png
+  jpegfreq show photo.jpg --out channels.png
 """
 
 _LONG_SIDE = 1100  # pixels of a component's mosaic, at most: larger grids are thinned out
@@ -27,41 +29,38 @@ _LONG_SIDE = 1100  # pixels of a component's mosaic, at most: larger grids are t
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
+    from jpegfreq.cli._options import positive
+
     parser.add_argument("input", metavar="FILE", help="a JPEG file")
-    parser.add_argument("--out", required=True, type=Path, metavar="PICTURE", help=".png, .pdf or .svg")
-    parser.add_argument("--dpi", type=int, default=150, help="default: 150")
+    parser.add_argument(
+        "--out", required=True, type=Path, metavar="FIGURE", help="the file to write: .png, .pdf or .svg"
+    )
+    parser.add_argument("--dpi", type=positive, default=150, metavar="N", help="dots per inch (default: 150)")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Draw one file; 1 where it cannot be read."""
+    """Draw one file; return 1 if it cannot be read."""
     import sys
 
-    from jpegfreq.cli import CommandError
+    from jpegfreq.cli._outputs import check_figure, write_figure
     from jpegfreq.coefficients import read_coefficients
     from jpegfreq.errors import JpegError
 
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise CommandError('drawing needs matplotlib: pip install "jpegfreq[plot]"') from error
-    matplotlib.use("Agg")
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    check_figure(arguments.out, inputs=[arguments.input])
     try:
         coefficients = read_coefficients(arguments.input, damage="keep")
         figure = draw(coefficients, Path(arguments.input))
-    except (JpegError, OSError) as error:
+    except JpegError as error:
         print(error, file=sys.stderr)
         return 1
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        figure.savefig(arguments.out, dpi=arguments.dpi)
-    except (OSError, ValueError) as error:
-        raise CommandError(f"cannot write {arguments.out}: {error}") from error
+    write_figure(figure, arguments.out, dpi=arguments.dpi)
     print(f"wrote {arguments.out}")
     return 0
 
 
-def draw(coefficients: Coefficients, path: Path) -> Any:
-    """The figure of one image: matplotlib.figure.Figure."""
+def draw(coefficients: Coefficients, path: Path) -> Figure:
+    """Draw the figure of one image; `path` is named in its title."""
     import numpy as np
     from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
@@ -91,10 +90,13 @@ def draw(coefficients: Coefficients, path: Path) -> Any:
 
     quality = estimated_quality(coefficients.quantization_tables)
     count = 64 * shown
-    figure.suptitle(f"{path.name}: {count} frequency channels of {grid_wide} x {grid_high} blocks", fontsize=17)
+    figure.suptitle(
+        f"{path.name}: {count} frequency channels of {grid_high} x {grid_wide} blocks (height x width)", fontsize=17
+    )
     axes[0, 0].imshow(_pixels(tensor, header.height, header.width))
     axes[0, 0].set_title(
-        f"the picture, back from the channels\n{header.width} x {header.height} px, {subsampling(header)}, "
+        f"the image, rebuilt from its channels\n{header.height} x {header.width} px (height x width), "
+        f"{subsampling(header)}, "
         f"{header.process}, quality about {quality.value}",
         fontsize=11,
     )
@@ -107,7 +109,7 @@ def draw(coefficients: Coefficients, path: Path) -> Any:
     for c, name in enumerate(COMPONENT_NAMES[:shown]):
         mosaic = axes[0, 1 + c]
         mosaic_image = mosaic.imshow(_mosaic(thumbnails[64 * c : 64 * c + 64]), cmap="magma", norm=norm, aspect="auto")
-        _frequency_axes(mosaic, f"{name}: each channel as a small picture", thumbnails.shape[1:])
+        _frequency_axes(mosaic, f"{name}: each channel as a small image", thumbnails.shape[1:])
         heat = axes[1, 1 + c]
         heat_image = heat.imshow(
             np.maximum(energy[64 * c : 64 * c + 64].reshape(8, 8), faintest), cmap="viridis", norm=peak
@@ -135,25 +137,25 @@ def draw(coefficients: Coefficients, path: Path) -> Any:
 _LEGEND = """\
 How to read this
 
-A JPEG stores blocks of 8 x 8 pixels as 64
-frequencies. All blocks' values of one frequency
-make one channel, 1/8 as wide and high as the
-picture. Y is brightness, Cb and Cr are colour.
+A JPEG stores each block of 8 x 8 pixels as 64
+frequencies. The values of one frequency in all
+blocks form a channel, 1/8 as high and as wide as
+the image. Y is brightness, Cb and Cr are colour.
 
-(0, 0), top left, holds each block's mean. To the
-right the detail from left to right gets finer,
-downwards that from top to bottom. Dark: little
-or nothing there.
+(0, 0), at the top left, is the mean of each block.
+Horizontal detail gets finer to the right, vertical
+detail gets finer downwards. Dark areas hold little
+or nothing.
 
-Of all detail (energy without the means), so much
-is in the preset of
+Share of all detail (energy without the means)
+that each preset keeps:
     6 channels: {0}
     24 channels: {1}
     64 channels: {2}
 """
 
 
-def _shares(energy: npt.NDArray[np.float64], selections: list[Any]) -> list[str]:
+def _shares(energy: npt.NDArray[np.float64], selections: list[ChannelSelection]) -> list[str]:
     import numpy as np
 
     power = energy**2
@@ -164,19 +166,19 @@ def _shares(energy: npt.NDArray[np.float64], selections: list[Any]) -> list[str]
 
 
 def _thinned(tensor: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Every n-th block each way, so that a mosaic is no larger than a figure can show."""
+    """Take every n-th block in both directions, so that a mosaic is no larger than a figure can show."""
     step = max(1, -(-8 * max(tensor.shape[1:]) // _LONG_SIDE))
     return tensor[:, ::step, ::step]
 
 
 def _mosaic(channels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """64 channels side by side, as their frequencies lie in a block."""
+    """Put 64 channels side by side, in the order of their frequencies in a block."""
     high, wide = channels.shape[1:]
     return channels.reshape(8, 8, high, wide).transpose(0, 2, 1, 3).reshape(8 * high, 8 * wide) + 1e-3
 
 
 def _frequency_axes(axes: Axes, title: str, cell: tuple[int, ...]) -> None:
-    """Label the 8 x 8 cells by their frequencies and rule lines between them."""
+    """Label the 8 x 8 cells with their frequencies and draw lines between them."""
     high, wide = cell
     axes.set_title(title, fontsize=12)
     axes.set_xticks([(u + 0.5) * wide - 0.5 for u in range(8)], [str(u) for u in range(8)])
@@ -190,7 +192,7 @@ def _frequency_axes(axes: Axes, title: str, cell: tuple[int, ...]) -> None:
 
 
 def _pixels(tensor: npt.NDArray[np.float32], height: int, width: int) -> npt.NDArray[np.uint8]:
-    """Inverse DCT of the tensor and JFIF's YCbCr to RGB, thinned out where the picture is large."""
+    """Rebuild RGB pixels by inverse DCT and JFIF's YCbCr to RGB; a large image is thinned out."""
     import numpy as np
 
     step = max(1, max(height, width) // 1500)

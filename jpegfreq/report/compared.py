@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 __all__ = ["COMPARED_HEADINGS", "compared_cells"]
 
 COMPARED_HEADINGS = (
-    "model", "input", "top-1", "top-5", "GMAC", "million parameters", "kB an image", "ms to read", "ms to copy",
+    "model", "input", "top-1", "top-5", "GMAC", "million parameters", "kB per image", "ms to read", "ms to copy",
 )  # fmt: skip
 
 
 def compared_cells(rows: Sequence[ComparedModel]) -> list[list[str]]:
-    """A row of text for each model, under COMPARED_HEADINGS."""
+    """Make one row of text per model, under COMPARED_HEADINGS."""
     return [
         [
             f"{row.name} ({row.architecture})",

@@ -1,4 +1,4 @@
-"""The figures of the reports: heat maps, decode times, training curves."""
+"""The figures of the reports: heat maps, decoding times, training curves."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def heat_figure(
     *,
     values: Literal["on_rate", "on_probability"] = "on_rate",
 ) -> Figure:
-    """Three 8 x 8 maps, Y, Cb, Cr, of how often each frequency is on, in per cent, on one colour scale.
+    """Draw three 8 x 8 maps, for Y, Cb and Cr, of how often each frequency is on, in per cent, on one colour scale.
 
     Args:
-        heat: what to draw; a dot stands for a channel that is not among the model's inputs.
-        selection: channels to frame: those that were selected.
-        values: "on_rate": share of the images; or "on_probability", its mean.
+        heat: the heat map; a dot marks a channel that is not an input of the model.
+        selection: channels to draw a frame around.
+        values: "on_rate", the share of images that use a channel; or "on_probability", the mean probability.
     """
     figure = Figure(figsize=(13.2, 5.2), layout="constrained")
     axes = figure.subplots(1, 3)
@@ -59,12 +59,15 @@ def heat_figure(
             if 64 * component + k in chosen:
                 _frame(axis, u, v)
     figure.colorbar(
-        shared, ax=axes, shrink=0.85, label="share of images that use the channel" if rate else "mean probability of on"
+        shared,
+        ax=axes,
+        shrink=0.85,
+        label="share of images that use the channel" if rate else "mean probability of being on",
     )
     framed = "" if selection is None else f"; framed: the {len(selection)} channels of {selection.name}"
     what = (
         f"How often each channel is on, % of {heat.images} images: {heat.mean_channels_on:.1f} of {len(heat.channels)} "
-        "channels an image"
+        "channels per image"
         if rate
         else f"Mean probability that a channel is on, %, over {heat.images} images"
     )
@@ -77,7 +80,7 @@ def _percent(rates: np.ndarray[Any, Any], rate: bool) -> str:
     if not known.size:
         return "not among the inputs"
     mean = f"{100 * known.mean():.0f} %"
-    return f"on in {mean} of the images, mean" if rate else f"mean {mean}"
+    return f"on in {mean} of the images on average" if rate else f"mean {mean}"
 
 
 def _on(value: float) -> str:
@@ -101,7 +104,7 @@ def _frequency_axes(axes: Axes, title: str) -> None:
 
 
 def profile_figure(profile: Profile) -> Figure:
-    """A bar a method: CPU time of one photograph."""
+    """Draw one bar per method: CPU time per image."""
     rows = profile.rows
     figure = Figure(figsize=(10, 0.5 * len(rows) + 1.4), layout="constrained")
     axes = figure.subplots()
@@ -116,17 +119,17 @@ def profile_figure(profile: Profile) -> Figure:
     axes.set_yticks(places, [f"{row.name}: {row.result}" for row in rows])
     axes.invert_yaxis()
     axes.set_xlim(0, 1.35e3 * max(row.seconds for row in rows))
-    axes.set_xlabel(f"milliseconds of one core, one of {profile.images} photographs (median)")
+    axes.set_xlabel(f"milliseconds of one core per image (median over {profile.images} images)")
     _bare(axes)
     return figure
 
 
 def curves_figure(panels: Mapping[str, Mapping[str, Sequence[float]]], *, axis: str = "epoch") -> Figure:
-    """Curves over the epochs, a panel for each title.
+    """Draw curves over the epochs, one panel per title.
 
     Args:
-        panels: values from the first epoch on, by panel and by curve.
-        axis: what is counted to the right.
+        panels: the values of each curve, from the first epoch on, by panel and by curve.
+        axis: the label of the horizontal axis.
     """
     figure = Figure(figsize=(4.4 * len(panels), 3.4), layout="constrained")
     for axes, (title, curves) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
@@ -147,7 +150,7 @@ def _bare(axes: Axes) -> None:
 
 
 def png_bytes(figure: Figure, *, dpi: int = 110) -> bytes:
-    """A figure as a PNG file."""
+    """Return a figure as the bytes of a PNG file."""
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=dpi)
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""One page of HTML that holds all it shows: no file beside it, no network."""
+"""An HTML page that contains everything it shows: it needs no other file and no network."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ footer { color: var(--soft); font-size: .9rem; text-align: center; padding-botto
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page: its heading, and HTML made by the functions of this module."""
+    """A part of a page: its heading, and HTML that the functions of this module made."""
 
     title: str
     html: str
 
 
 def text_html(*paragraphs: str) -> str:
-    """Paragraphs of plain text; what stands between backticks is code."""
+    """Make paragraphs of plain text; text between backticks becomes code."""
     parts = []
     for paragraph in paragraphs:
         pieces = [escape(piece) for piece in paragraph.split("`")]
@@ -61,7 +61,7 @@ def text_html(*paragraphs: str) -> str:
 
 
 def image_html(data: bytes, *, alt: str, caption: str = "") -> str:
-    """A PNG or JPEG file, inlined."""
+    """Make a figure that holds a PNG or JPEG file inline."""
     kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
     below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
     encoded = base64.b64encode(data).decode("ascii")
@@ -69,17 +69,17 @@ def image_html(data: bytes, *, alt: str, caption: str = "") -> str:
 
 
 def tiles_html(tiles: Sequence[str]) -> str:
-    """Small pictures side by side."""
+    """Put small images side by side."""
     return '<div class="tiles">' + "".join(tiles) + "</div>"
 
 
 def table_html(headings: Sequence[str], rows: Sequence[Sequence[str]], *, strong: Sequence[int] = ()) -> str:
-    """A table of plain text; a column of which every cell begins with a digit stands right.
+    """Make a table of plain text; a column whose cells are all numbers is aligned to the right.
 
     Args:
         headings: of the columns.
         rows: their cells.
-        strong: numbers of the rows to set off.
+        strong: indices of the rows to highlight.
     """
     right = [
         bool(rows) and all(row[n][:1].isdigit() or row[n][:1] in "-+" for row in rows) for n in range(len(headings))
@@ -98,7 +98,14 @@ def table_html(headings: Sequence[str], rows: Sequence[Sequence[str]], *, strong
 
 
 def page(title: str, lead: str, sections: Sequence[Section], *, footer: str = "") -> str:
-    """The whole page."""
+    """Make the whole page.
+
+    Args:
+        title: of the page.
+        lead: a sentence below the title.
+        sections: in order; each gets a link at the top.
+        footer: a line below.
+    """
     links = "".join(f'<a href="#s{n}">{escape(section.title)}</a>' for n, section in enumerate(sections))
     body = "\n".join(
         f'<section id="s{n}"><h2>{escape(section.title)}</h2>\n{section.html}</section>'
@@ -125,5 +132,5 @@ def page(title: str, lead: str, sections: Sequence[Section], *, footer: str = ""
 
 
 def write_page(path: Path, html: str) -> None:
-    """Write a page, whole or not at all."""
+    """Write a page whole or not at all."""
     write_whole(path, html)

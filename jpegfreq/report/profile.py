@@ -1,4 +1,4 @@
-"""What decoding costs on one's own files: jpegfreq beside the RGB decoders that are installed, on one thread."""
+"""What decoding costs on a user's own files: jpegfreq and the installed RGB decoders, on one thread."""
 
 from __future__ import annotations
 
@@ -17,17 +17,24 @@ import numpy as np
 import jpegfreq
 from jpegfreq.crops import center_crop_box
 
-__all__ = ["PROFILE_HEADINGS", "Method", "Profile", "Row", "our_methods", "profile", "profile_cells", "rgb_methods"]
+__all__ = ["PROFILE_HEADINGS", "Decoder", "Profile", "Row", "our_decoders", "profile", "profile_cells", "rgb_decoders"]
 
-PROFILE_HEADINGS = ("decoder", "gives", "ms a photograph", "photographs/s", "speed against RGB")
+PROFILE_HEADINGS = ("decoder", "gives", "ms per image", "images/s", "speed against RGB")
 
 BATCH = 50
 VIEW, SHORTER_SIDE = 448, 512  # pixels: what the paper's models see
 
 
 @dataclass(frozen=True)
-class Method:
-    """One way to read photographs, given in batches of their bytes."""
+class Decoder:
+    """A way to decode images.
+
+    Attributes:
+        name: of the library and the way it is called.
+        result: what it returns.
+        ours: whether it is jpegfreq's.
+        run: decodes a batch, given as the files' bytes.
+    """
 
     name: str
     result: str
@@ -37,14 +44,14 @@ class Method:
 
 @dataclass(frozen=True)
 class Row:
-    """One method's times.
+    """The times of one decoder.
 
     Attributes:
         name: of the decoder.
-        result: what it gives.
+        result: what it returns.
         ours: whether it is jpegfreq's.
-        seconds: CPU time of one photograph, median of the rounds.
-        speed_up: against the fastest RGB decoder, median of the rounds' ratios; None where there is none.
+        seconds: CPU time per image, median over the rounds.
+        speed_up: how many times faster than the fastest RGB decoder, median over the rounds; None if none is installed.
     """
 
     name: str
@@ -56,14 +63,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Profile:
-    """Times of all methods on the same photographs.
+    """The times of all decoders on the same images.
 
     Attributes:
         rows: RGB decoders first.
-        images: how many photographs were timed.
+        images: how many were decoded.
         size_bytes: of all of them.
-        best_rgb: name of the fastest RGB decoder; None where none is installed.
-        left_out: photographs that a method could not read, and why.
+        best_rgb: name of the fastest RGB decoder; None if none is installed.
+        left_out: names of the files that a decoder could not read, and why.
     """
 
     rows: tuple[Row, ...]
@@ -73,27 +80,27 @@ class Profile:
     left_out: tuple[tuple[str, str], ...]
 
     def to_json(self) -> str:
-        """As JSON text."""
+        """Return the profile as JSON text."""
         return json.dumps(asdict(self), indent=1)
 
     @property
     def verdict(self) -> str:
-        """What it comes to, in a sentence."""
+        """The result in a sentence."""
         rgb = next((row for row in self.rows if row.name == self.best_rgb), None)
         ours = min((row for row in self.rows if row.ours), key=lambda row: row.seconds)
         if rgb is None:
-            return f"jpegfreq reads one of these photographs in {1e3 * ours.seconds:.2f} ms."
+            return f"jpegfreq decodes one of these images in {1e3 * ours.seconds:.2f} ms."
         saved = 1 - ours.seconds / rgb.seconds
         hours = (rgb.seconds - ours.seconds) * 1e6 / 3600
         return (
-            f"The fastest RGB decoder here, {rgb.name}, takes {1e3 * rgb.seconds:.2f} ms a photograph; jpegfreq's "
-            f"{ours.result} {1e3 * ours.seconds:.2f} ms: {saved:.0%} of the CPU time is saved, "
-            f"{hours:.1f} core hours in a million photographs."
+            f"The fastest RGB decoder here, {rgb.name}, takes {1e3 * rgb.seconds:.2f} ms per image, and jpegfreq takes "
+            f"{1e3 * ours.seconds:.2f} ms for {ours.result}: {saved:.0%} of the CPU time is saved, "
+            f"{hours:.1f} core hours per million images."
         )
 
 
 def profile_cells(profile: Profile) -> list[list[str]]:
-    """The rows of a profile as text, under PROFILE_HEADINGS."""
+    """Return the rows of a profile as text, under PROFILE_HEADINGS."""
     return [
         [
             row.name,
@@ -106,12 +113,12 @@ def profile_cells(profile: Profile) -> list[list[str]]:
     ]
 
 
-def rgb_methods() -> Iterator[Method]:
-    """The RGB decoders that are installed, each on one thread."""
+def rgb_decoders() -> Iterator[Decoder]:
+    """Yield the RGB decoders that are installed, each on one thread."""
 
     def each(name: str, decode: Callable[[bytes], Any]) -> Method:
         result = "uint8 BGR" if name == "OpenCV" else "uint8 RGB"
-        return Method(name, result, False, lambda images: [decode(image) and None for image in images])
+        return Decoder(name, result, False, lambda images: [decode(image) and None for image in images])
 
     def present(module: str) -> bool:
         return find_spec(module) is not None
@@ -146,8 +153,8 @@ def rgb_methods() -> Iterator[Method]:
         yield each("torchvision", vision)
 
 
-def our_methods() -> Iterator[Method]:
-    """Ours, on one thread: coefficients, one by one and in a batch, whole tensors, and what a model takes."""
+def our_decoders() -> Iterator[Decoder]:
+    """Yield jpegfreq's ways on one thread: coefficients one by one and in a batch, whole tensors, a model's input."""
     small = jpegfreq.TensorFormat(channels=24, layout="HWC")
 
     def one(images: list[bytes]) -> None:
@@ -170,45 +177,45 @@ def our_methods() -> Iterator[Method]:
         boxes = [center_crop_box(header.height, header.width, size, shorter_side=SHORTER_SIDE) for header in headers]
         jpegfreq.read_batch(images, size=size, boxes=boxes, format=small, threads=1)
 
-    yield Method("jpegfreq, one at a time", "int16 coefficients", True, one)
-    yield Method("jpegfreq, batch", "int16 coefficients", True, batch)
-    yield Method("jpegfreq", "float32, all 192 channels", True, tensors(jpegfreq.TensorFormat()))
-    yield Method("jpegfreq", "float32, 24 channels", True, tensors(small))
-    yield Method("jpegfreq, batch", f"float32, 24 channels of a {VIEW} px crop", True, model_input)
+    yield Decoder("jpegfreq, one at a time", "int16 coefficients", True, one)
+    yield Decoder("jpegfreq, batch", "int16 coefficients", True, batch)
+    yield Decoder("jpegfreq", "float32, all 192 channels", True, tensors(jpegfreq.TensorFormat()))
+    yield Decoder("jpegfreq", "float32, 24 channels", True, tensors(small))
+    yield Decoder("jpegfreq, batch", f"float32, 24 channels of a {VIEW} px crop", True, model_input)
 
 
 def profile(
     files: Sequence[Path], *, rounds: int = 7, progress: Callable[[Sequence[int]], Iterator[int]] | None = None
 ) -> Profile:
-    """Time all methods in turn on every batch of photographs, several rounds.
+    """Time all decoders in turn on every batch of images, in several rounds.
 
-    CPU time, so that other programs disturb little; the order rotates from round to round. Photographs that a method
-    cannot read are left out for all.
+    CPU time is measured, so that other programs disturb little; the order of the decoders rotates from round to round.
+    Images that one decoder cannot read are left out for all.
 
     Args:
         files: JPEG files.
-        rounds: how often.
-        progress: wraps the rounds' numbers, to show how far they are.
+        rounds: how many.
+        progress: wraps the rounds' numbers, to show the progress.
 
     Raises:
-        ValueError: there is no photograph that every method can read.
+        ValueError: there is no image that every decoder can read.
     """
-    methods = [*rgb_methods(), *our_methods()]
-    images, left_out = _readable(files, methods)
+    decoders = [*rgb_decoders(), *our_decoders()]
+    images, left_out = _readable(files, decoders)
     if not images:
-        raise ValueError("none of the photographs can be read by every decoder")
+        raise ValueError("none of the images can be read by every decoder")
     batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-    seconds = [[0.0] * rounds for _ in methods]
+    seconds = [[0.0] * rounds for _ in decoders]
     turns = range(rounds)
     for turn in turns if progress is None else progress(turns):
         for part in batches:
-            for n in (*range(turn % len(methods), len(methods)), *range(turn % len(methods))):
+            for n in (*range(turn % len(decoders), len(decoders)), *range(turn % len(decoders))):
                 start = time.process_time()
-                methods[n].run(part)
+                decoders[n].run(part)
                 seconds[n][turn] += time.process_time() - start
 
     medians = [statistics.median(times) / len(images) for times in seconds]
-    best = min((n for n, method in enumerate(methods) if not method.ours), key=lambda n: medians[n], default=None)
+    best = min((n for n, decoder in enumerate(decoders) if not decoder.ours), key=lambda n: medians[n], default=None)
 
     def speed_up(n: int) -> float | None:
         if best is None:
@@ -216,23 +223,27 @@ def profile(
         return statistics.median(a / max(b, 1e-9) for a, b in zip(seconds[best], seconds[n], strict=True))
 
     rows = tuple(
-        Row(method.name, method.result, method.ours, medians[n], speed_up(n)) for n, method in enumerate(methods)
+        Row(decoder.name, decoder.result, decoder.ours, medians[n], speed_up(n)) for n, decoder in enumerate(decoders)
     )
     size_bytes = sum(map(len, images))
-    return Profile(rows, len(images), size_bytes, None if best is None else methods[best].name, tuple(left_out))
+    return Profile(rows, len(images), size_bytes, None if best is None else decoders[best].name, tuple(left_out))
 
 
-def _readable(files: Sequence[Path], methods: Sequence[Method]) -> tuple[list[bytes], list[tuple[str, str]]]:
-    """The photographs that every method can read; reading each once also compiles and loads what is lazy."""
+def _readable(files: Sequence[Path], decoders: Sequence[Decoder]) -> tuple[list[bytes], list[tuple[str, str]]]:
+    """Find the images that every decoder can read; decoding each once also compiles and loads what is lazy."""
     images: list[bytes] = []
     left_out: list[tuple[str, str]] = []
     for path in files:
-        data = path.read_bytes()
-        for method in methods:
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            left_out.append((path.name, error.strerror or str(error)))
+            continue
+        for decoder in decoders:
             try:
-                method.run([data])
+                decoder.run([data])
             except Exception as error:  # each decoder has its own
-                left_out.append((path.name, f"{method.name}: {error}"))
+                left_out.append((path.name, f"{decoder.name}: {error}"))
                 break
         else:
             images.append(data)
