@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +34,7 @@ def stats(photos: Path, out: Path, *options: str) -> int:
 
 
 def convert(photos: Path, out: Path, *options: str) -> int:
-    return main(["convert", str(photos), "--size", "32", "--out", str(out), "--format", "dct24", *options])
+    return main(["convert", str(photos), "--size", "32", "--out", str(out), "--channels", "24", *options])
 
 
 def views(photos: Path) -> np.ndarray:
@@ -42,7 +44,7 @@ def views(photos: Path) -> np.ndarray:
     return read_batch(paths, size=(32, 32), boxes=boxes)
 
 
-def test_stats_are_those_of_all_coefficients_together(photos: Path, tmp_path: Path) -> None:
+def test_statistics_are_those_of_all_coefficients_together(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "stats.json"
     assert stats(photos, out) == 0
     measured = ChannelStatistics.load(out)
@@ -73,7 +75,7 @@ def test_linked_class_folders_are_followed_but_not_in_circles(photos: Path, tmp_
     assert json.loads((tmp_path / "stats.json").read_text())["measured_on"]["files"] == 6 + again
 
 
-def test_one_std_a_component_keeps_the_slope_of_the_spectrum(photos: Path, tmp_path: Path) -> None:
+def test_a_single_std_per_component_keeps_the_slope_of_the_spectrum(photos: Path, tmp_path: Path) -> None:
     own, shared, merged = (tmp_path / f"{name}.json" for name in ("own", "shared", "merged"))
     assert stats(photos, own) == 0
     assert main(["stats", str(photos), "--size", "32", "--std", "component", "--out", str(shared)]) == 0
@@ -110,26 +112,24 @@ def test_merged_stats_are_those_of_all_files(photos: Path, tmp_path: Path, capsy
     copy.write_bytes(a.read_bytes())
     for again in (a, copy):
         assert main(["stats", "--merge", str(out), str(again), "--out", str(tmp_path / "more.json")]) == 2
-        assert f"{again} holds a run that {out} holds, too" in capsys.readouterr().err
+        assert f"{again} contains a run that {out} contains, too" in capsys.readouterr().err
     assert main(["stats", str(photos), "--size", "40", "--out", str(b)]) == 0
     capsys.readouterr()
     assert main(["stats", "--merge", str(a), str(b), "--out", str(out)]) == 2
-    assert "different: size, shorter_side" in capsys.readouterr().err
+    assert "--size 40 there and 32 here, --shorter-side 46 there and 37 here" in capsys.readouterr().err
     b.write_text("{}")
     assert main(["stats", "--merge", str(a), str(b), "--out", str(out)]) == 2
-    assert "not what `jpegfreq stats` writes" in capsys.readouterr().err
+    assert "was not written by `jpegfreq stats`: it has no field 'source'" in capsys.readouterr().err
     assert main(["stats", "--out", str(out)]) == 2
-    assert "either a folder, or files" in capsys.readouterr().err
+    assert "either a folder to measure, or files to --merge" in capsys.readouterr().err
 
 
-def test_files_without_a_jpeg_suffix_are_counted(
-    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_files_that_are_left_out_are_counted(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (photos / "notes.txt").write_text("hello")
     (photos / "class0" / "a.png").write_bytes(b"")
     for run in (stats(photos, tmp_path / "a.json"), convert(photos, tmp_path / "store")):
         assert run == 0
-    assert capsys.readouterr().err.count("warning: 2 files without a JPEG suffix") == 2
+    assert capsys.readouterr().err.count(": 2 files of other types") == 2
     assert len(StoredDataset(tmp_path / "store")) == 6
 
 
@@ -172,7 +172,7 @@ def test_stats_list_failures_and_count_the_rest(
     assert clean.mean == mixed.mean
 
 
-def test_stats_of_grey_pictures_alone_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_statistics_of_grey_images_alone_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "grey").mkdir()
     (tmp_path / "grey" / "a.jpg").write_bytes(make_jpeg(16, 16, "L"))
     assert stats(tmp_path / "grey", tmp_path / "stats.json") == 2
@@ -190,21 +190,70 @@ def test_convert_normalizes_by_what_stats_measured(photos: Path, tmp_path: Path)
     assert store.labels.tolist() == [0, 0, 0, 1, 1, 1]
 
 
-def test_convert_says_where_statistics_are_of_another_size(
+def test_statistics_of_another_size_are_refused_unless_asked_for(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert stats(photos, tmp_path / "stats.json") == 0
     options = ("--statistics", str(tmp_path / "stats.json"))
     capsys.readouterr()
     assert convert(photos, tmp_path / "same", *options) == 0
-    assert "measured otherwise" not in capsys.readouterr().err
+    assert "measured on other parts" not in capsys.readouterr().err
     facts = json.loads((tmp_path / "stats.json").read_text())
     del facts["measured_on"]["apply_orientation"]  # as earlier versions wrote it
     (tmp_path / "stats.json").write_text(json.dumps(facts))
     assert convert(photos, tmp_path / "older", *options) == 0
-    assert convert(photos, tmp_path / "other", *options, "--size", "64") == 0
-    shown = " ".join(capsys.readouterr().err.split())
-    assert "(size 32, shorter side 37, centre crop) than is converted (size 64, shorter side 73, centre crop)" in shown
+    for others, view in ((("--size", "64"), "size 64, shorter side 73"), (("--shorter-side", "50"), "shorter side 50")):
+        assert convert(photos, tmp_path / "other", *options, *others) == 2
+        shown = capsys.readouterr().err
+        assert "(size 32, shorter side 37, centre crop) than are read now" in shown
+        assert view in shown
+        assert not (tmp_path / "other").exists()
+    assert convert(photos, tmp_path / "other", *options, "--size", "64", "--any-statistics") == 0
+
+
+def test_stats_and_convert_have_the_same_default_size(photos: Path, tmp_path: Path) -> None:
+    assert main(["stats", str(photos), "--out", str(tmp_path / "stats.json")]) == 0
+    options = ["--statistics", str(tmp_path / "stats.json"), "--channels", "6", "--out", str(tmp_path / "store")]
+    assert main(["convert", str(photos), *options]) == 0
+
+
+def test_stats_of_a_file_name_the_mistake(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stats", str(photos / "class0" / "0.jpg"), "--out", str(tmp_path / "stats.json")]) == 2
+    assert "0.jpg is a file, but this command needs a folder of JPEG files" in capsys.readouterr().err
+
+
+def test_hidden_entries_are_counted_and_unreadable_folders_are_named(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photos / ".ipynb_checkpoints").mkdir()
+    (photos / ".ipynb_checkpoints" / "0.jpg").write_bytes(make_jpeg())
+    (photos / "class0" / "._0.jpg").write_bytes(b"resource fork")
+    assert convert(photos, tmp_path / "store") == 0
+    assert f"left out of {photos}: 2 hidden entries" in capsys.readouterr().err
+    assert StoredDataset(tmp_path / "store").classes == ("class0", "class1")
+    scandir = os.scandir
+
+    def refused(path: str) -> Any:
+        if os.fspath(path).endswith("class1"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)  # root may list everything
+    for command in (["stats", "--out", str(tmp_path / "s.json")], ["convert", "--out", str(tmp_path / "other")]):
+        assert main([command[0], str(photos), *command[1:]]) == 2
+        assert f"{photos / 'class1'}: cannot list this folder: Permission denied" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
+
+
+def test_damaged_statistics_are_named(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert stats(photos, tmp_path / "stats.json") == 0
+    facts = json.loads((tmp_path / "stats.json").read_text())
+    facts["mean"][3] = float("nan")
+    (tmp_path / "nan.json").write_text(json.dumps(facts))
+    assert main(["stats", "--merge", str(tmp_path / "nan.json"), "--out", str(tmp_path / "all.json")]) == 2
+    assert "nan.json was not written by `jpegfreq stats`: mean must be 192 finite numbers" in capsys.readouterr().err
+    assert convert(photos, tmp_path / "store", "--statistics", str(tmp_path / "nan.json")) == 2
+    assert "nan.json" in capsys.readouterr().err
 
 
 def test_the_preset_dctnet_is_used_with_a_warning(
@@ -214,10 +263,10 @@ def test_the_preset_dctnet_is_used_with_a_warning(
     assert capsys.readouterr().err.count("is that of per-image means") == 1
 
 
-def test_a_part_says_which_other_parts_are_missing(
+def test_a_part_names_the_other_parts_that_are_missing(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jpegfreq.store.conversion._SHARD_BYTES", 24 * 4 * 4 * 4)  # an image a shard
+    monkeypatch.setattr("jpegfreq.store.plan._SHARD_BYTES", 24 * 4 * 4 * 4)  # one image per shard
     for part, lacking in (("2/3", "4 shards of other parts are missing (--shard 1/3, 3/3)"), ("1/3", "--shard 3/3")):
         assert convert(photos, tmp_path / "store", "--shard", part) == 0
         assert lacking in capsys.readouterr().err
@@ -250,11 +299,11 @@ def test_convert_again_keeps_the_shards_and_the_exit_code(
     assert "1 not a JPEG" in shown
 
 
-def test_wrong_options_say_what_is_wrong(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_options_are_named(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for options, complaint in (
         (("--size", "30"), "multiple of 8"),
         (("--shorter-side", "16"), "must not be below"),
-        (("--format", "dct25"), "no preset of 25"),
+        (("--channels", "25"), "no preset of 25"),
         (("--threads", "0"), "threads"),
     ):
         assert convert(photos, tmp_path / "store", *options) == 2
@@ -270,4 +319,4 @@ def test_wrong_options_say_what_is_wrong(photos: Path, tmp_path: Path, capsys: p
         convert(photos, tmp_path / "store", "--shard", "3/2")
     assert convert(photos, tmp_path / "store") == 0
     assert convert(photos, tmp_path / "store", "--dtype", "float16") == 2
-    assert "different: format, storage" in capsys.readouterr().err
+    assert "--dtype float32 (now float16)" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Whole images in HDF5: they come back bit for bit, each alone, and a kill loses nothing."""
+"""Whole images in HDF5: each comes back alone, bit for bit, and a kill loses nothing."""
 
 from __future__ import annotations
 
@@ -78,17 +78,17 @@ def test_parts_and_threads_fill_one_store(folder: Path, tmp_path: Path, capsys: 
     for part, code, shown in (
         (2, 1, "1 failed: 1 not a JPEG"),
         (3, 0, "1 shards of other parts are missing (--shard 1/3)"),
-        (1, 0, "complete, 10 files"),
+        (1, 0, "complete, 10 files in 3 shards of up to 4"),
     ):
         assert store(folder, tmp_path / "parts", "--shard", f"{part}/3", "--threads", "2") == code
         assert shown in " ".join(capsys.readouterr().err.split())
     assert content(tmp_path / "parts") == content(tmp_path / "whole")
     (folder / "new.jpg").write_bytes(make_jpeg())
     assert store(folder, tmp_path / "whole") == 2
-    assert "begun with other files" in capsys.readouterr().err
+    assert "was begun with another plan: the names of the files" in capsys.readouterr().err
 
 
-def test_killed_runs_go_on_to_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+def test_killed_runs_resume_to_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     assert store(folder, tmp_path / "whole") == 1
     out = tmp_path / "killed"
     code = (
@@ -120,7 +120,7 @@ def test_a_store_that_is_not_complete_is_refused(folder: Path, tmp_path: Path) -
 
 
 def test_options_of_tensors_are_refused(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for options in (("--size", "224", "--format", "dct24"), ("--dtype", "float32"), ("--apply-orientation",)):
+    for options in (("--size", "224", "--channels", "24"), ("--dtype", "float32"), ("--apply-orientation",)):
         assert store(folder, tmp_path / "store", *options) == 2
         named = ", ".join(option for option in options if option.startswith("--"))
         assert f"{named} would have no effect" in capsys.readouterr().err
@@ -163,7 +163,7 @@ def test_shards_of_edited_files_are_made_again(
     assert content(tmp_path / "store") == content(tmp_path / "anew")
 
 
-def test_missing_hdf5_says_how_to_install_it(
+def test_missing_hdf5_names_the_extra_to_install(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "h5py", None)

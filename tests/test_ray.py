@@ -38,7 +38,7 @@ def content(store: Path) -> dict[str, bytes]:
     return {path.relative_to(store).as_posix(): path.read_bytes() for path in store.rglob("*") if path.is_file()}
 
 
-def test_ray_gives_the_same_store_and_goes_on_with_one(folder: Path, tmp_path: Path, session: None) -> None:
+def test_ray_makes_the_same_store_and_resumes_one(folder: Path, tmp_path: Path, session: None) -> None:
     names = tuple(sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.jpg")))
     conversion = Conversion(folder, names, TensorFormat(channels=24), View(32, 40), shard_bytes=5 * 24 * 4 * 4 * 4)
     plain, by_ray, begun = tmp_path / "plain", tmp_path / "ray", tmp_path / "begun"
@@ -57,10 +57,10 @@ def test_ray_gives_the_same_store_and_goes_on_with_one(folder: Path, tmp_path: P
     assert content(plain) == content(by_ray) == content(begun)
 
 
-def test_convert_says_the_same_with_ray(
+def test_convert_reports_the_same_failures_with_ray(
     folder: Path, tmp_path: Path, session: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--size", "32", "--format", "dct24"]
+    options = ["--size", "32", "--channels", "24"]
     assert main(["convert", str(folder), "--out", str(tmp_path / "plain"), *options]) == 1
     plain = capsys.readouterr().err
     assert main(["convert", str(folder), "--out", str(tmp_path / "ray"), *options, "--engine", "ray"]) == 1
@@ -72,7 +72,7 @@ def test_convert_says_the_same_with_ray(
 def test_ray_measures_the_same_statistics(
     folder: Path, tmp_path: Path, session: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jpegfreq.store.ray_engine._FILES_A_TASK", 5)
+    monkeypatch.setattr("jpegfreq.store.ray_engine._FILES_PER_TASK", 5)
     plain, by_ray = tmp_path / "plain.json", tmp_path / "ray.json"
     assert main(["stats", str(folder), "--size", "32", "--out", str(plain)]) == 1
     assert main(["stats", str(folder), "--size", "32", "--out", str(by_ray), "--engine", "ray"]) == 1
@@ -85,7 +85,7 @@ def test_a_failing_task_is_one_clear_error(folder: Path, tmp_path: Path, session
         convert_shards_on_ray(conversion, tmp_path / "not begun", [0])
 
 
-def test_a_missing_ray_says_how_to_install_it(
+def test_a_missing_ray_names_the_extra_to_install(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray.data", None)
@@ -93,7 +93,7 @@ def test_a_missing_ray_says_how_to_install_it(
     assert "pip install 'jpegfreq[ray]'" in capsys.readouterr().err
 
 
-def test_a_cluster_that_does_not_answer_is_an_error_at_once(folder: Path) -> None:
+def test_a_cluster_that_does_not_answer_is_an_early_error(folder: Path) -> None:
     pytest.importorskip("ray", reason="the extra `ray` is not installed")
     import ray
 

@@ -1,4 +1,4 @@
-"""A store: what it holds, that a kill loses nothing, and how it is read."""
+"""A store: what it holds, that it survives a kill at any time, and how it is read."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ from jpegfreq.store import (
     begin,
     convert_shards,
     finish,
+    manifest,
     missing_shards,
 )
-from jpegfreq.store import conversion as store
+from jpegfreq.store.coefficients import CoefficientConversion
 from tests.images import make_jpeg
 
 VIEW = View(32, 40)
@@ -58,7 +59,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jpegfreq.store.conversion._SHARD_BYTES", SHARD_BYTES)
+    monkeypatch.setattr("jpegfreq.store.plan._SHARD_BYTES", SHARD_BYTES)
 
 
 def plan(folder: Path, format: TensorFormat = FORMAT, storage: Storage = "float32") -> Conversion:
@@ -87,7 +88,7 @@ def expected(path: Path, format: TensorFormat) -> np.ndarray:
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 @pytest.mark.parametrize("layout", ["CHW", "HWC"])
-def test_a_store_holds_what_read_batch_gives(folder: Path, tmp_path: Path, dtype: Storage, layout: str) -> None:
+def test_a_store_holds_what_read_batch_returns(folder: Path, tmp_path: Path, dtype: Storage, layout: str) -> None:
     format = TensorFormat(channels=24, dtype=dtype, layout=layout, statistics=ChannelStatistics.preset("dctnet"))  # type: ignore[arg-type]
     store = convert(plan(folder, format, dtype), tmp_path / "store")
     assert store.format == format
@@ -117,7 +118,9 @@ def test_the_manifest_names_every_file_once(folder: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("storage", "dtype"), [("int16", "float32"), ("float16", "float16")])
-def test_small_storage_keeps_to_its_stated_error(folder: Path, tmp_path: Path, storage: Storage, dtype: str) -> None:
+def test_small_storage_stays_within_its_stated_error(
+    folder: Path, tmp_path: Path, storage: Storage, dtype: str
+) -> None:
     statistics = ChannelStatistics.preset("dctnet")
     format = TensorFormat(channels=24, dtype=dtype, statistics=statistics)  # type: ignore[arg-type]
     store = convert(plan(folder, format, storage), tmp_path / "store")
@@ -147,7 +150,7 @@ def test_another_plan_is_refused(folder: Path, tmp_path: Path) -> None:
     convert(plan(folder), tmp_path / "store")
     before = content(tmp_path / "store")
     (folder / "new.jpg").write_bytes(make_jpeg(8, 8))
-    with pytest.raises(ValueError, match="different: format, images_per_shard, files, names_sha256"):
+    with pytest.raises(ValueError, match=r"--channels 24 \(now 6\), number of files 16 \(now 17\)"):
         begin(plan(folder, TensorFormat(channels=6)), tmp_path / "store")
     assert content(tmp_path / "store") == before
 
@@ -188,7 +191,7 @@ def test_a_shard_that_is_gone_is_made_again(folder: Path, tmp_path: Path) -> Non
     assert content(out) == whole
 
 
-def test_files_that_were_only_copied_are_looked_at_once(
+def test_files_that_were_only_copied_are_hashed_once(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     conversion, out = plan(folder), tmp_path / "store"
@@ -198,8 +201,8 @@ def test_files_that_were_only_copied_are_looked_at_once(
         (folder / name).chmod(0o600)
     time.sleep(0.05)  # the file system's clock ticks in milliseconds
     hashed: list[Path] = []
-    digest = store._sha256_of
-    monkeypatch.setattr(store, "_sha256_of", lambda path: hashed.append(path) or digest(path))
+    digest = manifest._sha256_of
+    monkeypatch.setattr(manifest, "_sha256_of", lambda path: hashed.append(path) or digest(path))
     for times in (1, 1):
         assert begin(conversion, out) == 0
         assert len(hashed) == times * len(conversion.shard_names(1))
@@ -216,7 +219,7 @@ def test_a_file_that_changes_while_its_shard_is_made_is_noticed(folder: Path, tm
     assert begin(conversion, out) == 1
 
 
-def test_a_dataset_is_sent_to_other_processes_by_its_path(folder: Path, tmp_path: Path) -> None:
+def test_a_dataset_is_pickled_as_its_path(folder: Path, tmp_path: Path) -> None:
     store = convert(plan(folder), tmp_path / "store")
     np.testing.assert_array_equal(store[2][0], store[2][0])
     sent = pickle.dumps(store)
@@ -225,16 +228,16 @@ def test_a_dataset_is_sent_to_other_processes_by_its_path(folder: Path, tmp_path
 
 
 def killed_runs(folder: Path, tmp_path: Path, runs: int) -> None:
-    """Kill -9 a conversion at random points, each time going on, until `runs` were killed; then let it end."""
+    """Kill -9 a conversion at random points, resuming each time, until `runs` were killed; then let it end."""
     convert(plan(folder), tmp_path / "whole")
     out = tmp_path / "killed"
     code = (
-        "import os, sys, time, jpegfreq.store.conversion as store; from jpegfreq.cli import main\n"
-        "store._SHARD_BYTES = int(sys.argv[1])\n"
+        "import os, sys, time, jpegfreq.store.plan as plan; from jpegfreq.cli import main\n"
+        "plan._SHARD_BYTES = int(sys.argv[1])\n"
         "os.fsync = lambda file: time.sleep(0.03)\n"  # a slow disk: twenty of these, so that kills hit every stage
         "print('ready', flush=True); sys.exit(main(sys.argv[2:]))"
     )
-    options = ["convert", str(folder), "--out", str(out), "--format", "dct24", "--size", "32", "--shorter-side", "40"]
+    options = ["convert", str(folder), "--out", str(out), "--channels", "24", "--size", "32", "--shorter-side", "40"]
     command = [sys.executable, "-c", code, str(SHARD_BYTES), *options, "--threads", "1"]
     delays = random.Random(5)
     killed = 0
@@ -247,7 +250,7 @@ def killed_runs(folder: Path, tmp_path: Path, runs: int) -> None:
         process.communicate()
         if process.returncode == -signal.SIGKILL:
             killed += 1
-        else:  # it was done before: begin anew
+        else:  # it was complete before the kill: start again
             assert content(out) == content(tmp_path / "whole")
             for path in sorted(out.rglob("*"), reverse=True):
                 path.rmdir() if path.is_dir() else path.unlink()
@@ -255,17 +258,19 @@ def killed_runs(folder: Path, tmp_path: Path, runs: int) -> None:
     assert content(out) == content(tmp_path / "whole")
 
 
-def test_killed_conversions_go_on_to_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+def test_killed_conversions_resume_to_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     killed_runs(folder, tmp_path, 4)
 
 
 @pytest.mark.long
-def test_twenty_killed_conversions_go_on_to_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+def test_twenty_killed_conversions_resume_to_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     killed_runs(folder, tmp_path, 20)
 
 
 @pytest.mark.parametrize("counts", [(), (0,), (3,), (2, 0, 3)])
-def test_rows_written_one_after_the_other_are_a_file_of_numpy(tmp_path: Path, counts: tuple[int, ...]) -> None:
+def test_rows_written_one_after_the_other_are_the_file_that_numpy_writes(
+    tmp_path: Path, counts: tuple[int, ...]
+) -> None:
     rows = np.arange(5 * 2 * 3, dtype=np.float16).reshape(5, 2, 3)[: sum(counts)]
     file = NpyFile(tmp_path / "rows.npy", 12345, (2, 3), rows.dtype)
     begun_ns = (tmp_path / "rows.npy.part").stat().st_mtime_ns
@@ -286,7 +291,7 @@ def test_rows_written_one_after_the_other_are_a_file_of_numpy(tmp_path: Path, co
 def test_a_disk_that_was_full_for_a_while_ends_no_shard(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: int
 ) -> None:
-    """The third write to the disk, behind plan.json and its name, is that of the first rows."""
+    """The third write to the disk, after plan.json and its name, is that of the first rows."""
     conversion = plan(folder)
     real, calls = os.fsync, 0
 
@@ -329,3 +334,20 @@ def test_a_stop_before_any_rename_loses_nothing(
     assert content(tmp_path / "cut") != content(tmp_path / "whole")
     convert(conversion, tmp_path / "cut")
     assert content(tmp_path / "cut") == content(tmp_path / "whole")
+
+
+def test_short_reprs_name_what_a_store_holds(folder: Path, tmp_path: Path) -> None:
+    conversion = plan(folder)
+    store = convert(conversion, tmp_path / "store")
+    assert repr(store) == (
+        f"StoredDataset('{tmp_path / 'store'}': 13 tensors of 24 channels from crops of 32 x 32 px, 2 classes)"
+    )
+    assert repr(conversion) == (
+        f"Conversion('{folder}': 16 files to 24 channels; size 32, shorter side 40, centre crop; float32)"
+    )
+
+
+def test_a_store_of_another_kind_is_refused(folder: Path, tmp_path: Path) -> None:
+    convert(plan(folder), tmp_path / "store")
+    with pytest.raises(ValueError, match="is a store of tensors, not of coefficients of whole images"):
+        begin(CoefficientConversion(folder, plan(folder).names), tmp_path / "store")

@@ -426,7 +426,7 @@ def test_the_command_trains_goes_on_and_refuses(
 
 def test_a_store_trains_as_its_files_do(folders: tuple[Path, Path], tmp_path: Path) -> None:
     for part, folder in (("train", folders[0]), ("val", folders[1])):
-        words = ["convert", str(folder), "--out", str(tmp_path / part), "--format", "dct6", "--size", "64"]
+        words = ["convert", str(folder), "--out", str(tmp_path / part), "--channels", "6", "--size", "64"]
         assert main([*words, "--statistics", "dctnet"]) == 0
     stores = (tmp_path / "train", tmp_path / "val")
     with pytest.raises(ValueError, match="holds channels 6, and 24 were asked for"):

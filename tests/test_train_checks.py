@@ -35,7 +35,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (root / part / name).mkdir(parents=True)
             for i in range(2):
                 Image.fromarray(random.integers(0, 256, (40, 40, 3), np.uint8)).save(root / part / name / f"{i}.jpg")
-        words = ["convert", str(root / part), "--format", "dct6", "--size", "32"]
+        words = ["convert", str(root / part), "--channels", "6", "--size", "32"]
         assert main([*words, "--statistics", "dctnet", "--out", str(root / f"{part}-store")]) == 0
     return root
 
@@ -169,7 +169,7 @@ def test_stores_that_do_not_fit_are_refused(data: Path, tmp_path: Path) -> None:
     assert "converted with other statistics" in refusal(replace(stores, format=TensorFormat(6, statistics=others)))
     gated = replace(stores, format=TensorFormat(), gated=True, target_channels=24.0)
     assert "24 channels cannot be on: the input has 6" in refusal(gated)
-    words = ["convert", str(data / "val"), "--format", "dct6"]
+    words = ["convert", str(data / "val"), "--channels", "6"]
     assert main([*words, "--size", "40", "--statistics", "dctnet", "--out", str(tmp_path / "larger")]) == 0
     assert "the two stores hold tensors of" in refusal(replace(stores, validation=str(tmp_path / "larger")))
     assert main([*words, "--size", "32", "--out", str(tmp_path / "raw")]) == 0

@@ -13,7 +13,7 @@ import pytest
 
 from jpegfreq._files import WriteError, write_whole, written_whole
 from jpegfreq.cli import main
-from tests.images import image
+from tests.images import make_jpeg
 
 COMMANDS = {
     "decode": (["decode", "photos", "--out", "out"], "out/"),
@@ -33,7 +33,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").mkdir()
     for n in range(3):
-        (tmp_path / "photos" / f"{n}.jpg").write_bytes(image(64, 48, seed=n))
+        (tmp_path / "photos" / f"{n}.jpg").write_bytes(make_jpeg(64, 48, seed=n))
     return tmp_path
 
 
@@ -98,9 +98,14 @@ def test_an_error_while_writing_leaves_the_old_content(tmp_path: Path) -> None:
     write_whole(path, "old")
     with pytest.raises(WriteError, match=r"kept\.json: cannot write: File too large"), files_limited_to(10):
         write_whole(path, "new" * 1000)
-    with pytest.raises(KeyError), written_whole(path) as temporary:
-        temporary.write_text("half")
-        raise KeyError
+
+    def stopped() -> None:
+        with written_whole(path) as temporary:
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
     assert path.read_text() == "old"
     assert files(tmp_path) == {"kept.json", *(f"photos/{n}.jpg" for n in range(3))}
 

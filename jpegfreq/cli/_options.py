@@ -3,127 +3,139 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from jpegfreq.batch import usable_cores
 from jpegfreq.channels import ChannelSelection
 from jpegfreq.cli import CommandError
 from jpegfreq.format import TensorFormat
+from jpegfreq.sources.walk import find_files
 from jpegfreq.statistics import ChannelStatistics
 from jpegfreq.store import View
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"}
+JPEG_EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
+DEFAULT_SIZE = 448  # pixels: the input of the paper's networks; stats, convert and train share it
 
 
 @dataclass(frozen=True)
 class Input:
-    """A file to read, and its name below what the inputs have in common."""
+    """A file to read.
+
+    Attributes:
+        path: as the user spelled it.
+        name: below the folder that all inputs have in common, with forward slashes.
+    """
 
     path: Path
     name: str
 
 
 def find_inputs(arguments: Sequence[str]) -> list[Input]:
-    """The files named, and the JPEG files below the folders named, in order, each once.
+    """Find the files named and the JPEG files below the folders named, in order.
+
+    A folder or file that is named twice, in whatever spelling, counts once. Entries that are left out of a folder are
+    counted on the error stream.
 
     Raises:
         CommandError: a name does not exist, or there is no JPEG file at all.
+        OSError: a folder cannot be listed.
     """
-    files: list[Path] = []
-    roots: list[Path] = []
+    found: dict[str, Path] = {}  # by the resolved folder of the argument, and the name below it
+    roots: list[str] = []
     for argument in map(Path, arguments):
         if argument.is_dir():
-            files += sorted(p for p in _files_below(argument) if p.suffix.lower() in _SUFFIXES and p.is_file())
-            roots.append(argument.absolute())
+            root = os.path.realpath(argument)
+            below = find_files(argument, JPEG_EXTENSIONS)
+            for path in sorted(map(Path, below.files)):
+                found.setdefault(os.path.join(root, path.relative_to(argument)), path)
+            if below.left_out:
+                print(f"left out of {argument}: {below.left_out}", file=sys.stderr)
         elif argument.exists():
-            files.append(argument)
-            roots.append(argument.absolute().parent)
+            root = os.path.realpath(argument.parent)
+            found.setdefault(os.path.join(root, argument.name), argument)
         else:
             raise CommandError(f"{argument}: no such file or folder")
-    if not files:
-        raise CommandError(f"no JPEG files ({', '.join(sorted(_SUFFIXES))}) in {', '.join(map(str, arguments))}")
-    root = os.path.commonpath(roots)
-    named = {path.absolute(): Input(path, path.absolute().relative_to(root).as_posix()) for path in files}
-    return list(named.values())
+        roots.append(root)
+    if not found:
+        raise CommandError(f"no JPEG files ({', '.join(JPEG_EXTENSIONS)}) in {', '.join(map(str, arguments))}")
+    common = os.path.commonpath(roots)
+    return [Input(path, Path(key).relative_to(common).as_posix()) for key, path in found.items()]
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
-    """What lies below a folder and is none itself; links to folders are followed, but not back to where they lie."""
-    for here, folders, files in os.walk(folder, followlinks=True):
-        above = {os.path.realpath(parent) for parent in (Path(here), *Path(here).parents) if parent != parent.parent}
-        folders[:] = [name for name in folders if os.path.realpath(os.path.join(here, name)) not in above]
-        yield from (Path(here, name) for name in files)
+def images_below(folder: Path) -> list[Input]:
+    """Find the JPEG files below a folder, as `find_inputs` does.
+
+    Raises:
+        CommandError: it is not a folder, or it holds no JPEG file.
+    """
+    if not folder.is_dir():
+        if folder.exists():
+            raise CommandError(f"{folder} is a file, but this command needs a folder of JPEG files")
+        raise CommandError(f"{folder}: no such folder")
+    return find_inputs([str(folder)])
 
 
 def positive(text: str) -> int:
-    """A number of things, as an argument's type.
+    """Parse a whole number of at least 1, as an argument's type.
 
     Raises:
-        argparse.ArgumentTypeError: it is less than one.
+        argparse.ArgumentTypeError: it is not one.
     """
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"a number of 1 or more is wanted, not {text}")
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
     return int(text)
 
 
-def add_format_arguments(
-    parser: argparse.ArgumentParser,
-    *,
-    channels: str = "--channels",
-    chromas: Sequence[str] = ("fancy", "replicate", "nearest", "bilinear"),
-    dtypes: Sequence[str] = ("float32", "float16"),
-) -> None:
-    """The fields of a TensorFormat as options.
+def add_format_arguments(parser: argparse.ArgumentParser, *, dtypes: Sequence[str] = ("float32", "float16")) -> None:
+    """Declare the fields of a TensorFormat as options.
 
     Args:
         parser: where to add them.
-        channels: the option's name for the channels.
-        chromas: the chroma modes that the command knows.
-        dtypes: what it can write.
+        dtypes: the types of values that the command can write.
     """
     group = parser.add_argument_group("what the tensor holds")
     group.add_argument(
-        channels,
-        dest="channels",
+        "--channels",
         metavar="CHANNELS",
-        help='"all" (192); a preset: 6, 24, 32, 48, 64 (or dct24); "zigzag:14,5,5", the lowest frequencies of '
-        "Y, Cb, Cr; channel numbers 64 * component + 8 * v + u, as in 0,1,8,64,128; or a JSON file of a "
-        "ChannelSelection (default: all)",
+        help='"all" (192); a preset: 6, 24, 32, 48 or 64; "zigzag:14,5,5", the lowest frequencies of Y, Cb and Cr; '
+        "channel numbers 64 * component + 8 * v + u, such as 0,1,8,64,128; or the JSON file of a ChannelSelection "
+        "(default: all)",
     )
     group.add_argument(
-        "--order", choices=("raster", "zigzag"), help="sort the channels of each component so (default: as chosen)"
+        "--order",
+        choices=("raster", "zigzag"),
+        help="sort each component's channels in this order (default: as chosen)",
     )
     group.add_argument(
         "--chroma",
-        choices=chromas,
-        help="how chroma reaches the luma grid: fancy, as libjpeg upsamples it, or replicate, by pixel replication"
-        + ("; or by enlarging the block grid" if "nearest" in chromas else "")
-        + " (default: fancy)",
+        choices=("fancy", "replicate"),
+        help="how chroma is upsampled to the resolution of luma: fancy, as libjpeg does it, or replicate, by repeating "
+        "pixels (default: fancy)",
     )
-    group.add_argument("--layout", choices=("CHW", "HWC"), help="default: CHW")
-    group.add_argument("--dtype", choices=dtypes, help="default: float32")
+    group.add_argument(
+        "--layout", choices=("CHW", "HWC"), help="channels first (CHW) or channels last (HWC) (default: CHW)"
+    )
+    group.add_argument("--dtype", choices=dtypes, help="type of the values (default: float32)")
     group.add_argument(
         "--statistics",
         metavar="FILE",
-        help="normalize each channel, (value - mean) / std: a JSON file of `jpegfreq stats` at the same size, or "
-        '"dctnet", the numbers of that network\'s code, whose std is that of per-image means and far too small',
+        help="normalize each channel by (value - mean) / std: a JSON file that `jpegfreq stats` wrote, measured at the "
+        'same size, or "dctnet", the published numbers of that network, whose std is that of per-image means and far '
+        "too small for other networks",
     )
 
 
 def format_from(arguments: argparse.Namespace) -> TensorFormat:
-    """The TensorFormat that the options describe; int16 is a way to store float32.
+    """Build the TensorFormat that the options describe; int16 is a way to store float32.
 
     Raises:
-        CommandError: one of them is wrong.
+        CommandError: an option has a wrong value.
     """
     try:
         channels = _selection("all" if arguments.channels is None else arguments.channels)
@@ -140,74 +152,75 @@ def format_from(arguments: argparse.Namespace) -> TensorFormat:
         raise CommandError(str(error)) from error
 
 
-# Of what add_format_arguments adds, and of what add_view_arguments does, all but --threads.
+# The options of add_format_arguments, and those of add_view_arguments except --threads.
 FORMAT_OPTIONS = ("channels", "order", "chroma", "layout", "dtype", "statistics")
 VIEW_OPTIONS = ("size", "shorter_side", "apply_orientation")
 
 
-def refuse_unused(arguments: argparse.Namespace, names: Sequence[str], reason: str, **spelled: str) -> None:
+def refuse_unused(arguments: argparse.Namespace, names: Sequence[str], reason: str) -> None:
     """Refuse options that were given and would have no effect.
 
     Args:
-        arguments: what was given; the rest is None or False.
-        names: of the options that nothing uses.
+        arguments: the parsed arguments; an option that was not given is None or False.
+        names: of the options that would have no effect.
         reason: why.
-        spelled: options whose names say otherwise: `channels="format"`.
 
     Raises:
-        CommandError: there is one.
+        CommandError: at least one of them was given.
     """
     given = [name for name in names if getattr(arguments, name) is not None and getattr(arguments, name) is not False]
     if given:
-        options = ", ".join("--" + spelled.get(name, name).replace("_", "-") for name in given)
+        options = ", ".join("--" + name.replace("_", "-") for name in given)
         raise CommandError(f"{options} would have no effect: {reason}")
 
 
-def add_view_arguments(parser: argparse.ArgumentParser, *, size: int) -> None:
-    """The part of each image that becomes a tensor, and the threads that make it."""
+def add_view_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the part of each image that becomes a tensor, and the threads that make it."""
     parser.add_argument(
         "--size", type=int, metavar="PIXELS",
-        help=f"height and width of the crop, a multiple of 8; the tensor's grid is an eighth of it (default: {size})",
+        help="height and width of the crop, a multiple of 8; the tensor's grid is an eighth of it "
+        f"(default: {DEFAULT_SIZE})",
     )  # fmt: skip
     parser.add_argument(
         "--shorter-side", type=int, metavar="PIXELS",
-        help="what the shorter side is resized to before the centre crop (default: 8/7 of the size, 256 for 224)",
+        help="length to which the shorter side is resized before the centre is cropped "
+        "(default: 8/7 of the size, such as 512 for 448)",
     )  # fmt: skip
     parser.add_argument(
-        "--apply-orientation", action="store_true", help="turn images upright first, as their EXIF orientation says"
+        "--apply-orientation", action="store_true", help="first turn images upright as their EXIF orientation says"
     )
-    parser.add_argument("--threads", type=int, metavar="N", help="default: one for each core")
+    parser.add_argument("--threads", type=int, metavar="N", help="number of threads (default: one per core)")
 
 
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
-    """Where the work is done."""
+    """Declare where the work is done."""
     parser.add_argument(
         "--engine", choices=("threads", "ray"), default="threads",
-        help="threads of this process, or tasks of Ray Data (default: threads)",
+        help="do the work in threads of this process or in tasks of Ray Data (default: threads)",
     )  # fmt: skip
     parser.add_argument(
         "--address", metavar="ADDRESS",
-        help='with --engine ray, a cluster: "host:port" or "auto" (default: a Ray of its own on this machine)',
+        help='with --engine ray, the cluster: "host:port" or "auto" (default: start Ray on this machine)',
     )  # fmt: skip
 
 
 def check_engine(arguments: argparse.Namespace) -> None:
-    """Refuse an address that nothing would use.
+    """Refuse --address without --engine ray.
 
     Raises:
-        CommandError: there is one without Ray.
+        CommandError: it was given.
     """
     if arguments.address is not None and arguments.engine != "ray":
-        raise CommandError("--address is where a Ray cluster is: it goes with --engine ray")
+        raise CommandError("--address names a Ray cluster: it goes with --engine ray")
 
 
-def view_from(arguments: argparse.Namespace, *, size: int) -> View:
-    """The View that the options describe, of this size where they name none.
+def view_from(arguments: argparse.Namespace) -> View:
+    """Build the View that the options describe.
 
     Raises:
-        CommandError: one of them is wrong.
+        CommandError: an option has a wrong value.
     """
-    size = size if arguments.size is None else arguments.size
+    size = DEFAULT_SIZE if arguments.size is None else arguments.size
     shorter_side = round(size * 8 / 7) if arguments.shorter_side is None else arguments.shorter_side
     try:
         return View(size, shorter_side, arguments.apply_orientation)
@@ -215,32 +228,40 @@ def view_from(arguments: argparse.Namespace, *, size: int) -> View:
         raise CommandError(str(error)) from error
 
 
-def threads_from(arguments: argparse.Namespace) -> int:
-    """How many threads to use.
+def check_statistics(statistics: str | None, view: View) -> None:
+    """Refuse a statistics file that was measured at another size, or on other parts of the images, than are read.
+
+    Args:
+        statistics: the value of --statistics; presets and files that do not record a view pass.
+        view: the part of each image that is read.
 
     Raises:
-        CommandError: fewer than one.
+        CommandError: the views differ.
+    """
+    if statistics is None or not statistics.endswith(".json"):
+        return
+    facts = json.loads(Path(statistics).read_text(encoding="utf-8")).get("measured_on")
+    if not isinstance(facts, dict) or not {"size", "shorter_side"} <= set(facts):
+        return
+    measured = View(facts["size"], facts["shorter_side"], facts.get("apply_orientation", False))
+    if measured != view:
+        raise CommandError(
+            f"--statistics {statistics} was measured on other parts of the images ({measured}) than are read now "
+            f"({view}): measure again with the same options, or add --any-statistics to use it nevertheless"
+        )
+
+
+def threads_from(arguments: argparse.Namespace) -> int:
+    """Return how many threads to use.
+
+    Raises:
+        CommandError: --threads is less than 1.
     """
     if arguments.threads is None:
         return usable_cores()
     if arguments.threads < 1:
-        raise CommandError("--threads must be 1 or more")
+        raise CommandError(f"--threads must be 1 or more, not {arguments.threads}")
     return int(arguments.threads)
-
-
-def images_below(folder: Path, console: Console) -> list[Input]:
-    """The JPEG files below a folder; a line on the console says how many others are left out.
-
-    Raises:
-        CommandError: it is no folder, or there are none.
-    """
-    if not folder.is_dir():
-        raise CommandError(f"{folder}: no such folder")
-    images = find_inputs([str(folder)])
-    others = sum(1 for _ in _files_below(folder)) - len(images)
-    if others > 0:
-        console.print(f"warning: {others} files without a JPEG suffix ({' '.join(sorted(_SUFFIXES))}) are left out")
-    return images
 
 
 def _selection(text: str) -> ChannelSelection:
@@ -264,8 +285,8 @@ def _statistics(text: str | None) -> ChannelStatistics | None:
             return ChannelStatistics.load(text)
     preset = ChannelStatistics.preset(text)
     print(
-        f'warning: the std of "{text}" is that of per-image means, far below that of coefficients: it gives '
-        "that network's own input; to train another, measure with `jpegfreq stats`",
+        f'warning: the std of "{text}" is that of per-image means, far below that of coefficients. It reproduces that '
+        "network's own input; for any other network, measure with `jpegfreq stats`",
         file=sys.stderr,
     )
     return preset
@@ -273,7 +294,7 @@ def _statistics(text: str | None) -> ChannelStatistics | None:
 
 @contextmanager
 def _named(path: str) -> Iterator[None]:
-    """What is wrong with a file's text is said with its name."""
+    """Name the file in errors about its text."""
     try:
         yield
     except (ValueError, KeyError, TypeError) as error:

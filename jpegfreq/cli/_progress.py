@@ -1,4 +1,4 @@
-"""What long commands show: a bar with the speed, and the failures at the end."""
+"""What long commands show: a progress bar with the speed, and the failures at the end."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 
 def lines_console(*, quiet: bool = False) -> Console:
-    """The error stream for lines above a bar; where it is no terminal, each stays one line."""
+    """Return a console on the error stream for lines above a bar; unless it is a terminal, lines are not wrapped."""
     return Console(stderr=True, highlight=False, markup=False, soft_wrap=not sys.stderr.isatty(), quiet=quiet)
 
 
 class Advance(Protocol):
-    """Tells the bar what is done."""
+    """Advances the bar."""
 
     def __call__(self, images: int, size_bytes: int) -> None:
-        """So many more images, of so many bytes."""
+        """Count some more images and their bytes as done."""
 
 
 @contextmanager
 def speed_bar(console: Console, what: str, total: int) -> Iterator[Advance]:
-    """A progress bar with images/s and MB/s."""
+    """Show a progress bar with images/s and MB/s."""
     columns = (
         TextColumn(what),
         BarColumn(),
@@ -56,7 +56,7 @@ def speed_bar(console: Console, what: str, total: int) -> Iterator[Advance]:
 
 
 def list_failures(console: Console, failures: Sequence[Failure]) -> None:
-    """Every file that failed, and how many by reason."""
+    """Print every file that failed, and how many failed for each reason."""
     if not failures:
         return
     counts = Counter(failure.reason for failure in failures)

@@ -1,72 +1,75 @@
-"""`jpegfreq convert`: a folder of pictures to a store of fixed-size tensors."""
+"""`jpegfreq convert`: convert a folder of images to a store of fixed-size tensors."""
 
 from __future__ import annotations
 
 import argparse
-import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rich.console import Console
 
-    from jpegfreq.store import View
+    from jpegfreq.store.plan import ShardPlan
 
 SUMMARY = "convert a data set to fixed-size tensors (.npy shards and a manifest)"
 DESCRIPTION = """\
-Convert the JPEG files of a folder to tensors of one size (shorter side resized, centre
-cropped): OUT/shards/*.npy, and OUT/manifest.json with the format, file names, sizes and
-hashes, and labels (the first folder of each name). Read it with jpegfreq.store.StoredDataset.
-Run the same command again after an interruption: what is complete is kept, and the store
-becomes the one that an uninterrupted run makes, byte for byte. Shards whose files were edited
-since they were made are made again.
+Convert the JPEG files of a folder to tensors of one size. The shorter side of each
+image is resized, then the centre is cropped. The store holds OUT/shards/*.npy and
+OUT/manifest.json with the format, the names, sizes and hashes of the files, and the
+labels (the first folder of each name). Read it with jpegfreq.store.StoredDataset.
 
-A store holds one crop of each image. A network that trains on it sees each mirrored by chance and
-never cropped otherwise: for random crops, train on DIR itself.
+Run the same command again after an interruption: complete shards are kept, and the
+store becomes the same, byte for byte, as without the interruption. Shards whose files
+were edited since are made again.
 
---dtype says how values are stored. float16 loses at most 2**-11 of each value; int16, in
-steps of 1/16 of a coefficient, at most 1/32 of a coefficient, and is read as float32.
+A store holds one crop per image. A network that trains on it sees each crop mirrored
+at random, but no other crop. For random crops, train on DIR itself.
 
---engine ray makes each shard a task of Ray Data (pip install 'jpegfreq[ray]'): on this machine's
-cores, or with --address on a cluster, whose machines all see DIR and STORE under these paths. The
-store's bytes are the same, on processors of one kind: with and without AVX2 last bits differ.
+--dtype chooses how values are stored. float16 loses at most 2**-11 of each value.
+int16 holds steps of 1/16 of a coefficient, so it loses at most 1/32 of a coefficient,
+and is read as float32.
 
---coefficients stores whole images instead, quantized as in their files, in HDF5 (pip install
-'jpegfreq[storage]'): any image comes back alone, bit for bit, from
-jpegfreq.store.coefficients.StoredCoefficients. Rarely worth it: it takes 1.3 times the JPEG's
-space and twice the time of decoding the JPEG again. It serves other programs.
+--engine ray makes each shard a task of Ray Data (pip install 'jpegfreq[ray]'), on this
+machine's cores or, with --address, on a cluster whose machines all see DIR and STORE
+under the same paths. The store's bytes are the same on processors of the same kind;
+with and without AVX2 the last bits of values differ.
+
+--coefficients stores the quantized coefficients of whole images instead, in HDF5
+(pip install 'jpegfreq[storage]'). jpegfreq.store.coefficients.StoredCoefficients returns
+any image alone, bit for bit. It is rarely worth it: the store takes 1.3 times the space
+of the JPEG files, and reading takes twice the time of decoding a JPEG again. It serves
+other programs that need coefficients.
 
 examples:
-  jpegfreq convert photos/ --out store/ --format dct24 --size 224
-  jpegfreq convert photos/ --out store/ --format dct24 --dtype float16 --statistics stats.json    of --size 224
-  jpegfreq convert photos/ --out /shared/store/ --shard 2/8     the second of eight machines
-  jpegfreq convert photos/ --out /shared/store/ --engine ray --address head:6379     a Ray cluster
+  jpegfreq convert photos/ --out store/ --channels 24 --size 224
+  jpegfreq convert photos/ --out store/ --channels 24 --dtype float16 --statistics stats.json
+  # the second of eight machines
+  jpegfreq convert photos/ --out /shared/store/ --shard 2/8
+  # on a Ray cluster
+  jpegfreq convert photos/ --out /shared/store/ --engine ray --address head:6379
 """
-
-
-_SIZE = 224  # pixels
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     from jpegfreq.cli._options import add_engine_arguments, add_format_arguments, add_view_arguments
 
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of JPEG files")
-    parser.add_argument("--out", required=True, type=Path, metavar="STORE", help="folder for the store")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="a folder of JPEG files")
+    parser.add_argument("--out", required=True, type=Path, metavar="STORE", help="the folder of the store")
     parser.add_argument(
         "--shard", type=_part, default=(1, 1), metavar="I/N",
-        help="convert the I-th of N parts; the machine that completes the store writes the manifest",
+        help="convert part I of N; the machine that completes the store writes the manifest",
     )  # fmt: skip
     parser.add_argument(
-        "--coefficients", action="store_true", help="store whole images' coefficients; nothing else can be chosen then"
+        "--coefficients", action="store_true", help="store the coefficients of whole images; no other choice applies"
+    )
+    parser.add_argument(
+        "--any-statistics", action="store_true", help="accept --statistics that were measured at another size"
     )
     add_engine_arguments(parser)
-    add_view_arguments(parser, size=_SIZE)
-    add_format_arguments(
-        parser, channels="--format", chromas=("fancy", "replicate"), dtypes=("float32", "float16", "int16")
-    )
+    add_view_arguments(parser)
+    add_format_arguments(parser, dtypes=("float32", "float16", "int16"))
 
 
 def _part(text: str) -> tuple[int, int]:
@@ -76,110 +79,104 @@ def _part(text: str) -> tuple[int, int]:
     return int(part), int(parts)
 
 
-def _print_missing(console: Console, shards: Sequence[int], parts: int) -> None:
-    """Which shards a store still lacks, and which parts will make them."""
-    lacking = ", ".join(f"{part}/{parts}" for part in sorted({shard % parts + 1 for shard in shards}))
-    console.print(f"{len(shards)} shards of other parts are missing (--shard {lacking})")
-
-
-def _print_edited(console: Console, edited: int) -> None:
-    if edited:
-        console.print(f"{edited} complete shards are made again: their files were edited since, or they are gone")
-
-
 def run(arguments: argparse.Namespace) -> int:
-    """Convert what is missing; 1 where some files of this part failed."""
+    """Convert what is missing; return 1 if some files of this part failed."""
     from rich.console import Console
 
     from jpegfreq.cli import CommandError
-    from jpegfreq.cli._options import check_engine, format_from, images_below, threads_from, view_from
-    from jpegfreq.cli._progress import list_failures, speed_bar
-    from jpegfreq.store import Conversion, begin, convert_shards, finish, missing_shards
-    from jpegfreq.store.ray_engine import EngineError, convert_shards_on_ray, ray_session
+    from jpegfreq.cli._options import check_engine, images_below, threads_from
+    from jpegfreq.store.ray_engine import EngineError
 
     check_engine(arguments)
-    threads, (part, parts), out = threads_from(arguments), arguments.shard, arguments.out
-    console = Console(stderr=True)
-    if arguments.coefficients:
-        return _store_coefficients(arguments, console, threads)
-    names = tuple(image.name for image in images_below(arguments.folder, console))
-    format, view = format_from(arguments), view_from(arguments, size=_SIZE)
-    conversion = Conversion(arguments.folder, names, format, view, storage=arguments.dtype or "float32")
-    _compare_views(arguments.statistics, view, console)
+    threads, console = threads_from(arguments), Console(stderr=True)
+    prepare = _coefficients if arguments.coefficients else _tensors
+    _refuse_what_does_not_apply(arguments)
+    names = tuple(image.name for image in images_below(arguments.folder))
+    conversion, convert = prepare(arguments, names, threads)
     try:
-        _print_edited(console, begin(conversion, out, part=part, parts=parts))
-        shards = missing_shards(conversion, out, part=part, parts=parts)
-        own = len(range(part - 1, conversion.shard_count, parts))
-        if len(shards) < own:
-            console.print(f"{own - len(shards)} of {own} shards are complete already")
-        with speed_bar(console, "converting", sum(len(conversion.shard_names(n)) for n in shards)) as advance:
-            if arguments.engine == "ray":
-                with ray_session(address=arguments.address, cores=threads):
-                    convert_shards_on_ray(conversion, out, shards, progress=advance)
-            else:
-                convert_shards(conversion, out, shards, threads=threads, progress=advance)
-        missing, failures = finish(conversion, out, part=part, parts=parts)
-    except (OSError, ValueError, EngineError) as error:
+        return _convert(conversion, convert, arguments, console)
+    except (ValueError, EngineError) as error:
         raise CommandError(str(error)) from error
-    list_failures(console, failures)
-    if missing:
-        _print_missing(console, missing_shards(conversion, out), parts)
-        console.print(f"the last part to run writes {out}/manifest.json")
-    else:
-        console.print(f"{out}: complete, {conversion.shard_count} shards of up to {conversion.images_per_shard} images")
-    return 1 if failures else 0
 
 
-def _compare_views(statistics: str | None, view: View, console: Console) -> None:
-    """Warn of statistics that `jpegfreq stats` measured on another part of the images than is converted."""
-    from jpegfreq.store import View
-
-    if statistics is None or not statistics.endswith(".json"):
-        return
-    facts = json.loads(Path(statistics).read_text(encoding="utf-8")).get("measured_on")
-    if not isinstance(facts, dict) or not {"size", "shorter_side"} <= set(facts):
-        return
-    measured = View(facts["size"], facts["shorter_side"], facts.get("apply_orientation", False))
-    if measured != view:
-        console.print(f"warning: {statistics} was measured otherwise ({measured}) than is converted ({view})")
-
-
-def _store_coefficients(arguments: argparse.Namespace, console: Console, threads: int) -> int:
+def _refuse_what_does_not_apply(arguments: argparse.Namespace) -> None:
+    """Refuse options that --coefficients ignores, and check that its packages are installed."""
     from jpegfreq.cli import CommandError
-    from jpegfreq.cli._options import FORMAT_OPTIONS, VIEW_OPTIONS, images_below, refuse_unused
-    from jpegfreq.cli._progress import list_failures, speed_bar
-    from jpegfreq.store.coefficients import (
-        begin_coefficients,
-        convert_coefficients,
-        failures_in,
-        missing_coefficients,
-        shard_count,
-        shard_names,
-    )
+    from jpegfreq.cli._options import FORMAT_OPTIONS, VIEW_OPTIONS, refuse_unused
 
+    if not arguments.coefficients:
+        return
     reason = "--coefficients stores whole images as their files hold them"
-    refuse_unused(arguments, (*VIEW_OPTIONS, *FORMAT_OPTIONS), reason, channels="format")
+    refuse_unused(arguments, (*VIEW_OPTIONS, *FORMAT_OPTIONS, "any_statistics"), reason)
     if arguments.engine != "threads":
-        raise CommandError("--coefficients knows no other engine than threads")
-    (part, parts), out = arguments.shard, arguments.out
+        raise CommandError("--coefficients works with --engine threads only")
     try:
         import h5py  # noqa: F401
         import hdf5plugin  # noqa: F401
     except ImportError as error:
         raise CommandError(f"--coefficients needs HDF5 ({error}): pip install 'jpegfreq[storage]'") from error
-    names = tuple(image.name for image in images_below(arguments.folder, console))
-    try:
-        _print_edited(console, begin_coefficients(arguments.folder, names, out, part=part, parts=parts))
-        own = range(part - 1, shard_count(names), parts)
-        shards = [n for n in missing_coefficients(out, names) if n in own]
-        with speed_bar(console, "converting", sum(len(shard_names(names, n)) for n in shards)) as advance:
-            convert_coefficients(arguments.folder, names, out, shards, threads=threads, progress=advance)
-        missing, failures = missing_coefficients(out, names), failures_in(out, own)
-    except (OSError, ValueError) as error:
-        raise CommandError(str(error)) from error
+
+
+# Converts some shards: takes their numbers and what to call after each batch with its images and bytes.
+_Convert = Callable[[list[int], Callable[[int, int], None]], None]
+
+
+def _tensors(arguments: argparse.Namespace, names: tuple[str, ...], threads: int) -> tuple[ShardPlan, _Convert]:
+    """Return the plan of a store of tensors, and what converts its shards."""
+    from jpegfreq.cli._options import check_statistics, format_from, view_from
+    from jpegfreq.store import Conversion, convert_shards
+    from jpegfreq.store.ray_engine import convert_shards_on_ray, ray_session
+
+    format, view = format_from(arguments), view_from(arguments)
+    if not arguments.any_statistics:
+        check_statistics(arguments.statistics, view)
+    conversion = Conversion(arguments.folder, names, format, view, storage=arguments.dtype or "float32")
+
+    def convert(shards: list[int], progress: Callable[[int, int], None]) -> None:
+        if arguments.engine == "ray":
+            with ray_session(address=arguments.address, cores=threads):
+                convert_shards_on_ray(conversion, arguments.out, shards, progress=progress)
+        else:
+            convert_shards(conversion, arguments.out, shards, threads=threads, progress=progress)
+
+    return conversion, convert
+
+
+def _coefficients(arguments: argparse.Namespace, names: tuple[str, ...], threads: int) -> tuple[ShardPlan, _Convert]:
+    """Return the plan of a store of coefficients, and what converts its shards."""
+    from jpegfreq.store.coefficients import CoefficientConversion, convert_coefficients
+
+    conversion = CoefficientConversion(arguments.folder, names)
+
+    def convert(shards: list[int], progress: Callable[[int, int], None]) -> None:
+        convert_coefficients(conversion, arguments.out, shards, threads=threads, progress=progress)
+
+    return conversion, convert
+
+
+def _convert(conversion: ShardPlan, convert: _Convert, arguments: argparse.Namespace, console: Console) -> int:
+    """Convert this part's missing shards and report; return 1 if some of its files failed."""
+    from jpegfreq.cli._progress import list_failures, speed_bar
+    from jpegfreq.store import begin, finish, missing_shards
+
+    (part, parts), out = arguments.shard, arguments.out
+    edited = begin(conversion, out, part=part, parts=parts)
+    if edited:
+        console.print(f"{edited} complete shards are made again: their files were edited since, or the shard is gone")
+    shards = missing_shards(conversion, out, part=part, parts=parts)
+    own = len(conversion.part(part, parts))
+    if len(shards) < own:
+        console.print(f"{own - len(shards)} of {own} shards are complete already")
+    with speed_bar(console, "converting", sum(len(conversion.shard_names(n)) for n in shards)) as advance:
+        convert(shards, advance)
+    missing, failures = finish(conversion, out, part=part, parts=parts)
     list_failures(console, failures)
     if missing:
-        _print_missing(console, missing, parts)
+        of_parts = sorted({shard % parts + 1 for shard in missing_shards(conversion, out)})
+        lacking = ", ".join(f"{other}/{parts}" for other in of_parts)
+        console.print(f"{missing} shards of other parts are missing (--shard {lacking})")
+        console.print(f"the last part to run completes {out}")
     else:
-        console.print(f"{out}: complete, {len(names)} files")
+        count, images = conversion.shard_count, conversion.images_per_shard
+        console.print(f"{out}: complete, {len(conversion.names)} files in {count} shards of up to {images}")
     return 1 if failures else 0

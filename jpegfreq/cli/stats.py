@@ -1,4 +1,4 @@
-"""`jpegfreq stats`: mean and standard deviation of each frequency channel over a folder."""
+"""`jpegfreq stats`: measure the mean and standard deviation of each frequency channel over a folder."""
 
 from __future__ import annotations
 
@@ -14,93 +14,108 @@ from jpegfreq._files import write_whole
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.console import Console
+
+    from jpegfreq.cli._options import Input
     from jpegfreq.failures import Failure
     from jpegfreq.statistics import StatisticsAccumulator
 
-SUMMARY = "measure mean and standard deviation of each channel over a folder"
+SUMMARY = "measure the mean and standard deviation of each channel over a folder"
 DESCRIPTION = """\
-Measure the mean and standard deviation of all 192 channels over the JPEG files of a folder,
-each resized and cropped as for evaluation. Every coefficient counts (the result is that of all
-of them together, not of per-image means); grey pictures count for luma alone. A deviation below
-1, JPEG's finest step, is given as 1: such a channel holds only what resampling leaves. The file
-serves as --statistics of decode, convert and train, and says what it was measured on.
+Measure the mean and standard deviation of all 192 channels over the JPEG files of a
+folder, each resized and cropped as for validation. They are those of all coefficients
+together, not averages of per-image values. Grey images count for luma only. A standard
+deviation below 1, JPEG's finest quantization step, is raised to 1, because such a
+channel holds only what resampling leaves behind.
+
+The file is an input for --statistics of decode, convert and train. It records what it
+was measured on. Measure at the size at which the statistics will be used: convert
+refuses those of another size.
 
 examples:
-  jpegfreq stats photos/ --size 448 --out stats.json
-  jpegfreq stats photos/ --sample 5000 --out stats.json     a random sample, the same every time
-  jpegfreq stats photos/ --engine ray --out stats.json      by Ray Data: the same numbers
-  jpegfreq stats photos/ --std component --out stats.json   Y, Cb and Cr each divided by one number
-  jpegfreq stats --merge a.json b.json --out all.json       of all that several runs measured
+  jpegfreq stats photos/ --out stats.json
+  # a random sample, the same one every time
+  jpegfreq stats photos/ --sample 5000 --out stats.json
+  # on Ray Data, with the same result
+  jpegfreq stats photos/ --engine ray --out stats.json
+  # one standard deviation for each of Y, Cb and Cr
+  jpegfreq stats photos/ --std component --out stats.json
+  # combine what two runs measured
+  jpegfreq stats --merge a.json b.json --out all.json
 """
-
-
-_SIZE = 448  # pixels
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    from jpegfreq.cli._options import add_engine_arguments, add_view_arguments
+    from jpegfreq.cli._options import add_engine_arguments, add_view_arguments, positive
 
-    parser.add_argument("folder", type=Path, nargs="?", metavar="DIR", help="folder of JPEG files")
+    parser.add_argument("folder", type=Path, nargs="?", metavar="DIR", help="a folder of JPEG files")
     parser.add_argument(
         "--merge", type=Path, nargs="+", metavar="FILE",
-        help="measure nothing: put together what runs over different files, of the same size, have written; a run that "
-        "was merged already is refused, but files that two runs have measured count twice",
+        help="measure nothing, but combine the files of earlier runs over different images at the same size. A run "
+        "that is contained twice is refused, but an image that two runs measured counts twice",
     )  # fmt: skip
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the JSON file to write")
-    parser.add_argument("--sample", type=int, metavar="N", help="measure N files, drawn at random (default: all)")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the sample (default: 0)")
+    parser.add_argument(
+        "--sample", type=positive, metavar="N", help="measure N images drawn at random (default: all images)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed of the sample (default: 0)")
     parser.add_argument(
         "--std", choices=("channel", "component"), default="channel",
-        help="what normalization divides by: each channel's own deviation (default), or one of each component's 64 "
-        "together, so that high frequencies stay as small as they are: for short trainings on all 192 channels",
+        help="what normalization divides by: each channel's own standard deviation (default), or a single standard "
+        "deviation per component, which keeps high frequencies small and suits short trainings on all 192 channels",
     )  # fmt: skip
     add_engine_arguments(parser)
-    add_view_arguments(parser, size=_SIZE)
+    add_view_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure; 1 where some files failed."""
-    import numpy as np
+    """Measure or merge; return 1 if some files failed."""
     from rich.console import Console
 
-    from jpegfreq import __version__
     from jpegfreq.cli import CommandError
-    from jpegfreq.cli._options import (
-        VIEW_OPTIONS,
-        check_engine,
-        images_below,
-        refuse_unused,
-        threads_from,
-        view_from,
-    )
-    from jpegfreq.cli._progress import list_failures, speed_bar
-    from jpegfreq.statistics import StatisticsAccumulator
-    from jpegfreq.store.measure import measure_files
-    from jpegfreq.store.ray_engine import EngineError, measure_files_on_ray, ray_session
+    from jpegfreq.cli._options import VIEW_OPTIONS, check_engine, refuse_unused
+    from jpegfreq.cli._outputs import check_outputs
 
     check_engine(arguments)
+    check_outputs(arguments.out, inputs=[arguments.folder, *(arguments.merge or ())])
     if arguments.out.suffix != ".json":
-        raise CommandError("--out must end in .json: so it is known again as --statistics")
-    if not arguments.out.absolute().parent.is_dir():
-        raise CommandError(f"{arguments.out.parent}: no such folder")
+        raise CommandError(f"--out {arguments.out}: the name must end in .json, by which --statistics knows a file")
     if (arguments.folder is None) == (arguments.merge is None):
-        raise CommandError("name either a folder, or files to --merge")
+        raise CommandError("name either a folder to measure, or files to --merge")
+    if arguments.seed < 0:
+        raise CommandError(f"--seed must be 0 or more, not {arguments.seed}")
     console = Console(stderr=True)
     if arguments.merge is not None:
         refuse_unused(arguments, (*VIEW_OPTIONS, "sample"), "--merge measures nothing")
         console.print(f"{arguments.out}: {_merge(arguments.merge, arguments.std, arguments.out)}")
         return 0
-    view, threads = view_from(arguments, size=_SIZE), threads_from(arguments)
-    images = found = images_below(arguments.folder, console)
-    if arguments.sample is not None:
-        if arguments.sample < 1:
-            raise CommandError("--sample must be 1 or more")
-        if arguments.seed < 0:
-            raise CommandError("--seed must be 0 or more")
-        chosen = np.random.default_rng(arguments.seed).permutation(len(found))[: arguments.sample]
-        images = [found[index] for index in sorted(chosen)]
+    return _measure(arguments, console)
 
+
+def _sample(found: list[Input], count: int | None, seed: int) -> list[Input]:
+    """Draw images at random, and keep their order."""
+    import numpy as np
+
+    if count is None:
+        return found
+    chosen = np.random.default_rng(seed).permutation(len(found))[:count]
+    return [found[index] for index in sorted(chosen)]
+
+
+def _measure(arguments: argparse.Namespace, console: Console) -> int:
+    """Measure the images of a folder and write the result; return 1 if some failed."""
+    from jpegfreq import __version__
+    from jpegfreq.cli import CommandError
+    from jpegfreq.cli._options import images_below, threads_from, view_from
+    from jpegfreq.cli._progress import list_failures, speed_bar
+    from jpegfreq.statistics import StatisticsAccumulator
+    from jpegfreq.store.measure import measure_files
+    from jpegfreq.store.ray_engine import EngineError, measure_files_on_ray, ray_session
+
+    view, threads = view_from(arguments), threads_from(arguments)
+    found = images_below(arguments.folder)
+    images = _sample(found, arguments.sample, arguments.seed)
     total = StatisticsAccumulator()
     failures: list[Failure] = []
     grey = 0
@@ -114,7 +129,7 @@ def run(arguments: argparse.Namespace) -> int:
                 batches = measure_files(paths, view, threads=threads)
             advance = stack.enter_context(speed_bar(console, "measuring", len(images)))
             for batch in batches:
-                for measured in batch:  # merged in the files' order: the same numbers, whoever measures
+                for measured in batch:  # merged in the files' order, so that every engine gives the same numbers
                     total.merge(measured.accumulator)
                     grey += measured.grey
                     failures += [measured.failure] if measured.failure else []
@@ -143,13 +158,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _save(total: StatisticsAccumulator, source: str, measured_on: dict[str, Any], std: str, out: Path) -> str:
-    """Write what was measured, and what normalizes by it; what the latter was measured on."""
+    """Write the accumulator's state and the statistics; return what they were measured on."""
     from jpegfreq.cli import CommandError
 
     try:
         statistics = total.statistics(source)
     except ValueError as error:
-        raise CommandError(f"{source}: no statistics of all channels: {error}") from error
+        raise CommandError(f"{source}: cannot compute statistics of all channels: {error}") from error
     if std == "component":
         statistics = statistics.per_component()
     state = total.to_dict(statistics.source)
@@ -157,42 +172,75 @@ def _save(total: StatisticsAccumulator, source: str, measured_on: dict[str, Any]
     return statistics.source
 
 
-# What must agree for statistics to be of one kind.
-_SAME = ("size", "shorter_side", "apply_orientation", "jpegfreq")
+# What must agree for statistics to be merged, and the option that sets it.
+_SAME = {
+    "size": "--size",
+    "shorter_side": "--shorter-side",
+    "apply_orientation": "--apply-orientation",
+    "jpegfreq": "jpegfreq version",
+}
 _COUNTS = ("files", "images", "grey_images", "failed")
 
 
 def _merge(files: Sequence[Path], std: str, out: Path) -> str:
-    """Merge the states that earlier runs left; what the result was measured on."""
+    """Merge the files of earlier runs; return what the result was measured on."""
     from jpegfreq.cli import CommandError
     from jpegfreq.statistics import ONE_STD, StatisticsAccumulator
 
     total = StatisticsAccumulator()
     sources: list[str] = []
     merged: dict[str, Any] = {}
-    runs: dict[str, Path] = {}  # by a hash of what each measured: the file that holds it
+    runs: dict[str, Path] = {}  # the file that contains each run, by a hash of what the run measured
     for file in files:
-        try:
-            text = file.read_text(encoding="utf-8")
-            facts = json.loads(text)
-            total.merge(StatisticsAccumulator.from_json(text))
-            measured_on = {key: facts["measured_on"][key] for key in ("folder", *_COUNTS, *_SAME)}
-            state = json.dumps([facts[key] for key in ("count", "mean", "second_moment")])
-            own = facts["measured_on"].get("runs", [hashlib.sha256(state.encode()).hexdigest()])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CommandError(f"{file} is not what `jpegfreq stats` writes: {error!r}") from error
+        facts = _read(file)
+        total.merge(StatisticsAccumulator.from_dict(facts))
+        measured_on = facts["measured_on"]
         merged = merged or {"folder": [], **dict.fromkeys(_COUNTS, 0), **{key: measured_on[key] for key in _SAME}}
-        different = ", ".join(key for key in _SAME if merged[key] != measured_on[key])
+        different = [
+            f"{option} {measured_on[key]} there and {merged[key]} here"
+            for key, option in _SAME.items()
+            if merged[key] != measured_on[key]
+        ]
         if different:
-            raise CommandError(f"{file} was measured otherwise than {files[0]} (different: {different})")
-        for run in own:
+            raise CommandError(f"{file} cannot be merged with {files[0]}: {', '.join(different)}")
+        state = json.dumps([facts[key] for key in ("count", "mean", "second_moment")])
+        for run in measured_on.get("runs", [hashlib.sha256(state.encode()).hexdigest()]):
             if run in runs:
-                raise CommandError(f"{file} holds a run that {runs[run]} holds, too: it would count twice")
+                raise CommandError(f"{file} contains a run that {runs[run]} contains, too: it would count twice")
             runs[run] = file
         for key in _COUNTS:
             merged[key] += measured_on[key]
         folder = measured_on["folder"]
         merged["folder"] += folder if isinstance(folder, list) else [folder]
         sources.append(facts["source"].removesuffix(ONE_STD))
-    source = " + ".join(sources)
-    return _save(total, source, {**merged, "runs": list(runs)}, std, out)
+    return _save(total, " + ".join(sources), {**merged, "runs": list(runs)}, std, out)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """Read what an earlier run wrote, with every field that a merge needs.
+
+    Raises:
+        CommandError: the file cannot be read, or a field is missing or wrong.
+    """
+    import numpy as np
+
+    from jpegfreq.channels import CHANNEL_COUNT
+    from jpegfreq.cli import CommandError
+
+    try:
+        facts = json.loads(file.read_text(encoding="utf-8"))
+        for key in ("source", "count", "mean", "second_moment"):
+            facts[key]
+        for key in ("folder", *_COUNTS, *_SAME):
+            facts["measured_on"][key]
+        for key in ("count", "mean", "second_moment"):
+            values = np.array(facts[key], np.float64)
+            if values.shape != (CHANNEL_COUNT,) or not np.isfinite(values).all():
+                raise ValueError(f"{key} must be {CHANNEL_COUNT} finite numbers")
+    except OSError as error:
+        raise CommandError(f"{file}: {error.strerror}") from error
+    except KeyError as error:
+        raise CommandError(f"{file} was not written by `jpegfreq stats`: it has no field {error}") from error
+    except (ValueError, TypeError) as error:
+        raise CommandError(f"{file} was not written by `jpegfreq stats`: {error}") from error
+    return dict(facts)

@@ -116,7 +116,7 @@ def profile_cells(profile: Profile) -> list[list[str]]:
 def rgb_decoders() -> Iterator[Decoder]:
     """Yield the RGB decoders that are installed, each on one thread."""
 
-    def each(name: str, decode: Callable[[bytes], Any]) -> Method:
+    def each(name: str, decode: Callable[[bytes], Any]) -> Decoder:
         result = "uint8 BGR" if name == "OpenCV" else "uint8 RGB"
         return Decoder(name, result, False, lambda images: [decode(image) and None for image in images])
 

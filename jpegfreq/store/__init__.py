@@ -1,25 +1,16 @@
-"""Data sets converted once: plan, shards, manifest, and reading them back."""
+"""Data sets converted once: the plan, shards, the manifest, and reading a store back."""
 
 from jpegfreq.failures import Failure
-from jpegfreq.store.conversion import (
-    INT16_STEP,
-    Conversion,
-    LoadedImage,
-    Storage,
-    StoredDataset,
-    View,
-    begin,
-    convert_shards,
-    finish,
-    missing_shards,
-    read_views,
-)
+from jpegfreq.store.dataset import StoredDataset
+from jpegfreq.store.manifest import begin, finish, missing_shards
+from jpegfreq.store.plan import INT16_STEP, Conversion, Storage
+from jpegfreq.store.reading import View
+from jpegfreq.store.shards import convert_shards
 
 __all__ = [
     "INT16_STEP",
     "Conversion",
     "Failure",
-    "LoadedImage",
     "Storage",
     "StoredDataset",
     "View",
@@ -27,5 +18,4 @@ __all__ = [
     "convert_shards",
     "finish",
     "missing_shards",
-    "read_views",
 ]

@@ -1,4 +1,4 @@
-"""Statistics of files: an accumulator for each image, to be merged in the files' order."""
+"""Statistics of files: one accumulator per image, to be merged in the files' order."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import TYPE_CHECKING, Any
 from jpegfreq.failures import Failure
 from jpegfreq.format import TensorFormat
 from jpegfreq.statistics import StatisticsAccumulator
-from jpegfreq.store.conversion import LoadedImage, View, failure_of, read_views
+from jpegfreq.store.reading import LoadedImage, View, failure_of, read_views
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 __all__ = ["Measured", "measure_files"]
 
-_BATCH = 16  # all channels at 448 px: 2.4 MB an image
+_BATCH = 16  # all channels at 448 px take 2.4 MB per image
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What one image has, or why it could not be read.
+    """What was measured on one image, or why it could not be read.
 
     Attributes:
-        accumulator: of its coefficients; empty for a failure.
-        grey: whether it counts for luma alone.
+        accumulator: of its coefficients; empty after a failure.
+        grey: whether it counts for luma only.
         size_bytes: of the file.
-        failure: or None.
+        failure: the reason, or None.
     """
 
     accumulator: StatisticsAccumulator
@@ -38,12 +38,12 @@ class Measured:
 
 
 def measure_files(paths: Iterable[tuple[str, str]], view: View, *, threads: int) -> Iterator[list[Measured]]:
-    """Measure files, a batch at a time, in their order: the same numbers with any number of threads.
+    """Measure files in batches and in their order; the number of threads does not change the result.
 
     Args:
-        paths: names and files.
+        paths: the name and the path of each file.
         view: the part of each image.
-        threads: how many read, decode and measure.
+        threads: how many threads read, decode and measure.
     """
     with ThreadPoolExecutor(threads) as pool:
         for names, loaded, tensors in read_views(paths, view, TensorFormat(), threads, _BATCH):

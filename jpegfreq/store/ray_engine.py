@@ -1,7 +1,7 @@
-"""Conversion and statistics on Ray Data: a shard, or some files, are a task, on this machine's cores or a cluster's.
+"""Conversion and statistics on Ray Data: each task is a shard or some files, on this machine's cores or a cluster's.
 
 Every machine must see the files and the store under the same paths. A task does what `convert_shards` does for one
-shard, so the store's bytes are those of a conversion without Ray; and statistics are merged in the files' order.
+shard, so the store's bytes are the same as without Ray. Statistics are merged in the files' order.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jpegfreq.store.conversion import Conversion, View, convert_shards
 from jpegfreq.store.measure import Measured, measure_files
+from jpegfreq.store.plan import Conversion
+from jpegfreq.store.reading import View
+from jpegfreq.store.shards import convert_shards
 
 __all__ = ["EngineError", "convert_shards_on_ray", "measure_files_on_ray", "ray_session"]
 
 _REACH_SECONDS = 5.0
-_FILES_A_TASK = 64
+_FILES_PER_TASK = 64
 
 
 class EngineError(RuntimeError):
@@ -30,14 +32,14 @@ class EngineError(RuntimeError):
 
 @contextmanager
 def ray_session(*, address: str | None = None, cores: int = 1) -> Iterator[None]:
-    """Connect to Ray for a while; a Ray that runs in this process already is used, and left running.
+    """Connect to Ray for a while; a Ray that already runs in this process is used and left running.
 
     Args:
-        address: of a cluster: "host:port", "ray://host:port" or "auto"; None for one that starts and ends here.
-        cores: how many tasks run at once, where it starts here.
+        address: of a cluster: "host:port", "ray://host:port" or "auto"; None to start Ray here and end it afterwards.
+        cores: how many tasks run at once, if Ray is started here.
 
     Raises:
-        EngineError: Ray is not installed, or nothing answers there.
+        EngineError: Ray is not installed, or nothing answers at the address.
     """
     try:
         import ray.data
@@ -58,8 +60,8 @@ def ray_session(*, address: str | None = None, cores: int = 1) -> Iterator[None]
         _reach(address)
     try:
         ray.init(address=address or "local", **quiet)
-    except (SystemExit, Exception) as error:  # Ray leaves the process where a cluster does not answer
-        raise EngineError(f"Ray does not start at {address or 'this machine'}: {error}") from error
+    except (SystemExit, Exception) as error:  # Ray ends the process if a cluster does not answer
+        raise EngineError(f"cannot start Ray at {address or 'this machine'}: {error}") from error
     try:
         yield
     finally:
@@ -67,7 +69,7 @@ def ray_session(*, address: str | None = None, cores: int = 1) -> Iterator[None]
 
 
 def _reach(address: str) -> None:
-    """Fail soon where nothing answers: Ray itself tries for two minutes."""
+    """Fail early if nothing answers, because Ray itself tries for two minutes."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon:
         return  # "auto", or a name that Ray knows
@@ -78,10 +80,13 @@ def _reach(address: str) -> None:
 
 
 def run_tasks(task: Callable[[int], dict[str, Any]], numbers: Iterable[int]) -> Iterator[dict[str, Any]]:
-    """Run a task for each number inside a `ray_session`, one core each; results in the numbers' order.
+    """Run a task for each number inside a `ray_session`, on one core each.
+
+    Yields:
+        The tasks' results, in the numbers' order.
 
     Raises:
-        EngineError: a task failed, or was lost.
+        EngineError: a task failed or was lost.
     """
     import ray.data
 
@@ -102,13 +107,13 @@ def convert_shards_on_ray(
     *,
     progress: Callable[[int, int], None] = lambda images, size_bytes: None,
 ) -> None:
-    """Convert the files of some shards, inside a `ray_session`; each is complete at once, or not at all.
+    """Convert the files of some shards inside a `ray_session`; each shard appears whole or not at all.
 
     Args:
         conversion: the plan.
-        out: the store, begun.
+        out: the store, after `begin`.
         shards: their numbers.
-        progress: called after each shard with the images and bytes it took.
+        progress: called after each shard with its number of images and bytes.
     """
     conversion, out = replace(conversion, folder=conversion.folder.absolute()), out.absolute()
 
@@ -127,15 +132,15 @@ def convert_shards_on_ray(
 
 
 def measure_files_on_ray(paths: Sequence[tuple[str, str]], view: View) -> Iterator[list[Measured]]:
-    """`measure_files`, inside a `ray_session`: the same numbers in the same order.
+    """Measure files as `measure_files` does, inside a `ray_session`: the same numbers in the same order.
 
     Args:
-        paths: names and files.
+        paths: the name and the path of each file.
         view: the part of each image.
     """
     parts = [
-        [(name, str(Path(path).absolute())) for name, path in paths[start : start + _FILES_A_TASK]]
-        for start in range(0, len(paths), _FILES_A_TASK)
+        [(name, str(Path(path).absolute())) for name, path in paths[start : start + _FILES_PER_TASK]]
+        for start in range(0, len(paths), _FILES_PER_TASK)
     ]
 
     def measure(number: int) -> dict[str, Any]:

@@ -1,0 +1,172 @@
+"""Files read as tensors of one view each, in batches; the next batch is read from disk while one is decoded."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from jpegfreq.batch import read_batch
+from jpegfreq.crops import Box, center_crop_box
+from jpegfreq.failures import Failure
+from jpegfreq.format import TensorFormat
+from jpegfreq.header import Header, read_header
+from jpegfreq.sources.file_memory import BatchFiles, FileMemory
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+__all__ = ["LoadedImage", "UnreadableImageError", "View", "failure_of", "read_views"]
+
+
+@dataclass(frozen=True)
+class View:
+    """The part of each image that becomes a tensor: the shorter side is resized, then the centre is cropped.
+
+    Attributes:
+        size: height and width of the crop in pixels, a multiple of 8.
+        shorter_side: length in pixels to which the image's shorter side is resized first.
+        apply_orientation: first turn the image upright as its EXIF orientation says.
+    """
+
+    size: int
+    shorter_side: int
+    apply_orientation: bool = False
+
+    def __post_init__(self) -> None:
+        """Check both lengths."""
+        if self.size < 8 or self.size % 8:
+            raise ValueError(f"size must be a multiple of 8, not {self.size}")
+        if self.shorter_side < self.size:
+            raise ValueError(f"the shorter side ({self.shorter_side}) must not be below the size ({self.size})")
+
+    def box(self, header: Header) -> Box:
+        """Return the part of an image that is resized to the crop."""
+        height, width = header.upright_size if self.apply_orientation else (header.height, header.width)
+        return center_crop_box(height, width, (self.size, self.size), shorter_side=self.shorter_side)
+
+    def __str__(self) -> str:
+        """Put the view in words."""
+        upright = ", upright" if self.apply_orientation else ""
+        return f"size {self.size}, shorter side {self.shorter_side}, centre crop{upright}"
+
+
+@dataclass(frozen=True)
+class LoadedImage:
+    """A file that was read.
+
+    Attributes:
+        data: its bytes.
+        sha256: their hash in hexadecimal, or "" if it was not asked for.
+        header: of the image.
+        box: the part of the image to decode.
+    """
+
+    data: memoryview
+    sha256: str
+    header: Header
+    box: Box
+
+
+class UnreadableImageError(Exception):
+    """A file was read, but its bytes cannot be decoded."""
+
+    def __init__(self, error: Exception, data: memoryview) -> None:
+        """Keep the reason and the bytes."""
+        super().__init__(str(error))
+        self.error = error
+        self.data = data
+
+
+def failure_of(name: str, error: Exception) -> Failure:
+    """Describe what `read_views` yielded in place of an image."""
+    if isinstance(error, UnreadableImageError):
+        return Failure.of(name, error.error, error.data)
+    return Failure.of(name, error)
+
+
+def _load(paths: Sequence[str], view: View, hashes: bool, memory: FileMemory) -> list[LoadedImage | Exception]:
+    """Read files and find their boxes; an error takes the place of a file that fails."""
+    files = memory.batch()
+    return [_load_one(files, path, view, hashes) for path in paths]
+
+
+def _load_one(files: BatchFiles, path: str, view: View, hashes: bool) -> LoadedImage | Exception:
+    try:
+        data = files.read(path)
+    except OSError as error:
+        return error
+    try:
+        header = read_header(data)
+        box = view.box(header)
+    except (ValueError, MemoryError) as error:
+        return UnreadableImageError(error, data)
+    return LoadedImage(data, hashlib.sha256(data).hexdigest() if hashes else "", header, box)
+
+
+def read_views(
+    paths: Iterable[tuple[str, str]],
+    view: View,
+    format: TensorFormat,
+    threads: int,
+    batch: int,
+    *,
+    hashes: bool = False,
+    out: npt.NDArray[Any] | None = None,
+    memory: FileMemory | None = None,
+) -> Iterator[tuple[list[str], list[LoadedImage | Exception], npt.NDArray[Any]]]:
+    """Read files as tensors, in batches and in the files' order.
+
+    Args:
+        paths: the name and the path of each file.
+        view: the part of each image.
+        format: of the tensors.
+        threads: how many threads read, and how many decode.
+        batch: number of files per batch.
+        hashes: whether to hash the files.
+        out: memory for one tensor per file, filled without gaps by those that can be read; None for new arrays.
+        memory: where the files are read into, shared by successive calls; None for new memory.
+
+    Yields:
+        The names of a batch; for each name the loaded image, or the error in its place; and the tensors of the images
+        without an error, in order.
+    """
+    files = list(paths)
+    parts = [files[start : start + batch] for start in range(0, len(files), batch)]
+    share = -(-batch // threads)
+    room = FileMemory() if memory is None else memory
+    filled = 0
+    with ThreadPoolExecutor(threads) as pool:
+
+        def begin_reading(number: int) -> list[Future[list[LoadedImage | Exception]]]:
+            own = [path for _, path in parts[number]] if number < len(parts) else []
+            shares = (own[start : start + share] for start in range(0, len(own), share))
+            return [pool.submit(_load, few, view, hashes, room) for few in shares]
+
+        ahead = begin_reading(0)
+        for number, part in enumerate(parts):
+            loaded = [image for future in ahead for image in future.result()]
+            ahead = begin_reading(number + 1)
+            good = [image for image in loaded if isinstance(image, LoadedImage)]
+            tensors, errors = read_batch(
+                [image.data for image in good],
+                size=(view.size, view.size),
+                boxes=[image.box for image in good],
+                apply_orientation=view.apply_orientation,
+                format=format,
+                out=None if out is None else out[filled : filled + len(good)],
+                threads=threads,
+                errors="return",
+            )
+            slots = [index for index, image in enumerate(loaded) if isinstance(image, LoadedImage)]
+            kept = [index for index, error in enumerate(errors) if error is None]
+            for slot, image, error in zip(slots, good, errors, strict=True):
+                if error is not None:
+                    loaded[slot] = UnreadableImageError(error, image.data)
+            if len(kept) < len(good):
+                tensors[: len(kept)] = tensors[kept]
+                tensors = tensors[: len(kept)]
+            filled += len(kept)
+            yield [name for name, _ in part], loaded, tensors
