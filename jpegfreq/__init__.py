@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from jpegfreq import store as store
     from jpegfreq import structure as structure
     from jpegfreq import torch as torch
+    from jpegfreq import views as views
     from jpegfreq.assembly.tensor import to_frequency_tensor
     from jpegfreq.channels import ChannelSelection
     from jpegfreq.format import TensorFormat
@@ -52,6 +53,7 @@ _LAZY_MODULES = (
     "store",
     "structure",
     "torch",
+    "views",
 )
 
 __all__ = [

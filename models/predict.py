@@ -16,7 +16,7 @@ from jpegfreq.sources.file_memory import BatchFiles
 from jpegfreq.sources.images import Images
 from jpegfreq.torch.dataset import CropDataset, FrequencyDataset
 from jpegfreq.torch.rgb import RgbDataset
-from jpegfreq.torch.views import EvaluationView
+from jpegfreq.views import EvaluationView
 
 if TYPE_CHECKING:
     from jpegfreq.models.checkpoint import ModelConfig

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 DECODER = {"_native", "_arguments", "errors", "header", "coefficients"}
 FORMAT = {"_arguments", "errors", "channels", "statistics", "format"}
-TENSORS = DECODER | FORMAT | {"", "failures", "crops", "assembly.*", "_resample", "batch"}
+TENSORS = DECODER | FORMAT | {"", "failures", "crops", "views", "assembly.*", "_resample", "batch"}
 SOURCES = {"_files", "sources.*"}
 
 # What a module may import of jpegfreq, for types alone or in earnest. A name that ends in ".*" stands for a folder's
@@ -28,6 +28,7 @@ ALLOWED = {
     "jpegfreq.failures": {"errors"},
     "jpegfreq._files": set(),
     "jpegfreq.crops": {"_arguments"},
+    "jpegfreq.views": {"header", "crops"},
     "jpegfreq.header": {"_native"},
     "jpegfreq.coefficients": {"_native", "_arguments", "errors", "header"},
     "jpegfreq.structure": DECODER,

@@ -338,9 +338,9 @@ def test_upright_images_are_the_same_in_both_data_sets(tmp_path: Path, orientati
     (tmp_path / "a.jpg").write_bytes(make_jpeg(70, 50, kind, quality=95, subsampling="4:4:4", exif=exif.tobytes()))
     images = file_list([tmp_path / "a.jpg"], [0])
     format = TensorFormat(range(64))
-    options: dict[str, Any] = {"seed": 3, "apply_orientation": True, "fallback": "pixels" if fallback else None}
-    frequency = FrequencyDataset(images, TrainingView(SIZE), format=format, **options)
-    rgb = RgbDataset(images, TrainingView(SIZE), mean=(0, 0, 0), std=(1 / 255,) * 3, **options)
+    options: dict[str, Any] = {"seed": 3, "fallback": "pixels" if fallback else None}
+    frequency = FrequencyDataset(images, TrainingView(SIZE, apply_orientation=True), format=format, **options)
+    rgb = RgbDataset(images, TrainingView(SIZE, apply_orientation=True), mean=(0, 0, 0), std=(1 / 255,) * 3, **options)
     got = frequency[0][0].numpy()
     assert np.abs(to_frequency(rgb[0][0], format) - got).mean() < 2
     if not fallback:

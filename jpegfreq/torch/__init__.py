@@ -4,7 +4,7 @@ from jpegfreq.sources.images import Images, file_list, image_folder, list_file, 
 from jpegfreq.torch.dataset import Batch, FrequencyDataset, Stray, collate
 from jpegfreq.torch.loader import FrequencyLoader
 from jpegfreq.torch.rgb import RgbDataset
-from jpegfreq.torch.views import EvaluationView, TrainingView
+from jpegfreq.views import EvaluationView, TrainingView
 
 __all__ = [
     "Batch",

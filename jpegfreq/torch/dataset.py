@@ -23,7 +23,7 @@ from jpegfreq.header import read_header
 from jpegfreq.sources.file_memory import FileMemory
 from jpegfreq.sources.images import Images
 from jpegfreq.torch.pixels import crop_pixels, read_pixels, to_frequency
-from jpegfreq.torch.views import Crop, TrainingView, View, draw_crop
+from jpegfreq.views import Crop, TrainingView, View, draw_crop, read_size
 
 __all__ = ["Batch", "CropDataset", "FrequencyDataset", "Request", "Stray", "collate"]
 
@@ -140,7 +140,6 @@ class CropDataset(Dataset[Sample], ABC):
             damaged JPEGs, because Pillow would make up what is missing.
         filter: "bilinear", "bicubic" or "box"; pixels cannot be resized by "box".
         antialias: widen the filter where a crop shrinks.
-        apply_orientation: turn each image upright first, as its EXIF orientation says; crops are of the upright image.
     """
 
     has_box_filter = True
@@ -155,7 +154,6 @@ class CropDataset(Dataset[Sample], ABC):
         fallback: Literal["pixels"] | None = None,
         filter: Filter = "bilinear",
         antialias: bool = True,
-        apply_orientation: bool = False,
     ) -> None:
         """Check the options; the class describes them."""
         if errors not in ("raise", "skip"):
@@ -173,7 +171,6 @@ class CropDataset(Dataset[Sample], ABC):
         self.fallback = fallback
         self.filter = filter
         self.antialias = antialias
-        self.apply_orientation = apply_orientation
         # For each stray, the epoch that met it last and the reason; several threads may write.
         self._strays_met: dict[int, tuple[int, str]] = {}
         self._epoch_read = 0
@@ -249,8 +246,7 @@ class CropDataset(Dataset[Sample], ABC):
             data: bytes | memoryview = b""
             try:
                 data = self.images.read_into(index, files)
-                header = read_header(data)
-                height, width = header.upright_size if self.apply_orientation else (header.height, header.width)
+                height, width = read_size(self.view, read_header(data))
                 requests.append(Request(index, data, self.crop(index, height, width, epoch), None))
             except (ValueError, OSError, MemoryError) as error:
                 requests.append(Request(index, data, _NO_CROP, error))
@@ -291,7 +287,7 @@ class CropDataset(Dataset[Sample], ABC):
                 read = False
                 if self.fallback == "pixels" and not _is_damaged(request.data, error):
                     try:
-                        pixels = read_pixels(request.data, apply_orientation=self.apply_orientation)
+                        pixels = read_pixels(request.data, apply_orientation=self.view.apply_orientation)
                         crop = self.crop(request.index, pixels.shape[1], pixels.shape[2], epoch)
                         out[slot] = self._from_pixels(pixels, crop)
                         read = True
@@ -401,7 +397,6 @@ class FrequencyDataset(CropDataset):
         fallback: Literal["pixels"] | None = None,
         filter: Filter = "bilinear",
         antialias: bool = True,
-        apply_orientation: bool = False,
         threads: int | None = None,
     ) -> None:
         """Check the options, which are those of CropDataset and three more.
@@ -415,7 +410,6 @@ class FrequencyDataset(CropDataset):
             fallback: "pixels", or None.
             filter: "bilinear", "bicubic" or "box".
             antialias: widen the filter where a crop shrinks.
-            apply_orientation: turn each image upright first.
             threads: native threads; None for one per usable core, and for one in a DataLoader worker.
         """
         super().__init__(
@@ -426,7 +420,6 @@ class FrequencyDataset(CropDataset):
             fallback=fallback,
             filter=filter,
             antialias=antialias,
-            apply_orientation=apply_orientation,
         )
         self.format = TensorFormat() if format is None else format
         self.threads = threads
@@ -463,7 +456,7 @@ class FrequencyDataset(CropDataset):
             flips=[request.crop.flip for request in requests],
             filter=self.filter,
             antialias=self.antialias,
-            apply_orientation=self.apply_orientation,
+            apply_orientation=self.view.apply_orientation,
             format=self.format,
             out=out,
             threads=threads or self.thread_count,

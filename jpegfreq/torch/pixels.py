@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from jpegfreq._resample import Filter
-    from jpegfreq.torch.views import Crop
+    from jpegfreq.views import Crop
 
 __all__ = ["crop_pixels", "decode_rgb", "read_pixels", "to_frequency"]
 

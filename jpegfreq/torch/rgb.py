@@ -18,7 +18,7 @@ from jpegfreq.header import read_header
 from jpegfreq.sources.images import Images
 from jpegfreq.torch.dataset import CropDataset, ReadError, Request
 from jpegfreq.torch.pixels import decode_rgb
-from jpegfreq.torch.views import Crop, View
+from jpegfreq.views import Crop, View
 
 __all__ = ["RgbDataset"]
 
@@ -51,7 +51,6 @@ class RgbDataset(CropDataset):
         fallback: Literal["pixels"] | None = None,
         filter: Filter = "bilinear",
         antialias: bool = True,
-        apply_orientation: bool = False,
     ) -> None:
         """Check the options, which are those of CropDataset and two more.
 
@@ -66,7 +65,6 @@ class RgbDataset(CropDataset):
             fallback: "pixels" (Pillow), or None.
             filter: "bilinear" or "bicubic".
             antialias: widen the filter where a crop shrinks.
-            apply_orientation: turn each image upright first.
         """
         super().__init__(
             images,
@@ -76,7 +74,6 @@ class RgbDataset(CropDataset):
             fallback=fallback,
             filter=filter,
             antialias=antialias,
-            apply_orientation=apply_orientation,
         )
         self.scale = torch.tensor(std).mul(255).reciprocal()[:, None, None]
         self.shift = -(torch.tensor(mean) / torch.tensor(std))[:, None, None]
@@ -115,7 +112,7 @@ class RgbDataset(CropDataset):
         if header.height * header.width > DEFAULT_MAX_PIXELS:
             raise UnsupportedJpegError(f"{header.height * header.width} pixels are more than {DEFAULT_MAX_PIXELS}")
         try:
-            return decode_rgb(data, apply_orientation=self.apply_orientation)
+            return decode_rgb(data, apply_orientation=self.view.apply_orientation)
         except RuntimeError as failure:
             raise _jpeg_error(str(failure)) from failure
 

@@ -10,8 +10,9 @@ from random import Random
 from typing import NamedTuple, TypeAlias
 
 from jpegfreq.crops import Box, center_crop_box, random_resized_crop_box
+from jpegfreq.header import Header
 
-__all__ = ["Crop", "EvaluationView", "TrainingView", "View", "draw_crop"]
+__all__ = ["Crop", "EvaluationView", "TrainingView", "View", "draw_crop", "read_size"]
 
 
 class Crop(NamedTuple):
@@ -30,6 +31,7 @@ class TrainingView:
         scale: lower and upper bound of the crop's share of the image's area.
         ratio: lower and upper bound of the crop's width / height.
         flip_probability: the probability that a crop is mirrored.
+        apply_orientation: turn the image upright first, as its EXIF orientation says; the crop is of the upright image.
 
     Raises:
         ValueError: one of them is out of range.
@@ -39,6 +41,7 @@ class TrainingView:
     scale: tuple[float, float] = (0.08, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     flip_probability: float = 0.5
+    apply_orientation: bool = False
 
     def __post_init__(self) -> None:
         """Check the bounds."""
@@ -53,7 +56,8 @@ class TrainingView:
     def __repr__(self) -> str:
         """Give the size in words, and the bounds."""
         scale, ratio = (f"{low:.3g} to {high:.3g}" for low, high in (self.scale, self.ratio))
-        return f"TrainingView({_in_words(self.size)}, scale {scale}, ratio {ratio}, flip {self.flip_probability:g})"
+        bounds = f"scale {scale}, ratio {ratio}, flip {self.flip_probability:g}"
+        return f"TrainingView({_in_words(self.size)}, {bounds}{_upright(self)})"
 
     def crop(self, height: int, width: int, random: Random) -> Crop:
         """Draw the crop of an image of height x width pixels."""
@@ -70,6 +74,7 @@ class EvaluationView:
     Attributes:
         size: (height, width) of the crop, pixels.
         shorter_side: the length to which the image's shorter side is resized, pixels.
+        apply_orientation: turn the image upright first, as its EXIF orientation says.
 
     Raises:
         ValueError: the size is not a height and a width, or is larger than the shorter side.
@@ -77,6 +82,7 @@ class EvaluationView:
 
     size: tuple[int, int]
     shorter_side: int
+    apply_orientation: bool = False
 
     def __post_init__(self) -> None:
         """Check the size."""
@@ -86,7 +92,11 @@ class EvaluationView:
 
     def __repr__(self) -> str:
         """Give the size in words, and the shorter side."""
-        return f"EvaluationView({_in_words(self.size)}, shorter side {self.shorter_side})"
+        return f"EvaluationView({_in_words(self.size)}, shorter side {self.shorter_side}{_upright(self)})"
+
+    def box(self, header: Header) -> Box:
+        """Return the box of an image that is resized to the crop."""
+        return center_crop_box(*read_size(self, header), self.size, shorter_side=self.shorter_side)
 
     def crop(self, height: int, width: int, random: Random) -> Crop:
         """Return the crop of an image of height x width pixels; nothing is drawn."""
@@ -94,6 +104,15 @@ class EvaluationView:
 
 
 View: TypeAlias = TrainingView | EvaluationView
+
+
+def read_size(view: View, header: Header) -> tuple[int, int]:
+    """Return (height, width) in pixels of an image as a view reads it: upright, or as it is stored."""
+    return header.upright_size if view.apply_orientation else (header.height, header.width)
+
+
+def _upright(view: View) -> str:
+    return ", upright" if view.apply_orientation else ""
 
 
 def _in_words(size: tuple[int, int]) -> str:
