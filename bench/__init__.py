@@ -1,1 +1,1 @@
-"""Benchmarks: jpegfreq against every other way to read the same bytes. Start with `python -m bench --help`."""
+"""Benchmarks of jpegfreq against other readers of the same bytes. Start with `python -m bench --help`."""

@@ -1,4 +1,4 @@
-"""`python -m bench`, behind `make bench`: runs the stages, writes bench/results/ and the tables in bench/README.md."""
+"""`python -m bench` runs the stages and writes bench/results/ and the tables in bench/README.md."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from bench import machine, report, results, sets
 
 STAGES = {
     "coefficients": "bytes to coefficients, against libjpeg-turbo, jpeg2dct and jpeglib; header, import",
-    "large": "the same for large photographs, in memory that is fresh for every image",
+    "large": "the same for large photographs, with fresh memory for every image",
     "rgb": "RGB decoders on the same bytes: simplejpeg, PyTurboJPEG, OpenCV, Pillow, torchvision",
     "tensor": "bytes to the float32 frequency tensor, against libjpeg-turbo's RGB decode",
     "crops": "bytes to a batch of random-resized crops, against torchvision and OpenCV",
-    "store": "files to a store of tensors, against read_batch alone; a stored tensor; the loader on two threads",
-    "training": "images/s of the whole training loop: RGB, frequencies, and what torchvision offers",
+    "store": "files to stored tensors, against read_batch alone; reading one; the loader on two threads",
+    "training": "the whole training loop: RGB, frequencies, and torchvision's own input",
     "storage": "whole images' coefficients in standard containers, against decoding the JPEG again",
     "memory": "peak memory beyond input and coefficients",
 }
@@ -30,21 +30,21 @@ def _parser() -> argparse.ArgumentParser:
     stages = "\n".join(f"  {name:13} {text}" for name, text in STAGES.items())
     parser = argparse.ArgumentParser(
         prog="python -m bench",
-        description="Measures jpegfreq against everything else that reads the same bytes.\n"
-        "Both sides take turns on every image; speeds are ratios (2 = half the time), medians over rounds\n"
-        "with the 10th and 90th percentile. bench/README.md says how in full, and holds the last tables.",
+        description="Measure jpegfreq against other programs that read the same bytes.\n"
+        "Both sides take turns on every image. Results are ratios of times (2 = half the time): medians over rounds\n"
+        "with the 10th and 90th percentile. bench/README.md explains the method and has the latest tables.",
         epilog=f"stages:\n{stages}\n\nsets:\n{report.describe_sets()}\n\n"
         "examples:\n"
-        "  python -m bench --quick                             a first look, a few minutes\n"
-        "  python -m bench --stages coefficients --sets A,B    only these; a few minutes\n"
-        "  PHOTOS=~/Pictures python -m bench --sets A          your own photographs\n\n"
-        "Whole stages write bench/results/ and the tables in bench/README.md; --quick and some sets only print.\n"
-        "Leave the machine alone while it measures: disturbed rounds are set aside, not repaired.",
+        "  python -m bench --quick                             a first look, in a few minutes\n"
+        "  python -m bench --stages coefficients --sets A,B    only these, in a few minutes\n"
+        "  PHOTOS=~/Pictures python -m bench --sets A          on your own photographs\n\n"
+        "Complete stages write bench/results/ and the tables in bench/README.md; --quick and --sets only print.\n"
+        "Do not use the machine while it measures: disturbed rounds are set aside, but they are not repeated.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--stages", default=",".join(STAGES), help="which, with commas between (default: all)")
-    parser.add_argument("--sets", default=",".join(sets.NAMES), help="which, with commas between (default: all)")
-    parser.add_argument("--quick", action="store_true", help="fewer images and rounds")
+    parser.add_argument("--stages", default=",".join(STAGES), help="stages, separated by commas (default: all)")
+    parser.add_argument("--sets", default=",".join(sets.NAMES), help="sets, separated by commas (default: all)")
+    parser.add_argument("--quick", action="store_true", help="use fewer images and rounds")
     parser.add_argument("--one-stage", action="store_true", help=argparse.SUPPRESS)
     return parser
 
@@ -53,7 +53,7 @@ def _chosen(text: str, known: tuple[str, ...], what: str) -> tuple[str, ...]:
     chosen = tuple(name for name in text.split(",") if name)
     unknown = [name for name in chosen if name not in known]
     if unknown or not chosen:
-        raise SystemExit(f"no {what} {', '.join(unknown) or 'given'}; there are: {', '.join(known)}")
+        raise SystemExit(f"--{what}s: {', '.join(unknown) or 'nothing'} is unknown; choose from {', '.join(known)}")
     return chosen
 
 
@@ -65,7 +65,7 @@ def main(arguments: list[str]) -> int:
         return _run(stages[0], results.Options(chosen_sets, 3 if options.quick else 15, options.quick), arguments)
     print(json.dumps(machine.describe(), indent=1), flush=True)
     failed = []
-    for stage in stages:  # each in a fresh process, so that none suffers from what another imported
+    for stage in stages:  # each in a fresh process, so that no stage depends on what another imported
         command = [sys.executable, "-m", "bench", "--stages", stage, "--sets", options.sets, "--one-stage"]
         if subprocess.run(command + ["--quick"] * options.quick, cwd=Path(__file__).resolve().parents[1]).returncode:
             failed.append(stage)
@@ -73,14 +73,14 @@ def main(arguments: list[str]) -> int:
         report.write()
         print(f"\nwritten: {report.README}")
     else:
-        print(f"\nonly a look, so the tables in {report.README} stay as they are; its results are in {results.LOOKS}")
+        print(f"\nThis was no complete measurement: {report.README} is unchanged; the results are in {results.LOOKS}")
     for stage in failed:
         print(f"stage {stage} failed; see above", file=sys.stderr)
     return 1 if failed else 0
 
 
 def _complete(options: results.Options) -> bool:
-    """Only a stage's whole measurement is kept and shown."""
+    """Tell whether all sets are measured in full; only then the results are kept and shown."""
     return not options.quick and set(options.sets) == set(sets.NAMES)
 
 

@@ -1,7 +1,7 @@
 """JPEG bytes to quantized coefficients: one image at a time, batches, two threads, and start-up.
 
-Against jpeg_read_coefficients of libjpeg-turbo, with its decompress struct reused and its coefficients left in place.
-Our outputs are new arrays for every image, as a user gets them.
+The opponent is libjpeg-turbo's jpeg_read_coefficients, with its decompress struct reused and its coefficients left in
+place. Our side returns new arrays for every image, which is what a user gets.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def run(result: Result, options: Options) -> None:
 
 
 def _readable(images: tuple[Image, ...]) -> tuple[Image, ...]:
-    """Those that libjpeg reads without a warning."""
+    """Keep the images that libjpeg reads without a warning."""
     return tuple(image for image in images if opponents.opponent().coefficients(image.data) == 0)
 
 
@@ -115,7 +115,7 @@ def _import(result: Result, times: int) -> None:
         seconds, imported = output.split()
         milliseconds.append(float(seconds) * 1e3)
         heavy |= imported == "True"
-    del milliseconds[0]  # wrote the byte code
+    del milliseconds[0]  # the first import also wrote the byte code
     low, high = np.percentile(milliseconds, [10, 90])
     note = "imports numba or torch!" if heavy else "neither numba nor torch is imported"
     result.value(Value(IMPORT, statistics.median(milliseconds), float(low), float(high), "ms", note))

@@ -1,11 +1,11 @@
-"""JPEG bytes to a training batch: random-resized crop, flip, normalization, into a batch tensor that no cache holds.
+"""JPEG bytes to a training batch: random-resized crop, flip and normalization, into a tensor larger than any cache.
 
-Every method crops and flips the same images alike, on one thread. jpegfreq gives the frequency tensor of a 448 px crop
-(56 x 56 blocks); torchvision and OpenCV give the 224 px RGB tensor that a network takes in its place. OpenCV with a
-block DCT gives the same frequency tensor, but for rounding and OpenCV's own filter: what it costs without jpegfreq.
-So does what the paper "Learning in the Frequency Domain" released, written anew from its description: the 448 px crop
-is encoded again at quality 100 and 4:2:0 for Y, doubled and encoded again for Cb and Cr, and jpeg2dct reads both files.
-Two rows are parts of our work, measured alone: what no crop can do without.
+Every method makes the same crops and flips of the same images on one thread. jpegfreq produces the frequency tensor of
+a 448 x 448 px crop (56 x 56 blocks). torchvision and OpenCV produce the RGB tensor of 224 x 224 px that a network takes
+instead. OpenCV with a block DCT produces the same frequency tensor, except for rounding and OpenCV's own filter, and
+shows what the tensor costs without jpegfreq. So does the released pipeline of "Learning in the Frequency Domain",
+rewritten from its description: the crop is encoded at quality 100 and 4:2:0 for Y, doubled and encoded again for Cb and
+Cr, and jpeg2dct reads both files. Two rows measure parts of our work alone, which no crop can avoid.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PAPER = "the paper's pipeline, two encodes, 448"
 HWC, CHW = "jpegfreq, 192 channels last, 448", "jpegfreq, 192 channels first, 448"
 HWC_24, CHW_24 = "jpegfreq, 24 channels last, 448", "jpegfreq, 24 channels first, 448"
 DECODE, FILL = "part: coefficients of the whole images alone", "part: zeros to the 192 x 56 x 56 tensors alone"
-MOST = 50  # images a batch call
+MOST = 50  # images per batch call
 
 Draw = tuple[Box, bool]
 Draws = dict[Image, Draw]
@@ -77,7 +77,7 @@ def _draw(image: Image, random: np.random.Generator) -> Draw:
 
 
 def _sampled(images: Sequence[Image], horizontal: int, vertical: int) -> tuple[Image, ...]:
-    """Those of three components whose luma has these sampling factors."""
+    """Keep the images of three components whose luma has these sampling factors."""
     found = []
     for image in images:
         components = jpegfreq.read_header(image.data).components
@@ -122,13 +122,13 @@ def _ours(draws: Draws, name: str, tensor_format: jpegfreq.TensorFormat) -> Meth
 
 
 def _fill() -> Method[ours.Chunk]:
-    """What the memory of the batch costs by itself: the C library's memset, which stores past the caches."""
+    """Time the memory of the batch alone: the C library's memset, which uses non-temporal stores."""
     batch = _aligned_zeros((MOST, 56, 56, 192))
     return Method(FILL, lambda chunk: ctypes.memset(batch.ctypes.data, 0, len(chunk) * batch[0].nbytes))
 
 
 def _aligned_zeros(shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """On a cache line's boundary, as PyTorch's tensors are; touched, as a batch that is filled again and again is."""
+    """Allocate zeros at the start of a cache line, as PyTorch does, and touch them, as in a batch that is reused."""
     memory = np.zeros(int(np.prod(shape)) + 16, np.float32)
     memory += 0
     start = -memory.ctypes.data % 64 // 4
@@ -198,7 +198,7 @@ def _blocks(draws: Draws) -> Method[ours.Chunk]:
 
 
 def _paper(draws: Draws) -> Method[ours.Chunk]:
-    """The files that it encodes are read by jpegfreq where jpeg2dct is missing: the name says so."""
+    """Make the paper's pipeline. If jpeg2dct is missing, jpegfreq reads the encoded files, and the name says so."""
     import cv2
 
     cv2.setNumThreads(1)
@@ -226,7 +226,7 @@ def _read_planes(data: bytes) -> list[NDArray[np.int16]]:
 def _far_from_ours(
     draws: Draws, work: Callable[[Image, int], None], batch: NDArray[np.float32], chunk: ours.Chunk
 ) -> str:
-    """Whether another way to the frequency tensor differs from ours by more than its filter and rounding."""
+    """Describe a difference from our tensor that is larger than filter and rounding explain; "" if there is none."""
     work(chunk[0], 0)
     box, flip = draws[chunk[0]]
     tensor_format = jpegfreq.TensorFormat(layout="HWC", statistics=_statistics())

@@ -1,7 +1,7 @@
 """Large photographs to coefficients, one at a time, in memory that is fresh for every image of both sides.
 
-Every decode happens in a process of its own, forked from one that has decoded nothing, after a picture of 8x8 pixels
-has brought in the code: whatever memory either side keeps for its next image, there is none yet.
+Each decode runs in its own process, forked from one that has decoded nothing. An image of 8 x 8 pixels is decoded
+first, so that the code is loaded, but neither side has kept memory from an earlier image.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def run(result: Result, options: Options) -> None:
     images = options.images("L")
     if not images:
         return
-    # Else what Python has freed in this process would be used memory for libjpeg in the forked ones.
+    # Otherwise memory that Python freed in this process would serve libjpeg in the forked ones.
     ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 128 << 10)
     turbo = opponents.opponent()
     methods = [opponents.turbo_coefficients(turbo), ours.coefficients()]
@@ -47,7 +47,7 @@ def run(result: Result, options: Options) -> None:
 
 
 def _measure(images: Sequence[Image], methods: Sequence[Method[Image]], seconds: float) -> Samples:
-    """As timing.measure, each decode in its own process."""
+    """Measure like timing.measure, but with each decode in its own process."""
     samples = Samples(
         [method.name for method in methods],
         np.ones((len(methods), len(images)), dtype=np.bool_),
@@ -80,7 +80,7 @@ def _difference(method: Method[Image], image: Image) -> tuple[int, int]:
 
 
 def _in_a_fresh_process(work: Callable[[], tuple[int, int]]) -> tuple[int, int]:
-    """Two numbers that `work` gives in a forked process; (1, 1) where it fails."""
+    """Return the two numbers that `work` gives in a forked process, or (1, 1) if it fails."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:

@@ -1,7 +1,8 @@
-"""Resident memory: how far the peak goes beyond the input and the coefficients, a thread.
+"""Resident memory: the peak beyond the input and the coefficients, per thread.
 
-Each figure is of a process of its own: the input is in memory, nothing has been decoded, the kernel's peak is reset
-(/proc/self/clear_refs), then the work is done with all results held. "Kept" is what stays when they are dropped.
+Each value comes from its own process. The input is in memory and nothing has been decoded when the kernel's peak is
+reset (/proc/self/clear_refs); then everything is decoded and all results are held. "Kept" is the memory that stays
+after the results are dropped.
 """
 
 from __future__ import annotations
@@ -47,12 +48,12 @@ def _measured(set_name: str, numbers: list[int], threads: int) -> tuple[float, f
 
 
 def child(set_name: str, numbers: list[int], threads: int) -> None:
-    """Runs in a process of its own; prints megabytes beyond coefficients and input, a thread, and megabytes kept."""
+    """Run in a separate process; print the MB per thread beyond coefficients and input, and the MB kept."""
     import jpegfreq
 
     images = [sets.load(set_name)[number].data for number in numbers]
     jpegfreq.read_header(images[0])
-    ctypes.CDLL(None).malloc_trim(0)  # else memory freed before would be taken again unseen
+    ctypes.CDLL(None).malloc_trim(0)  # otherwise memory freed earlier would be reused without being counted
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     before = _resident("VmRSS")
     if len(images) == 1 and threads == 1:

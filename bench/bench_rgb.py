@@ -1,4 +1,4 @@
-"""What decoding to RGB costs on the same bytes: how much of it coefficients save, and which decoder is the fastest."""
+"""The cost of decoding the same bytes to RGB: how much of it coefficients save, and which decoder is the fastest."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Whole images' coefficients in standard containers: their bytes over the JPEGs', and reading one image.
+"""Coefficients of whole images in standard containers: their size relative to the JPEGs', and the time to read one.
 
-Every container holds the same images, one entry an image, and is read in random order through its own library; a read
-ends with planes of int16 [blocks_high, blocks_wide, 8, 8] in memory. The baseline decodes the JPEG again, from memory.
-"frequency-major" means that the planes lie as [8, 8, blocks_high, blocks_wide], and are turned back when read.
+Every container holds the same images, one entry per image, and is read in random order through its own library. A read
+ends with planes of int16 [blocks_high, blocks_wide, 8, 8] in memory. The baseline decodes the JPEG from memory again.
+"frequency-major" means that planes are stored as [8, 8, blocks_high, blocks_wide] and transposed when they are read.
 `jpegfreq convert --coefficients` writes HDF5 with Blosc2, frequency-major.
 """
 
@@ -24,7 +24,7 @@ from bench.timing import Method
 
 READ = "one image's coefficients from a container, against decoding the JPEG again"
 DECODE = "read_coefficients"
-MOST = 40  # images: deflate takes long to write
+MOST = 40  # images; deflate writes slowly
 
 Planes = list[NDArray[np.int16]]
 Read = Callable[[int], NDArray[np.int16]]
@@ -141,7 +141,7 @@ def _parquet(path: Path, values: Sequence[NDArray[np.int16]]) -> Read:
 
     schema = pa.schema([("values", pa.list_(pa.int16()))])
     with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=False) as writer:
-        for one in values:  # a row group each: one image can be read alone
+        for one in values:  # one row group per image, so that one image can be read alone
             writer.write_table(pa.table({"values": pa.array([one], pa.list_(pa.int16()))}, schema=schema))
     stored = pq.ParquetFile(path)
 

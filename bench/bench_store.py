@@ -1,9 +1,9 @@
 """Files to a store: `convert`, reading, hashing and writing included, against `read_batch` alone on the same files.
 
-The files lie in a temporary folder, in the page cache. Both sides run on one thread, for tensors of 24 x 28 x 28; the
-conversion also has helper threads, which read ahead and write behind: they count as CPU time, and hide in wall time
-where a second core is free. Then how long a stored tensor takes to fetch, and how a training loader gains by a second
-thread.
+The files are in a temporary folder, in the page cache. Both sides use one thread and make tensors of 24 x 28 x 28. The
+conversion also has helper threads that read ahead and write behind: their CPU time counts, and wall time hides them
+only if a second core is free. The stage also measures how long it takes to fetch a stored tensor, and how much a
+training loader gains from a second thread.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ THREADS = "FrequencyLoader into torch tensors, wall time"
 SAMPLE = "StoredDataset, a random tensor of 24 x 28 x 28"
 ALONE, CONVERT = "read_batch alone", "convert"
 ONE_THREAD, TWO_THREADS = "one thread", "two threads"
-COPIES = 5  # of the set's files: enough for more than one shard
+COPIES = 5  # of each of the set's files, enough for more than one shard
 BATCH = 64
 VIEW = View(224, 256)
 

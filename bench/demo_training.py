@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from bench.demo_pictures import TRAINING, VALIDATION
+from bench.demo_images import TRAINING, VALIDATION
 from jpegfreq import ChannelSelection, TensorFormat
 from jpegfreq.models import create_model, load_model
 from jpegfreq.models.analysis.heatmap import HeatMap

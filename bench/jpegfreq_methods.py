@@ -1,4 +1,4 @@
-"""Our side, through the public Python API, each result checked against the opponent's before anything is timed."""
+"""Our side, through the public Python API. Every result is compared with the opponent's before anything is timed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.sets import Image
 from bench.timing import Method
 
 Chunk = tuple[Image, ...]
-CHUNK = 100  # images a batch call
+CHUNK = 100  # images per batch call
 
 
 def coefficients() -> Method[Image]:
@@ -24,7 +24,7 @@ def coefficients() -> Method[Image]:
 
 
 def chunks(images: Sequence[Image]) -> list[Chunk]:
-    """Nearly equal lists of at most 100 images."""
+    """Divide the images into parts of nearly equal length, of at most 100 images each."""
     count = -(-len(images) // CHUNK)
     return [tuple(images[i * len(images) // count : (i + 1) * len(images) // count]) for i in range(count)]
 
@@ -44,7 +44,7 @@ def coefficients_batch(threads: int) -> Method[Chunk]:
 
 
 def tensor(tensor_format: jpegfreq.TensorFormat, name: str) -> Method[Image]:
-    """Bytes to the tensor. All 192 channels are checked by going back to RGB from them."""
+    """Time bytes to tensor. If it has all 192 channels, it is checked by converting it back to RGB."""
 
     def run(image: Image) -> NDArray[np.generic]:
         return jpegfreq.to_frequency_tensor(jpegfreq.read_coefficients(image.data), tensor_format)
@@ -67,7 +67,7 @@ def _size(image: Image) -> tuple[int, int]:
 
 
 def to_rgb(channels: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Inverse DCT of [192, H/8, W/8], then JFIF's YCbCr -> RGB: uint8 [H, W, 3]."""
+    """Convert a tensor [192, H/8, W/8] to RGB by inverse DCT and JFIF's YCbCr -> RGB: uint8 [H, W, 3]."""
     count, high, wide = channels.shape
     frequency, position = np.arange(8)[:, None], np.arange(8)[None, :]
     basis = np.cos((2 * position + 1) * frequency * np.pi / 16) / 2

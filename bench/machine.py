@@ -1,4 +1,4 @@
-"""What a number was measured on."""
+"""The machine and the software that a number was measured with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FLAGS = ("avx2", "bmi2", "avx512f", "avx512bw", "avx512vbmi", "avx512_vbmi2")
 
 
 def describe() -> dict[str, object]:
-    """Processor, its vector units, cores, system, versions, and the opponent."""
+    """Describe the processor, its vector units, cores, system, versions, and the opponent."""
     text = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
     fields = dict(re.findall(r"^([^\t:]+?)\s*:\s*(.*)$", text, re.MULTILINE))
     present = set((fields.get("flags") or fields.get("Features") or "").split())

@@ -1,7 +1,7 @@
-"""The other sides: libjpeg-turbo through a small C file built here, and what Python users have today.
+"""The opponents: libjpeg-turbo, driven by a small C file that is compiled here, and the packages Python users have.
 
-Each function that makes a Method imports its package only when called; `available` leaves out what is not installed and
-says so.
+Each function that makes a Method imports its package only when it is called. `available` leaves out the packages that
+are not installed and prints which ones.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ WHAT_IT_NEEDS = "the opponent needs a C compiler and jpeglib.h: apt-get install 
 
 @dataclass(frozen=True)
 class Layout:
-    """Pixels of the image, blocks of each component (high, wide)."""
+    """The image's size in pixels, and each component's in blocks: (high, wide)."""
 
     width: int
     height: int
@@ -69,29 +69,29 @@ class JpegTurbo:
 
     @property
     def name(self) -> str:
-        """As it stands in the tables."""
+        """The name in the tables."""
         return f"libjpeg-turbo {self.version}"
 
     def header(self, data: bytes) -> None:
-        """jpeg_read_header, up to the first SOS."""
+        """Call jpeg_read_header, which reads up to the first SOS."""
         self._header(self._opened, data, len(data))
 
     def coefficients(self, data: bytes) -> int:
-        """jpeg_read_coefficients; they stay inside libjpeg, nobody copies them. Returns warnings, -1 for an error."""
+        """Call jpeg_read_coefficients and leave the result there; return the number of warnings, or -1."""
         return int(self._coefficients(self._opened, data, len(data)))
 
     def reserve(self, pixel_bytes: int) -> None:
-        """Makes the pixel buffer, once, for images of up to this size."""
+        """Allocate the pixel buffer for images of up to this size, unless it is large enough."""
         if self._pixels.size < pixel_bytes:
             self._pixels = np.zeros(pixel_bytes, dtype=np.uint8)
             self._pixels_address = self._pixels.ctypes.data
 
     def rgb(self, data: bytes) -> int:
-        """The full decode to RGB, into one buffer that is never given back. See `reserve`."""
+        """Decode to RGB, into one buffer that is reused; call `reserve` first."""
         return int(self._rgb(self._opened, data, len(data), self._pixels_address))
 
     def layout(self, data: bytes) -> Layout:
-        """The sizes that the header promises."""
+        """Read the sizes that the header declares."""
         values = (ctypes.c_int * 11)()
         if self._functions.opponent_layout(self._opened, data, len(data), values) < 0:
             raise ValueError("libjpeg cannot read this header")
@@ -99,7 +99,7 @@ class JpegTurbo:
         return Layout(values[0], values[1], blocks)
 
     def planes(self, data: bytes) -> list[NDArray[np.int16]]:
-        """The coefficients, copied out: int16 [blocks_high, blocks_wide, 8, 8] a component."""
+        """Copy the coefficients: int16 [blocks_high, blocks_wide, 8, 8] per component."""
         planes = [np.zeros((high, wide, 8, 8), dtype=np.int16) for high, wide in self.layout(data).blocks]
         addresses = (ctypes.c_void_p * 4)(*[plane.ctypes.data for plane in planes])
         if self._functions.opponent_planes(self._opened, data, len(data), addresses) < 0:
@@ -107,7 +107,7 @@ class JpegTurbo:
         return planes
 
     def pixels(self, data: bytes) -> NDArray[np.uint8]:
-        """A copy of the decoded image: uint8 [height, width, 3]."""
+        """Decode the image into a new array: uint8 [height, width, 3]."""
         layout = self.layout(data)
         size = layout.width * layout.height * 3
         self.reserve(size)
@@ -118,12 +118,12 @@ class JpegTurbo:
 
 @contextmanager
 def turbo_on_threads(count: int) -> Iterator[Method[Sequence[Image]]]:
-    """Coefficients of a batch by so many threads, each with a decompress struct of its own; images as they come."""
+    """Read a batch's coefficients in `count` threads, each with its own decompress struct."""
     decoders = [JpegTurbo(libraries()[0]) for _ in range(count)]
 
     def take(decoder: JpegTurbo, images: Iterator[Image]) -> None:
         for image in images:
-            decoder.coefficients(image.data)  # the interpreter's lock is given up meanwhile
+            decoder.coefficients(image.data)  # releases the GIL
 
     with ThreadPoolExecutor(count) as pool:
 
@@ -161,7 +161,7 @@ def _key(version: str) -> list[int]:
 
 
 def libraries() -> list[Path]:
-    """Every libjpeg-turbo of ABI 62 at hand, newest first: the system's, and the one in Pillow's wheel."""
+    """List every libjpeg-turbo of ABI 62, newest first: the system's and the one in Pillow's wheel."""
     found = [Path(path) for path in DEBIAN_LIBRARIES if Path(path).exists()]
     pillow = importlib.util.find_spec("PIL")
     if pillow and pillow.origin:
@@ -171,7 +171,7 @@ def libraries() -> list[Path]:
 
 @cache
 def opponent() -> JpegTurbo:
-    """THE opponent: the newest libjpeg-turbo found."""
+    """Open the opponent of all tables: the newest libjpeg-turbo."""
     found = libraries()
     if not found:
         raise RuntimeError(f"no libjpeg-turbo found; {WHAT_IT_NEEDS}")
@@ -179,7 +179,7 @@ def opponent() -> JpegTurbo:
 
 
 def equal_planes(planes: Sequence[NDArray[Any]], data: bytes) -> str:
-    """Says how coefficients differ from the opponent's; nothing where they are equal."""
+    """Describe how coefficients differ from the opponent's; "" if they are equal."""
     expected = opponent().planes(data)
     if len(planes) != len(expected):
         return f"{len(planes)} components instead of {len(expected)}"
@@ -192,7 +192,7 @@ def equal_planes(planes: Sequence[NDArray[Any]], data: bytes) -> str:
 
 
 def equal_pixels(pixels: NDArray[np.uint8], data: bytes) -> str:
-    """Says how an RGB image differs from the opponent's by more than one level on average."""
+    """Describe a difference from the opponent's RGB of more than one level on average; "" if there is none."""
     expected = opponent().pixels(data)
     if pixels.shape != expected.shape:
         return f"{pixels.shape} instead of {expected.shape}"
@@ -211,7 +211,7 @@ def turbo_coefficients(turbo: JpegTurbo) -> Method[Image]:
 
 def turbo_rgb(turbo: JpegTurbo) -> Method[Image]:
     def check(image: Image) -> str:
-        return equal_pixels(turbo.pixels(image.data), image.data)  # makes the buffer large enough, too
+        return equal_pixels(turbo.pixels(image.data), image.data)  # also makes the buffer large enough
 
     return Method(f"{turbo.name}, RGB", lambda image: turbo.rgb(image.data), check)
 
@@ -227,7 +227,7 @@ def jpeg2dct(images: Sequence[Image]) -> Method[Image]:
 
 
 def jpeglib(images: Sequence[Image]) -> Method[Image]:
-    """Takes paths only: the files lie in memory (/dev/shm) where there is such a place."""
+    """Time jpeglib, which takes only paths; the files are in memory (/dev/shm) if the system has that."""
     import jpeglib as package
 
     memory = Path("/dev/shm")
@@ -253,7 +253,7 @@ _FOLDERS: list[Path] = []
 
 
 def clean_up() -> None:
-    """Removes the temporary files of the opponents that read only paths."""
+    """Remove the temporary files of the opponents that read only paths."""
     while _FOLDERS:
         shutil.rmtree(_FOLDERS.pop(), ignore_errors=True)
 
@@ -326,18 +326,18 @@ PACKAGES = ("pillow", "jpeg2dct", "jpeglib", "simplejpeg", "PyTurboJPEG", "openc
 def available(
     makers: Sequence[Callable[[Sequence[Image]], Method[Image]]], images: Sequence[Image]
 ) -> list[Method[Image]]:
-    """The methods of those opponents that are installed here; says which are not."""
+    """Make the methods of the opponents that are installed, and print which are not."""
     methods = []
     for maker in makers:
         try:
             methods.append(maker(images))
         except (ImportError, OSError, RuntimeError) as error:
-            print(f"  without {maker.__name__}: {str(error).splitlines()[0]}")
+            print(f"  {maker.__name__} is left out: {str(error).splitlines()[0]}")
     return methods
 
 
 def versions() -> dict[str, str]:
-    """Installed versions of everything measured."""
+    """List the installed version of every package that is measured."""
     found = {}
     for package in ("jpegfreq", "numpy", *PACKAGES):
         try:

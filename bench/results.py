@@ -1,4 +1,4 @@
-"""What a stage measured, its JSON file in bench/results/, and the options every stage takes."""
+"""The results of a stage, their JSON file in bench/results/, and the options that every stage takes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.sets import Image
 from bench.timing import Clock, Comparison, Method, Samples, Unit, compare, measure
 
 FOLDER = Path(__file__).resolve().parent / "results"
-LOOKS = Path(__file__).resolve().parents[1] / "build" / "bench" / "looks"  # of --quick, or of some sets only
+LOOKS = Path(__file__).resolve().parents[1] / "build" / "bench" / "looks"  # results of --quick, or of a choice of sets
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class Options:
     """How long to measure, and on what."""
 
     sets: tuple[str, ...] = sets.NAMES
-    seconds: float = 15.0  # a comparison of two
+    seconds: float = 15.0  # per comparison of two methods
     quick: bool = False
 
     def images(self, name: str) -> tuple[Image, ...]:
-        """The images of a set, none where it was not asked for, every fifth for a quick look."""
+        """Load the images of a set: none if it was not chosen, every fifth for a quick look."""
         images = sets.load(name) if name in self.sets else ()
         return images[::5] if self.quick and len(images) > 50 else images
 
@@ -42,7 +42,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Value:
-    """One measured number that is no ratio: its median, and the 10th and 90th percentile."""
+    """One measured number that is not a ratio: its median, and the 10th and 90th percentile."""
 
     name: str
     median: float
@@ -54,7 +54,7 @@ class Value:
 
 @dataclass
 class Result:
-    """All that one stage measured."""
+    """Everything that one stage measured."""
 
     stage: str
     command: str
@@ -74,20 +74,20 @@ class Result:
         seconds: float,
         clock: Clock = "cpu",
     ) -> Samples:
-        """Measures, prints and keeps one table."""
+        """Measure one table, print it and keep it."""
         samples = measure(units, methods, seconds=seconds, clock=clock)
         self.add(Table(title, set_name, compare(samples, baseline)))
         return samples
 
     def add(self, table: Table) -> None:
-        """Prints and keeps a table."""
+        """Print a table and keep it."""
         self.tables.append(table)
         print(f"\n  {table.title}, {table.set_name}", flush=True)
         for row in table.rows:
             print("   " + row_text(row), flush=True)
 
     def value(self, value: Value) -> None:
-        """Prints and keeps a value."""
+        """Print a value and keep it."""
         self.values.append(value)
         print(
             f"\n  {value.name}: {value.median:.3g} {value.unit} [{value.low:.3g}, {value.high:.3g}] {value.note}",
@@ -95,7 +95,7 @@ class Result:
         )
 
     def save(self, folder: Path = FOLDER) -> Path:
-        """Writes the stage's JSON file."""
+        """Write the stage's JSON file."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.stage}.json"
         path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")

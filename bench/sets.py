@@ -1,15 +1,15 @@
-"""The inputs. Sets made from photographs are encoded again by Pillow (libjpeg-turbo), in memory, always the same way.
+"""The inputs. Sets made from photographs are encoded again in memory by Pillow (libjpeg-turbo), always in the same way.
 
     A   the photographs as their authors encoded them
     B   the same at 4:2:0, quality 75
     C   the same at 4:4:4, quality 95
     P   the same, progressive, 4:2:0, quality 90
-    R   as B, with a restart marker after every row of MCUs
+    R   as B, with a restart marker after every MCU row
     L   large photographs, 8 to 16 Mpx, as they are
     W   progressive files from the web, as they are
 
-A, B, C, P and R come from the folder in PHOTOS, or from `photos` of the data folder; L and W from the data folder
-(JPEGFREQ_DATA, else ../shared/data beside the project).
+A, B, C, P and R come from the folder that PHOTOS names, or from `photos` in the data folder. L and W come from the data
+folder, which JPEGFREQ_DATA names (default: ../shared/data, next to the project).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif"}
 
 @dataclass(frozen=True)
 class Image:
-    """One file's bytes, in memory."""
+    """A file's bytes in memory."""
 
     name: str
     data: bytes
@@ -43,12 +43,12 @@ def _files(folder: Path) -> list[Image]:
 
 @cache
 def photographs() -> tuple[Image, ...]:
-    """Up to 200 photographs that Pillow reads as grey or YCbCr, spread evenly over the folder."""
+    """Load up to 200 photographs that Pillow reads as grey or YCbCr, spread evenly over the folder."""
     folder = Path(os.environ.get("PHOTOS") or DATA / "photos")
     images = _files(folder) if folder.is_dir() else []
     if not images:
         raise SystemExit(
-            f"no JPEG files in {folder}: name a folder of photographs, as in `make bench PHOTOS=~/Pictures`"
+            f"there are no JPEG files in {folder}: name a folder of photographs, as in `make bench PHOTOS=~/Pictures`"
         )
     images = [image for image in images if _mode(image) in ("L", "RGB")]
     count = min(len(images), MOST_IMAGES)
@@ -56,7 +56,7 @@ def photographs() -> tuple[Image, ...]:
 
 
 def tiny() -> Image:
-    """The smallest work there is: 8x8 pixels."""
+    """Make the smallest image that is used: 8 x 8 pixels."""
     file = io.BytesIO()
     PillowImage.new("RGB", (8, 8)).save(file, "JPEG")
     return Image("8x8", file.getvalue())
@@ -64,8 +64,8 @@ def tiny() -> Image:
 
 def _mode(image: Image) -> str:
     try:
-        with PillowImage.open(io.BytesIO(image.data)) as picture:
-            return picture.mode if picture.format in ("JPEG", "MPO") else ""
+        with PillowImage.open(io.BytesIO(image.data)) as opened:
+            return opened.mode if opened.format in ("JPEG", "MPO") else ""
     except (OSError, SyntaxError):
         return ""
 
@@ -83,16 +83,16 @@ def _encoded(**options: object) -> Callable[[], list[Image]]:
 
 
 def _progressive_from_the_web() -> list[Image]:
-    """The progressive files of `odd` and `large` that are a photograph's size and that Pillow reads to the end."""
+    """Load the progressive files of `odd` and `large` with sides of 100 px or more that Pillow reads to the end."""
     images = []
     for image in _files(DATA / "odd") + _files(DATA / "large"):
         try:
-            with PillowImage.open(io.BytesIO(image.data)) as picture:
+            with PillowImage.open(io.BytesIO(image.data)) as opened:
                 arithmetic = b"\xff\xc2" not in image.data  # SOF10, which Pillow calls progressive too
-                if arithmetic or not picture.info.get("progressive") or min(picture.size) < 100:
+                if arithmetic or not opened.info.get("progressive") or min(opened.size) < 100:
                     continue
-                picture.load()
-        except (OSError, SyntaxError, ValueError):  # damaged on purpose: not from the web
+                opened.load()
+        except (OSError, SyntaxError, ValueError):  # damaged on purpose, so not from the web
             continue
         images.append(image)
     return images
@@ -103,7 +103,10 @@ _MAKERS: dict[str, tuple[str, Callable[[], list[Image]]]] = {
     "B": ("4:2:0, quality 75", _encoded(quality=75, subsampling="4:2:0")),
     "C": ("4:4:4, quality 95", _encoded(quality=95, subsampling="4:4:4")),
     "P": ("progressive, 4:2:0, quality 90", _encoded(quality=90, subsampling="4:2:0", progressive=True)),
-    "R": ("as B, a restart marker every MCU row", _encoded(quality=75, subsampling="4:2:0", restart_marker_rows=1)),
+    "R": (
+        "as B, with a restart marker every MCU row",
+        _encoded(quality=75, subsampling="4:2:0", restart_marker_rows=1),
+    ),
     "L": ("large photographs, 8 to 16 Mpx", lambda: _files(DATA / "large")),
     "W": ("progressive files from the web", _progressive_from_the_web),
 }
@@ -116,5 +119,5 @@ def describe(name: str) -> str:
 
 @cache
 def load(name: str) -> tuple[Image, ...]:
-    """The images of a set; empty where its folder is missing (L and W)."""
+    """Load the images of a set; it is empty if its folder is missing (L and W)."""
     return tuple(_MAKERS[name][1]())

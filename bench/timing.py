@@ -1,15 +1,15 @@
-"""Interleaved measurement: every method on every input in turn, round after round, and ratios taken within a round.
+"""Interleaved measurement: every method on every input in turn, round after round, with ratios within a round.
 
-A ratio of two times is only as good as the likeness of the moments in which they were taken. So within one round each
-input goes through all methods one directly after the other (who begins changes from input to input), the round's ratio
-is that of the sums, and what is reported is the median over rounds with the 10th and the 90th percentile.
+Two times can only be compared if they were taken under the same conditions. So in each round an input goes through all
+methods directly one after the other, and a different method begins with each input. A round's ratio is the ratio of the
+total times. The result is the median over rounds with the 10th and 90th percentile.
 
-Time is CPU time of the whole process, helper threads included, unless threads are what is measured: then wall time.
+The time is the CPU time of the whole process with its helper threads; it is wall time where threads are compared.
 
-Which rounds count: a round is set aside, for all methods alike, when the machine was busy with something else in it:
-- CPU time: when the process spent more than 2 % of the round off the CPU (wall time over CPU time);
-- wall time: when other processes or the hypervisor used more than 5 % of the cores (/proc/stat).
-The rule never looks at the ratios. Where fewer than five rounds are left all of them are used, and the row says so.
+A round is set aside, for all methods alike, if the machine was busy with something else:
+- CPU time: if the process was off the CPU for more than 2 % of the round (wall time against CPU time);
+- wall time: if other processes or the hypervisor used more than 5 % of the cores (/proc/stat).
+The rule never looks at the ratios. If fewer than five rounds are left, all of them are used, and the row says so.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ LEAST_ROUNDS = 5
 
 @dataclass(frozen=True)
 class Method(Generic[Unit]):
-    """One way to do the work. `verify` says how its result differs from the reference, or nothing when it is equal."""
+    """One way to do the work. `verify` describes how its result differs from the reference, or returns ""."""
 
     name: str
     run: Callable[[Unit], object]
     verify: Callable[[Unit], str] = lambda unit: ""
-    strict: bool = False  # ours: any difference ends the benchmark
+    strict: bool = False  # for our side: any difference stops the benchmark
 
 
 @dataclass
 class Samples:
-    """Times in nanoseconds, [round, method, unit], and for each round whether the machine was busy otherwise."""
+    """Times in nanoseconds, [round, method, unit], and for each round whether it was disturbed."""
 
     names: list[str]
     readable: NDArray[np.bool_]  # [method, unit]
-    notes: list[str]  # one a method
-    images: NDArray[np.int64]  # how many each unit holds: one, or a batch
+    notes: list[str]  # one per method
+    images: NDArray[np.int64]  # number of images in each unit: one, or a batch
     clock: Clock = "cpu"
     rounds: list[NDArray[np.int64]] = field(default_factory=list)
     disturbed: list[bool] = field(default_factory=list)
@@ -57,14 +57,14 @@ class Samples:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One method against the baseline, over the inputs it can read."""
+    """One method against the baseline, over the inputs that it can read."""
 
     method: str
     baseline: str
-    ratio: float  # baseline's time / method's time, median over rounds: above 1 is faster
+    ratio: float  # time of the baseline / time of the method, median over rounds; above 1 is faster
     ratio_low: float  # 10th percentile
     ratio_high: float  # 90th percentile
-    ratio_per_unit: float  # geometric mean over inputs of the median ratio: every input counts alike
+    ratio_per_unit: float  # geometric mean over inputs of the median ratio, in which every input counts the same
     seconds: float  # of one round, median
     images: int
     rounds: int
@@ -73,7 +73,7 @@ class Comparison:
 
 
 def others_busy_seconds() -> float:
-    """CPU seconds since boot that went to anything but this process, steal included (/proc/stat)."""
+    """Return the CPU seconds since boot that other processes used, including stolen time (/proc/stat)."""
     with open("/proc/stat", encoding="ascii") as lines:
         values = [int(value) for value in lines.readline().split()[1:9]]
     user, nice, system, _idle, _iowait, irq, softirq, steal = values
@@ -81,7 +81,7 @@ def others_busy_seconds() -> float:
 
 
 def verify(units: Sequence[Unit], methods: Sequence[Method[Unit]], clock: Clock = "cpu") -> Samples:
-    """Runs every method once on every input, outside the timing, and compares its result with the reference."""
+    """Run every method once on every input, without timing it, and compare the result with the reference."""
     readable = np.ones((len(methods), len(units)), dtype=np.bool_)
     notes = []
     for m, method in enumerate(methods):
@@ -115,7 +115,7 @@ def measure(
     clock: Clock = "cpu",
     minimum_rounds: int = 7,
 ) -> Samples:
-    """Verifies, warms up with one round, then measures for about `seconds`, at least `minimum_rounds` rounds."""
+    """Verify, warm up with one round, then measure for about `seconds`, but at least `minimum_rounds` rounds."""
     samples = verify(units, methods, clock)
     _round(units, methods, samples, 0)
     gc.collect()
@@ -145,7 +145,7 @@ def _round(
             run = methods[m].run
             wall_start = time.perf_counter_ns()
             cpu_start = time.process_time_ns()
-            run(unit)  # what it returns is dropped at once: freeing it belongs to the price
+            run(unit)  # the result is dropped at once, because freeing it is part of the cost
             cpu[m, u] = time.process_time_ns() - cpu_start
             wall[m, u] = time.perf_counter_ns() - wall_start
     if samples.clock == "cpu":
@@ -155,7 +155,7 @@ def _round(
 
 
 def compare(samples: Samples, baseline: str, only: Sequence[int] | None = None) -> list[Comparison]:
-    """Every method against the baseline (itself included, for its rate), over all inputs or `only` some."""
+    """Compare every method with the baseline (and the baseline with itself), over all inputs or `only` some."""
     chosen = np.ones(samples.readable.shape[1], dtype=np.bool_)
     if only is not None:
         chosen[:] = False

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench import demo_pictures
-from bench.demo_pictures import cut_crops
+from bench import demo_images
+from bench.demo_images import cut_crops
 
 
 def test_crops_to_validate_on_share_no_pixel_with_those_to_train_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(demo_pictures, "TRAINING", 6)
-    monkeypatch.setattr(demo_pictures, "VALIDATION", 3)
+    monkeypatch.setattr(demo_images, "TRAINING", 6)
+    monkeypatch.setattr(demo_images, "VALIDATION", 3)
     pixels = np.zeros((320, 480, 3), np.uint8)
     pixels[:, 300:] = 255  # the right 3/8
     for name in ("a", "b"):

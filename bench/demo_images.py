@@ -1,4 +1,4 @@
-"""The demo's pictures: photographs that installed packages ship, and a small task made of them."""
+"""The demo's images: photographs that come with installed packages, and a small task made from them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-CROP = 128  # pixels of a crop's sides
+CROP = 128  # pixels, of a crop's sides
 CLASSES = 12
 TRAINING, VALIDATION = 48, 12  # crops of each photograph
 
 
 def collect_photographs(folder: Path) -> Path:
-    """The photographs that scikit-image and scikit-learn ship; those that are no JPEG are encoded, q90 4:2:0."""
+    """Copy the photographs of scikit-image and scikit-learn; PNGs become JPEGs of quality 90, 4:2:0."""
     from PIL import Image
 
     names = {
@@ -41,15 +41,16 @@ def collect_photographs(folder: Path) -> Path:
 
 
 def cut_crops(files: Sequence[Path], folder: Path, *, seed: int = 0) -> list[str]:
-    """Cut crops for a task of our own: to tell from which photograph a crop comes.
+    """Cut crops for a small task: to recognize which photograph a crop comes from.
 
-    Crops of 3/8 to all of a photograph's shorter side, brought to 128 x 128 px and encoded as JPEG. The left 5/8 of a
-    photograph gives the crops to train on, the right 3/8 those to validate on: no pixel is seen in both.
+    A crop's side is 3/8 to all of a photograph's shorter side. Crops are resized to 128 x 128 px and encoded as JPEG.
+    The training crops come from the left 5/8 of a photograph and the validation crops from the right 3/8, so that they
+    share no pixel.
 
     Args:
-        files: photographs; the first dozen that are large enough are taken.
-        folder: where to write: train/NAME/*.jpg and validation/NAME/*.jpg.
-        seed: of the crops' places.
+        files: photographs; the first twelve that are large enough are used.
+        folder: where train/NAME/*.jpg and validation/NAME/*.jpg are written.
+        seed: decides where the crops are.
 
     Returns:
         The photographs' names.
