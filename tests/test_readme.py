@@ -34,7 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         Path(name).mkdir(parents=True)
         (Path(name) / "photo.jpg").write_bytes(photo)
     assert main(["stats", "photos", "--size", "224", "--out", "stats.json"]) == 0
-    convert = "convert photos --out store --format dct24 --size 224 --dtype float16 --statistics stats.json"
+    convert = "convert photos --out store --channels 24 --size 224 --dtype float16 --statistics stats.json"
     assert main(convert.split()) == 0
     return tmp_path
 
