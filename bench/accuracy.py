@@ -29,7 +29,7 @@ from jpegfreq import ChannelSelection, ChannelStatistics, TensorFormat
 from jpegfreq.models import load_model, model_summary
 from jpegfreq.models.analysis.heatmap import HeatMap, heat_map
 from jpegfreq.models.analysis.ranking import select
-from jpegfreq.models.training.inputs import Inputs, measure_statistics, open_images
+from jpegfreq.models.training.inputs import measure_statistics, open_images
 from jpegfreq.models.training.recipe import TrainConfig, preset
 from jpegfreq.models.training.train import Epoch, TrainResult, train
 from jpegfreq.report.figures import heat_figure, png_bytes
@@ -239,20 +239,19 @@ class Shown:
         """A line above the bar."""
         self.progress.console.print(text)
 
-    def begin(self, config: TrainConfig, inputs: Inputs, first_epoch: int) -> None:
-        """The bar's length."""
-        steps = len(inputs.training)
-        self.progress.update(self.task, total=config.epochs * steps, completed=first_epoch * steps)
+    def begin(self, steps: int, epochs: int, done: int) -> None:
+        """Set the bar's length."""
+        self.progress.update(self.task, total=epochs * steps, completed=done)
 
-    def step(self, epoch: int, step: int, steps: int, loss: float, images: int) -> None:
+    def step(self, epoch: int, step: int, loss: float, images: int) -> None:
         """One step on."""
-        self.progress.update(self.task, advance=1, now=f"epoch {epoch + 1}, loss {loss:.3f}")
+        self.progress.update(self.task, advance=1, now=f"epoch {epoch}, loss {loss:.3f}")
 
     def end_epoch(self, epoch: Epoch) -> None:
         """A line above the bar."""
         on = f", {epoch.channels_on:.1f} channels on" if epoch.channels_on == epoch.channels_on else ""
         self.progress.console.print(
-            f"  epoch {epoch.epoch + 1}: loss {epoch.loss:.3f}, top-1 {epoch.top1:.3f}{on}, "
+            f"  epoch {epoch.epoch}: loss {epoch.loss:.3f}, top-1 {epoch.top1:.3f}{on}, "
             f"{epoch.images_per_second:.1f} images/s"
         )
 

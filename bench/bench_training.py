@@ -79,11 +79,12 @@ class _Turns:
     def note(self, text: str) -> None:
         pass
 
-    def begin(self, config: Any, inputs: Any, first_epoch: int) -> None:
+    def begin(self, steps: int, epochs: int, done: int) -> None:
+        self.steps = steps
         self.wait()
 
-    def step(self, epoch: int, step: int, steps: int, loss: float, images: int) -> None:
-        if step + 1 == steps:
+    def step(self, epoch: int, step: int, loss: float, images: int) -> None:
+        if step == self.steps:
             self.stop()
 
     def end_epoch(self, epoch: Any) -> None:

@@ -15,7 +15,6 @@ from bench.demo_images import TRAINING, VALIDATION
 from jpegfreq import ChannelSelection, TensorFormat
 from jpegfreq.models import create_model, load_model
 from jpegfreq.models.analysis.heatmap import HeatMap
-from jpegfreq.models.training.inputs import Inputs
 from jpegfreq.models.training.recipe import TrainConfig
 from jpegfreq.models.training.train import Epoch, TrainResult, train
 from jpegfreq.report.figures import curves_figure, png_bytes
@@ -115,16 +114,16 @@ class _Bar:
     def note(self, text: str) -> None:
         self.bar.console.print(text)
 
-    def begin(self, config: TrainConfig, inputs: Inputs, first_epoch: int) -> None:
-        self.bar.update(self.task, total=config.epochs * len(inputs.training))
+    def begin(self, steps: int, epochs: int, done: int) -> None:
+        self.bar.update(self.task, total=epochs * steps)
 
-    def step(self, epoch: int, step: int, steps: int, loss: float, images: int) -> None:
-        self.bar.update(self.task, advance=1, description=f"epoch {epoch + 1}, loss {loss:.2f}{self.done}")
+    def step(self, epoch: int, step: int, loss: float, images: int) -> None:
+        self.bar.update(self.task, advance=1, description=f"epoch {epoch}, loss {loss:.2f}{self.done}")
 
     def end_epoch(self, epoch: Epoch) -> None:
         self.done = f"; {epoch.top1:.0%} right, {epoch.channels_on:.0f} channels on"
         if not self.bar.console.is_terminal:
-            self.bar.console.print(f"epoch {epoch.epoch + 1}: loss on unseen {epoch.validation_loss:.2f}{self.done}")
+            self.bar.console.print(f"epoch {epoch.epoch}: loss on unseen {epoch.validation_loss:.2f}{self.done}")
 
 
 def _training_section(result: TrainResult, names: Sequence[str]) -> Section:

@@ -28,8 +28,9 @@ from bench import accuracy_report, machine, segmentation_report
 from jpegfreq import TensorFormat
 from jpegfreq.models.analysis.heatmap import HeatMap
 from jpegfreq.models.dense.config import Task
+from jpegfreq.models.dense.recipe import DenseTraining
 from jpegfreq.models.dense.scenes import read_scenes
-from jpegfreq.models.dense.training import DenseTraining, train_dense
+from jpegfreq.models.dense.training import train_dense
 from jpegfreq.report.figures import heat_figure, png_bytes
 
 LOG = Path(__file__).resolve().parent / "results" / "segmentation.jsonl"
@@ -167,13 +168,13 @@ class Shown:
         """A line above the bar."""
         self.progress.console.print(text)
 
-    def begin(self, training: DenseTraining, steps: int, first_epoch: int) -> None:
-        """The bar's length."""
-        self.progress.update(self.task, total=training.epochs * steps, completed=first_epoch * steps)
+    def begin(self, steps: int, epochs: int, done: int) -> None:
+        """Set the bar's length."""
+        self.progress.update(self.task, total=epochs * steps, completed=done)
 
     def step(self, epoch: int, step: int, loss: float, images: int) -> None:
         """One step on."""
-        self.progress.update(self.task, advance=1, now=f"epoch {epoch + 1}, loss {loss:.3f}")
+        self.progress.update(self.task, advance=1, now=f"epoch {epoch}, loss {loss:.3f}")
 
     def end_epoch(self, line: dict[str, float]) -> None:
         """A line above the bar."""

@@ -18,6 +18,7 @@ from jpegfreq import read_coefficients, resample  # noqa: E402
 from jpegfreq.models.checkpoint import CheckpointError, load_model  # noqa: E402
 from jpegfreq.models.dense.config import dense_heat_map, load_dense  # noqa: E402
 from jpegfreq.models.dense.detection import FrequencyTransform, create_detector, evaluate_detection  # noqa: E402
+from jpegfreq.models.dense.recipe import DenseTraining  # noqa: E402
 from jpegfreq.models.dense.scenes import (  # noqa: E402
     COCO_THINGS,
     DetectionDataset,
@@ -29,7 +30,7 @@ from jpegfreq.models.dense.scenes import (  # noqa: E402
     read_mask,
     read_scenes,
 )
-from jpegfreq.models.dense.training import DenseTraining, train_dense  # noqa: E402
+from jpegfreq.models.dense.training import train_dense  # noqa: E402
 from tests.images import make_jpeg  # noqa: E402
 from tests.scenes import FORMAT, images_of, scene_folder, tiny_scenes  # noqa: E402
 from tests.support import data_files  # noqa: E402

@@ -15,7 +15,8 @@ torchvision = pytest.importorskip("torchvision")
 from jpegfreq import ChannelStatistics, TensorFormat  # noqa: E402
 from jpegfreq.models.checkpoint import CheckpointError, ModelConfig, save_model  # noqa: E402
 from jpegfreq.models.dense.config import DenseConfig, body_of, gate_of, load_dense  # noqa: E402
-from jpegfreq.models.dense.training import DenseTraining, train_dense  # noqa: E402
+from jpegfreq.models.dense.recipe import DenseTraining  # noqa: E402
+from jpegfreq.models.dense.training import train_dense  # noqa: E402
 from jpegfreq.models.pretrained import LoadedWeights, Pretrained, load_pretrained, read_pretrained  # noqa: E402
 from tests.scenes import FORMAT, scene_folder  # noqa: E402
 

@@ -13,8 +13,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 
+from jpegfreq.models.dense.recipe import DenseTraining  # noqa: E402
 from jpegfreq.models.dense.scenes import SegmentationDataset, read_mask, read_scenes  # noqa: E402
-from jpegfreq.models.dense.training import DenseTraining, train_dense  # noqa: E402
+from jpegfreq.models.dense.training import train_dense  # noqa: E402
 from jpegfreq.models.readable import Readable, Unread, check_readable, sound_scenes  # noqa: E402
 from tests.scenes import FORMAT, scene_folder  # noqa: E402
 
@@ -29,7 +30,7 @@ class Notes:
     def note(self, text: str) -> None:
         self.notes.append(text)
 
-    def begin(self, training: DenseTraining, steps: int, first_epoch: int) -> None:
+    def begin(self, steps: int, epochs: int, done: int) -> None:
         self.before_training = len(self.notes)
 
     def step(self, epoch: int, step: int, loss: float, images: int) -> None:

@@ -13,6 +13,7 @@ from torchvision.models.segmentation import fcn_resnet50  # noqa: E402
 
 from jpegfreq.cli import main  # noqa: E402
 from jpegfreq.models.dense.config import dense_heat_map, load_dense  # noqa: E402
+from jpegfreq.models.dense.recipe import DenseTraining  # noqa: E402
 from jpegfreq.models.dense.scenes import (  # noqa: E402
     IGNORE,
     SegmentationDataset,
@@ -22,7 +23,7 @@ from jpegfreq.models.dense.scenes import (  # noqa: E402
     read_mask,
 )
 from jpegfreq.models.dense.segmentation import create_segmenter, evaluate_segmentation, scores_of  # noqa: E402
-from jpegfreq.models.dense.training import DenseTraining, train_dense  # noqa: E402
+from jpegfreq.models.dense.training import train_dense  # noqa: E402
 from jpegfreq.models.gate import GatedNetwork, GatedOutput  # noqa: E402
 from tests.scenes import FORMAT, images_of, scene_folder, tiny_scenes  # noqa: E402
 

@@ -1,4 +1,4 @@
-"""Training: what it learns, that a stopped run ends in the same weights, and what is refused before it begins."""
+"""Training: what it learns, that a stopped run reaches the same weights, and what is refused before it begins."""
 
 from __future__ import annotations
 
@@ -27,8 +27,16 @@ from safetensors.torch import load_file  # noqa: E402
 from jpegfreq import ChannelStatistics, TensorFormat  # noqa: E402
 from jpegfreq.cli import main  # noqa: E402
 from jpegfreq.models import load_model  # noqa: E402
+from jpegfreq.models.training.average import averaged  # noqa: E402
 from jpegfreq.models.training.recipe import TrainConfig, preset  # noqa: E402
-from jpegfreq.models.training.target import TargetControl, indecision, missed_by, sharpened_count  # noqa: E402
+from jpegfreq.models.training.state import STATE, CheckpointInterval  # noqa: E402
+from jpegfreq.models.training.steering import (  # noqa: E402
+    TargetControl,
+    indecision,
+    missed_by,
+    sharpened_count,
+    steps_to_target,
+)
 from jpegfreq.models.training.train import Epoch, best_epoch, train  # noqa: E402
 
 
@@ -63,7 +71,7 @@ def config(folders: tuple[Path, Path], out: Path, **changes: object) -> TrainCon
 
 
 def weights(out: Path) -> dict[str, torch.Tensor]:
-    return torch.load(out / "training_state.pt", weights_only=False)["network"]
+    return torch.load(out / STATE, weights_only=True)["parts"]["network"]
 
 
 class Stop(Exception):
@@ -71,21 +79,25 @@ class Stop(Exception):
 
 
 class StopAt:
+    """An observer that ends a run at a step, counted from 1, and keeps what it is told."""
+
     def __init__(self, epoch: int, step: int) -> None:
         self.where = (epoch, step)
         self.notes: list[str] = []
+        self.seen: list[tuple[int, int]] = []
 
     def note(self, text: str) -> None:
         self.notes.append(text)
 
-    def begin(self, config: TrainConfig, inputs: object, first_epoch: int) -> None:
-        self.first_epoch = first_epoch
+    def begin(self, steps: int, epochs: int, done: int) -> None:
+        self.done = done
 
-    def step(self, epoch: int, step: int, steps: int, loss: float, images: int) -> None:
+    def step(self, epoch: int, step: int, loss: float, images: int) -> None:
+        self.seen.append((epoch, step))
         if (epoch, step) == self.where:
             raise Stop
 
-    def end_epoch(self, epoch: Epoch) -> None:
+    def end_epoch(self, line: Epoch) -> None:
         pass
 
 
@@ -95,11 +107,11 @@ class StopAt:
         {"format": None},
         {},
         {"format": TensorFormat(layout="HWC"), "gated": True, "target_channels": 24.0},
-        {"mixup": 0.2, "amp": True, "label_smoothing": 0.1},
+        {"mixup": 0.2, "amp": True, "label_smoothing": 0.1, "size": 128},
     ],
     ids=["rgb", "static", "gated", "mixed, in bfloat16"],
 )
-def test_a_stopped_run_goes_on_to_the_same_weights(
+def test_a_stopped_run_reaches_the_same_weights(
     folders: tuple[Path, Path], tmp_path: Path, changes: dict[str, object]
 ) -> None:
     whole = train(config(folders, tmp_path / "whole", **changes))
@@ -107,36 +119,36 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
     assert all((epoch.accuracy != epoch.accuracy) == ("mixup" in changes) for epoch in whole.epochs)
     stopped = config(folders, tmp_path / "stopped", **changes)
     with pytest.raises(Stop):
-        train(stopped, observer=StopAt(1, 1))
+        train(stopped, observer=StopAt(2, 2))
     again = train(stopped)
     first, second = weights(tmp_path / "whole"), weights(tmp_path / "stopped")
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert [epoch.top1 for epoch in whole.epochs] == [epoch.top1 for epoch in again.epochs]
     lines = list(csv.DictReader((tmp_path / "stopped" / "log.csv").open()))
-    assert [line["epoch"] for line in lines] == ["0", "1"]
+    assert [line["epoch"] for line in lines] == ["1", "2"]
     if changes.get("gated"):
         assert (tmp_path / "whole" / "gate.json").read_text() == (tmp_path / "stopped" / "gate.json").read_text()
 
 
 def killed_runs(folders: tuple[Path, Path], tmp_path: Path, runs: int, **changes: object) -> None:
-    """Kill -9 a training at random points, each time going on, until `runs` were killed; then let it end."""
+    """Kill a training at random points, resuming it each time, until `runs` were killed; then let it end."""
     start = time.perf_counter()
     train(config(folders, tmp_path / "whole", **changes))
     seconds = time.perf_counter() - start
     program = (
-        "import sys, torch; torch.set_num_threads(1)\n"
+        "import json, sys, torch; torch.set_num_threads(1)\n"
         "from pathlib import Path\n"
         "from jpegfreq.models.training.recipe import TrainConfig\n"
         "from jpegfreq.models.training.train import train\n"
         "print('ready', flush=True)\n"
-        "train(TrainConfig.from_json(Path(sys.argv[1]).read_text()))\n"
+        "train(TrainConfig.from_dict(json.loads(Path(sys.argv[1]).read_text())))\n"
     )
     killed = config(folders, tmp_path / "killed", **changes)
-    (tmp_path / "config.json").write_text(killed.to_json())
+    (tmp_path / "config.json").write_text(json.dumps(killed.to_dict()))
     delays = random.Random(5)
     count = resumed = 0
     while count < runs:
-        resumed += (tmp_path / "killed" / "training_state.pt").exists()
+        resumed += (tmp_path / "killed" / STATE).exists()
         process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-c", program, str(tmp_path / "config.json")], stdout=subprocess.PIPE
         )
@@ -147,11 +159,11 @@ def killed_runs(folders: tuple[Path, Path], tmp_path: Path, runs: int, **changes
         process.communicate()
         if process.returncode == -signal.SIGKILL:
             count += 1
-        else:  # it was done before: begin anew
+        else:  # it had ended: start again
             assert process.returncode == 0
             assert same_weights(tmp_path / "whole", tmp_path / "killed")
             shutil.rmtree(tmp_path / "killed")
-    print(f"{count} killed, {resumed} of them after they had gone on from a checkpoint")
+    print(f"{count} killed, {resumed} of them after they had resumed from a checkpoint")
     train(killed)
     assert same_weights(tmp_path / "whole", tmp_path / "killed")
     for name in ("last", "best"):
@@ -164,13 +176,13 @@ def same_weights(one: Path, other: Path) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_a_killed_run_goes_on_to_the_same_weights(folders: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_killed_run_reaches_the_same_weights(folders: tuple[Path, Path], tmp_path: Path) -> None:
     killed_runs(folders, tmp_path, 1)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("gated", [False, True], ids=["static", "gated"])
-def test_ten_times_killed_it_goes_on_to_the_same_weights(
+def test_a_run_killed_ten_times_reaches_the_same_weights(
     folders: tuple[Path, Path], tmp_path: Path, gated: bool
 ) -> None:
     changes = {"gated": True, "target_channels": 3.0} if gated else {}
@@ -178,7 +190,7 @@ def test_ten_times_killed_it_goes_on_to_the_same_weights(
 
 
 def test_tar_shards_and_lists_train_as_their_files_do(folders: tuple[Path, Path], tmp_path: Path) -> None:
-    """In one order the same images make the same weights, wherever they lie."""
+    """The same images in the same order give the same weights, wherever they are stored."""
     for part, folder in (("train", folders[0]), ("val", folders[1])):
         files = [
             (file, label) for label, name in enumerate(("blue", "red")) for file in sorted((folder / name).iterdir())
@@ -202,36 +214,42 @@ def test_tar_shards_and_lists_train_as_their_files_do(folders: tuple[Path, Path]
 
 
 @pytest.mark.parametrize("format", [None, TensorFormat(6, layout="HWC")], ids=["rgb", "frequencies"])
-def test_images_that_cannot_be_read_are_left_out_and_counted(
+def test_unreadable_images_are_left_out_and_counted(
     folders: tuple[Path, Path], tmp_path: Path, format: TensorFormat | None
 ) -> None:
-    """Two of 14 and one of 5 cannot; a PNG is read from its pixels."""
+    """Two of 14 and one of 5 are unreadable; a PNG is read from its pixels."""
     for part, folder in (("train", folders[0]), ("val", folders[1])):
         shutil.copytree(folder, tmp_path / part)
     whole = (folders[0] / "red" / "0.jpg").read_bytes()
     (tmp_path / "train" / "red" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
-    (tmp_path / "train" / "blue" / "text.jpg").write_text("no picture")
-    (tmp_path / "val" / "red" / "text.jpg").write_text("no picture")
+    (tmp_path / "train" / "blue" / "text.jpg").write_text("no image")
+    (tmp_path / "val" / "red" / "text.jpg").write_text("no image")
     with Image.open(folders[1] / "red" / "0.jpg") as image:
         image.save(tmp_path / "val" / "red" / "other.png")
     sources = (tmp_path / "train", tmp_path / "val")
     told = StopAt(-1, -1)
     epochs = train(config(sources, tmp_path / "run", format=format, batch_size=7), observer=told).epochs
     assert [epoch.left_out for epoch in epochs] == [3, 3]
-    assert len(told.notes) == len(set(told.notes)) == 3
-    assert sum("text.jpg: " in note for note in told.notes) == 2
+    left_out = [note for note in told.notes if note.startswith("left out: ")]
+    assert len(left_out) == len(set(left_out)) == 3
+    assert sum("text.jpg: " in note for note in left_out) == 2
     assert all(0 <= epoch.top1 <= 1 for epoch in epochs)
     assert [round(epoch.top1 * 5, 6) % 1 for epoch in epochs] == [0, 0]  # of five: four files and the PNG
 
 
-def test_a_gate_closes_channels_towards_its_target(tmp_path: Path) -> None:
+def small_images(tmp_path: Path, count: int) -> tuple[Path, Path]:
+    """Make training images of two classes, `count` of each, and 8 of each to validate on."""
     numbers = np.random.default_rng(0)
-    for part, count in (("train", 120), ("val", 8)):
+    for part, images in (("train", count), ("val", 8)):
         for name, color in (("blue", (40, 60, 200)), ("red", (200, 60, 40))):
             (tmp_path / part / name).mkdir(parents=True)
-            for i in range(count):
+            for i in range(images):
                 picture(color, numbers, 32).save(tmp_path / part / name / f"{i}.jpg")
-    sources = (tmp_path / "train", tmp_path / "val")
+    return tmp_path / "train", tmp_path / "val"
+
+
+def test_a_gate_closes_channels_towards_its_target(tmp_path: Path) -> None:
+    sources = small_images(tmp_path, 120)
     wanted = config(
         sources, tmp_path / "run", format=TensorFormat(24, layout="HWC"), size=32,
         epochs=4, batch_size=8, learning_rate=0.5, average_decay=0.0, gated=True, target_channels=8.0,
@@ -251,14 +269,13 @@ def test_training_learns_and_its_checkpoint_predicts(folders: tuple[Path, Path],
     assert classifier.config.format.statistics is not None
 
 
-def test_a_gate_s_rates_are_of_the_drawn_samples_and_of_the_decisions(
-    folders: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_gate_rates_tell_training_samples_from_evaluation_decisions(folders: tuple[Path, Path], tmp_path: Path) -> None:
     run = train(config(folders, tmp_path / "run", gated=True, gate_weight=0.0, learning_rate=0.0, average_decay=0.0))
     facts = json.loads((tmp_path / "run" / "gate.json").read_text())
     assert facts["channels"] == list(TensorFormat(6).selection.channels)
     for line, epoch in zip(facts["epochs"], run.epochs, strict=True):
         assert set(line) == {"epoch", *facts["meaning"]}
+        assert line["epoch"] == epoch.epoch
         assert line["on_rate"] == [1.0] * 6  # a new gate's p(on) is 0.87
         np.testing.assert_allclose(line["on_probability"], 0.87, atol=0.01)
         np.testing.assert_allclose(line["training_on_probability"], 0.87, atol=0.01)
@@ -268,7 +285,7 @@ def test_a_gate_s_rates_are_of_the_drawn_samples_and_of_the_decisions(
         assert 0.7 < np.mean(drawn) / 12 < 1
 
 
-def test_the_statistics_of_a_run_serve_another(folders: tuple[Path, Path], tmp_path: Path) -> None:
+def test_statistics_measured_by_a_run_can_be_given_to_another(folders: tuple[Path, Path], tmp_path: Path) -> None:
     first = train(config(folders, tmp_path / "first", epochs=1))
     known = ChannelStatistics.load(tmp_path / "first" / "statistics.json")
     assert first.model.format.statistics == known
@@ -280,7 +297,7 @@ def test_the_statistics_of_a_run_serve_another(folders: tuple[Path, Path], tmp_p
 
 @pytest.mark.parametrize(("start", "target"), [(167.0, 24.0), (80.0, 96.0)], ids=["from above", "from below"])
 def test_control_reaches_its_target(start: float, target: float) -> None:
-    """A gate whose log-odds follow lambda against a task that wants each channel differently much."""
+    """The gate's log-odds follow lambda, against a task to which each channel is worth something else."""
     control = TargetControl(192, target)
     odds = torch.full((192,), float(np.log(start / (192 - start))))
     wanted = torch.linspace(0.001, 0.06, 192)
@@ -293,24 +310,26 @@ def test_control_reaches_its_target(start: float, target: float) -> None:
 
 
 def epochs(*facts: tuple[float, float]) -> list[Epoch]:
-    """Of (top-1, channels on)."""
-    return [Epoch(n, 0, 0, 0, 0, top1, 1, 0, on, 0, 1, 1, 0, 1, 0) for n, (top1, on) in enumerate(facts)]
+    """Make epochs of (top-1, channels on)."""
+    return [Epoch(n, 0, 0, 0, 0, top1, 1, 0, on, 0, 1, 1, 0, 1, 0) for n, (top1, on) in enumerate(facts, 1)]
 
 
 @pytest.mark.parametrize("content", [b"", b"no state", b"PK\x03\x04 cut"])
-def test_a_damaged_state_is_said_with_what_to_do(folders: tuple[Path, Path], tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_state_is_an_error_that_says_what_to_do(
+    folders: tuple[Path, Path], tmp_path: Path, content: bytes
+) -> None:
     wanted = config(folders, tmp_path / "run", epochs=1)
     train(wanted)
-    (tmp_path / "run" / "training_state.pt").write_bytes(content)
-    with pytest.raises(ValueError, match=r"training_state\.pt is damaged.*: delete it to begin the run again"):
+    (tmp_path / "run" / STATE).write_bytes(content)
+    with pytest.raises(ValueError, match=r"training_state\.pt is damaged.*: delete it to start the run again"):
         train(wanted)
 
 
-def test_the_best_epoch_is_near_the_target_where_one_is() -> None:
+def test_the_best_epoch_is_near_the_target_if_any_is() -> None:
     history = epochs((0.9, 192), (0.8, 60), (0.5, 27), (0.6, 24), (0.6, 23), (0.7, 12))
-    assert best_epoch(history, None).epoch == 0
-    assert best_epoch(history, 24).epoch == 4
-    assert best_epoch(history[:2], 24).epoch == 1
+    assert best_epoch(history, None).epoch == 1
+    assert best_epoch(history, 24).epoch == 5
+    assert best_epoch(history[:2], 24).epoch == 2
     assert missed_by(27.5, 24) == missed_by(20.5, 24) == missed_by(3, 2) == 0
     assert missed_by(30, 24) == pytest.approx(2.4)
 
@@ -329,9 +348,9 @@ def test_sources_that_do_not_fit_are_refused_at_once(folders: tuple[Path, Path],
         train(config((tmp_path / "nowhere", folders[1]), tmp_path / "run"))
     (tmp_path / "other" / "green").mkdir(parents=True)
     Image.new("RGB", (16, 16)).save(tmp_path / "other" / "green" / "a.jpg")
-    with pytest.raises(ValueError, match="different classes: blue, green, red"):
+    with pytest.raises(ValueError, match="different classes: only one of them has blue, green, red"):
         train(config((folders[0], tmp_path / "other"), tmp_path / "run"))
-    with pytest.raises(ValueError, match="fewer than one batch"):
+    with pytest.raises(ValueError, match="12 images, fewer than batch_size 64"):
         train(config(folders, tmp_path / "run", batch_size=64))
     with pytest.raises(ValueError, match="no architecture 'resnet19'"):
         train(config(folders, tmp_path / "run", architecture="resnet19"))
@@ -352,18 +371,18 @@ def test_a_run_starts_from_the_weights_it_is_given(
         "--average-decay", "0", "--weights", str(first), *(["--gate"] if gated else []),
     ]  # fmt: skip
     assert main([*words, *(["--gate-learning-rate", "0"] if gated else [])]) == 0
-    assert "tensors are taken over\n" in capsys.readouterr().err
+    assert "tensors loaded\n" in capsys.readouterr().err
     old, new = load_file(first / "model.safetensors"), load_file(tmp_path / "second" / "last" / "model.safetensors")
     assert all(torch.equal(old[name], new[name]) for name in old if "running" not in name and "batches" not in name)
     shutil.move(first, tmp_path / "moved")
     words[words.index("--weights") + 1] = str(tmp_path / "moved")
-    assert main([*words, *(["--gate-learning-rate", "0"] if gated else [])]) == 0  # goes on: they are not read again
+    assert main([*words, *(["--gate-learning-rate", "0"] if gated else [])]) == 0  # resumes without reading them again
     first = tmp_path / "moved"
     known, taken = (load_model(folder).config.format for folder in (first, tmp_path / "second" / "last"))
     assert known == taken  # the statistics too
 
 
-def test_a_run_killed_while_its_first_file_was_written_begins_anew(folders: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_run_killed_while_its_first_file_was_written_starts_again(folders: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run.json.part").write_text("{")
     train(config(folders, tmp_path / "run", epochs=1))
@@ -385,21 +404,52 @@ def test_a_folder_of_another_run_is_refused(folders: tuple[Path, Path], tmp_path
         train(config(folders, tmp_path / "full"))
 
 
-def test_two_processes_share_a_run(folders: tuple[Path, Path], tmp_path: Path) -> None:
+def run_in_two_processes(tmp_path: Path, run: TrainConfig) -> None:
     program = tmp_path / "program.py"
     program.write_text(
-        "import sys, torch; torch.set_num_threads(1)\n"
+        "import json, sys, torch; torch.set_num_threads(1)\n"
         "from pathlib import Path\n"
         "from jpegfreq.models.training.recipe import TrainConfig\n"
         "from jpegfreq.models.training.train import train\n"
-        "train(TrainConfig.from_json(Path(sys.argv[1]).read_text()))\n"
+        "train(TrainConfig.from_dict(json.loads(Path(sys.argv[1]).read_text())))\n"
     )
-    (tmp_path / "config.json").write_text(
-        config(folders, tmp_path / "run", architecture="resnet18", epochs=1).to_json()
-    )
+    (tmp_path / "config.json").write_text(json.dumps(run.to_dict()))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     subprocess.run([*command, str(program), str(tmp_path / "config.json")], check=True, timeout=240, env={**os.environ})
+
+
+def test_two_processes_share_a_run_though_one_has_no_readable_image(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    """Nine of 12 images are unreadable, so in most steps a process has none, and in some steps both have none."""
+    shutil.copytree(folders[0], tmp_path / "train")
+    for file in sorted((tmp_path / "train").rglob("*.jpg"))[1:]:
+        file.write_bytes(b"\xff\xd8 no image")
+    for name in ("0.jpg", "1.jpg", "2.jpg"):
+        shutil.copy(folders[0] / "blue" / name, tmp_path / "train" / "blue" / name)
+    sources = (tmp_path / "train", folders[1])
+    run = config(sources, tmp_path / "run", architecture="resnet18", size=128, epochs=2, batch_size=2)
+    run_in_two_processes(tmp_path, run)
     assert load_model(tmp_path / "run" / "last").config.num_classes == 2
+    lines = list(csv.DictReader((tmp_path / "run" / "log.csv").open()))
+    assert [line["left_out"] for line in lines] == ["9", "9"]
+    assert all(np.isfinite(float(line["loss"])) for line in lines)
+
+
+def test_two_processes_take_the_mean_over_images(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    """One process and two see the same batches; without batch norms they would take the same steps."""
+    shutil.copytree(folders[0], tmp_path / "train")
+    for file in sorted((tmp_path / "train").rglob("*.jpg"))[1::3]:
+        file.write_bytes(b"\xff\xd8 no image")
+    sources = (tmp_path / "train", folders[1])
+    shared = config(
+        sources, tmp_path / "shared", architecture="resnet18", epochs=1, learning_rate=0.0, average_decay=0.0,
+        scale=1.0,
+    )  # fmt: skip
+    run_in_two_processes(tmp_path, shared)
+    alone = replace(shared, out=str(tmp_path / "alone"))
+    train(alone)
+    two, one = (next(csv.DictReader((tmp_path / name / "log.csv").open())) for name in ("shared", "alone"))
+    assert two["left_out"] == one["left_out"] == "4"
+    assert float(two["loss"]) == pytest.approx(float(one["loss"]), rel=0.3)  # batch norms differ
 
 
 def test_presets_follow_their_schedules() -> None:
@@ -408,10 +458,46 @@ def test_presets_follow_their_schedules() -> None:
     modern = preset("modern", TrainConfig("a", "b", "c", batch_size=256))
     assert modern.learning_rate_at(1) == pytest.approx(0.1)
     assert modern.learning_rate_at(modern.epochs) == pytest.approx(0)
-    assert TrainConfig.from_json(modern.to_json()) == modern
+    assert TrainConfig.from_dict(json.loads(json.dumps(modern.to_dict()))) == modern
 
 
-def test_the_command_trains_goes_on_and_refuses(
+def test_warm_up_takes_at_most_a_quarter_of_a_short_run() -> None:
+    whole = preset("modern", TrainConfig("a", "b", "c", batch_size=256))
+    short = replace(whole, epochs=2)
+    assert short.learning_rate_at(0.25) == pytest.approx(0.1)
+    assert short.learning_rate_at(0.5) == pytest.approx(0.2)
+    eight = replace(whole, epochs=8)  # the length of the accuracy tables: two epochs of warm-up, as in the preset
+    assert [eight.learning_rate_at(epoch) for epoch in (1, 2)] == pytest.approx([0.1, 0.2])
+
+
+@pytest.mark.parametrize("steps", [228, 1000])
+def test_averaged_weights_keep_their_decay_in_runs_as_long_as_the_tables(steps: int) -> None:
+    network = torch.nn.Linear(1, 1, bias=False)
+    average = averaged(network, 0.99, steps)
+    for value in (1.0, 0.0, 0.0):
+        network.weight.data.fill_(value)
+        average.update_parameters(network)
+    assert average.module.weight.item() == pytest.approx(0.99**2)
+
+
+def test_averaged_weights_forget_the_untrained_network_in_short_runs() -> None:
+    network = torch.nn.Linear(1, 1, bias=False)
+    average = averaged(network, 0.99, 62)
+    for step in range(62):
+        network.weight.data.fill_(float(step >= 5))
+        average.update_parameters(network)
+    assert average.module.weight.item() > 0.98
+
+
+def test_a_run_of_two_epochs_validates_as_well_as_it_trains(tmp_path: Path) -> None:
+    sources = small_images(tmp_path, 200)
+    short = preset("modern", config(sources, tmp_path / "run", architecture="resnet18", size=32, batch_size=8))
+    run = train(replace(short, epochs=2))
+    assert run.epochs[-1].accuracy > 0.9
+    assert run.epochs[-1].top1 > 0.9
+
+
+def test_the_command_trains_resumes_and_refuses(
     folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["train", str(folders[0]), str(folders[1]), "--out", str(tmp_path / "run"), "--channels", "6"]
@@ -429,9 +515,109 @@ def test_a_store_trains_as_its_files_do(folders: tuple[Path, Path], tmp_path: Pa
         words = ["convert", str(folder), "--out", str(tmp_path / part), "--channels", "6", "--size", "64"]
         assert main([*words, "--statistics", "dctnet"]) == 0
     stores = (tmp_path / "train", tmp_path / "val")
-    with pytest.raises(ValueError, match="holds channels 6, and 24 were asked for"):
+    with pytest.raises(ValueError, match="holds the channels 6, but 24 were asked for"):
         train(config(stores, tmp_path / "run", format=TensorFormat(24)))
     result = train(config(stores, tmp_path / "run", epochs=1))
     assert result.model.format.selection == TensorFormat(6).selection
     assert result.model.labels == ("blue", "red")
     assert (result.model.size, result.model.shorter_side) == ((64, 64), 73)
+
+
+@pytest.mark.parametrize("gated", [False, True], ids=["static", "gated"])
+def test_a_run_resumes_within_an_epoch(folders: tuple[Path, Path], tmp_path: Path, gated: bool) -> None:
+    changes = {"gated": True, "target_channels": 3.0, "mixup": 0.2} if gated else {}
+    train(config(folders, tmp_path / "whole", **changes))
+    stopped = config(folders, tmp_path / "stopped", checkpoint_every="2 steps", **changes)
+    with pytest.raises(Stop):
+        train(stopped, observer=StopAt(2, 3))
+    watch = StopAt(0, 0)
+    train(replace(stopped, checkpoint_every="1 minute"), observer=watch)
+    assert watch.done == 5
+    assert watch.seen == [(2, 3)]
+    assert any("resuming after epoch 1 and step 2 of epoch 2" in note for note in watch.notes)
+    assert same_weights(tmp_path / "whole", tmp_path / "stopped")
+    one, other = (list(csv.DictReader((tmp_path / name / "log.csv").open())) for name in ("whole", "stopped"))
+    for first, second in zip(one, other, strict=True):
+        assert {name: value for name, value in first.items() if "second" not in name} == {
+            name: value for name, value in second.items() if "second" not in name
+        }
+    if gated:
+        assert (tmp_path / "whole" / "gate.json").read_text() == (tmp_path / "stopped" / "gate.json").read_text()
+
+
+@pytest.mark.parametrize("text", ["", "10", "0 steps", "2.5 steps", "5 hours", "-1 minutes", "steps 5"])
+def test_a_checkpoint_interval_that_makes_no_sense_is_refused(
+    folders: tuple[Path, Path], tmp_path: Path, text: str
+) -> None:
+    with pytest.raises(ValueError, match='checkpoint_every must be like "500 steps" or "10 minutes"'):
+        config(folders, tmp_path / "run", checkpoint_every=text)
+
+
+def test_a_checkpoint_interval_in_minutes_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("jpegfreq.models.training.state.time.monotonic", lambda: now)
+    interval = CheckpointInterval("0.5 minutes")
+    due = []
+    for step in range(1, 8):
+        now += 10
+        due.append(interval.is_due(step))
+    assert due == [False, False, True, False, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("rename", "classes were renamed or replaced: red became green"),
+        ("add", "classes were added: green; there were 12 images and there are 18 now"),
+        ("remove", "classes were removed: red; there were 12 images and there are 6 now"),
+        ("fewer", "there were 12 images and there are 11 now"),
+        ("other", "there are 12 images as before, but with other names or labels"),
+        ("validation", "val has changed since .*: there were 4 images and there are 3 now"),
+    ],
+)
+def test_a_run_does_not_resume_on_other_images(
+    folders: tuple[Path, Path], tmp_path: Path, change: str, message: str
+) -> None:
+    for name, folder in (("train", folders[0]), ("val", folders[1])):
+        shutil.copytree(folder, tmp_path / name)
+    wanted = config((tmp_path / "train", tmp_path / "val"), tmp_path / "run")
+    with pytest.raises(Stop):
+        train(wanted, observer=StopAt(2, 1))
+    state = (tmp_path / "run" / STATE).read_bytes()
+    for part in ("train", "val"):
+        red = tmp_path / part / "red"
+        if change == "rename":
+            red.rename(red.with_name("green"))
+        elif change == "add":
+            shutil.copytree(red, red.with_name("green"))
+        elif change == "remove":
+            shutil.rmtree(red)
+    if change == "fewer":
+        (tmp_path / "train" / "red" / "0.jpg").unlink()
+    elif change == "other":
+        (tmp_path / "train" / "red" / "0.jpg").rename(tmp_path / "train" / "red" / "new.jpg")
+    elif change == "validation":
+        (tmp_path / "val" / "red" / "0.jpg").unlink()
+    with pytest.raises(ValueError, match=message):
+        train(wanted)
+    assert (tmp_path / "run" / STATE).read_bytes() == state
+
+
+def test_a_gated_run_skips_a_batch_with_a_single_readable_image(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    shutil.copytree(folders[0], tmp_path / "train")
+    for file in sorted((tmp_path / "train").rglob("*.jpg"))[::2]:
+        file.write_bytes(b"\xff\xd8 no image")
+    sources = (tmp_path / "train", folders[1])
+    run = train(config(sources, tmp_path / "run", gated=True, batch_size=2, epochs=3))
+    assert all(np.isfinite(epoch.loss) for epoch in run.epochs)
+    assert [epoch.left_out for epoch in run.epochs] == [6, 6, 6]
+
+
+def test_a_run_too_short_for_its_target_prints_a_warning(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    told = StopAt(1, 1)
+    with pytest.raises(Stop):
+        train(config(folders, tmp_path / "run", gated=True, target_channels=3.0), observer=told)
+    assert any(note.startswith("warning: 6 steps are probably too few for the gate to reach 3") for note in told.notes)
+    modern = preset("modern", TrainConfig("a", "b", "c", batch_size=16))
+    needed = steps_to_target(modern.gate_learning_rate * modern.batch_size / 256, modern.momentum)
+    assert 228 < needed < 600  # the tables: 228 steps missed the target, 600 and 1000 reached it

@@ -72,9 +72,10 @@ def refusal(config: TrainConfig, *, leaves: bool = False) -> str:
         ({"format": None, "stride": "full"}, "an RGB network has no stride 'full'"),
         ({"device": "cuda:99"}, "device 'cuda:99' cannot be used"),
         ({"device": "gpu"}, "device 'gpu' cannot be used"),
+        ({"architecture": "mobilenet_v2", "amp": True}, "has stride 2 on a grid of 1 x 1"),
         ({"device": "meta", "amp": True}, "device 'meta' with bfloat16 cannot be used"),
         ({"gated": True, "batch_size": 1}, "resnet18 cannot be trained on batches of 1 x 6 x 4 x 4"),
-        ({"batch_size": 5}, "4 images, fewer than one batch of 5"),
+        ({"batch_size": 5}, "4 images, fewer than batch_size 5"),
     ],
 )
 def test_a_network_that_cannot_be_trained_is_refused(
@@ -87,21 +88,21 @@ def test_a_network_that_cannot_be_trained_is_refused(
     ("changes", "message"),
     [
         ({"size": 60}, "size must be a multiple of 8"),
-        ({"shorter_side": 24}, "a crop of 32 is larger than a shorter side of 24"),
+        ({"shorter_side": 24}, "a crop of size 32 is larger than a shorter_side of 24"),
         ({"format": None, "gated": True}, "an RGB network has no frequency channels to gate"),
-        ({"gated": True, "target_channels": 7.0}, "target_channels must lie above 0 and be at most 6"),
-        ({"target_channels": 3.0}, "target_channels steers a gate: set gated too"),
+        ({"gated": True, "target_channels": 7.0}, "target_channels must be above 0 and at most 6"),
+        ({"target_channels": 3.0}, "target_channels needs a gate: set gated too"),
         ({"schedule": "linear"}, "schedule must be"),
-        ({"label_smoothing": 1.5}, "label_smoothing must lie in 0 to below 1, not 1.5"),
-        ({"average_decay": 1.0}, "average_decay must lie in 0 to below 1"),
-        ({"mixup": -0.2}, "mixup must be a number from 0 on"),
-        ({"mixup": math.nan}, "mixup must be a number from 0 on, not nan"),
-        ({"gated": True, "gate_weight": -0.1}, "gate_weight must be a number from 0 on"),
-        ({"gated": True, "temperature": math.nan}, "a temperature must be above 0, not nan"),
-        ({"shorter_side": 0}, "a crop of 32 is larger than a shorter side of 0"),
+        ({"label_smoothing": 1.5}, "label_smoothing must be from 0 to below 1, not 1.5"),
+        ({"average_decay": 1.0}, "average_decay must be from 0 to below 1"),
+        ({"mixup": -0.2}, "mixup must be 0 or more"),
+        ({"mixup": math.nan}, "mixup must be 0 or more, not nan"),
+        ({"gated": True, "gate_weight": -0.1}, "gate_weight must be 0 or more"),
+        ({"gated": True, "temperature": math.nan}, "temperature must be above 0, not nan"),
+        ({"shorter_side": 0}, "a crop of size 32 is larger than a shorter_side of 0"),
         ({"size": 0}, "size must be at least 1"),
-        ({"learning_rate": -0.1}, "learning_rate must be a number from 0 on"),
-        ({"seed": -1}, "seed must be a number from 0 on"),
+        ({"learning_rate": -0.1}, "learning_rate must be 0 or more"),
+        ({"seed": -1}, "seed must be 0 or more"),
         ({"threads": 0}, "threads must be at least 1"),
     ],
 )
@@ -118,7 +119,7 @@ def test_a_folder_with_an_empty_or_another_class_is_refused(data: Path, tmp_path
     changed = config(data, tmp_path / "run", validation=str(tmp_path / "val"))
     assert f"class folder {tmp_path / 'val' / 'green'} has no image" in refusal(changed)
     Image.new("RGB", (16, 16)).save(tmp_path / "val" / "green" / "a.jpg")
-    assert "have different classes: green in one of them only" in refusal(changed)
+    assert "have different classes: only one of them has green" in refusal(changed)
     (tmp_path / "empty").mkdir()
     assert "has no class folders" in refusal(replace(changed, data=str(tmp_path / "empty")))
 
@@ -147,7 +148,7 @@ def test_a_list_of_missing_files_or_unknown_classes_is_refused(data: Path, tmp_p
     (tmp_path / "val.txt").write_text(lines[0].removesuffix("0") + "red")
     assert "val.txt, line 1: 'red' is not a class number" in refusal(changed)
     (tmp_path / "val.txt").write_text(lines[0].removesuffix("0") + "7")
-    assert "has images of class 7" in refusal(changed)
+    assert "has images of class 7, but" in refusal(changed)
     (tmp_path / "val.txt").write_text("\n")
     assert "val.txt lists no image" in refusal(changed)
 
@@ -157,18 +158,18 @@ def test_a_source_of_which_nothing_can_be_read_is_refused(data: Path, tmp_path: 
         (tmp_path / "val" / name).mkdir(parents=True)
         (tmp_path / "val" / name / "a.jpg").write_bytes(b"\xff\xd8 no picture")
     message = refusal(config(data, tmp_path / "run", validation=str(tmp_path / "val")))
-    assert f"none of 2 images of {tmp_path / 'val'} that were tried can be read: " in message
+    assert f"none of the 2 images of {tmp_path / 'val'} that were tried can be read: " in message
 
 
 def test_stores_that_do_not_fit_are_refused(data: Path, tmp_path: Path) -> None:
     stores = config(data, tmp_path / "run", data=str(data / "train-store"), validation=str(data / "val-store"))
-    assert "val is no store, and the other source is one" in refusal(replace(stores, validation=str(data / "val")))
-    assert "an RGB baseline was asked for" in refusal(replace(stores, format=None))
-    assert "holds channels 6, and 24 were asked for" in refusal(replace(stores, format=TensorFormat(24)))
+    assert "val is not a store, but the other source is" in refusal(replace(stores, validation=str(data / "val")))
+    assert "an RGB baseline needs images" in refusal(replace(stores, format=None))
+    assert "holds the channels 6, but 24 were asked for" in refusal(replace(stores, format=TensorFormat(24)))
     others = ChannelStatistics((0.0,) * 192, (1.0,) * 192, "made up")
     assert "converted with other statistics" in refusal(replace(stores, format=TensorFormat(6, statistics=others)))
     gated = replace(stores, format=TensorFormat(), gated=True, target_channels=24.0)
-    assert "24 channels cannot be on: the input has 6" in refusal(gated)
+    assert "target_channels is 24, but the input has only 6 channels" in refusal(gated)
     words = ["convert", str(data / "val"), "--channels", "6"]
     assert main([*words, "--size", "40", "--statistics", "dctnet", "--out", str(tmp_path / "larger")]) == 0
     assert "the two stores hold tensors of" in refusal(replace(stores, validation=str(tmp_path / "larger")))
@@ -177,22 +178,22 @@ def test_stores_that_do_not_fit_are_refused(data: Path, tmp_path: Path) -> None:
     assert "raw was converted without --statistics" in refusal(raw)
     shutil.copytree(data / "val-store", tmp_path / "torn")
     next((tmp_path / "torn" / "shards").glob("*.npy")).unlink()
-    assert "torn is no whole store" in refusal(replace(stores, validation=str(tmp_path / "torn")))
+    assert "torn is not a complete store" in refusal(replace(stores, validation=str(tmp_path / "torn")))
     (tmp_path / "torn" / "manifest.json").write_text(json.dumps({"store_version": 1}))
-    assert "torn is no whole store" in refusal(replace(stores, validation=str(tmp_path / "torn")))
+    assert "torn is not a complete store" in refusal(replace(stores, validation=str(tmp_path / "torn")))
     (tmp_path / "torn" / "manifest.json").unlink()
     begun = config(data, tmp_path / "run", validation=str(tmp_path / "torn"))
-    assert "a store that is not finished" in refusal(begun)
+    assert "is a store that is not finished" in refusal(begun)
 
 
 def test_a_run_folder_that_cannot_be_written_is_refused(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "notes").write_text("mine")
-    assert "notes is no folder" in refusal(config(data, tmp_path / "notes"), leaves=True)
-    assert "notes is no folder" in refusal(config(data, tmp_path / "notes" / "run"))
+    assert "notes is not a folder" in refusal(config(data, tmp_path / "notes"), leaves=True)
+    assert "notes is not a folder" in refusal(config(data, tmp_path / "notes" / "run"))
     monkeypatch.setattr(os, "access", lambda path, mode: not (Path(path) == tmp_path and mode & os.W_OK))
-    assert f"{tmp_path} cannot be written" in refusal(config(data, tmp_path / "some" / "run"))
+    assert f"{tmp_path} is not writable" in refusal(config(data, tmp_path / "some" / "run"))
 
 
 def test_a_size_that_a_store_does_not_have_is_refused(
@@ -200,12 +201,12 @@ def test_a_size_that_a_store_does_not_have_is_refused(
 ) -> None:
     words = ["train", str(data / "train-store"), str(data / "val-store"), "--out", str(tmp_path / "run")]
     assert main([*words, "--size", "64"]) == 2
-    assert "holds tensors of 32 px, and 64 px were asked for" in " ".join(capsys.readouterr().err.split())
+    assert "holds tensors of 32 px, but --size is 64" in " ".join(capsys.readouterr().err.split())
 
 
 def test_processes_that_cannot_share_a_batch_are_refused(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="a batch of 4 cannot be shared by 3 processes evenly"):
-        open_inputs(config(data, tmp_path / "run"), rank=0, world_size=3)
+    with pytest.raises(ValueError, match="batch_size 4 is not a multiple of 3 processes"):
+        open_inputs(config(data, tmp_path / "run"), rank=0, world_size=3, device=torch.device("cpu"))
 
 
 def test_the_command_says_a_mistake_in_one_line(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -224,8 +225,8 @@ def test_the_command_says_a_mistake_in_one_line(data: Path, tmp_path: Path, caps
         (["--temperature", "2"], "--temperature is an option of the gate: add --gate"),
         (["--target-channels", "3"], "--target-channels is an option of the gate: add --gate"),
         (["--gate", "--gate-weight", "1", "--target-channels", "3"], "choose one"),
-        (["--rgb", "--channels", "24"], "--channels is of frequencies, and --rgb trains on pixels"),
-        (["--rgb", "--statistics", "dctnet"], "--statistics is of frequencies"),
+        (["--rgb", "--channels", "24"], "--channels is for frequencies, but --rgb trains on pixels"),
+        (["--rgb", "--statistics", "dctnet"], "--statistics is for frequencies"),
     ):
         assert main([*words, *more]) == 2
         lines = capsys.readouterr().err.strip().splitlines()

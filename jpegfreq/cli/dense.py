@@ -4,38 +4,36 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.progress import Progress, TaskID
-
-    from jpegfreq.models.dense.training import DenseTraining
+from jpegfreq.cli._training import CHANNELS_HELP, WEIGHTS_HELP, RunBars, add_run_arguments
 
 SUMMARY = "train a network for boxes or masks (Faster R-CNN, Mask R-CNN, FCN, DeepLabV3)"
 DESCRIPTION = """\
-Train a frequency network on a folder of images/NAME.jpg with masks/NAME.png (a class number
-a pixel, 0 for unlabelled) or boxes/NAME.txt (YOLO). Boxes and masks are in pixels of the
-images. OUT/last is the checkpoint, OUT/log.csv the losses, OUT/scores.json how well the
-validation pictures are met, and with a gate OUT/heatmap.json how often each channel is on.
-Pictures that cannot be read are named, left out, and counted in OUT/log.csv.
-The same command again goes on with a run that was stopped, to the same weights (on a CPU).
+Train a network for boxes or masks on frequency tensors. DIR holds images/NAME.jpg with
+masks/NAME.png (one class number per pixel, 0 for unlabelled) or boxes/NAME.txt (YOLO). Boxes
+and masks are in pixels of the images.
 
   segmentation   FCN or DeepLabV3 on masks/
   detection      Faster R-CNN with FPN on boxes/
   instances      Mask R-CNN with FPN on both; an instance's mask is approximated by the
-                 pixels of the box's COCO class inside the box
+                 pixels inside the box that have the box's COCO class
 
---weights starts the backbone from a classifier: a run or checkpoint of `jpegfreq train`, or
-a file of torchvision's weights for RGB. Of a checkpoint with the same channels everything is
-taken, its statistics and its gate too; else all but the layers that see the input. Try a
-tenth of the learning rate then.
+OUT then holds last/ (the checkpoint), log.csv (the losses of each epoch, counted from 1),
+scores.json (the scores on the validation images), and with a gate heatmap.json (how often
+each channel is on). Unreadable images are named, left out, and counted in log.csv. The same
+command resumes a run that was stopped, and on a CPU it reaches the same weights as without
+the stop. If the images have changed since, it refuses and says what has changed.
 
-A gate learns which channels an image needs. Each channel that is on costs a weight in the
-loss. --target-channels N finds that weight: it is steered, step by step, until N channels
-are on, on average; columns channels_on and gate_weight of OUT/log.csv show how. --gate-weight LAMBDA
-keeps it as you give it: the right one depends on the data and on how long you train (0.02
-turned every channel off, on 80 pictures). A gate wants some hundreds of steps.
+--weights starts the backbone from a classifier: a run or checkpoint of `jpegfreq train`, or a
+file of torchvision's RGB weights. With the same channels, everything is loaded, including the
+statistics and the gate. Otherwise every layer except the input layers is loaded. Try a tenth
+of the learning rate then.
+
+A gate learns which channels an image needs: each channel that is on adds its price to the
+loss. --target-channels N steers that price, step by step, until N channels are on, on
+average; the columns channels_on and gate_weight of log.csv show the progress. --gate-weight
+fixes the price instead. The right price depends on the data and on the length of the
+training: with 80 images, 0.02 turned every channel off. A gate needs some hundreds of steps.
 
 examples:
   jpegfreq dense segmentation train/ --validation val/ --out run/ --channels 24
@@ -51,45 +49,54 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("task", choices=("segmentation", "detection", "instances"))
-    parser.add_argument("data", metavar="DIR", help="training pictures")
-    parser.add_argument("--validation", required=True, metavar="DIR", help="pictures to score on")
-    parser.add_argument("--out", required=True, metavar="OUT", help="folder for the run")
-    parser.add_argument("--architecture", default="resnet18", help="a ResNet (default: resnet18)")
-    parser.add_argument("--head", choices=("fcn", "deeplabv3"), default="fcn", help="for segmentation (default: fcn)")
+    parser.add_argument("data", metavar="DIR", help="training images, with their masks or boxes")
+    parser.add_argument("--validation", required=True, metavar="DIR", help="validation images, likewise")
+    parser.add_argument("--out", required=True, metavar="OUT", help="the run's folder")
     parser.add_argument(
-        "--channels", default="all", help='"all" (192), a preset such as 24, or a JSON file of a ChannelSelection'
+        "--architecture", default="resnet18", metavar="NAME", help="a ResNet or SE-ResNet (default: resnet18)"
     )
-    parser.add_argument("--weights", metavar="PATH", help="of a classifier that the backbone starts from")
+    parser.add_argument("--head", choices=("fcn", "deeplabv3"), default="fcn", help="for segmentation (default: fcn)")
+    parser.add_argument("--channels", default="all", metavar="CHANNELS", help=CHANNELS_HELP)
+    parser.add_argument("--weights", metavar="PATH", help=WEIGHTS_HELP)
     gate = parser.add_mutually_exclusive_group()
     gate.add_argument(
         "--target-channels", type=float, metavar="N",
-        help="learn which channels matter, N of them on, on average of the pictures",
+        help="add a gate, and steer the price of a channel until N are on, on average (default: no gate)",
     )  # fmt: skip
     gate.add_argument(
-        "--gate-weight", type=float, metavar="LAMBDA", help="the same at a fixed cost of a channel that is on"
-    )
+        "--gate-weight", type=float, metavar="LAMBDA",
+        help="add a gate, with this fixed price of a channel that is on (default: no gate)",
+    )  # fmt: skip
     parser.add_argument(
         "--shorter-side", type=int, default=400, metavar="PIXELS",
-        help="what an RGB network would see; the frequencies are of twice as much (default: 400)",
+        help="what an image's shorter side is resized to for an RGB network; the frequencies are those of the image "
+        "at twice that size (default: 400)",
     )  # fmt: skip
-    parser.add_argument("--epochs", type=int, default=20, metavar="N", help="default: 20")
-    parser.add_argument("--batch-size", type=int, default=4, metavar="N", help="default: 4")
-    parser.add_argument("--learning-rate", type=float, default=1e-3, metavar="RATE", help="default: 0.001")
-    parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes that read (default: 0)")
+    parser.add_argument("--epochs", type=int, default=20, metavar="N", help="passes over DIR (default: 20)")
+    parser.add_argument("--batch-size", type=int, default=4, metavar="N", help="images per step (default: 4)")
+    parser.add_argument(
+        "--learning-rate", type=float, default=1e-3, metavar="RATE", help="of AdamW at the start (default: 0.001)"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=0, metavar="N",
+        help="processes that read images; 0 reads in this one (default: 0)",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
-    parser.add_argument("--device", default="cpu", help="default: cpu")
+    add_run_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train; the last line is the scores."""
-    from rich.progress import Progress
-
+    """Train; the last line printed is the scores."""
     from jpegfreq.cli import CommandError
     from jpegfreq.cli._options import _selection
     from jpegfreq.cli._progress import lines_console
     from jpegfreq.format import TensorFormat
-    from jpegfreq.models.dense.training import DenseTraining, train_dense
 
+    try:
+        from jpegfreq.models.dense.recipe import DenseTraining
+        from jpegfreq.models.dense.training import train_dense
+    except ImportError as error:
+        raise CommandError(f'training needs PyTorch: pip install "jpegfreq[train]" ({error})') from error
     console = lines_console()
     try:
         training = DenseTraining(
@@ -112,22 +119,23 @@ def run(arguments: argparse.Namespace) -> int:
             seed=arguments.seed,
             workers=arguments.workers,
             device=arguments.device,
+            checkpoint_every=arguments.checkpoint_every,
         )
-        with Progress(console=console) as progress:
-            _, scores = train_dense(training, observer=_Shown(console, progress))
-    except (OSError, ValueError, FloatingPointError) as error:
+        with RunBars(console, _line) as bars:
+            _, scores = train_dense(training, observer=bars)
+    except (OSError, ValueError, ImportError) as error:
         raise CommandError(str(error)) from error
-    heat = Path(arguments.out) / "heatmap.json"
     if arguments.target_channels is not None:
         from jpegfreq.models.analysis.heatmap import HeatMap
-        from jpegfreq.models.training.target import missed_by
+        from jpegfreq.models.training.steering import missed_by
 
+        heat = Path(arguments.out) / "heatmap.json"
         on = HeatMap.load(heat).mean_channels_on
-        console.print(f"{on:.1f} channels on, of the validation pictures; {heat}")
+        console.print(f"{on:.1f} channels are on, on average over the validation images: see {heat}")
         if missed_by(on, arguments.target_channels):
             console.print(
-                f"warning: the gate was to keep {arguments.target_channels:g} channels on, and keeps {on:.1f}: "
-                "train longer",
+                f"warning: --target-channels is {arguments.target_channels:g}, but {on:.1f} channels are on: train "
+                "longer",
                 style="yellow",
             )
     values = ((name, value) for name, value in vars(scores).items() if value is not None and name != "left_out")
@@ -135,32 +143,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-class _Shown:
-    """The run as a bar, and a line an epoch."""
-
-    def __init__(self, console: Console, progress: Progress) -> None:
-        self.console = console
-        self.progress = progress
-        self.task: TaskID | None = None
-
-    def note(self, text: str) -> None:
-        """A line above the bar."""
-        self.console.print(text)
-
-    def begin(self, training: DenseTraining, steps: int, first_epoch: int) -> None:
-        """The bar's length."""
-        if first_epoch:
-            self.console.print(f"{training.out}: going on after epoch {first_epoch}")
-        self.task = self.progress.add_task("training", total=steps * training.epochs, completed=steps * first_epoch)
-
-    def step(self, epoch: int, step: int, loss: float, images: int) -> None:
-        """One step on."""
-        assert self.task is not None
-        self.progress.update(self.task, advance=1, description=f"epoch {epoch + 1}, loss {loss:.3f}")
-
-    def end_epoch(self, line: dict[str, float]) -> None:
-        """A line above the bar."""
-        losses = ", ".join(f"{name} {value:.3f}" for name, value in line.items() if name.startswith("loss"))
-        on = f", {line['channels_on']:.1f} channels on" if "channels_on" in line else ""
-        out = f", {line['left_out']} pictures left out" if line["left_out"] else ""
-        self.console.print(f"epoch {line['epoch'] + 1}: {losses}{on}{out}")
+def _line(line: dict[str, float]) -> str:
+    """Return the text of an epoch."""
+    losses = ", ".join(f"{name} {value:.3f}" for name, value in line.items() if name.startswith("loss"))
+    on = f", {line['channels_on']:.1f} channels on" if "channels_on" in line else ""
+    out = f", {line['left_out']:g} images left out" if line["left_out"] else ""
+    return f"epoch {line['epoch']:g}: {losses}{on}{out}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -93,25 +93,41 @@ class DenseConfig:
         )
         return detector
 
-    def to_json(self) -> str:
-        """As JSON text; `from_json` gives an equal config back."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values for JSON, with the version of this layout."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        values["format"] = self.format.to_dict()
-        return json.dumps({_KIND: _VERSION, **values}, indent=1)
+        values |= {"classes": list(self.classes), "format": self.format.to_dict()}
+        return {_KIND: _VERSION, **values}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> DenseConfig:
+        """Build the config that `to_dict` described.
+
+        Raises:
+            ValueError: the values are not a config, or a newer version wrote them.
+        """
+        if values.get(_KIND) != _VERSION:
+            raise ValueError(f"it has no field {_KIND} of version {_VERSION}")
+        given = {name: value for name, value in values.items() if name != _KIND}
+        if set(given) != {f.name for f in fields(cls)}:
+            raise ValueError("its fields are not those of this version")
+        return cls(**{**given, "format": read_format(given["format"])})
+
+    def to_json(self) -> str:
+        """Return `to_dict` as JSON text."""
+        return json.dumps(self.to_dict(), indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> DenseConfig:
-        """From the text of `to_json`.
+        """Build the config that `to_json` described.
 
         Raises:
-            ValueError: it is no such text, or a newer version wrote it.
+            ValueError: the text is not JSON, or as `from_dict`.
         """
         values = json.loads(text)
-        if not isinstance(values, dict) or values.pop(_KIND, None) != _VERSION:
-            raise ValueError(f"it has no field {_KIND} of version {_VERSION}")
-        if set(values) != {f.name for f in fields(cls)}:
-            raise ValueError("its fields are not those of this version")
-        return cls(**{**values, "format": read_format(values["format"])})
+        if not isinstance(values, dict):
+            raise ValueError("it must be a JSON object")
+        return cls.from_dict(values)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a training run reads, checked before it begins."""
+"""The images of a training run, checked before it begins."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from jpegfreq.channels import CHANNEL_COUNT
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.networks.create import create_model
 from jpegfreq.models.training.recipe import TrainConfig
+from jpegfreq.models.training.state import DataSummary
 from jpegfreq.statistics import ChannelStatistics, StatisticsAccumulator
 from jpegfreq.store import StoredDataset
 from jpegfreq.torch import (
@@ -34,22 +36,24 @@ from jpegfreq.torch.dataset import CropDataset
 
 __all__ = ["Inputs", "measure_statistics", "open_images", "open_inputs"]
 
-_MEASURED = 2000  # images that the statistics of a run are measured on, at most
+_MEASURED = 2000  # at most so many images are read for the statistics of a run
 _TRIED = 8  # images of each source that are read before anything else
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the loop reads.
+    """What the training loop reads.
 
     Attributes:
-        training: one epoch after another.
-        validation: the same, in the images' order.
-        classes: the name of each class; numbers where nothing names them.
-        format: the tensors' format, its statistics measured; None for RGB.
+        training: the training images, in another order in each epoch.
+        validation: the validation images, in their own order.
+        classes: the name of each class; its number if nothing names it.
+        format: the format of the tensors, with statistics; None for RGB.
         size: (height, width) of the input, pixels.
         shorter_side: what a validation image's shorter side is resized to, pixels.
-        seconds_measuring: how long the statistics took; 0 where they were given.
+        data: summaries of the training and the validation images.
+        fewest: how many images the network needs in a training step: batch norms over a single cell need two.
+        seconds_measuring: how long measuring the statistics took; 0 if they were given.
     """
 
     training: FrequencyLoader
@@ -58,17 +62,19 @@ class Inputs:
     format: TensorFormat | None
     size: tuple[int, int]
     shorter_side: int
+    data: tuple[DataSummary, DataSummary]
+    fewest: int = 1
     seconds_measuring: float = 0.0
 
 
 def open_images(source: str) -> Images:
-    """Images in a folder a class, a .txt list of "path label" lines, a .tar shard, or a folder of them.
+    """Open a folder with a folder per class, a .txt list of "path label" lines, a .tar shard, or a folder of shards.
 
-    Paths in a list are taken from the list's own folder.
+    Paths in a list are relative to the list's own folder.
 
     Raises:
         FileNotFoundError, ValueError: there is no such source, it holds no labelled images, or a list names files that
-            are not there.
+            do not exist.
     """
     path = Path(source)
     if not path.exists():
@@ -76,17 +82,22 @@ def open_images(source: str) -> Images:
     if path.suffix == ".txt":
         return list_file(path)
     if path.suffix != ".tar" and not path.is_dir():
-        raise ValueError(f"{path}: neither a folder, a .txt list nor a .tar shard")
+        raise ValueError(f"{path} is neither a folder, a .txt list nor a .tar shard")
     if _is_store(source):
-        raise ValueError(f"{path} is a store of tensors, and images are wanted: name what it was made from")
+        raise ValueError(f"{path} is a store of tensors, not of images: name the images from which it was made")
     if (path / "plan.json").exists():
-        raise ValueError(f"{path}: a store that is not finished: repeat its `jpegfreq convert`")
+        raise ValueError(f"{path} is a store that is not finished: repeat its `jpegfreq convert`")
     shards = [path] if path.suffix == ".tar" else sorted(path.glob("*.tar"))
     return tar_shards(shards) if shards else image_folder(path)
 
 
 def measure_statistics(images: Images, view: TrainingView, threads: int | None) -> ChannelStatistics:
-    """Mean and deviation of all 192 channels over random crops of up to 2000 images, each seen once, seed 0.
+    """Measure all 192 channels over a random crop of each of up to 2000 images, with seed 0.
+
+    Args:
+        images: the training images.
+        view: how they are cropped.
+        threads: native threads; None for one per usable core.
 
     Raises:
         ValueError: too few images can be read, or all of them are grey.
@@ -101,9 +112,9 @@ def measure_statistics(images: Images, view: TrainingView, threads: int | None) 
 
 
 class _Stored:
-    """A store as FrequencyLoader reads it; training images are mirrored by chance.
+    """A store as FrequencyLoader reads it, with training images mirrored at random.
 
-    A flip left to right reverses the columns and changes the sign of odd horizontal frequencies.
+    A left-to-right flip reverses the columns and changes the sign of odd horizontal frequencies.
     """
 
     def __init__(self, store: StoredDataset, *, seed: int, flip: bool) -> None:
@@ -163,36 +174,42 @@ def _is_store(source: str) -> bool:
 
 
 def open_inputs(
-    config: TrainConfig, *, rank: int, world_size: int, statistics: ChannelStatistics | None = None
+    config: TrainConfig,
+    *,
+    rank: int,
+    world_size: int,
+    device: torch.device,
+    statistics: ChannelStatistics | None = None,
 ) -> Inputs:
     """Open both sources and check that they belong together.
+
+    Training images are cropped at random and mirrored at random. Those of a store are only mirrored: it holds one crop
+    of each, and `config.scale` has no effect.
 
     Args:
         config: the run.
         rank: this process's number.
-        world_size: how many share each batch.
-        statistics: for JPEG files where the format has none; None to measure them.
-
-    Training images are cropped at random and mirrored by chance. Those of a store are mirrored alone: it holds one
-    crop of each, and `config.scale` says nothing there.
+        world_size: how many processes share each batch.
+        device: where the network is trained.
+        statistics: for JPEG files if the format has none; None measures them.
 
     Raises:
         FileNotFoundError, ValueError: something is missing or does not fit; the text says what.
     """
     if config.batch_size % world_size:
-        raise ValueError(f"a batch of {config.batch_size} cannot be shared by {world_size} processes evenly")
+        raise ValueError(f"batch_size {config.batch_size} is not a multiple of {world_size} processes")
     each = config.batch_size // world_size
     options: dict[str, Any] = {"rank": rank, "world_size": world_size, "prefetch": 3}
     if _is_store(config.data) or _is_store(config.validation):
-        return _open_stores(config, each, options)
+        return _open_stores(config, each, options, device)
     size = (config.size, config.size)
     crops = TrainingView(size, scale=(config.scale, 1.0))
     centre = EvaluationView(size, config.validation_side)
-    _check_network(config, config.format, size, each)
+    fewest = _fewest_images(config, config.format, size, each, device)
     training, validation = open_images(config.data), open_images(config.validation)
     classes = _classes(config, training.classes, validation.classes, training.labels, validation.labels)
     if len(training) < config.batch_size:
-        raise ValueError(f"{config.data} has {len(training)} images, fewer than one batch of {config.batch_size}")
+        raise ValueError(f"{config.data} has {len(training)} images, fewer than batch_size {config.batch_size}")
     form = config.format
     datasets: list[CropDataset]
     common: dict[str, Any] = {"seed": config.seed, "errors": "skip", "fallback": "pixels"}
@@ -219,32 +236,78 @@ def open_inputs(
         form,
         size,
         config.validation_side,
+        (
+            DataSummary.of(config.data, map(training.name, range(len(training))), training.labels, classes),
+            DataSummary.of(config.validation, map(validation.name, range(len(validation))), validation.labels, classes),
+        ),
+        fewest,
         seconds_measuring,
     )
 
 
-def _check_network(config: TrainConfig, form: TensorFormat | None, size: tuple[int, int], batch_size: int) -> None:
-    """Build the network without memory and show it a batch: what it refuses is said before anything is read.
+def _fewest_images(
+    config: TrainConfig, form: TensorFormat | None, size: tuple[int, int], batch_size: int, device: torch.device
+) -> int:
+    """Return how many images the network needs in a training step.
+
+    The network is built without memory and shown a batch, so that whatever it refuses is reported before any image is
+    read.
 
     Raises:
         ValueError, ImportError: there is no such network, or it cannot be trained on such batches.
     """
     shape = (3, *size) if form is None else (len(form.selection), size[0] // 8, size[1] // 8)
     if config.target_channels is not None and config.target_channels > shape[0]:
-        raise ValueError(f"{config.target_channels:g} channels cannot be on: the input has {shape[0]}")
+        raise ValueError(f"target_channels is {config.target_channels:g}, but the input has only {shape[0]} channels")
     with torch.device("meta"):
         network = create_model(
             config.architecture, format=form, num_classes=2, stride=config.stride, gated=config.gated
         )
-        try:
-            network(torch.zeros(batch_size, *shape))
-        except (ValueError, RuntimeError) as error:
-            batch = " x ".join(map(str, (batch_size, *shape)))
-            raise ValueError(f"{config.architecture} cannot be trained on batches of {batch}: {error}") from error
+        if config.amp and device.type == "cpu":
+            _refuse_wrong_gradients(config, network, shape)
+        for count in (1, 2)[:batch_size]:
+            try:
+                network(torch.zeros(count, *shape))
+            except (ValueError, RuntimeError) as error:
+                if count == min(batch_size, 2):
+                    batch = " x ".join(map(str, (batch_size, *shape)))
+                    raise ValueError(
+                        f"{config.architecture} cannot be trained on batches of {batch}: {error}"
+                    ) from error
+            else:
+                return count
+    raise AssertionError("the last count returns or raises")
+
+
+def _refuse_wrong_gradients(config: TrainConfig, network: nn.Module, shape: tuple[int, ...]) -> None:
+    """Refuse a network for which a CPU computes wrong gradients in bfloat16.
+
+    oneDNN's bfloat16 gradient of a convolution with stride 2, over a grid of a single cell, contains memory that was
+    never written (seen with PyTorch 2.14, on a processor with AMX).
+
+    Raises:
+        ValueError: the network has such a layer.
+    """
+    names = {module: name for name, module in network.named_modules()}
+
+    def check(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        assert isinstance(module, nn.Conv2d)
+        if max(module.kernel_size) > 1 and max(module.stride) > 1 and inputs[0].shape[2:] == (1, 1):
+            raise ValueError(
+                f"{config.architecture} at size {config.size} cannot be trained with amp on a CPU: the layer "
+                f"{names[module]} has stride 2 on a grid of 1 x 1, for which bfloat16 gradients are wrong. Leave out "
+                "amp, or choose a larger size"
+            )
+
+    hooks = [m.register_forward_pre_hook(check) for m in network.modules() if isinstance(m, nn.Conv2d)]
+    network.eval()(torch.zeros(1, *shape))
+    network.train()
+    for hook in hooks:
+        hook.remove()
 
 
 def _try_reading(source: str, dataset: CropDataset) -> None:
-    """Read a few images of a source, spread over it.
+    """Read a few images, spread evenly over a source.
 
     Raises:
         ValueError: none of them can be read.
@@ -253,44 +316,48 @@ def _try_reading(source: str, dataset: CropDataset) -> None:
     batch = dataset.fill(dataset.prepare(chosen))
     if not len(batch.labels):
         raise ValueError(
-            f"none of {len(chosen)} images of {source} that were tried can be read: {batch.strays[0].message}"
+            f"none of the {len(chosen)} images of {source} that were tried can be read: {batch.strays[0].message}"
         )
 
 
-def _open_stores(config: TrainConfig, each: int, options: dict[str, Any]) -> Inputs:
+def _open_stores(config: TrainConfig, each: int, options: dict[str, Any], device: torch.device) -> Inputs:
     for source in (config.data, config.validation):
         if not _is_store(source):
-            raise ValueError(f"{source} is no store, and the other source is one: convert both in the same way")
+            raise ValueError(f"{source} is not a store, but the other source is: convert both in the same way")
     training, validation = _store(config.data), _store(config.validation)
     form, wanted = training.format, config.format
     if form != validation.format:
-        raise ValueError("the two stores hold different formats: convert both with the same options")
+        raise ValueError(
+            f"{config.data} and {config.validation} hold different formats: convert both with the same options"
+        )
     if wanted is None:
-        raise ValueError("a store holds frequency tensors, and an RGB baseline was asked for")
+        raise ValueError(f"{config.data} is a store of frequency tensors; an RGB baseline needs images")
     if len(wanted.selection) < CHANNEL_COUNT and wanted.selection != form.selection:
         raise ValueError(
-            f"{config.data} holds channels {form.selection.name}, and {wanted.selection.name} were asked for: "
-            "convert again, or leave the choice to the store"
+            f"{config.data} holds the channels {form.selection.name}, but {wanted.selection.name} were asked for: "
+            "convert the images again, or leave out the channels"
         )
     if form.statistics is None:
         raise ValueError(
-            f"{config.data} was converted without --statistics, and a network wants normalized input: convert again "
-            "with those of `jpegfreq stats`"
+            f"{config.data} was converted without --statistics, but a network needs normalized input: convert the "
+            "images again with the statistics of `jpegfreq stats`"
         )
     if wanted.statistics not in (None, form.statistics):
-        raise ValueError(f"{config.data} was converted with other statistics than are asked for: leave them out")
+        raise ValueError(f"{config.data} was converted with other statistics: leave out the statistics")
     classes = _classes(
         config, training.classes, validation.classes, training.labels.tolist(), validation.labels.tolist()
     )
     if len(training) < config.batch_size:
-        raise ValueError(f"{config.data} has {len(training)} tensors, fewer than one batch of {config.batch_size}")
+        raise ValueError(f"{config.data} has {len(training)} tensors, fewer than batch_size {config.batch_size}")
     shape, other_shape = (store[0][0].shape for store in (training, validation))
     if shape != other_shape:
-        raise ValueError(f"the two stores hold tensors of {shape} and {other_shape}: convert both to the same size")
+        raise ValueError(
+            f"the two stores hold tensors of shape {shape} and {other_shape}: convert both to the same size"
+        )
     grid = shape[1:] if form.layout == "CHW" else shape[:2]
     size = (8 * grid[0], 8 * grid[1])
-    _check_network(config, form, size, each)
-    # Any: no CropDataset, but all of one that the loader uses.
+    fewest = _fewest_images(config, form, size, each, device)
+    # Any: they are not CropDatasets, but have everything that the loader uses.
     datasets: list[Any] = [
         _Stored(training, seed=config.seed, flip=True),
         _Stored(validation, seed=config.seed, flip=False),
@@ -302,11 +369,16 @@ def _open_stores(config: TrainConfig, each: int, options: dict[str, Any]) -> Inp
         replace(form, dtype="float32"),
         size,
         int(training.manifest["shorter_side"]),
+        (
+            DataSummary.of(config.data, training.names, training.labels, classes),
+            DataSummary.of(config.validation, validation.names, validation.labels, classes),
+        ),
+        fewest,
     )
 
 
 def _store(source: str) -> StoredDataset:
-    """A store that can be read at both ends.
+    """Open a store, and read a few tensors spread over it.
 
     Raises:
         ValueError: its manifest is damaged, or a shard is missing.
@@ -316,7 +388,7 @@ def _store(source: str) -> StoredDataset:
         for index in range(0, len(store), max(len(store) // _TRIED, 1)):
             store[index]
     except (KeyError, TypeError, OSError) as error:
-        raise ValueError(f"{source} is no whole store: {error}") from error
+        raise ValueError(f"{source} is not a complete store: {error}") from error
     return store
 
 
@@ -327,12 +399,12 @@ def _classes(
     training_labels: Sequence[int],
     validation_labels: Sequence[int],
 ) -> tuple[str, ...]:
-    """The names of the classes, which both sources must share."""
+    """Return the names of the classes, which both sources must share."""
     if tuple(training) != tuple(validation):
         only = sorted(set(training) ^ set(validation))
         raise ValueError(
             f"{config.data} and {config.validation} have different classes: "
-            + (f"{', '.join(only[:5])} in one of them only" if only else "the same in another order")
+            + (f"only one of them has {', '.join(only[:5])}" if only else "they are the same in another order")
         )
     for source, labels in ((config.data, training_labels), (config.validation, validation_labels)):
         if not len(labels):
@@ -340,9 +412,9 @@ def _classes(
         if min(labels) < 0:
             raise ValueError(f"{source} has images without a label")
         if training and max(labels) >= len(training):
-            raise ValueError(f"{source} has label {max(labels)}, and there are {len(training)} classes")
+            raise ValueError(f"{source} has the label {max(labels)}, but there are only {len(training)} classes")
     unknown = set(validation_labels) - set(training_labels)
     if unknown:
-        raise ValueError(f"{config.validation} has images of class {min(unknown)}, and {config.data} has none of it")
+        raise ValueError(f"{config.validation} has images of class {min(unknown)}, but {config.data} has none")
     count = max(*training_labels, *validation_labels) + 1
     return tuple(training) or tuple(str(label) for label in range(count))

@@ -1,60 +1,65 @@
-"""What a training run is: one frozen value, kept with the run."""
+"""The description of a training run: one frozen value, stored with the run."""
 
 from __future__ import annotations
 
-import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from jpegfreq.format import TensorFormat
+from jpegfreq.models.checkpoint import read_format
+from jpegfreq.models.training.state import CheckpointInterval
 
-__all__ = ["PRESETS", "TrainConfig", "preset"]
+__all__ = ["PRESETS", "TrainConfig", "check_number", "check_target", "preset"]
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One training run. Everything that changes the weights is here, so that a run can be repeated and resumed.
+    """One training run. It holds everything that changes the weights, so that a run can be repeated and resumed.
 
     Attributes:
-        data: training images: a folder a class, a .txt list of "path label" lines, a folder of .tar shards, or a
+        data: the training images: a folder per class, a .txt list of "path label" lines, a folder of .tar shards, or a
             store that `jpegfreq convert` wrote.
-        validation: the same for validation.
+        validation: the validation images, likewise.
         out: the run's folder.
         architecture: as for `create_model`.
-        format: the network's input; None for the RGB baseline. Without statistics they are measured on `data` first.
-        size: side of the input in pixels, before the block DCT; a store has its own.
-        shorter_side: for validation; None for size * 8 / 7.
+        format: the network's input; None for the RGB baseline. If it has no statistics, they are measured on `data`.
+        size: height and width of the input in pixels, before the block DCT; a store has its own.
+        shorter_side: what a validation image's shorter side is resized to, pixels; None for size * 8 / 7.
         stride: as for `create_model`.
-        epochs: passes over the images.
-        batch_size: images a step, all processes together.
-        learning_rate: for 256 images a step; scaled linearly by batch_size / 256.
+        epochs: passes over the training images.
+        batch_size: images per step, in all processes together.
+        learning_rate: for 256 images per step; it is multiplied by batch_size / 256.
         momentum: of SGD.
-        nesterov: take Nesterov's step.
-        weight_decay: of convolutions and matrices; of all parameters with `decay_all`.
-        decay_all: decay biases and norms too, as the paper's recipe does.
-        schedule: "steps": a tenth from each third of the epochs to the next; "cosine": to zero.
-        warmup_epochs: epochs over which the rate rises from zero first.
-        label_smoothing: share of each label spread over all classes.
-        mixup: alpha of the Beta distribution that images are mixed by; 0 for none.
-        average_decay: of the exponential moving average of the weights that is validated and kept; 0 for none.
-        scale: lower bound of a training crop's share of its image's area.
+        nesterov: whether SGD uses Nesterov's momentum.
+        weight_decay: for convolutions and matrices; with `decay_all` for all parameters.
+        decay_all: decay biases and norms too, as in the paper's recipe.
+        schedule: "steps" divides the rate by 10 after each third of the epochs; "cosine" lets it fall to zero.
+        warmup_epochs: epochs over which the rate rises from zero; at most a quarter of the run.
+        label_smoothing: the share of each label that is spread over all classes.
+        mixup: alpha of the Beta distribution from which the shares of mixed images are drawn; 0 for no mixing.
+        average_decay: of the exponential moving average of the weights, which is validated and saved; 0 for none. In
+            short runs it ramps up (average.py, Note [Short runs]).
+        scale: the smallest share of an image's area that a training crop has.
         gated: whether a ChannelGate stands before the network.
         gate_weight: lambda: loss = cross-entropy + lambda * (mean over images of the sum over channels of p(on)). It is
             the price of one channel, the same for 24 channels and for 192. Unused with target_channels.
-        target_channels: mean number of channels on, by argmax, that lambda is steered to; None keeps lambda.
-            Undecided channels then cost something too (target.py).
-        gate_learning_rate: of the gate, as learning_rate. In a training of a thousand steps it must be a multiple of
-            the network's: at the same rate a lambda that moves the gate in time outweighs whatever one channel is worth
-            to the task.
+        target_channels: the mean number of channels on, by argmax, to which lambda is steered; None keeps lambda.
+            Undecided channels then add to the loss too (steering.py).
+        gate_learning_rate: of the gate, as learning_rate. A training of about a thousand steps needs a multiple of the
+            network's: at the same rate, a lambda that moves the gate in time outweighs what one channel is worth to the
+            task.
         temperature: of the Gumbel-softmax in the first epoch.
-        final_temperature: in the last; it falls geometrically between. 1.0 and 1.0 is the paper's code.
-        weights: what the network starts from, as for `read_pretrained`; None for new weights. A format without
-            statistics takes those of the checkpoint, where the data are JPEG files.
+        final_temperature: in the last epoch; it falls geometrically between. The paper's code keeps 1.0.
+        weights: what the network starts from, as for `read_pretrained`; None for new weights. For JPEG files, a format
+            without statistics takes those of the checkpoint.
         amp: run the network in bfloat16 where that is safe.
         seed: of weights, order, crops, mixing and gate samples.
-        device: where to train, such as "cpu" or "cuda".
-        threads: native threads that read JPEG files beside the network; None for one a usable core.
+        device: where to train: "auto", or a name such as "cpu" or "cuda" (`best_device`).
+        threads: native threads that read JPEG files while the network works; None for one per usable core.
+        checkpoint_every: how often to save the state within an epoch, such as "500 steps" or "10 minutes"; None saves
+            it only when an epoch ends.
     """
 
     data: str
@@ -89,9 +94,10 @@ class TrainConfig:
     seed: int = 0
     device: str = "cpu"
     threads: int | None = 1
+    checkpoint_every: str | None = None
 
     def __post_init__(self) -> None:
-        """Check what can be checked without reading anything."""
+        """Check everything that can be checked without reading any file."""
         for name in ("epochs", "batch_size", "size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
@@ -101,75 +107,97 @@ class TrainConfig:
             raise ValueError(f'schedule must be "steps" or "cosine", not {self.schedule!r}')
         if self.gated and self.format is None:
             raise ValueError("an RGB network has no frequency channels to gate: give a format")
-        if not self.gated and self.target_channels is not None:
-            raise ValueError("target_channels steers a gate: set gated too")
-        if self.target_channels is not None and self.format is not None:
-            count = len(self.format.selection)
-            if not 0 < self.target_channels <= count:
-                raise ValueError(f"target_channels must lie above 0 and be at most {count}, not {self.target_channels}")
+        check_target(self.target_channels, self.format, gated=self.gated)
         for name, highest in (
             ("label_smoothing", 1.0), ("average_decay", 1.0), ("mixup", math.inf), ("momentum", 1.0),
             ("learning_rate", math.inf), ("gate_learning_rate", math.inf), ("weight_decay", math.inf),
             ("seed", math.inf), ("warmup_epochs", math.inf), ("gate_weight", math.inf),
         ):  # fmt: skip
-            if not 0 <= getattr(self, name) < highest:
-                bound = "must be a number from 0 on" if highest == math.inf else f"must lie in 0 to below {highest:g}"
-                raise ValueError(f"{name} {bound}, not {getattr(self, name)}")
+            check_number(name, getattr(self, name), highest)
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"threads must be at least 1, not {self.threads}")
         if self.validation_side < self.size:
-            raise ValueError(f"a crop of {self.size} is larger than a shorter side of {self.validation_side}")
+            raise ValueError(f"a crop of size {self.size} is larger than a shorter_side of {self.validation_side}")
         if not 0 < self.scale <= 1:
-            raise ValueError(f"scale must lie in 0 to 1, not {self.scale}")
-        for temperature in (self.temperature, self.final_temperature):
-            if not 0 < temperature < math.inf:
-                raise ValueError(f"a temperature must be above 0, not {temperature}")
+            raise ValueError(f"scale must be above 0 and at most 1, not {self.scale}")
+        for name in ("temperature", "final_temperature"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        CheckpointInterval(self.checkpoint_every)
 
     @property
     def validation_side(self) -> int:
-        """What the shorter side is resized to for validation, pixels."""
+        """What a validation image's shorter side is resized to, pixels."""
         return round(self.size * 8 / 7) if self.shorter_side is None else self.shorter_side
 
     @property
     def gate_rate(self) -> float:
-        """The gate's learning rate as a multiple of the network's."""
+        """The gate's learning rate as a multiple of the network's learning rate."""
         return self.gate_learning_rate / self.learning_rate if self.learning_rate else 0.0
 
     def learning_rate_at(self, progress_epochs: float) -> float:
-        """The network's rate after so many epochs, a fraction of an epoch counted.
+        """Return the network's learning rate.
+
+        Args:
+            progress_epochs: how many epochs are over, as a fraction.
 
         >>> TrainConfig("a", "b", "c", epochs=90, batch_size=256).learning_rate_at(30)
         0.01
         """
         peak = self.learning_rate * self.batch_size / 256
-        if progress_epochs < self.warmup_epochs:
-            return peak * progress_epochs / self.warmup_epochs
-        share = (progress_epochs - self.warmup_epochs) / max(self.epochs - self.warmup_epochs, 1e-9)
+        warmup = min(self.warmup_epochs, self.epochs / 4)
+        if progress_epochs < warmup:
+            return peak * progress_epochs / warmup
+        share = (progress_epochs - warmup) / (self.epochs - warmup)
         if self.schedule == "cosine":
             return peak * (1 + math.cos(math.pi * min(share, 1))) / 2
         return peak / float(10 ** min(int(share * 3 + 1e-9), 2))
 
     def temperature_at(self, epoch: int) -> float:
-        """Of the Gumbel-softmax in an epoch."""
-        share = epoch / (self.epochs - 1) if self.epochs > 1 else 1.0
+        """Return the temperature of the Gumbel-softmax in an epoch, counted from 1."""
+        share = (epoch - 1) / (self.epochs - 1) if self.epochs > 1 else 1.0
         return float(self.temperature * (self.final_temperature / self.temperature) ** share)
 
-    def to_json(self) -> str:
-        """As JSON text; `from_json` gives an equal config back."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values for JSON."""
         values: dict[str, Any] = {known.name: getattr(self, known.name) for known in fields(self)}
-        values["format"] = None if self.format is None else self.format.to_dict()
-        return json.dumps(values, indent=1)
+        return {**values, "format": None if self.format is None else self.format.to_dict()}
 
     @classmethod
-    def from_json(cls, text: str) -> TrainConfig:
-        """From the text of `to_json`. Unknown fields are an error: a newer version wrote them."""
-        values: dict[str, Any] = json.loads(text)
-        if values["format"] is not None:
-            values["format"] = TensorFormat.from_dict(values["format"])
-        return cls(**values)
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
+        """Build the config that `to_dict` described; unknown fields are an error."""
+        format = None if values["format"] is None else read_format(values["format"])
+        return cls(**{**values, "format": format})
 
 
-# Xu et al.'s recipe, and today's: warm-up, cosine, label smoothing, averaged weights, no decay of norms and biases.
+def check_number(name: str, value: float, highest: float = math.inf) -> None:
+    """Require a number from 0 to below a bound.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    if not 0 <= value < highest:
+        bound = "0 or more" if highest == math.inf else f"from 0 to below {highest:g}"
+        raise ValueError(f"{name} must be {bound}, not {value}")
+
+
+def check_target(target_channels: float | None, format: TensorFormat | None, *, gated: bool) -> None:
+    """Require a gate, and as many channels, for a target.
+
+    Raises:
+        ValueError: there is no gate, or the target is out of range.
+    """
+    if target_channels is None:
+        return
+    if not gated or format is None:
+        raise ValueError("target_channels needs a gate: set gated too")
+    count = len(format.selection)
+    if not 0 < target_channels <= count:
+        raise ValueError(f"target_channels must be above 0 and at most {count}, not {target_channels}")
+
+
+# The recipe of Xu et al., and a current one: warm-up, cosine, label smoothing, averaged weights, no decay of norms and
+# biases.
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
         "epochs": 90,
@@ -196,7 +224,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def preset(name: str, config: TrainConfig) -> TrainConfig:
-    """`config` with the values of a preset: "paper" or "modern"."""
+    """Return `config` with the values of a preset, "paper" or "modern"."""
     if name not in PRESETS:
-        raise ValueError(f"there is no preset {name!r}; there are {', '.join(PRESETS)}")
+        raise ValueError(f"there is no preset {name!r}; the presets are {', '.join(PRESETS)}")
     return replace(config, **PRESETS[name])
