@@ -23,6 +23,7 @@ from bench import jpegfreq_methods as ours
 from bench.results import Options, Result, Table
 from bench.sets import Image
 from bench.timing import Method, compare
+from jpegfreq._dct import dct_matrix
 from jpegfreq.crops import Box, random_resized_crop_box
 
 TITLE = "bytes to a batch of random-resized crops"
@@ -185,9 +186,7 @@ def _blocks(draws: Draws) -> Method[ours.Chunk]:
 
     cv2.setNumThreads(1)
     batch = np.zeros((MOST, 56, 56, 192), np.float32)
-    frequency, sample = np.mgrid[:8, :8]
-    dct = np.cos((2 * sample + 1) * frequency * np.pi / 16).astype(np.float32) / 2
-    dct[0] = np.sqrt(1 / 8)
+    dct = dct_matrix().astype(np.float32)
 
     def work(image: Image, slot: int) -> None:
         pixels = cv2.cvtColor(_opencv_crop(image, draws[image], 448), cv2.COLOR_BGR2YCrCb)[..., [0, 2, 1]]

@@ -11,6 +11,7 @@ import jpegfreq
 from bench.opponents import equal_pixels, equal_planes
 from bench.sets import Image
 from bench.timing import Method
+from jpegfreq._dct import dct_matrix
 
 Chunk = tuple[Image, ...]
 CHUNK = 100  # images per batch call
@@ -69,9 +70,7 @@ def _size(image: Image) -> tuple[int, int]:
 def to_rgb(channels: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Convert a tensor [192, H/8, W/8] to RGB by inverse DCT and JFIF's YCbCr -> RGB: uint8 [H, W, 3]."""
     count, high, wide = channels.shape
-    frequency, position = np.arange(8)[:, None], np.arange(8)[None, :]
-    basis = np.cos((2 * position + 1) * frequency * np.pi / 16) / 2
-    basis[0] /= np.sqrt(2)
+    basis = dct_matrix()
     blocks = channels.reshape(count // 64, 8, 8, high, wide)
     y, cb, cr = np.einsum("cvuij,vy,ux->ciyjx", blocks, basis, basis, optimize=True).reshape(-1, high * 8, wide * 8)
     y = y + 128

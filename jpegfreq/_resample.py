@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from jpegfreq import _native
-from jpegfreq.assembly.tensor import _check_color, _check_out
+from jpegfreq.assembly.checks import check_color, check_out
+from jpegfreq.assembly.tensor import CHROMA_NUMBERS
 from jpegfreq.format import TensorFormat
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ Filter = Literal["bilinear", "bicubic", "box"]
 Chroma = Literal["fancy", "replicate", "direct"]
 
 _FILTERS = {"box": 0, "bilinear": 1, "bicubic": 2}  # enum Filter of jpegfreq_resample.h
-_CHROMAS = {"direct": 0, "fancy": 1, "replicate": 2}  # enum ChromaResampling
 _MAX_SIZE = 65536
 
 
@@ -74,12 +73,12 @@ def resample(
     (192, 2, 2)
     """
     format = _DEFAULT if format is None else format
-    _check_color(coefficients.header, format)
+    check_color(coefficients.header, format)
     shape = _tensor_shape(size, format)
     if out is None:
         out = np.empty(shape, format.numpy_dtype)
     else:
-        _check_out(out, shape, format.numpy_dtype)
+        check_out(out, shape, format.numpy_dtype)
     _native.resample(
         coefficients,
         box,
@@ -89,7 +88,7 @@ def resample(
         _filter_number(filter),
         antialias,
         _chroma_number(chroma, format),
-        *_channel_arrays(format),
+        *format.affine,
         format.layout == "HWC",
         out,
     )
@@ -114,19 +113,6 @@ def _filter_number(filter: str) -> int:
 
 def _chroma_number(chroma: str | None, format: TensorFormat) -> int:
     chosen = format.chroma if chroma is None else chroma
-    if chosen not in _CHROMAS:
-        raise ValueError(f"to resample, chroma must be one of {', '.join(_CHROMAS)}, not {chosen!r}")
-    return _CHROMAS[chosen]
-
-
-@lru_cache(maxsize=64)
-def _channel_arrays(
-    format: TensorFormat,
-) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Channel numbers in order, and what each is multiplied by and added to."""
-    channels = np.array(format.selection.channels, np.uint16)
-    if format.statistics is None:
-        return channels, np.ones(len(channels), np.float32), np.zeros(len(channels), np.float32)
-    scale = 1 / np.array(format.statistics.std)[channels]
-    shift = -np.array(format.statistics.mean)[channels] * scale
-    return channels, scale.astype(np.float32), shift.astype(np.float32)
+    if chosen not in CHROMA_NUMBERS:
+        raise ValueError(f"to resample, chroma must be one of {', '.join(CHROMA_NUMBERS)}, not {chosen!r}")
+    return CHROMA_NUMBERS[chosen]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 import numpy as np
 
 from jpegfreq import _native
-from jpegfreq._resample import _channel_arrays, _chroma_number, _filter_number, _tensor_shape
-from jpegfreq.assembly.tensor import _check_out
+from jpegfreq._resample import _chroma_number, _filter_number, _tensor_shape
+from jpegfreq.assembly.checks import check_out
 from jpegfreq.coefficients import DEFAULT_MAX_PIXELS, _keep_damage
 from jpegfreq.format import TensorFormat
 
@@ -180,7 +180,7 @@ def read_batch(
     if out is None:
         out = aligned_empty(shape, format.numpy_dtype)
     else:
-        _check_out(out, shape, format.numpy_dtype)
+        check_out(out, shape, format.numpy_dtype)
     found = _native.read_batch(
         sources,
         None if boxes is None else _boxes(boxes, len(sources)),
@@ -189,7 +189,7 @@ def read_batch(
         _filter_number(filter),
         antialias,
         _chroma_number(chroma, format),
-        *_channel_arrays(format),
+        *format.affine,
         format.layout == "HWC",
         out,
         _thread_count(threads),

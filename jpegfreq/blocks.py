@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
+from jpegfreq._dct import dct_matrix
 from jpegfreq.coefficients import Coefficients
 from jpegfreq.header import Upright
 
@@ -207,8 +208,6 @@ def _doubling(method: str, lead: int, tail: int, last: int) -> npt.NDArray[np.fl
         share = 0.25 if method == "fancy" else 0.0
         enlarge[x, np.clip(nearest, 0, limit)] += 1 - share
         enlarge[x, np.clip(other, 0, limit)] += share
-    frequency, sample = np.mgrid[:8, :8]
-    dct = np.cos((2 * sample + 1) * frequency * np.pi / 16) / 2
-    dct[0] = np.sqrt(1 / 8)
+    dct = dct_matrix()
     operator = np.kron(np.eye(2), dct) @ enlarge @ np.kron(np.eye(blocks), dct).T
     return operator.T.astype(np.float32)

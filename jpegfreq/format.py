@@ -19,31 +19,35 @@ from jpegfreq.statistics import ChannelStatistics
 
 __all__ = ["ChromaMode", "Dtype", "Layout", "TensorFormat"]
 
-ChromaMode = Literal["fancy", "replicate", "nearest", "bilinear"]
+ChromaMode = Literal["fancy", "replicate"]
 Layout = Literal["CHW", "HWC"]
 Dtype = Literal["float32", "float16"]
 
 _CHOICES = {
-    "chroma": ("fancy", "replicate", "nearest", "bilinear"),
+    "chroma": ("fancy", "replicate"),
     "layout": ("CHW", "HWC"),
     "dtype": ("float32", "float16"),
 }
 
 
 class Placement(NamedTuple):
-    """Where one component's frequencies go, as the kernels take it.
+    """Where one component's frequencies go in a tensor.
 
     Attributes:
-        where: int64 [2, n]: frequency where[0, i] = 8 * v + u goes to channel where[1, i], ascending.
-        affine: float32 [2, n]: it goes there as value * affine[0, i] + affine[1, i].
-        whole: all 64 are there.
-        raster: they are, in raster order and side by side.
+        frequencies: int64 [n]: the frequency 8 * v + u that each of its channels holds.
+        slots: int64 [n]: the place of that channel in the tensor, ascending.
+        scale: float32 [n]: what the dequantized coefficient is multiplied by.
+        shift: float32 [n]: what is added to it then.
+        rows: bit v is set where a channel holds a frequency of row v of a block.
+        is_whole_block: whether all 64 frequencies are there in raster order, in neighbouring channels.
     """
 
-    where: npt.NDArray[np.int64]
-    affine: npt.NDArray[np.float32]
-    whole: bool
-    raster: bool
+    frequencies: npt.NDArray[np.int64]
+    slots: npt.NDArray[np.int64]
+    scale: npt.NDArray[np.float32]
+    shift: npt.NDArray[np.float32]
+    rows: int
+    is_whole_block: bool
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -55,9 +59,8 @@ class TensorFormat:
     Attributes:
         channels: a ChannelSelection. It may be given as anything that ChannelSelection.of takes: "all", the number of
             channels of a preset (24 or "24"), or channel numbers.
-        chroma: how components of lower resolution reach the luma grid: "fancy" and "replicate" equal the block DCT of
-            the upsampled plane (libjpeg's triangle filter, or pixel replication); "nearest" and "bilinear" enlarge
-            the block grid itself, the cheap approximation that other work uses.
+        chroma: how components of lower resolution reach the luma grid: as the block DCT of the plane upsampled by
+            libjpeg's triangle filter ("fancy") or by repeating its samples ("replicate").
         layout: "CHW", or "HWC" (channels last).
         dtype: "float32", or "float16" (rounded to nearest even; values beyond +-65504 become +-65504).
         statistics: None for dequantized coefficients as they are; with ChannelStatistics, each channel becomes
@@ -117,20 +120,27 @@ class TensorFormat:
         return np.dtype(self.dtype)
 
     @cached_property
+    def affine(self) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Channel numbers in order, and what a dequantized coefficient of each is multiplied by and then added to."""
+        channels = np.array(self.selection.channels, np.uint16)
+        if self.statistics is None:
+            return channels, np.ones(len(channels), np.float32), np.zeros(len(channels), np.float32)
+        scale = 1 / np.array(self.statistics.std)[channels]
+        shift = -np.array(self.statistics.mean)[channels] * scale
+        return channels, scale.astype(np.float32), shift.astype(np.float32)
+
+    @cached_property
     def placements(self) -> tuple[Placement, Placement, Placement]:
         """Where the frequencies of Y, Cb and Cr go."""
         return (self._placement(0), self._placement(1), self._placement(2))
 
     def _placement(self, component: int) -> Placement:
-        where = np.array(self.selection.component(component), np.int64).reshape(-1, 2).T.copy()
-        affine = np.stack([np.ones(where.shape[1]), np.zeros(where.shape[1])])
-        if self.statistics is not None:
-            channels = 64 * component + where[0]
-            affine[0] = 1 / np.array(self.statistics.std)[channels]
-            affine[1] = -np.array(self.statistics.mean)[channels] * affine[0]
-        whole = where.shape[1] == 64
-        raster = whole and bool((where[0] == np.arange(64)).all()) and int(where[1, 63] - where[1, 0]) == 63
-        return Placement(where, affine.astype(np.float32), whole, raster)
+        channels, scale, shift = self.affine
+        slots = np.flatnonzero(channels // 64 == component)
+        frequencies = channels[slots].astype(np.int64) % 64
+        is_whole_block = np.array_equal(frequencies, range(64)) and int(slots[63] - slots[0]) == 63
+        rows = sum(1 << int(v) for v in set(frequencies // 8))
+        return Placement(frequencies, slots, scale[slots], shift[slots], rows, is_whole_block)
 
     def shape(self, height: int, width: int) -> tuple[int, int, int]:
         """Return the shape of the tensor of an image of height x width pixels."""

@@ -272,7 +272,7 @@ def test_unknown_choices_and_wrong_outputs_are_refused() -> None:
     with pytest.raises(ValueError, match="filter must be one of"):
         resample(coefficients, box, (8, 8), filter="lanczos")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="chroma must be one of"):
-        resample(coefficients, box, (8, 8), format=TensorFormat(chroma="nearest"))
+        resample(coefficients, box, (8, 8), chroma="nearest")
     for out in (np.empty((192, 1, 2), np.float32), np.empty((192, 1, 1)), np.empty((192, 1, 2), np.float32)[..., ::2]):
         with pytest.raises(ValueError, match="out must be"):
             resample(coefficients, box, (8, 8), out=out)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import jpegfreq
+from jpegfreq import _native
+from jpegfreq.assembly import kernels
 from jpegfreq.assembly.tensor import to_frequency_tensor
 from jpegfreq.channels import ChannelSelection
 from jpegfreq.coefficients import Coefficients
@@ -90,27 +96,6 @@ def reference(coefficients: Coefficients, chroma: str = "fancy") -> np.ndarray:
     return out
 
 
-def grid_reference(coefficients: Coefficients, chroma: str) -> np.ndarray:
-    """The tensor for "nearest" and "bilinear": the block grid enlarged."""
-    header = coefficients.header
-    grid = -(-header.height // 8), -(-header.width // 8)
-    out = np.zeros((192, *grid))
-    for number, component in enumerate(header.components):
-        values = coefficients.planes[number].astype(np.float64) * coefficients.quantization_tables[number]
-        values = values.reshape(*values.shape[:2], 64).transpose(2, 0, 1)
-        most = (
-            max(c.vertical_sampling_factor for c in header.components),
-            max(c.horizontal_sampling_factor for c in header.components),
-        )
-        own = component.vertical_sampling_factor, component.horizontal_sampling_factor
-        for k in range(64):
-            plane = values[k]
-            for axis in (0, 1):
-                plane = enlarged(plane, axis, own[axis], most[axis], grid[axis], linear=chroma == "bilinear")
-            out[64 * number + k] = plane
-    return out
-
-
 @pytest.mark.parametrize("chroma", EXACT)
 @pytest.mark.parametrize("sampling", [YCBCR_444, YCBCR_422, YCBCR_420, YCBCR_440])
 @pytest.mark.parametrize("size", [(47, 131), (64, 64), (24, 1041), (1, 1), (8, 17), (270, 30)])
@@ -140,19 +125,75 @@ def test_any_sampling_factors_follow_the_same_rule(
 
 
 @pytest.mark.parametrize("size", [(47, 140), (270, 30)])
-def test_half_the_products_are_left_out_only_where_they_are_zero(size: tuple[int, int]) -> None:
+def test_blocks_of_low_frequencies_beside_one_of_high_ones(size: tuple[int, int]) -> None:
     coefficients = synthetic(*size, YCBCR_420, reach=4)
     coefficients.planes[1][1, -1, 7, 0] = 20  # one block with high v, another with high u, between low neighbours
     coefficients.planes[2][0, 0, 0, 7] = 20
     np.testing.assert_allclose(to_frequency_tensor(coefficients), reference(coefficients), atol=1e-3)
 
 
-@pytest.mark.parametrize("chroma", ["nearest", "bilinear"])
-@pytest.mark.parametrize("sampling", [YCBCR_444, YCBCR_420, YCBCR_422, ((4, 1), (1, 1), (2, 1))])
-def test_grid_modes_enlarge_the_block_grid(chroma: Any, sampling: tuple[tuple[int, int], ...]) -> None:
-    coefficients = synthetic(45, 83, sampling)
-    tensor = to_frequency_tensor(coefficients, TensorFormat(chroma=chroma))
-    np.testing.assert_allclose(tensor, grid_reference(coefficients, chroma), atol=1e-3)
+@pytest.mark.parametrize("chroma", ["nearest", "bilinear", "direct"])
+def test_other_chroma_modes_are_refused_by_name(chroma: Any) -> None:
+    with pytest.raises(ValueError, match=f"chroma must be .fancy. or .replicate., not '{chroma}'"):
+        TensorFormat(chroma=chroma)
+
+
+def test_kernels_do_what_their_numpy_specification_says() -> None:
+    rng = np.random.default_rng(0)
+    blocks = rng.integers(-2000, 2000, (37, 64), dtype=np.int16)
+    frequencies, slots = np.array([0, 9, 63, 8]), np.array([1, 2, 5, 6])
+    scale, shift = rng.random(4, np.float32), rng.random(4, np.float32)
+    expected = blocks[:, frequencies] * scale + shift
+    cells, channels = np.zeros((37, 7), np.float32), np.zeros((7, 40), np.float32)
+    kernels.place_blocks(blocks, frequencies, slots, scale, shift, cells)
+    np.testing.assert_allclose(cells[:, slots], expected, rtol=1e-6)
+    assert not cells[:, [0, 3, 4]].any()
+    kernels.place_frequencies(np.ascontiguousarray(blocks.T), frequencies, slots, scale, shift, 3, channels)
+    np.testing.assert_array_equal(channels[slots, 3:].T, cells[:, slots])
+    assert not channels[:, :3].any()
+    all_scale, all_shift, whole = rng.random(64, np.float32), rng.random(64, np.float32), np.zeros((37, 70), np.float32)
+    kernels.place_whole_blocks(blocks, 4, all_scale, all_shift, whole)
+    np.testing.assert_allclose(whole[:, 4:68], blocks * all_scale + all_shift, rtol=1e-6)
+
+
+@given(st.floats(width=32, allow_nan=False))
+def test_to_half_rounds_as_numpy_does_and_saturates(value: float) -> None:
+    expected = np.float16(np.clip(value, -65504, 65504)).view(np.uint16)
+    assert kernels.to_half(np.float32(value)) == expected
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 1500])
+def test_frequencies_are_split_into_planes(count: int) -> None:
+    blocks = np.random.default_rng(count).integers(-32768, 32767, (count, 64), dtype=np.int16)
+    planes = np.zeros((64, count), np.int16)
+    _native.split_frequencies(blocks, 0b10000101, planes)
+    wanted = np.isin(np.arange(64) // 8, (0, 2, 7))
+    np.testing.assert_array_equal(planes[wanted], blocks.T[wanted])
+    assert not planes[~wanted].any()
+
+
+def test_instruction_sets_agree(tmp_path: Path) -> None:
+    code = """
+import sys
+import numpy as np
+from jpegfreq import TensorFormat, to_frequency_tensor
+from tests.coefficient_maker import make_coefficients
+one = (1, 1)
+cases = [((2, 2), one, one), ((2, 1), one, one), ((1, 2), one, one), (one, one, one), (one, (2, 2), (4, 1)),
+         ((3, 2), one, (2, 1))]
+formats = [TensorFormat(n, layout=layout, dtype=dtype)
+           for n in ("all", 24) for layout in ("CHW", "HWC") for dtype in ("float32", "float16")]
+np.savez(sys.argv[1], *[to_frequency_tensor(make_coefficients(53, 91, case), f) for case in cases for f in formats])
+"""
+    results = []
+    for name in ("generic", ""):
+        path = tmp_path / f"{name or 'best'}.npz"
+        environment = {**os.environ, "JPEGFREQ_INSTRUCTION_SET": name}
+        subprocess.run([sys.executable, "-c", code, path], check=True, env=environment, cwd=Path(__file__).parents[1])
+        results.append(np.load(path))
+    for key in results[0].files:
+        plain, fast = results[0][key], results[1][key]
+        np.testing.assert_allclose(plain, fast, rtol=1e-3 if plain.dtype == np.float16 else 1e-5, atol=1e-3)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])

@@ -195,11 +195,11 @@ def _pixels(tensor: npt.NDArray[np.float32], height: int, width: int) -> npt.NDA
     """Rebuild RGB pixels by inverse DCT and JFIF's YCbCr to RGB; a large image is thinned out."""
     import numpy as np
 
+    from jpegfreq._dct import dct_matrix
+
     step = max(1, max(height, width) // 1500)
     blocks = tensor.reshape(3, 8, 8, *tensor.shape[1:])
-    u, x = np.mgrid[0:8, 0:8]
-    basis = np.where(u == 0, np.sqrt(1 / 8), 0.5) * np.cos((2 * x + 1) * u * np.pi / 16)
-    basis = basis.astype(np.float32)[:, :: min(step, 8)]
+    basis = dct_matrix().astype(np.float32)[:, :: min(step, 8)]
     planes = np.einsum("cvurk,vy,ux->cyrxk", blocks, basis, basis, optimize=True).transpose(0, 2, 1, 4, 3)
     y, cb, cr = planes.reshape(3, planes.shape[1] * planes.shape[2], -1)
     rgb = np.stack([y + 1.402 * cr, y - 0.344136 * cb - 0.714136 * cr, y + 1.772 * cb], axis=-1) + 128

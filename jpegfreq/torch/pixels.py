@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from jpegfreq.assembly.tensor import _dct_matrix
+from jpegfreq._dct import dct_matrix
 from jpegfreq.coefficients import DEFAULT_MAX_PIXELS
 from jpegfreq.format import TensorFormat
 from jpegfreq.header import Upright, read_header
@@ -112,7 +112,7 @@ def to_frequency(pixels: torch.Tensor, format: TensorFormat) -> npt.NDArray[Any]
         What `resample` returns for the same image: [C, height / 8, width / 8], or [height / 8, width / 8, C] for
         layout "HWC".
     """
-    dct = torch.from_numpy(_dct_matrix())
+    dct = torch.from_numpy(dct_matrix().copy())
     planes = torch.einsum("kc,chw->khw", torch.tensor(_YCBCR, dtype=torch.float64), pixels.to(torch.float64))
     planes[0] -= 128
     _, height, width = planes.shape

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from jpegfreq._resample import Filter
-from jpegfreq.assembly.tensor import _check_color
+from jpegfreq.assembly.checks import check_color
 from jpegfreq.coefficients import DEFAULT_MAX_PIXELS
 from jpegfreq.errors import JpegError, MalformedJpegError, TruncatedJpegError, UnsupportedJpegError
 from jpegfreq.format import TensorFormat
@@ -108,7 +108,7 @@ class RgbDataset(CropDataset):
 
     def _decoded(self, data: bytes | memoryview) -> torch.Tensor:
         header = read_header(data)
-        _check_color(header, TensorFormat())
+        check_color(header, TensorFormat())
         if header.height * header.width > DEFAULT_MAX_PIXELS:
             raise UnsupportedJpegError(f"{header.height * header.width} pixels are more than {DEFAULT_MAX_PIXELS}")
         try:

@@ -98,6 +98,34 @@ void resample_into(nb::handle coefficients, std::array<int64_t, 4> box, bool hor
     if (!status.ok()) raise(to_value_error(status));
 }
 
+void upsample_into(nb::handle coefficients, int chroma, ChannelNumbers channels, ChannelValues scale,
+                   ChannelValues shift, bool channels_last, Tensor out) {
+    const Source source(coefficients);
+    const TensorSpec spec =
+        tensor_spec(channels, scale, shift, channels_last, out.dtype(), out.shape(channels_last ? 2 : 0));
+    if (out.shape(channels_last ? 0 : 1) != (source.header.height + 7) / 8 ||
+        out.shape(channels_last ? 1 : 2) != (source.header.width + 7) / 8) {
+        throw nb::value_error("the output is not the image's luma grid");
+    }
+    Status status;
+    {
+        nb::gil_scoped_release release;
+        thread_local Resampler resampler;
+        status = resampler.upsample(source.header, source.planes, source.tables, static_cast<ChromaResampling>(chroma),
+                                    spec, out.data());
+    }
+    if (status.code == Code::out_of_memory) throw std::bad_alloc();
+    if (!status.ok()) raise(to_value_error(status));
+}
+
+void split_frequencies_into(nb::ndarray<const int16_t, nb::shape<-1, 64>, nb::c_contig, nb::device::cpu> blocks,
+                            uint8_t rows,
+                            nb::ndarray<int16_t, nb::shape<64, -1>, nb::c_contig, nb::device::cpu> planes) {
+    if (planes.shape(1) != blocks.shape(0)) throw nb::value_error("blocks and planes must be of one count");
+    nb::gil_scoped_release release;
+    split_frequencies(blocks.data(), blocks.shape(0), rows, planes.data());
+}
+
 }  // namespace
 
 TensorSpec tensor_spec(const ChannelNumbers& channels, const ChannelValues& scale, const ChannelValues& shift,
@@ -148,6 +176,10 @@ void bind_resample(nb::module_& module) {
                nb::arg("vertical_flip"), nb::arg("apply_orientation"), nb::arg("filter"), nb::arg("antialias"),
                nb::arg("chroma"), nb::arg("channels"), nb::arg("scale"), nb::arg("shift"), nb::arg("channels_last"),
                nb::arg("out").noconvert());
+    module.def("upsample", &upsample_into, nb::arg("coefficients"), nb::arg("chroma"), nb::arg("channels"),
+               nb::arg("scale"), nb::arg("shift"), nb::arg("channels_last"), nb::arg("out").noconvert());
+    module.def("split_frequencies", &split_frequencies_into, nb::arg("blocks"), nb::arg("rows"),
+               nb::arg("planes").noconvert());
 }
 
 }  // namespace jpegfreq::python

@@ -62,10 +62,28 @@ public:
     Status resample(const Header& header, const int16_t* const planes[], const uint16_t (*tables)[64],
                     const ResampleGeometry& geometry, const TensorSpec& spec, void* out);
 
+    // Fills, in the tensor of a whole image on its luma grid (ceil(height / 8) rows and ceil(width / 8) columns of blocks), the
+    // channels of every component that has a lower resolution than that: the block DCT of its plane upsampled to full
+    // resolution, where the component's last row and column of samples are repeated as far as the grid reaches. Channels of
+    // other components are left alone. `chroma` is fancy or replicate. Memory and failures as for resample().
+    Status upsample(const Header& header, const int16_t* const planes[], const uint16_t (*tables)[64],
+                    ChromaResampling chroma, const TensorSpec& spec, void* out);
+
 private:
+    Status run(const Header& header, const int16_t* const planes[], const uint16_t (*tables)[64],
+               const ResampleGeometry& geometry, const TensorSpec& spec, const bool (&wanted)[max_components],
+               void* out);
+
     uint8_t* scratch_ = nullptr;
     size_t scratch_size_ = 0;
 };
+
+// Whether a component has a lower resolution than the luma grid along either axis: what Resampler::upsample() fills.
+bool is_subsampled(const Header& header, int component);
+
+// Turns `count` blocks of 64 coefficients into 64 planes, one per frequency: planes[k * count + i] = blocks[i * 64 + k].
+// Of these, only the planes k = 8 * v + u are filled for which bit v of `rows` is set.
+void split_frequencies(const int16_t* blocks, size_t count, uint8_t rows, int16_t* planes);
 
 // `geometry` is given in rows and columns of the upright image, as header.orientation turns it (EXIF 0x0112); returns it in
 // those of the stored one. check_geometry() of the result tells whether the box was inside.

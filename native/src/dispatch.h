@@ -1,6 +1,7 @@
 // The functions that exist for several instruction sets: one table, chosen once, at the first use.
 #pragma once
 
+#include "frequencies.h"
 #include "lanes.h"
 #include "progressive.h"
 #include "resample_pass.h"
@@ -16,6 +17,7 @@ struct Kernels {
     const AcKernels* ac;
     const LaneKernels* lanes;  // null: decoding several streams side by side gains nothing
     const ResampleKernels* resample;
+    SplitFrequencies split_frequencies;
 };
 
 // The fastest set of this machine, or plain C++ if the environment variable JPEGFREQ_INSTRUCTION_SET is "generic" (for

@@ -310,12 +310,46 @@ Resampler::~Resampler() { std::free(scratch_); }
 
 Status Resampler::resample(const Header& header, const int16_t* const planes[], const uint16_t (*tables)[64],
                            const ResampleGeometry& geometry, const TensorSpec& spec, void* out) {
-    Status status = check_geometry(header, geometry);
-    if (status.ok()) status = check_spec(spec);
+    const Status status = check_geometry(header, geometry);
+    if (!status.ok()) return status;
+    const bool all[max_components] = {true, true, true, true};
+    return run(header, planes, tables, geometry, spec, all, out);
+}
+
+bool is_subsampled(const Header& header, int component) {
+    const Component& c = header.components[component];
+    return c.vertical_sampling_factor != header.max_vertical_sampling_factor ||
+           c.horizontal_sampling_factor != header.max_horizontal_sampling_factor;
+}
+
+Status Resampler::upsample(const Header& header, const int16_t* const planes[], const uint16_t (*tables)[64],
+                           ChromaResampling chroma, const TensorSpec& spec, void* out) {
+    if (chroma == ChromaResampling::direct) return refuse("whole images have no direct chroma");
+    bool wanted[max_components] = {};
+    bool any = false;
+    for (int c = 0; c < header.component_count; ++c) any |= wanted[c] = is_subsampled(header, c);
+    if (!any) return check_spec(spec);
+    // The box reaches up to 7 pixels beyond the image, to the end of its last blocks. A component of full resolution along an
+    // axis has samples there; of any other the taps repeat its last sample.
+    ResampleGeometry geometry;
+    geometry.height = geometry.output_height = (header.height + 7) / 8 * 8;
+    geometry.width = geometry.output_width = (header.width + 7) / 8 * 8;
+    geometry.chroma = chroma;
+    TensorSpec unstaged = spec;
+    unstaged.stream = false;  // staged rows would hold the channels of every component
+    return run(header, planes, tables, geometry, unstaged, wanted, out);
+}
+
+Status Resampler::run(const Header& header, const int16_t* const planes[], const uint16_t (*tables)[64],
+                      const ResampleGeometry& geometry, const TensorSpec& spec, const bool (&wanted)[max_components],
+                      void* out) {
+    Status status = check_spec(spec);
     if (!status.ok()) return status;
 
     Channels channels[max_components];
-    for (int c = 0; c < max_components; ++c) channels[c] = channels_of(spec, c);
+    for (int c = 0; c < max_components; ++c) {
+        if (wanted[c]) channels[c] = channels_of(spec, c);
+    }
     const size_t staged = staged_row(header, geometry, spec, channels, out);
 
     Axis horizontal[max_components], vertical[max_components];
