@@ -20,7 +20,8 @@ import jpegfreq
 from bench.results import Options, Result, Value
 from bench.sets import Image
 from bench.timing import Method
-from jpegfreq.store import Conversion, StoredDataset, View, begin, convert_shards, finish
+from jpegfreq.store import Conversion, StoredDataset, begin, convert_shards, finish
+from jpegfreq.views import EvaluationView
 
 CPU = "files to stored tensors, CPU time"
 WALL = "files to stored tensors, wall time"
@@ -30,7 +31,7 @@ ALONE, CONVERT = "read_batch alone", "convert"
 ONE_THREAD, TWO_THREADS = "one thread", "two threads"
 COPIES = 5  # of each of the set's files, enough for more than one shard
 BATCH = 64
-VIEW = View(224, 256)
+VIEW = EvaluationView((224, 224), 256)
 
 Unit = tuple[Path, ...]
 
@@ -69,7 +70,7 @@ def _alone(files: Unit) -> Method[Unit]:
     def run(unit: Unit) -> None:
         for start in range(0, len(unit), BATCH):
             part = slice(start, start + BATCH)
-            jpegfreq.read_batch(unit[part], size=(VIEW.size, VIEW.size), boxes=boxes[part], format=_format(), threads=1)
+            jpegfreq.read_batch(unit[part], size=VIEW.size, boxes=boxes[part], format=_format(), threads=1)
 
     return Method(ALONE, run, strict=True)
 
@@ -92,7 +93,7 @@ def _convert(files: Unit, folder: Path) -> Method[Unit]:
             return "files are missing"
         chosen = unit[:: max(1, len(unit) // 20)]
         boxes = [VIEW.box(jpegfreq.read_header(file)) for file in chosen]
-        tensors = jpegfreq.read_batch(chosen, size=(VIEW.size, VIEW.size), boxes=boxes, format=_format())
+        tensors = jpegfreq.read_batch(chosen, size=VIEW.size, boxes=boxes, format=_format())
         same = all(
             np.array_equal(store[store.names.index(file.name)][0], tensor)
             for file, tensor in zip(chosen, tensors, strict=True)

@@ -94,6 +94,10 @@ class EvaluationView:
         """Give the size in words, and the shorter side."""
         return f"EvaluationView({_in_words(self.size)}, shorter side {self.shorter_side}{_upright(self)})"
 
+    def __str__(self) -> str:
+        """Put the view in words, for what was measured on it."""
+        return f"{_in_words(self.size)}, shorter side {self.shorter_side}, centre crop{_upright(self)}"
+
     def box(self, header: Header) -> Box:
         """Return the box of an image that is resized to the crop."""
         return center_crop_box(*read_size(self, header), self.size, shorter_side=self.shorter_side)

@@ -54,7 +54,7 @@ def test_statistics_are_those_of_all_coefficients_together(photos: Path, tmp_pat
     std = np.maximum(np.concatenate([luma.std((0, 2, 3)), chroma.std((0, 2, 3))]), 1)
     np.testing.assert_allclose(measured.mean, mean, atol=1e-9)
     np.testing.assert_allclose(measured.std, std, rtol=1e-9)
-    assert measured.source == "photos: 6 images; size 32, shorter side 37, centre crop"
+    assert measured.source == "photos: 6 images; height 32 x width 32, shorter side 37, centre crop"
     facts = json.loads(out.read_text())
     assert facts["measured_on"]["grey_images"] == 1
     np.testing.assert_allclose(facts["std"], std)
@@ -202,10 +202,13 @@ def test_statistics_of_another_size_are_refused_unless_asked_for(
     del facts["measured_on"]["apply_orientation"]  # as earlier versions wrote it
     (tmp_path / "stats.json").write_text(json.dumps(facts))
     assert convert(photos, tmp_path / "older", *options) == 0
-    for others, view in ((("--size", "64"), "size 64, shorter side 73"), (("--shorter-side", "50"), "shorter side 50")):
+    for others, view in (
+        (("--size", "64"), "height 64 x width 64, shorter side 73"),
+        (("--shorter-side", "50"), "shorter side 50"),
+    ):
         assert convert(photos, tmp_path / "other", *options, *others) == 2
         shown = capsys.readouterr().err
-        assert "(size 32, shorter side 37, centre crop) than are read now" in shown
+        assert "(height 32 x width 32, shorter side 37, centre crop) than are read now" in shown
         assert view in shown
         assert not (tmp_path / "other").exists()
     assert convert(photos, tmp_path / "other", *options, "--size", "64", "--any-statistics") == 0

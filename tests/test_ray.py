@@ -10,8 +10,9 @@ import pytest
 
 from jpegfreq.cli import main
 from jpegfreq.format import TensorFormat
-from jpegfreq.store import Conversion, View, begin, convert_shards, finish, missing_shards
+from jpegfreq.store import Conversion, begin, convert_shards, finish, missing_shards
 from jpegfreq.store.ray_engine import EngineError, convert_shards_on_ray, ray_session
+from jpegfreq.views import EvaluationView
 from tests.images import make_jpeg
 
 
@@ -40,7 +41,9 @@ def content(store: Path) -> dict[str, bytes]:
 
 def test_ray_makes_the_same_store_and_resumes_one(folder: Path, tmp_path: Path, session: None) -> None:
     names = tuple(sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.jpg")))
-    conversion = Conversion(folder, names, TensorFormat(channels=24), View(32, 40), shard_bytes=5 * 24 * 4 * 4 * 4)
+    conversion = Conversion(
+        folder, names, TensorFormat(channels=24), EvaluationView((32, 32), 40), shard_bytes=5 * 24 * 4 * 4 * 4
+    )
     plain, by_ray, begun = tmp_path / "plain", tmp_path / "ray", tmp_path / "begun"
     for out in (plain, by_ray, begun):
         begin(conversion, out)
@@ -80,7 +83,7 @@ def test_ray_measures_the_same_statistics(
 
 
 def test_a_failing_task_is_one_clear_error(folder: Path, tmp_path: Path, session: None) -> None:
-    conversion = Conversion(folder, ("cat/00.jpg",), TensorFormat(), View(32, 40))
+    conversion = Conversion(folder, ("cat/00.jpg",), TensorFormat(), EvaluationView((32, 32), 40))
     with pytest.raises(EngineError, match="No such file"):
         convert_shards_on_ray(conversion, tmp_path / "not begun", [0])
 

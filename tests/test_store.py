@@ -27,7 +27,6 @@ from jpegfreq.store import (
     Conversion,
     Storage,
     StoredDataset,
-    View,
     begin,
     convert_shards,
     finish,
@@ -35,9 +34,10 @@ from jpegfreq.store import (
     missing_shards,
 )
 from jpegfreq.store.coefficients import CoefficientConversion
+from jpegfreq.views import EvaluationView
 from tests.images import make_jpeg
 
-VIEW = View(32, 40)
+VIEW = EvaluationView((32, 32), 40)
 FORMAT = TensorFormat(channels=24)
 SHARD_BYTES = 5 * 24 * 4 * 4 * 4  # five images of FORMAT
 
@@ -82,8 +82,8 @@ def expected(path: Path, format: TensorFormat) -> np.ndarray:
     from jpegfreq import read_header
 
     header = read_header(path)
-    box = center_crop_box(header.height, header.width, (VIEW.size, VIEW.size), shorter_side=VIEW.shorter_side)
-    return read_batch([path], size=(VIEW.size, VIEW.size), boxes=[box], format=format)[0]
+    box = center_crop_box(header.height, header.width, VIEW.size, shorter_side=VIEW.shorter_side)
+    return read_batch([path], size=VIEW.size, boxes=[box], format=format)[0]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
@@ -343,7 +343,7 @@ def test_short_reprs_name_what_a_store_holds(folder: Path, tmp_path: Path) -> No
         f"StoredDataset('{tmp_path / 'store'}': 13 tensors of 24 channels from crops of 32 x 32 px, 2 classes)"
     )
     assert repr(conversion) == (
-        f"Conversion('{folder}': 16 files to 24 channels; size 32, shorter side 40, centre crop; float32)"
+        f"Conversion('{folder}': 16 files to 24 channels; height 32 x width 32, shorter side 40, centre crop; float32)"
     )
 
 

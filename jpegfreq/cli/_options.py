@@ -17,7 +17,7 @@ from jpegfreq.cli import CommandError
 from jpegfreq.format import TensorFormat
 from jpegfreq.sources.walk import find_files
 from jpegfreq.statistics import ChannelStatistics
-from jpegfreq.store import View
+from jpegfreq.views import EvaluationView
 
 JPEG_EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
 DEFAULT_SIZE = 448  # pixels: the input of the paper's networks; stats, convert and train share it
@@ -214,21 +214,22 @@ def check_engine(arguments: argparse.Namespace) -> None:
         raise CommandError("--address names a Ray cluster: it goes with --engine ray")
 
 
-def view_from(arguments: argparse.Namespace) -> View:
-    """Build the View that the options describe.
+def view_from(arguments: argparse.Namespace) -> EvaluationView:
+    """Build the view that the options describe.
 
     Raises:
         CommandError: an option has a wrong value.
     """
     size = DEFAULT_SIZE if arguments.size is None else arguments.size
     shorter_side = round(size * 8 / 7) if arguments.shorter_side is None else arguments.shorter_side
-    try:
-        return View(size, shorter_side, arguments.apply_orientation)
-    except ValueError as error:
-        raise CommandError(str(error)) from error
+    if size < 8 or size % 8:
+        raise CommandError(f"--size must be a multiple of 8, not {size}")
+    if shorter_side < size:
+        raise CommandError(f"--shorter-side {shorter_side} must not be below --size {size}")
+    return EvaluationView((size, size), shorter_side, arguments.apply_orientation)
 
 
-def check_statistics(statistics: str | None, view: View) -> None:
+def check_statistics(statistics: str | None, view: EvaluationView) -> None:
     """Refuse a statistics file that was measured at another size, or on other parts of the images, than are read.
 
     Args:
@@ -243,7 +244,8 @@ def check_statistics(statistics: str | None, view: View) -> None:
     facts = json.loads(Path(statistics).read_text(encoding="utf-8")).get("measured_on")
     if not isinstance(facts, dict) or not {"size", "shorter_side"} <= set(facts):
         return
-    measured = View(facts["size"], facts["shorter_side"], facts.get("apply_orientation", False))
+    size = (facts["size"], facts["size"])
+    measured = EvaluationView(size, facts["shorter_side"], facts.get("apply_orientation", False))
     if measured != view:
         raise CommandError(
             f"--statistics {statistics} was measured on other parts of the images ({measured}) than are read now "

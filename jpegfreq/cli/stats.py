@@ -148,7 +148,7 @@ def _measure(arguments: argparse.Namespace, console: Console) -> int:
         "grey_images": grey,
         "failed": len(failures),
         "sample_seed": arguments.seed if sample else None,
-        "size": view.size,
+        "size": view.size[0],
         "shorter_side": view.shorter_side,
         "apply_orientation": view.apply_orientation,
         "jpegfreq": __version__,

@@ -4,7 +4,6 @@ from jpegfreq.failures import Failure
 from jpegfreq.store.dataset import StoredDataset
 from jpegfreq.store.manifest import begin, finish, missing_shards
 from jpegfreq.store.plan import INT16_STEP, Conversion, Storage
-from jpegfreq.store.reading import View
 from jpegfreq.store.shards import convert_shards
 
 __all__ = [
@@ -13,7 +12,6 @@ __all__ = [
     "Failure",
     "Storage",
     "StoredDataset",
-    "View",
     "begin",
     "convert_shards",
     "finish",

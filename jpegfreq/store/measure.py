@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from jpegfreq.failures import Failure
 from jpegfreq.format import TensorFormat
 from jpegfreq.statistics import StatisticsAccumulator
-from jpegfreq.store.reading import LoadedImage, View, failure_of, read_views
+from jpegfreq.store.reading import LoadedImage, failure_of, read_views
+from jpegfreq.views import EvaluationView
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -37,7 +38,7 @@ class Measured:
     failure: Failure | None
 
 
-def measure_files(paths: Iterable[tuple[str, str]], view: View, *, threads: int) -> Iterator[list[Measured]]:
+def measure_files(paths: Iterable[tuple[str, str]], view: EvaluationView, *, threads: int) -> Iterator[list[Measured]]:
     """Measure files in batches and in their order; the number of threads does not change the result.
 
     Args:

@@ -18,7 +18,7 @@ import numpy as np
 from jpegfreq.channels import ChannelSelection
 from jpegfreq.failures import Failure
 from jpegfreq.format import TensorFormat
-from jpegfreq.store.reading import View
+from jpegfreq.views import EvaluationView
 
 __all__ = ["INT16_STEP", "Conversion", "ShardPlan", "Storage", "differences"]
 
@@ -115,12 +115,17 @@ class Conversion(ShardPlan):
     folder: Path
     names: tuple[str, ...]
     format: TensorFormat
-    view: View
+    view: EvaluationView
     storage: Storage = "float32"
     shard_bytes: int = field(default_factory=lambda: _SHARD_BYTES)
 
     def __post_init__(self) -> None:
-        """Check that storage and format agree."""
+        """Check that storage and format agree, and that the tensors have whole blocks."""
+        height, width = self.view.size
+        if height != width or height % 8:
+            raise ValueError(
+                f"a store holds square crops whose size is a multiple of 8, not of height {height} x width {width}"
+            )
         if self.format.dtype != ("float32" if self.storage == "int16" else self.storage):
             raise ValueError(f"{self.storage} storage cannot return tensors of {self.format.dtype}")
 
@@ -139,7 +144,7 @@ class Conversion(ShardPlan):
     @property
     def images_per_shard(self) -> int:
         """The number of tensors that fill a shard."""
-        values = int(np.prod(self.format.shape(self.view.size, self.view.size)))
+        values = int(np.prod(self.format.shape(*self.view.size)))
         return max(1, self.shard_bytes // (values * np.dtype(self.storage).itemsize))
 
     def plan(self) -> dict[str, Any]:
@@ -150,7 +155,7 @@ class Conversion(ShardPlan):
             "store_version": STORE_VERSION,
             "versions": {"jpegfreq": __version__, "numpy": np.__version__},
             "format": self.format.to_dict(),
-            "size": self.view.size,
+            "size": self.view.size[0],
             "shorter_side": self.view.shorter_side,
             "apply_orientation": self.view.apply_orientation,
             "storage": self.storage,

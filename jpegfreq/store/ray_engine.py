@@ -17,8 +17,8 @@ from typing import Any
 
 from jpegfreq.store.measure import Measured, measure_files
 from jpegfreq.store.plan import Conversion
-from jpegfreq.store.reading import View
 from jpegfreq.store.shards import convert_shards
+from jpegfreq.views import EvaluationView
 
 __all__ = ["EngineError", "convert_shards_on_ray", "measure_files_on_ray", "ray_session"]
 
@@ -131,7 +131,7 @@ def convert_shards_on_ray(
         progress(row["images"], row["size_bytes"])
 
 
-def measure_files_on_ray(paths: Sequence[tuple[str, str]], view: View) -> Iterator[list[Measured]]:
+def measure_files_on_ray(paths: Sequence[tuple[str, str]], view: EvaluationView) -> Iterator[list[Measured]]:
     """Measure files as `measure_files` does, inside a `ray_session`: the same numbers in the same order.
 
     Args:

@@ -9,48 +9,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jpegfreq.batch import read_batch
-from jpegfreq.crops import Box, center_crop_box
+from jpegfreq.crops import Box
 from jpegfreq.failures import Failure
 from jpegfreq.format import TensorFormat
 from jpegfreq.header import Header, read_header
 from jpegfreq.sources.file_memory import BatchFiles, FileMemory
+from jpegfreq.views import EvaluationView
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["LoadedImage", "UnreadableImageError", "View", "failure_of", "read_views"]
-
-
-@dataclass(frozen=True)
-class View:
-    """The part of each image that becomes a tensor: the shorter side is resized, then the centre is cropped.
-
-    Attributes:
-        size: height and width of the crop in pixels, a multiple of 8.
-        shorter_side: length in pixels to which the image's shorter side is resized first.
-        apply_orientation: first turn the image upright as its EXIF orientation says.
-    """
-
-    size: int
-    shorter_side: int
-    apply_orientation: bool = False
-
-    def __post_init__(self) -> None:
-        """Check both lengths."""
-        if self.size < 8 or self.size % 8:
-            raise ValueError(f"size must be a multiple of 8, not {self.size}")
-        if self.shorter_side < self.size:
-            raise ValueError(f"the shorter side ({self.shorter_side}) must not be below the size ({self.size})")
-
-    def box(self, header: Header) -> Box:
-        """Return the part of an image that is resized to the crop."""
-        height, width = header.upright_size if self.apply_orientation else (header.height, header.width)
-        return center_crop_box(height, width, (self.size, self.size), shorter_side=self.shorter_side)
-
-    def __str__(self) -> str:
-        """Put the view in words."""
-        upright = ", upright" if self.apply_orientation else ""
-        return f"size {self.size}, shorter side {self.shorter_side}, centre crop{upright}"
+__all__ = ["LoadedImage", "UnreadableImageError", "failure_of", "read_views"]
 
 
 @dataclass(frozen=True)
@@ -87,13 +56,15 @@ def failure_of(name: str, error: Exception) -> Failure:
     return Failure.of(name, error)
 
 
-def _load(paths: Sequence[str], view: View, hashes: bool, memory: FileMemory) -> list[LoadedImage | Exception]:
+def _load(
+    paths: Sequence[str], view: EvaluationView, hashes: bool, memory: FileMemory
+) -> list[LoadedImage | Exception]:
     """Read files and find their boxes; an error takes the place of a file that fails."""
     files = memory.batch()
     return [_load_one(files, path, view, hashes) for path in paths]
 
 
-def _load_one(files: BatchFiles, path: str, view: View, hashes: bool) -> LoadedImage | Exception:
+def _load_one(files: BatchFiles, path: str, view: EvaluationView, hashes: bool) -> LoadedImage | Exception:
     try:
         data = files.read(path)
     except OSError as error:
@@ -108,7 +79,7 @@ def _load_one(files: BatchFiles, path: str, view: View, hashes: bool) -> LoadedI
 
 def read_views(
     paths: Iterable[tuple[str, str]],
-    view: View,
+    view: EvaluationView,
     format: TensorFormat,
     threads: int,
     batch: int,
@@ -152,7 +123,7 @@ def read_views(
             good = [image for image in loaded if isinstance(image, LoadedImage)]
             tensors, errors = read_batch(
                 [image.data for image in good],
-                size=(view.size, view.size),
+                size=view.size,
                 boxes=[image.box for image in good],
                 apply_orientation=view.apply_orientation,
                 format=format,

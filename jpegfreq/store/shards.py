@@ -47,7 +47,7 @@ def convert_shards(
     Raises:
         WriteError: a shard cannot be written, or another process is writing it.
     """
-    shape = (conversion.images_per_shard, *conversion.format.shape(conversion.view.size, conversion.view.size))
+    shape = (conversion.images_per_shard, *conversion.format.shape(*conversion.view.size))
     room: list[npt.NDArray[Any]] = []
     memory = FileMemory()
     dtype = np.dtype(conversion.storage)
