@@ -154,7 +154,7 @@ def read_format(value: Any) -> TensorFormat:
     try:
         return TensorFormat.from_dict(value)
     except ValueError as error:
-        raise ValueError(f"its format is not one that `TensorFormat.to_json` wrote ({error})") from error
+        raise ValueError(f"format: {error}") from error
 
 
 class NetworkConfig(Protocol):

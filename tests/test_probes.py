@@ -233,12 +233,10 @@ def test_heatmap_command_takes_lists_and_shards_and_refuses_stores(
     gated: Path, images: Images, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     listed, shards, store = tmp_path / "list.txt", tmp_path / "shards", tmp_path / "store"
-    listed.write_text("".join(f"{path} 0\n" for path in images.paths[:3]))
+    listed.write_text("".join(f"{path}\n" for path in images.paths[:3]))  # labels are not needed
     shards.mkdir()
     with tarfile.open(shards / "0.tar", "w") as tar:
-        (tmp_path / "label").write_text("1")
         tar.add(images.paths[0], "a.jpg")
-        tar.add(tmp_path / "label", "a.cls")
     for source, count in ((listed, 3), (shards, 1)):
         assert main(["heatmap", str(gated), str(source), "--out", str(tmp_path / "heat.json")]) == 0
         assert HeatMap.load(tmp_path / "heat.json").images == count
@@ -246,6 +244,13 @@ def test_heatmap_command_takes_lists_and_shards_and_refuses_stores(
     shutil.copy(shards / "0.tar", photos / "backup.tar")  # the images beside it are meant
     assert main(["heatmap", str(gated), str(photos), "--out", str(tmp_path / "heat.json")]) == 0
     assert HeatMap.load(tmp_path / "heat.json").images == 5
+    with (shards / "0.tar").open("r+b") as file:
+        file.truncate(700)
+    assert main(["heatmap", str(gated), str(shards), "--out", str(tmp_path / "heat.json")]) == 2
+    assert str(shards / "0.tar") in capsys.readouterr().err
+    listed.write_text("gone.jpg\n")
+    assert main(["heatmap", str(gated), str(listed), "--out", str(tmp_path / "heat.json")]) == 2
+    assert f"{listed}, line 1: " in capsys.readouterr().err
     store.mkdir()
     (store / "manifest.json").write_text("{}")
     assert main(["heatmap", str(gated), str(store), "--out", str(tmp_path / "heat.json")]) == 2

@@ -97,24 +97,31 @@ def _named(folder: Path) -> Iterator[None]:
 
 
 def any_images(source: str) -> Images:
-    """Find the JPEG files of a folder, however deep, of a .txt list or of .tar shards; labels are ignored.
+    """Find the JPEG files of a folder, however deep, of a .txt list or of .tar shards; they need no labels.
 
     Raises:
-        CommandError: there are none.
+        CommandError: there are none, or a folder, list or shard is damaged.
     """
     from jpegfreq.cli._options import find_inputs
-    from jpegfreq.torch import file_list
+    from jpegfreq.sources.images import file_list, list_file, tar_shards
 
     path = Path(source)
-    if path.suffix in (".txt", ".tar"):
-        return labelled_images(source)
     try:
-        files = [item.path for item in find_inputs([source])]
-    except CommandError:
-        if (path / "manifest.json").exists() or any(path.glob("*.tar")):
-            return labelled_images(source)
-        raise
-    return file_list(files, [0] * len(files))
+        if path.suffix == ".txt":
+            return list_file(path, labels=False)
+        if path.suffix == ".tar":
+            return tar_shards([path], labels=False)
+        try:
+            files = [item.path for item in find_inputs([source])]
+        except CommandError:
+            if (path / "manifest.json").exists():
+                return labelled_images(source)  # names the store
+            if shards := sorted(path.glob("*.tar")):
+                return tar_shards(shards, labels=False)
+            raise
+    except (OSError, ValueError) as error:
+        raise CommandError(str(error)) from error
+    return file_list(files, [-1] * len(files))
 
 
 def labelled_images(source: str) -> Images:

@@ -212,7 +212,7 @@ def dense_heat_map(
                 yield gate(model.read(images.read(index)).tensor[None].to(device_of(gate)))[1]
             except READ_ERRORS as error:
                 if on_unread is not None:
-                    on_unread(f"{images.names[index] if images.names else images.paths[index]}: {error}")
+                    on_unread(f"{images.name(index)}: {error}")
             if progress is not None:
                 progress(1)
 
