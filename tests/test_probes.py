@@ -307,13 +307,16 @@ def test_impossible_outputs_are_refused_before_anything_is_measured(
     for more, message in (
         (["--out", str(tmp_path / "none" / "heat.json")], "no such folder"),
         (["--out", str(tmp_path)], "is a folder"),
-        (["--out", str(tmp_path / "heat.json"), "--figure", str(tmp_path / "heat.xyz")], "ends in .png, .pdf, .svg"),
+        (
+            ["--out", str(tmp_path / "heat.json"), "--figure", str(tmp_path / "heat.xyz")],
+            "must end in .png, .pdf, .svg",
+        ),
     ):
         assert main([*words, *more]) == 2
         assert message in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([*words, "--out", str(tmp_path / "heat.json"), "--images", "0"])
-    assert "a number of 1 or more is wanted, not 0" in capsys.readouterr().err
+    assert "must be a whole number of at least 1, not '0'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["classes", "masks"])
@@ -344,3 +347,46 @@ def test_a_device_that_does_not_exist_is_an_error_that_names_it(
 ) -> None:
     assert main(["predict", str(gated), images.paths[0], "--device", "gpu"]) == 2
     assert "--device: device 'gpu' cannot be used" in capsys.readouterr().err
+
+
+def test_no_command_overwrites_its_own_input(
+    gated: Path, images: Images, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos, heat, listed = Path(images.paths[0]).parents[1], tmp_path / "heat.json", tmp_path / "list.txt"
+    config = gated / "best" / "config.json"
+    assert main(["heatmap", str(gated), str(photos), "--out", str(heat)]) == 0
+    listed.write_text("".join(f"{path} 0\n" for path in images.paths))
+    capsys.readouterr()
+    for command, output in (
+        (["heatmap", str(gated), str(photos), "--out", str(config)], config),
+        (["heatmap", str(gated), str(listed), "--out", str(listed)], listed),
+        (["select", str(heat), "-k", "4", "--out", str(heat)], heat),
+        (["select", str(gated), str(photos), "-k", "4", "--out", str(config)], config),
+        (["compare", str(gated), "--data", str(photos), "--json", str(config)], config),
+        (["compare", str(gated), "--data", str(listed), "--csv", str(listed)], listed),
+    ):
+        before = output.read_bytes()
+        assert main(command) == 2
+        assert "would be overwritten" in capsys.readouterr().err
+        assert output.read_bytes() == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("option", ["--csv", "--json", "--html", "--out"])
+def test_a_full_disk_is_one_line_that_names_the_file(
+    option: str, gated: Path, images: Images, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if option == "--html":
+        pytest.importorskip("matplotlib")
+    photos = str(Path(images.paths[0]).parents[1])
+    words = ["heatmap", str(gated), photos] if option == "--out" else ["compare", str(gated), "--data", photos]
+    assert main([*words, option, "/dev/full"]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("jpegfreq")]
+    assert "/dev/full: cannot write: No space left on device" in line
+
+
+def test_entries_that_are_left_out_are_counted(gated: Path, images: Images, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = Path(images.paths[0]).parents[1]
+    (photos / "class0" / "._0.jpg").write_bytes(b"hidden")
+    assert main(["compare", str(gated), "--data", str(photos)]) == 0
+    assert f"left out of {photos}: 1 hidden entry" in capsys.readouterr().err

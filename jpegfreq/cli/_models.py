@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -127,18 +128,23 @@ def any_images(source: str) -> Images:
 def labelled_images(source: str) -> Images:
     """Find the images of a folder with one folder per class, of a .txt list, or of .tar shards.
 
+    Entries that are left out are counted on the error stream.
+
     Raises:
         CommandError: the source is none of these.
     """
     from jpegfreq.models.training.inputs import open_images
 
     try:
-        return open_images(source)
+        images = open_images(source)
     except (OSError, ValueError) as error:
         advice = ""
         if "class folder" in str(error):
             advice = f"; labelled images need one folder per class: {source}/class/image.jpg"
         raise CommandError(f"{error}{advice}") from error
+    if images.left_out:
+        print(f"left out of {source}: {images.left_out}", file=sys.stderr)
+    return images
 
 
 class Unread:

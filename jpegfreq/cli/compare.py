@@ -50,11 +50,12 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
+    from jpegfreq._files import write_whole
     from jpegfreq.cli import CommandError
     from jpegfreq.cli._models import Unread, image_bar, labelled_images, load_classifier
     from jpegfreq.cli._outputs import check_outputs
 
-    check_outputs(arguments.csv, arguments.json, arguments.html)
+    check_outputs(arguments.csv, arguments.json, arguments.html, inputs=(*arguments.checkpoints, arguments.data))
     models = [(_name(path), load_classifier(path, arguments)) for path in arguments.checkpoints]
     from jpegfreq.models.analysis.compare import compare_models, to_csv, to_json
     from jpegfreq.report.compared import COMPARED_HEADINGS, compared_cells
@@ -73,9 +74,9 @@ def run(arguments: argparse.Namespace) -> int:
         table.add_row(*cells)
     Console(width=None if sys.stdout.isatty() else 120).print(table)
     if arguments.csv:
-        arguments.csv.write_text(to_csv(rows), encoding="utf-8")
+        write_whole(arguments.csv, to_csv(rows))
     if arguments.json:
-        arguments.json.write_text(to_json(rows) + "\n", encoding="utf-8")
+        write_whole(arguments.json, to_json(rows) + "\n")
     if arguments.html:
         _write_page(arguments.html, rows)
     return unread.report()

@@ -56,10 +56,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     from jpegfreq.cli import CommandError
     from jpegfreq.cli._models import Unread, any_images, checkpoint_folder, image_bar, load_gated
-    from jpegfreq.cli._outputs import check_figure, check_outputs
+    from jpegfreq.cli._outputs import check_figure, check_outputs, write_figure
 
-    check_outputs(arguments.out)
     check_figure(arguments.figure)
+    check_outputs(arguments.out, arguments.figure, inputs=(arguments.checkpoint, arguments.data))
     folder = checkpoint_folder(arguments.checkpoint)
     model = load_gated(folder, arguments)
 
@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.figure is not None:
         from jpegfreq.report.figures import heat_figure
 
-        heat_figure(heat).savefig(arguments.figure, dpi=150)
+        write_figure(heat_figure(heat), arguments.figure)
     _print(Console(), folder, heat)
     return unread.report()
 

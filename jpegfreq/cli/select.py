@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise CommandError(
                 f"--out {arguments.out}: the name must end in .json, because --channels knows a selection by it"
             )
-        check_outputs(arguments.out)
+        check_outputs(arguments.out, inputs=(arguments.source, arguments.data))
     if arguments.out is None and not arguments.compare:
         raise CommandError("--out FILE is missing; it names the file to write (--compare prints only)")
     unread = Unread()
