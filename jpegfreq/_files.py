@@ -51,7 +51,7 @@ def reason_of(error: OSError) -> str:
 
 
 @contextmanager
-def written_whole(path: Path, *, suffix: str = ".part") -> Iterator[Path]:
+def written_whole(path: Path, *, suffix: str = ".part", durable: bool = True) -> Iterator[Path]:
     """Let a file be written under a temporary name, and give it its own name once it is complete.
 
     Until then the file keeps its old content. After an error the temporary file is removed. Only the writing belongs
@@ -61,6 +61,7 @@ def written_whole(path: Path, *, suffix: str = ".part") -> Iterator[Path]:
     Args:
         path: the file.
         suffix: ends the temporary name; processes that write the same file need a different one each.
+        durable: whether to wait until the file is on the disk, so that it outlasts a power failure.
 
     Yields:
         The path to write to.
@@ -72,8 +73,10 @@ def written_whole(path: Path, *, suffix: str = ".part") -> Iterator[Path]:
     temporary = path if path.exists() and not path.is_file() and not path.is_dir() else _temporary(path, suffix)
     try:
         yield temporary
-        if temporary != path:
+        if temporary != path and durable:
             name_complete(temporary, path)
+        elif temporary != path:
+            temporary.replace(path)
     except BaseException as error:
         if temporary != path:
             with suppress(OSError):

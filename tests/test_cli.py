@@ -108,7 +108,7 @@ def decode(photos: Path, out: Path, *options: str) -> int:
     return main(["decode", str(photos), "--out", str(out), *options])
 
 
-def test_decode_writes_the_tensor_of_each_picture(photos: Path, tmp_path: Path) -> None:
+def test_decode_writes_one_tensor_per_image(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     options = ("--channels", "24", "--dtype", "float16", "--layout", "HWC", "--statistics", "dctnet")
     assert decode(photos, out, *options, "--threads", "2") == 0
@@ -122,7 +122,7 @@ def test_decode_writes_the_tensor_of_each_picture(photos: Path, tmp_path: Path) 
     assert not list(out.rglob("*.part"))
 
 
-def test_decode_goes_on_where_it_stopped(photos: Path, tmp_path: Path) -> None:
+def test_decode_resumes_where_it_stopped(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert decode(photos, out) == 0
     untouched = (out / "a.jpg.npy").stat().st_mtime_ns
@@ -138,7 +138,7 @@ def test_decode_refuses_to_mix_formats(photos: Path, tmp_path: Path, capsys: pyt
     out = tmp_path / "out"
     assert decode(photos, out, "--channels", "6") == 0
     assert decode(photos, out, "--channels", "24", "--layout", "HWC") == 2
-    assert "another format (different: channels, layout)" in capsys.readouterr().err
+    assert "--channels 6 (now 24), --layout CHW (now HWC)" in capsys.readouterr().err
     assert np.load(out / "a.jpg.npy").shape == (6, 3, 5)
 
 
@@ -190,7 +190,7 @@ def test_channels_can_be_written_in_several_ways(
     np.testing.assert_array_equal(np.load(tmp_path / "out" / "a.jpg.npy"), everything[list(channels)])
 
 
-def test_wrong_options_say_what_is_wrong(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_options_are_named(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for options, complaint in (
         (("--channels", "25"), "no preset of 25"),
         (("--statistics", "imagenet"), "dctnet"),
@@ -205,7 +205,7 @@ def test_wrong_options_say_what_is_wrong(photos: Path, tmp_path: Path, capsys: p
 # --- show
 
 
-def test_show_draws_every_kind_of_picture(photos: Path, tmp_path: Path) -> None:
+def test_show_draws_every_kind_of_image(photos: Path, tmp_path: Path) -> None:
     from PIL import Image
 
     pytest.importorskip("matplotlib")
@@ -216,7 +216,7 @@ def test_show_draws_every_kind_of_picture(photos: Path, tmp_path: Path) -> None:
             assert image.width > 300
 
 
-def test_show_says_what_it_cannot_read(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_names_what_it_cannot_read(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (photos / "cmyk.jpg").write_bytes(make_jpeg(16, 16, "CMYK"))
     assert main(["show", str(photos / "cmyk.jpg"), "--out", str(tmp_path / "x.png")]) == 1
     assert "CMYK" in capsys.readouterr().err
