@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -621,3 +622,24 @@ def test_a_run_too_short_for_its_target_prints_a_warning(folders: tuple[Path, Pa
     modern = preset("modern", TrainConfig("a", "b", "c", batch_size=16))
     needed = steps_to_target(modern.gate_learning_rate * modern.batch_size / 256, modern.momentum)
     assert 228 < needed < 600  # the tables: 228 steps missed the target, 600 and 1000 reached it
+
+
+def test_a_full_disk_is_one_line_with_the_path(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", str(folders[0]), str(folders[1]), "--out", str(tmp_path / "run"), "--channels", "dct6"]
+    words += ["--size", "64", "--epochs", "1", "--batch-size", "4"]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
+    try:
+        assert main(words) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, old)
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("jpegfreq train: ")
+    assert "model.safetensors: cannot write: File too large" in error
+    left = [path.name for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    assert sorted(left) == ["run.json", "statistics.json"]
+    assert main(words) == 0

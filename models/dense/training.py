@@ -263,7 +263,7 @@ def _sound(training: DenseTraining, source: str, observer: Observer[Line]) -> tu
 def _datasets(
     config: DenseConfig, scenes: tuple[Scene, ...], validation: tuple[Scene, ...]
 ) -> tuple[DetectionDataset | SegmentationDataset, DetectionDataset | SegmentationDataset]:
-    sides = {"shorter_side": config.shorter_side, "longer_side": config.longer_side}
+    sides: dict[str, Any] = {"shorter_side": config.shorter_side, "longer_side": config.longer_side}
     if config.task == "segmentation":
         side = config.shorter_side // CELL * CELL
         return (

@@ -27,7 +27,7 @@ def averaged(network: nn.Module, decay: float, steps: int) -> AveragedModel:
 
     def average(averages: Any, values: Any, updates: Any) -> None:
         count = int(updates)
-        update = get_ema_multi_avg_fn(min(decay, count / (count + 2)) if short else decay)  # type: ignore[no-untyped-call]
+        update = get_ema_multi_avg_fn(min(decay, count / (count + 2)) if short else decay)
         update(averages, values, updates)
 
     return AveragedModel(network, multi_avg_fn=average, use_buffers=True)

@@ -329,7 +329,7 @@ def _epoch(run: _Run, number: int, rate: float, sums: Sums, found: Validation) -
 
 
 def _epochs(state: RunState) -> tuple[Epoch, ...]:
-    return tuple(Epoch(**line) for line in state.history)
+    return tuple(Epoch(**line) for line in state.history)  # type: ignore[arg-type]
 
 
 def best_epoch(history: Sequence[Epoch], target_channels: float | None) -> Epoch:
@@ -402,13 +402,12 @@ def _begin(config: TrainConfig, observer: Observer[Epoch]) -> _Run:
 
 def _start_from(pretrained: Pretrained, network: nn.Module, model: ModelConfig, observer: Observer[Epoch]) -> None:
     """Load the weights that a run starts from, and report what was loaded."""
-    gated = isinstance(network, GatedNetwork)
     loaded = load_pretrained(
-        network.network if gated else network,
+        network.network if isinstance(network, GatedNetwork) else network,
         pretrained,
         architecture=model.architecture,
         format=model.format,
-        gate=network.gate if gated else None,
+        gate=network.gate if isinstance(network, GatedNetwork) else None,
     )
     observer.note(f"{pretrained.path}: {loaded.summary}")
     for name in ("format", "size", "stride") if pretrained.config is not None else ():
