@@ -46,6 +46,8 @@ _LAZY_NAMES = {
     "read_pretrained": "pretrained",
     "save_model": "checkpoint",
 }
+# Packages that the extra "train" brings.
+_EXTRA = ("safetensors", "torch", "torchvision")
 _LAZY_MODULES = ("analysis", "checkpoint", "dense", "frontend", "gate", "networks", "predict", "pretrained", "training")
 
 __all__ = [
@@ -69,13 +71,19 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name in _LAZY_MODULES:
-        return importlib.import_module(f"{__name__}.{name}")
-    if name not in _LAZY_NAMES:
+    if name not in _LAZY_NAMES and name not in _LAZY_MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_LAZY_NAMES[name]}"), name)
-    globals()[name] = value
-    return value
+    try:
+        module = importlib.import_module(f"{__name__}.{_LAZY_NAMES.get(name, name)}")
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRA:
+            raise
+        text = f'{__name__}.{name} needs {error.name}, which is not installed: pip install "jpegfreq[train]"'
+        raise ModuleNotFoundError(text, name=error.name) from error
+    if name in _LAZY_MODULES:
+        return module
+    globals()[name] = getattr(module, name)
+    return globals()[name]
 
 
 def __dir__() -> list[str]:

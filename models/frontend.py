@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from jpegfreq._dct import dct_matrix
 from jpegfreq.channels import CHANNEL_COUNT
 from jpegfreq.format import TensorFormat
 
@@ -313,9 +314,7 @@ def _undo_statistics(format: TensorFormat) -> tuple[np.ndarray, np.ndarray]:
 
 def _basis() -> np.ndarray:
     """Return the inverse DCT of a block as a matrix [pixel 8 * y + x, frequency 8 * v + u]."""
-    frequency, sample = np.arange(8)[:, None], np.arange(8)
-    dct = np.where(frequency == 0, np.sqrt(1 / 8), 0.5) * np.cos((2 * sample + 1) * frequency * np.pi / 16)
-    basis: np.ndarray = np.kron(dct, dct).T
+    basis: np.ndarray = np.kron(dct_matrix(), dct_matrix()).T
     return basis
 
 

@@ -205,6 +205,16 @@ for name in (*jpegfreq.models.__all__, *jpegfreq.models._LAZY_MODULES):
         import_module("jpegfreq.models").nothing  # noqa: B018
 
 
+@pytest.mark.parametrize(
+    "statement", ["from jpegfreq.models import create_model", "import jpegfreq; jpegfreq.models.gate"]
+)
+def test_without_torch_the_error_names_the_extra(statement: str) -> None:
+    code = f"import sys; sys.modules['torch'] = None; {statement}"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert found.returncode == 1
+    assert 'needs torch, which is not installed: pip install "jpegfreq[train]"' in found.stderr.splitlines()[-1]
+
+
 def test_reports_are_short() -> None:
     network = create_model("resnet50", format=TensorFormat(24), num_classes=10)
     summary = model_summary(network, (24, 28, 56))
