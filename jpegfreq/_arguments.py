@@ -7,7 +7,16 @@ from collections.abc import Iterable, Sequence
 from operator import index
 from typing import Any
 
-__all__ = ["check_choice", "check_flag", "check_type", "image_list", "pixel_size", "whole_number", "whole_numbers"]
+__all__ = [
+    "check_choice",
+    "check_flag",
+    "check_type",
+    "given",
+    "image_list",
+    "pixel_size",
+    "whole_number",
+    "whole_numbers",
+]
 
 
 def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
@@ -23,14 +32,14 @@ def check_flag(name: str, value: object) -> bool:
         return value
     if type(value).__name__ in ("bool", "bool_") and type(value).__module__ == "numpy":
         return bool(value)
-    raise TypeError(f"{name} must be True or False, not {_given(value)}")
+    raise TypeError(f"{name} must be True or False, not {given(value)}")
 
 
 def check_type(name: str, value: object, kind: type, hint: str = "") -> None:
     """Raise TypeError unless a value is an instance of a class; a hint may say how to make one."""
     if not isinstance(value, kind):
         article = "an" if kind.__name__[0] in "AEIOU" else "a"
-        raise TypeError(f"{name} must be {article} {kind.__name__}{hint}, not {_given(value)}")
+        raise TypeError(f"{name} must be {article} {kind.__name__}{hint}, not {given(value)}")
 
 
 def whole_number(name: str, value: Any, *, least: int | None = None, most: int | None = None) -> int:
@@ -45,7 +54,7 @@ def whole_number(name: str, value: Any, *, least: int | None = None, most: int |
             raise TypeError
         number = index(value)
     except TypeError:
-        raise TypeError(f"{name} must be a whole number, not {_given(value)}") from None
+        raise TypeError(f"{name} must be a whole number, not {given(value)}") from None
     if least is not None and most is not None and not least <= number <= most:
         raise ValueError(f"{name} must be from {least} to {most}, not {number}")
     if least is not None and number < least:
@@ -64,7 +73,7 @@ def whole_numbers(name: str, value: Any, parts: Sequence[str]) -> tuple[int, ...
     except TypeError:
         numbers = ()
     if len(numbers) != len(parts):
-        raise TypeError(f"{name} must be ({', '.join(parts)}) in whole pixels, not {_given(value)}")
+        raise TypeError(f"{name} must be ({', '.join(parts)}) in whole pixels, not {given(value)}")
     return numbers
 
 
@@ -98,7 +107,7 @@ def image_list(images: Any) -> list[Any]:
     try:
         return list(images)
     except TypeError:
-        raise TypeError(f"images must be a list of paths or bytes, not {_given(images)}") from None
+        raise TypeError(f"images must be a list of paths or bytes, not {given(images)}") from None
 
 
 def _is_single(images: Any) -> bool:
@@ -111,7 +120,7 @@ def _is_single(images: Any) -> bool:
     return view.ndim == 1 and view.itemsize == 1
 
 
-def _given(value: object) -> str:
+def given(value: object) -> str:
     """Show a value and its type, shortly: 2.5 (float)."""
     text = repr(value)
     if value is None or isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Many images at once, in native threads."""
+"""Read many images at once, in native threads."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 import numpy as np
 
 from jpegfreq import _native
+from jpegfreq._arguments import check_choice, check_flag, image_list, whole_number
 from jpegfreq._resample import _chroma_number, _filter_number, _tensor_shape
 from jpegfreq.assembly.checks import check_out
-from jpegfreq.coefficients import DEFAULT_MAX_PIXELS, _keep_damage
+from jpegfreq.coefficients import DEFAULT_MAX_PIXELS, _keep_damage, _pixel_limit
 from jpegfreq.format import TensorFormat
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     BatchError: TypeAlias = JpegError | ValueError | OSError | MemoryError
 
 __all__ = ["read_batch", "read_coefficients_batch"]
+
+_MOST_THREADS = 65536
 
 
 @overload
@@ -56,29 +59,33 @@ def read_coefficients_batch(
     errors: Literal["raise", "return"] = "raise",
     max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> list[Coefficients] | list[Coefficients | JpegError | OSError | MemoryError]:
-    """Entropy-decode many JPEGs in native threads, several interleaved a core: `read_coefficients` of each.
+    """Entropy-decode many JPEGs in native threads, with several images interleaved per core.
 
     Args:
-        images: JPEG files, bytes and paths as for `read_coefficients`, mixed as you like. The threads read the paths.
-        threads: how many threads decode; None for one a usable core.
-        damage: "raise" makes a damaged image an error, "keep" returns what was decoded of it.
-        errors: "raise" raises the first error in the order of `images`, its place in `.index`; "return" puts each
-            error in its image's place, so that one bad file never spoils the rest.
-        max_pixels: the limit of each image.
+        images: JPEG files, each bytes or a path as for `read_coefficients`. The threads read the paths.
+        threads: how many threads decode; None for one per usable core.
+        damage: "raise" makes a damaged image an error, "keep" returns what can be decoded of it.
+        errors: "raise" raises the first error in the order of `images`, and its `.index` tells which image it is;
+            "return" puts each error in the position of its image, so that one bad file never spoils the rest.
+        max_pixels: the most pixels an image may have.
 
     Returns:
-        A Coefficients for each image, in the order of `images`.
+        The Coefficients of each image, as `read_coefficients` gives them, in the order of `images`.
 
     Raises:
-        JpegError: as `read_coefficients`, with `errors="raise"`.
+        JpegError: as for `read_coefficients`, with `errors="raise"`.
         OSError: a path cannot be read, with `errors="raise"`.
-        TypeError: an image is neither contiguous bytes nor a path, whatever `errors` says.
+        TypeError: an image is neither contiguous bytes nor a path, for both values of `errors`.
 
     >>> [c.header.width for c in read_coefficients_batch([gray_16x8, gray_16x8])]
     [16, 16]
     """
     return _native.read_coefficients_batch(
-        list(images), _thread_count(threads), _keep_damage(damage), _return_errors(errors), max_pixels
+        image_list(images),
+        _thread_count(threads),
+        _keep_damage(damage),
+        _return_errors(errors),
+        _pixel_limit(max_pixels),
     )
 
 
@@ -135,47 +142,48 @@ def read_batch(
     errors: Literal["raise", "return"] = "raise",
     max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> npt.NDArray[Any] | tuple[npt.NDArray[Any], list[BatchError | None]]:
-    """JPEGs to one batch tensor, in native threads: `resample` of each, straight from its bytes to its slot.
+    """Read JPEGs into one batch tensor in native threads, each image from its bytes straight to its slot.
 
-    Of a sequential file with one scan, only the rows down to the bottom of its box are decoded: damage below is not
-    noticed. Coefficients live as long as their image is in work.
+    Each slot holds what `resample` returns for its image. In a sequential file with one scan, only the rows down to the
+    bottom of the box are decoded, so that damage below the box goes unnoticed. An image's coefficients are freed as
+    soon as its slot is filled.
 
     Args:
-        images: JPEG files, bytes and paths as for `read_coefficients`, mixed as you like. The threads read the paths.
+        images: JPEG files, each bytes or a path as for `read_coefficients`. The threads read the paths.
         size: (height, width) of every resized box in pixels, multiples of 8.
-        boxes: one (top, left, height, width) an image, as for `resample`; None for whole images.
-        flips: whether to mirror each image left to right; None for no image.
+        boxes: one (top, left, height, width) per image, as for `resample`; None for whole images.
+        flips: one bool per image: whether to mirror it left to right; None to mirror no image.
         filter: "bilinear", "bicubic" or "box".
-        antialias: widen the filter where a box shrinks.
-        chroma: "fancy", "replicate" or "direct"; None for the format's.
-        apply_orientation: turn each image upright first; its box is one of the upright image.
+        antialias: widen the filter where a box is reduced.
+        chroma: "fancy", "replicate" or "direct"; None for the chroma mode of the format.
+        apply_orientation: turn each image upright first; its box then refers to the upright image.
         format: channels, layout, dtype and statistics; default TensorFormat().
-        out: where to write: C-contiguous, of the format's dtype and the result's shape; a pinned torch tensor's
-            `.numpy()`, for instance.
-        threads: how many threads work; None for one a usable core.
-        damage: "raise" makes a damaged image an error, "keep" takes what was decoded of it.
-        errors: "raise" raises the first error in the order of `images`, its place in `.index`; "return" returns them
-            all, so that one bad file never spoils the rest.
-        max_pixels: the limit of each image.
+        out: the array to write to: C-contiguous, with the dtype of the format and the shape of the result, such as the
+            `.numpy()` of a pinned torch tensor.
+        threads: how many threads work; None for one per usable core.
+        damage: "raise" makes a damaged image an error, "keep" uses what can be decoded of it.
+        errors: "raise" raises the first error in the order of `images`, and its `.index` tells which image it is;
+            "return" returns all errors, so that one bad file never spoils the rest.
+        max_pixels: the most pixels an image may have.
 
     Returns:
         `out`, or a new array: [N, C, height / 8, width / 8], or [N, .., .., C] for layout "HWC". With
         `errors="return"`, a pair: the array, in which the slots of failed images are zero, and a list with None or the
-        error of each image. With `damage="keep"` the list holds the error of a damaged image too, though its slot holds
-        what was decoded.
+        error of each image. With `damage="keep"` the list also holds the error of a damaged image, although its slot
+        holds what could be decoded.
 
     Raises:
-        JpegError: as `read_coefficients` and `resample`, with `errors="raise"`.
+        JpegError: as for `read_coefficients` and `resample`, with `errors="raise"`.
         OSError: a path cannot be read, with `errors="raise"`.
-        ValueError: a box is empty or not inside its image, with `errors="raise"`; the size is not a multiple of 8, or
-            `boxes`, `flips` or `out` do not fit, whatever `errors` says.
-        TypeError: an image is neither contiguous bytes nor a path, or `out` no NumPy array, whatever `errors` says.
+        ValueError: a box is empty or not inside its image, with `errors="raise"`; for both values of
+            `errors`, the size is not a multiple of 8, or `boxes`, `flips` or `out` do not fit.
+        TypeError: an argument has the wrong type, or an image is neither contiguous bytes nor a path.
 
     >>> read_batch([gray_16x8, gray_16x8], size=(8, 8), boxes=[(0, 0, 8, 8), (0, 8, 8, 8)]).shape
     (2, 192, 1, 1)
     """
-    format = _DEFAULT if format is None else format
-    sources = list(images)
+    format = TensorFormat.of(format)
+    sources = image_list(images)
     shape = (len(sources), *_tensor_shape(size, format))
     if out is None:
         out = aligned_empty(shape, format.numpy_dtype)
@@ -184,10 +192,10 @@ def read_batch(
     found = _native.read_batch(
         sources,
         None if boxes is None else _boxes(boxes, len(sources)),
-        None if flips is None else _one_each(np.asarray(flips, np.bool_), (len(sources),), "flips").view(np.uint8),
-        apply_orientation,
+        None if flips is None else _flips(flips, len(sources)),
+        check_flag("apply_orientation", apply_orientation),
         _filter_number(filter),
-        antialias,
+        check_flag("antialias", antialias),
         _chroma_number(chroma, format),
         *format.affine,
         format.layout == "HWC",
@@ -195,29 +203,41 @@ def read_batch(
         _thread_count(threads),
         _keep_damage(damage),
         _return_errors(errors),
-        max_pixels,
+        _pixel_limit(max_pixels),
     )
     return out if errors == "raise" else (out, found)
 
 
-_DEFAULT = TensorFormat()
-
-
 def _boxes(boxes: Any, count: int) -> npt.NDArray[Any]:
-    values = np.asarray(boxes)
+    values = _array("boxes", boxes)
     if values.size and values.dtype.kind not in "iu":
         raise ValueError(f"boxes must be whole numbers of pixels, not {values.dtype}")
-    return _one_each(values.astype(np.int64).reshape(values.shape if count else (0, 4)), (count, 4), "boxes")
+    entry = "a box (top, left, height, width)"
+    return _one_each(values.astype(np.int64).reshape(values.shape if count else (0, 4)), (count, 4), "boxes", entry)
 
 
-def _one_each(values: npt.NDArray[Any], shape: tuple[int, ...], name: str) -> npt.NDArray[Any]:
+def _flips(flips: Any, count: int) -> npt.NDArray[np.uint8]:
+    values = _array("flips", flips)
+    if values.size and values.dtype != np.bool_:
+        raise TypeError(f"flips must be True or False for each image, not {values.dtype}")
+    return _one_each(values.astype(np.bool_), (count,), "flips", "True or False").view(np.uint8)
+
+
+def _array(name: str, values: Any) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} must have one entry per image, all of the same shape") from error
+
+
+def _one_each(values: npt.NDArray[Any], shape: tuple[int, ...], name: str, entry: str) -> npt.NDArray[Any]:
     if values.shape != shape:
-        raise ValueError(f"{name} must have one entry an image, shape {shape}, not {values.shape}")
+        raise ValueError(f"{name} must have one entry per image, {entry}: shape {shape}, not {values.shape}")
     return np.ascontiguousarray(values)
 
 
 def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """An array on a cache line's boundary: stores that go past the caches need it."""
+    """Return an array on the boundary of a cache line, which non-temporal stores need."""
     size = math.prod(shape) * dtype.itemsize
     memory = np.empty(size + 64, np.uint8)
     start = -memory.ctypes.data % 64
@@ -225,21 +245,16 @@ def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[A
 
 
 def _return_errors(errors: str) -> bool:
-    if errors not in ("raise", "return"):
-        raise ValueError(f'errors must be "raise" or "return", not {errors!r}')
+    check_choice("errors", errors, ("raise", "return"))
     return errors == "return"
 
 
 def _thread_count(threads: int | None) -> int:
-    if threads is None:
-        return usable_cores()
-    if threads < 1:
-        raise ValueError(f"threads must be at least 1, not {threads}")
-    return threads
+    return usable_cores() if threads is None else whole_number("threads", threads, least=1, most=_MOST_THREADS)
 
 
 def usable_cores() -> int:
-    """How many cores this process may use: the default of `threads`."""
+    """Return how many cores this process may use, which is the default of `threads`."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,7 +1,7 @@
 """Exact operators on planes of 8 x 8 DCT blocks: flips, transpose, rotations, twofold enlargement.
 
-A plane is an array [..., blocks_high, blocks_wide, 8, 8], the last two axes vertical and horizontal frequency, of
-quantized or dequantized coefficients. Each operator gives the coefficients of what its pixel counterpart makes.
+A plane is an array [..., blocks_high, blocks_wide, 8, 8] of quantized or dequantized coefficients; its last two axes
+are vertical and horizontal frequency. Each operator returns the coefficients of what its pixel counterpart returns.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
+from jpegfreq._arguments import check_choice, check_type, whole_number
 from jpegfreq._dct import dct_matrix
 from jpegfreq.coefficients import Coefficients
 from jpegfreq.header import Upright
@@ -23,7 +24,7 @@ __all__ = ["double_blocks", "flip_horizontal", "flip_vertical", "rotate", "trans
 
 _Number = TypeVar("_Number", bound=np.generic)
 
-# The DCT of a mirrored block: odd frequencies change their sign.
+# Mirroring a block changes the sign of its odd frequencies.
 _MIRROR = np.array([1, -1, 1, -1, 1, -1, 1, -1], np.int8)
 
 
@@ -31,7 +32,7 @@ def flip_horizontal(plane: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
     """Mirror a plane left to right.
 
     Args:
-        plane: [..., blocks_high, blocks_wide, 8, 8], signed. The samples that fill the last blocks up go to the left.
+        plane: [..., blocks_high, blocks_wide, 8, 8], signed. The samples that pad the last blocks move to the left.
 
     Returns:
         A new array of the same shape and type.
@@ -39,16 +40,18 @@ def flip_horizontal(plane: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
     >>> flip_horizontal(np.arange(64).reshape(1, 1, 8, 8))[0, 0, 0].tolist()
     [0, -1, 2, -3, 4, -5, 6, -7]
     """
+    _check_plane(plane, signed=True)
     mirrored: npt.NDArray[_Number] = np.multiply(plane[..., ::-1, :, :], _MIRROR, dtype=plane.dtype)
     return mirrored
 
 
 def flip_vertical(plane: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
-    """Mirror a plane top to bottom; as `flip_horizontal`.
+    """Mirror a plane top to bottom, otherwise like `flip_horizontal`.
 
     >>> flip_vertical(np.arange(64).reshape(1, 1, 8, 8))[0, 0, :, 0].tolist()
     [0, -8, 16, -24, 32, -40, 48, -56]
     """
+    _check_plane(plane, signed=True)
     mirrored: npt.NDArray[_Number] = np.multiply(plane[..., ::-1, :, :, :], _MIRROR[:, None], dtype=plane.dtype)
     return mirrored
 
@@ -65,6 +68,7 @@ def transpose(plane: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
     >>> transpose(np.arange(64).reshape(1, 1, 8, 8))[0, 0, 0].tolist()
     [0, 8, 16, 24, 32, 40, 48, 56]
     """
+    _check_plane(plane)
     return np.ascontiguousarray(plane.swapaxes(-4, -3).swapaxes(-2, -1))
 
 
@@ -73,15 +77,16 @@ def rotate(plane: npt.NDArray[_Number], quarter_turns: int) -> npt.NDArray[_Numb
 
     Args:
         plane: [..., blocks_high, blocks_wide, 8, 8], signed.
-        quarter_turns: how many turns of 90 degrees; negative ones go the other way.
+        quarter_turns: how many turns of 90 degrees; negative numbers turn it the other way.
 
     Returns:
-        A new array; sides exchanged where the turns are odd.
+        A new array; its sides are exchanged if the number of turns is odd.
 
     >>> rotate(np.zeros((2, 3, 8, 8)), 1).shape
     (3, 2, 8, 8)
     """
-    match quarter_turns % 4:
+    _check_plane(plane, signed=True)
+    match whole_number("quarter_turns", quarter_turns) % 4:
         case 1:
             return flip_horizontal(transpose(plane))
         case 2:
@@ -98,12 +103,13 @@ def upright(coefficients: Coefficients) -> Coefficients:
         coefficients: as `read_coefficients` gives them.
 
     Returns:
-        Coefficients of the upright image, with orientation 1; the argument itself where it is upright already.
+        Coefficients of the upright image, with orientation 1; the argument itself if it is already upright.
 
     Raises:
-        ValueError: a side that has to be mirrored does not end with a whole MCU, so that the mirrored image would not
-            begin with one. `resample` with `apply_orientation=True` turns any image.
+        ValueError: an axis to be mirrored does not end with a whole MCU, and so the mirrored image would not begin
+            with one. `resample` with `apply_orientation=True` turns any image.
     """
+    check_type("coefficients", coefficients, Coefficients, ", as read_coefficients returns them")
     header = coefficients.header
     if header.orientation == 1:
         return coefficients
@@ -137,9 +143,22 @@ def upright(coefficients: Coefficients) -> Coefficients:
     )
 
 
+def _check_plane(plane: npt.NDArray[Any], *, signed: bool = False) -> None:
+    if not isinstance(plane, np.ndarray):
+        raise TypeError(
+            f"plane must be a NumPy array [..., blocks_high, blocks_wide, 8, 8], not {type(plane).__name__}"
+        )
+    if plane.ndim < 4 or plane.shape[-2:] != (8, 8):
+        raise ValueError(f"plane must have the shape [..., blocks_high, blocks_wide, 8, 8], not {plane.shape}")
+    if signed and plane.dtype.kind not in "if":
+        raise TypeError(f"plane must hold signed numbers, not {plane.dtype}")
+
+
 def _require_whole_mcus(size: int, factor: int, what: str) -> None:
     if size % (8 * factor) != 0:
-        raise ValueError(f"cannot mirror {size} {what} without loss: not a multiple of {8 * factor}, the MCU's size")
+        raise ValueError(
+            f"cannot mirror {size} {what} without loss: {size} is not a multiple of {8 * factor}, the MCU's size"
+        )
 
 
 def double_blocks(
@@ -149,13 +168,13 @@ def double_blocks(
     samples: int | None = None,
     method: Literal["fancy", "replicate"] = "fancy",
 ) -> npt.NDArray[np.float32]:
-    """Enlarge a plane twofold along one axis: h2v1 upsampling; along both axes, one after the other, h2v2.
+    """Enlarge a plane twofold along one axis, as h2v1 upsampling does; once along each axis is h2v2 upsampling.
 
     Args:
         plane: dequantized coefficients [..., blocks_high, blocks_wide, 8, 8].
-        axis: along which to enlarge.
-        samples: how many samples of the axis belong to the image; None for all. Behind the last one the plane is taken
-            to repeat it (T.81 leaves open what the rest of a block holds).
+        axis: the axis to enlarge.
+        samples: how many samples along the axis belong to the image; None for all. After the last of them, the plane is
+            assumed to repeat it, because T.81 leaves open what the rest of a block holds.
         method: "fancy" for libjpeg's triangle filter (3/4 of the nearest sample, 1/4 of the next one), "replicate" for
             each sample twice.
 
@@ -165,17 +184,16 @@ def double_blocks(
     >>> double_blocks(np.full((1, 1, 8, 8), 8.0), "horizontal", method="replicate").shape
     (1, 2, 8, 8)
     """
-    if axis not in ("vertical", "horizontal"):
-        raise ValueError(f'axis must be "vertical" or "horizontal", not {axis!r}')
-    if method not in ("fancy", "replicate"):
-        raise ValueError(f'method must be "fancy" or "replicate", not {method!r}')
+    check_choice("axis", axis, ("vertical", "horizontal"))
+    check_choice("method", method, ("fancy", "replicate"))
+    _check_plane(plane)
     blocks = np.asarray(plane, np.float32)
     if axis == "vertical":
         return transpose(double_blocks(transpose(blocks), "horizontal", samples=samples, method=method))
     count = blocks.shape[-3]
-    samples = 8 * count if samples is None else samples
+    samples = 8 * count if samples is None else whole_number("samples", samples)
     if not 8 * (count - 1) < samples <= 8 * count:
-        raise ValueError(f"{samples} samples do not end in the last of {count} blocks")
+        raise ValueError(f"samples must be from {8 * count - 7} to {8 * count} for {count} blocks, not {samples}")
     out = np.empty((*blocks.shape[:-3], 2 * count, 8, 8), np.float32)
     for begin, end in sorted({(0, 1), (1, count - 1), (count - 1, count)}):
         if begin >= end:
@@ -194,10 +212,13 @@ def double_blocks(
 
 @cache
 def _doubling(method: str, lead: int, tail: int, last: int) -> npt.NDArray[np.float32]:
-    """float32 [8 * (lead + 1 + tail), 16]: coefficients of a block and its neighbours to those of its two halves.
+    """Return the matrix float32 [8 * (lead + 1 + tail), 16] from a block and its neighbours to its two halves.
 
-    Samples run from the neighbour's first (where there is one before) to number `last` - 1 of the block (or of the
-    neighbour's eighth, where there is one behind); outside, they repeat.
+    Args:
+        method: "fancy" or "replicate".
+        lead: 1 if there is a block before, else 0.
+        tail: 1 if there is a block after, else 0.
+        last: how many samples of the last block belong to the image; the last sample is repeated after them.
     """
     blocks = lead + 1 + tail
     limit = 8 * (lead + tail) + last - 1

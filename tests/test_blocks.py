@@ -66,7 +66,7 @@ def test_doubling_equals_upsampling_the_samples(method: str, samples: int) -> No
 
 def test_doubling_refuses_samples_that_do_not_end_in_the_last_block() -> None:
     for samples in (8, 33):
-        with pytest.raises(ValueError, match="do not end in the last of 4 blocks"):
+        with pytest.raises(ValueError, match="samples must be from 25 to 32 for 4 blocks"):
             blocks.double_blocks(random_plane(), "horizontal", samples=samples)
 
 

@@ -57,7 +57,7 @@ def test_statistics_are_loaded_from_a_path(tmp_path: Path) -> None:
     path = tmp_path / "statistics.json"
     statistics.save(path)
     assert TensorFormat(statistics=path) == TensorFormat(statistics=str(path)) == TensorFormat(statistics=statistics)
-    assert replace(TensorFormat(), statistics=path).statistics == statistics
+    assert replace(TensorFormat(), statistics=path).statistics == statistics  # type: ignore[arg-type]
     path.write_text("[1]")
     with pytest.raises(ValueError, match=r"statistics\.json: not channel statistics"):
         TensorFormat(statistics=path)

@@ -269,9 +269,9 @@ def test_a_size_that_is_not_whole_blocks_is_refused(size: tuple[int, int]) -> No
 def test_unknown_choices_and_wrong_outputs_are_refused() -> None:
     coefficients = make_coefficients(40, 50, SAMPLINGS["4:4:4"])
     box = whole(coefficients)
-    with pytest.raises(ValueError, match="filter must be one of"):
+    with pytest.raises(ValueError, match='filter must be "box"'):
         resample(coefficients, box, (8, 8), filter="lanczos")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="chroma must be one of"):
+    with pytest.raises(ValueError, match='chroma must be "'):
         resample(coefficients, box, (8, 8), chroma="nearest")
     for out in (np.empty((192, 1, 2), np.float32), np.empty((192, 1, 1)), np.empty((192, 1, 2), np.float32)[..., ::2]):
         with pytest.raises(ValueError, match="out must be"):

@@ -98,5 +98,5 @@ def test_an_orientation_says_how_to_turn_upright(orientation: int) -> None:
     turned = turned[:, ::-1] if turn.mirror_columns else turned
     turned = turned[::-1] if turn.mirror_rows else turned
     np.testing.assert_array_equal(turned, upright)
-    header = Header(*stored.shape, 8, "baseline", (), 0, "grey", orientation)
+    header = Header(stored.shape[0], stored.shape[1], 8, "baseline", (), 0, "grey", orientation)
     assert header.upright_size == upright.shape

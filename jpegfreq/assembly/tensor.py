@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from jpegfreq import _native
+from jpegfreq._arguments import check_type
 from jpegfreq.assembly.checks import check_color, check_out
+from jpegfreq.coefficients import Coefficients
 from jpegfreq.format import TensorFormat
 
 if TYPE_CHECKING:
-    from jpegfreq.coefficients import Coefficients
     from jpegfreq.format import Placement
     from jpegfreq.header import Component, Header
 
@@ -53,8 +54,8 @@ def to_frequency_tensor(
     >>> to_frequency_tensor(read_coefficients(gray_16x8)).shape
     (192, 1, 2)
     """
-    if format is None:
-        format = _DEFAULT
+    format = TensorFormat.of(format)
+    check_type("coefficients", coefficients, Coefficients, ", as read_coefficients returns them")
     header = coefficients.header
     check_color(header, format)
     shape = format.shape(header.height, header.width)
@@ -80,8 +81,6 @@ def to_frequency_tensor(
         _native.upsample(coefficients, CHROMA_NUMBERS[format.chroma], *format.affine, channels_last, out)
     return out
 
-
-_DEFAULT = TensorFormat()
 
 # enum ChromaResampling of jpegfreq_resample.h
 CHROMA_NUMBERS = {"direct": 0, "fancy": 1, "replicate": 2}

@@ -24,8 +24,8 @@ void bind_structure(nb::module_& module);
 // path, read into memory of our own by load(). Made and destroyed with the GIL held; load() and bytes() need none.
 class Input {
 public:
-    // Raises TypeError for anything that is neither contiguous bytes nor a path.
-    explicit Input(nb::handle data);
+    // Raises TypeError for anything that is neither contiguous bytes nor a path; it names `data`, or `images[index]`.
+    explicit Input(nb::handle data, int64_t index = -1);
     Input(const Input&) = delete;
     Input& operator=(const Input&) = delete;
     ~Input();

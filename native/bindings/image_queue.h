@@ -12,7 +12,7 @@
 namespace jpegfreq::python {
 
 struct BatchImage {
-    BatchImage(nb::handle data, size_t place) : input(data), index(place) {}
+    BatchImage(nb::handle data, size_t place) : input(data, static_cast<int64_t>(place)), index(place) {}
 
     Input input;
     size_t index;  // in the caller's order

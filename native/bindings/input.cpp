@@ -32,15 +32,16 @@ struct Descriptor {
 
 }  // namespace
 
-Input::Input(nb::handle data) {
+Input::Input(nb::handle data, int64_t index) {
+    const auto name = [index] { return index < 0 ? std::string("data") : "images[" + std::to_string(index) + "]"; };
     PyObject* object = data.ptr();
     if (!PyUnicode_Check(object) && PyObject_CheckBuffer(object)) {
         if (PyObject_GetBuffer(object, &view_, PyBUF_CONTIG_RO | PyBUF_FORMAT) != 0) {
             nb::python_error cause;
-            nb::raise_from(cause, PyExc_TypeError, "a JPEG must be contiguous bytes");
+            nb::raise_from(cause, PyExc_TypeError, "%s must be contiguous bytes", name().c_str());
         }
         if (!holds_bytes(view_)) {
-            PyErr_Format(PyExc_TypeError, "a JPEG must be bytes or a uint8 array, not items of format '%s'",
+            PyErr_Format(PyExc_TypeError, "%s must be bytes or a uint8 array, not items of format '%s'", name().c_str(),
                          view_.format ? view_.format : "?");
             PyBuffer_Release(&view_);
             throw nb::python_error();
@@ -53,7 +54,7 @@ Input::Input(nb::handle data) {
         PyErr_Clear();
         nb::str type = nb::str(nb::handle(reinterpret_cast<PyObject*>(Py_TYPE(object))).attr("__name__"));
         throw nb::type_error(
-            (std::string("a JPEG must be bytes, another contiguous buffer or a path, not ") + type.c_str()).c_str());
+            (name() + " must be bytes, another contiguous buffer or a path, not " + type.c_str()).c_str());
     }
     PyObject* encoded = nullptr;
     if (!PyUnicode_FSConverter(path.ptr(), &encoded)) throw nb::python_error();

@@ -59,7 +59,16 @@ public:
           geometries_(images.size()),
           box_refused_(images.size(), 0) {}
 
-    bool box_refused(const BatchImage& image) const { return box_refused_[image.index] != 0; }
+    // Python's error where the box was refused, else None. Needs the GIL.
+    nb::object box_error(const BatchImage& image) const {
+        if (box_refused_[image.index] == 0) return nb::none();
+        const Header& header = image.job.header;
+        const bool turned = apply_orientation_ && header.orientation >= 5;
+        const int64_t* box = boxes_ + 4 * image.index;
+        return nb::module_::import_("jpegfreq.crops")
+            .attr("_box_error")(nb::make_tuple(box[0], box[1], box[2], box[3]), turned ? header.width : header.height,
+                                turned ? header.height : header.width, image.index);
+    }
 
 protected:
     Status accept(BatchImage& image) override {
@@ -138,8 +147,8 @@ nb::list read_batch(nb::list data, std::optional<Boxes> boxes, std::optional<Fli
             results.append(nb::none());
             continue;
         }
-        nb::object error =
-            queue.box_refused(image) ? to_value_error(image.job.status, int64_t(image.index)) : exception_of(image);
+        nb::object error = queue.box_error(image);
+        if (error.is_none()) error = exception_of(image);
         if (image.failed && !return_errors) raise(error);
         results.append(error);
     }

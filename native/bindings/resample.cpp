@@ -75,6 +75,13 @@ private:
     }
 };
 
+nb::object to_value_error(const Status& status) {
+    std::string text = status.message;
+    const size_t place = text.find("{}");
+    if (place != std::string::npos) text.replace(place, 2, std::to_string(status.detail));
+    return nb::borrow(PyExc_ValueError)(text.c_str());
+}
+
 void resample_into(nb::handle coefficients, std::array<int64_t, 4> box, bool horizontal_flip, bool vertical_flip,
                    bool apply_orientation, int filter, bool antialias, int chroma, ChannelNumbers channels,
                    ChannelValues scale, ChannelValues shift, bool channels_last, Tensor out) {
@@ -161,14 +168,6 @@ void set_box(ResampleGeometry& geometry, const int64_t* box) {
     uint32_t* const sides[4] = {&geometry.top, &geometry.left, &geometry.height, &geometry.width};
     for (int i = 0; i < 4; i++)
         *sides[i] = box[i] < 0 || box[i] > int64_t(UINT32_MAX) ? UINT32_MAX : static_cast<uint32_t>(box[i]);
-}
-
-nb::object to_value_error(const Status& status, int64_t index) {
-    std::string text = status.message;
-    const size_t place = text.find("{}");
-    if (place != std::string::npos) text.replace(place, 2, std::to_string(status.detail));
-    if (index >= 0) text = "image " + std::to_string(index) + ": " + text;
-    return nb::borrow(PyExc_ValueError)(text.c_str());
 }
 
 void bind_resample(nb::module_& module) {

@@ -21,6 +21,4 @@ ResampleGeometry resample_geometry(size_t blocks_high, size_t blocks_wide, int f
 // (top, left, height, width), anything: what lies outside every image becomes a box that check_geometry() refuses.
 void set_box(ResampleGeometry& geometry, const int64_t* box);
 
-nb::object to_value_error(const Status& status, int64_t index = -1);
-
 }  // namespace jpegfreq::python
