@@ -1,4 +1,4 @@
-"""When we and libjpeg-turbo may differ, by rule; everything else is a failure."""
+"""The rules by which we may differ from libjpeg-turbo; any other difference is a failure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jpegfreq import Coefficients, JpegError, read_coefficients
 from tests import reference
 from tests.oracle import Oracle, OracleResult
 
-# What libjpeg warns of or refuses, and we accept: its words, and why nothing is lost.
+# What libjpeg warns of or refuses and we accept: its message, and why nothing is lost.
 ACCEPTED = {
     r"extraneous bytes before marker": "bytes that belong to no segment are skipped: the scans around them are whole",
     r"found marker 0x\w+ instead of RST": "one marker is misnumbered: the ones after it continue the count",
@@ -22,7 +22,7 @@ ACCEPTED = {
     r"Empty JPEG image \(DNL not supported\)": "T.81 B.2.5; libjpeg does not read DNL",
 }
 
-# What libjpeg reads without a warning, and we refuse: our words, and why it is right to.
+# What libjpeg reads without a warning and we refuse: our message, and why refusing is right.
 REFUSED = {
     r"component \d+ has no scan": "a component that no scan codes would be silently zero",
     r"a run passes coefficient 63": "libjpeg drops what lies beyond, T.81 F.2.2.2 knows no such run",
@@ -41,7 +41,7 @@ def matches(text: str, rules: Iterable[str]) -> bool:
 
 
 def equal(ours: Coefficients, theirs: OracleResult) -> bool:
-    """The same size, components, tables and coefficients."""
+    """Compare size, components, tables and coefficients."""
     header = ours.header
     if (header.height, header.width, header.precision) != (theirs.height, theirs.width, theirs.precision):
         return False
@@ -65,7 +65,7 @@ def equal(ours: Coefficients, theirs: OracleResult) -> bool:
 
 
 def reference_sides_with(ours: Coefficients, data: bytes) -> bool:
-    """libjpeg's fast loop leaves a block half done at a marker (or FF FF 00); its slow loop does not clear it."""
+    """Ask the reference, because libjpeg's fast loop leaves a partial block at a marker (or FF FF 00)."""
     try:
         truth = reference.decode(data)
     except reference.IrregularJpegError:
@@ -74,7 +74,7 @@ def reference_sides_with(ours: Coefficients, data: bytes) -> bool:
 
 
 def disagreement(data: bytes, theirs: OracleResult) -> str | None:
-    """How our reading of `data` breaks the rules, or None."""
+    """Describe how our reading of `data` breaks the rules, or return None."""
     try:
         ours, complaint = read_coefficients(data), ""
     except JpegError as error:
@@ -86,7 +86,7 @@ def disagreement(data: bytes, theirs: OracleResult) -> str | None:
             if not matches(text, ACCEPTED)
         ]
         if unexplained:
-            return f"read without a word; libjpeg says: {unexplained}"
+            return f"we read it without an error; libjpeg says: {unexplained}"
         if (
             theirs.error is None
             and not equal(ours, theirs)
@@ -95,7 +95,7 @@ def disagreement(data: bytes, theirs: OracleResult) -> str | None:
             return "the coefficients or tables differ"
     elif theirs.clean:
         if not matches(complaint, REFUSED):
-            return f"libjpeg reads it without a word; we say: {complaint}"
+            return f"libjpeg reads it without a warning; we say: {complaint}"
         if "has no scan" in complaint:
             kept = read_coefficients(data, damage="keep")
             if kept.damage is None or not equal(kept, theirs):

@@ -1,4 +1,4 @@
-"""Coefficients made up for tests: any size, any sampling, random blocks."""
+"""Random coefficients of any size and sampling, for tests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SAMPLINGS = {
 def make_coefficients(
     height: int, width: int, sampling: tuple[tuple[int, int], ...], seed: int = 0, orientation: int = 1
 ) -> Coefficients:
-    """Blocks that fall off with frequency as a photograph's do, up to about 1000 dequantized."""
+    """Make blocks whose values fall with frequency as in a photograph, up to about 1000 after dequantization."""
     random = np.random.default_rng(seed)
     most_horizontal = max(h for h, _ in sampling)
     most_vertical = max(v for _, v in sampling)

@@ -1,7 +1,7 @@
 """Named edits that make malformed (or merely unusual) files from good ones.
 
 Every edit takes a whole file and returns a new one; segments are named by their marker ("DQT", "SOF2", "APP14"), the
-entropy-coded data behind an SOS by "scan data".
+entropy-coded data after an SOS are called "scan data".
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class Segment:
 
     @property
     def body(self) -> bytes:
-        """The parameters behind marker and length."""
+        """The parameters after marker and length."""
         return self.raw[4:]
 
 
 def segments(data: bytes) -> list[Segment]:
-    """Cuts a well-formed file into its segments; what stands behind EOI is the last one, named ""."""
+    """Divide a well-formed file into its segments; bytes after EOI are the last one, named ""."""
     out: list[Segment] = []
     position = 0
     while position < len(data):
@@ -68,12 +68,12 @@ def segments(data: bytes) -> list[Segment]:
 
 
 def find(data: bytes, name: str, index: int = 0) -> Segment:
-    """The segment of that name, the first unless told; "SOF" stands for any SOF."""
+    """Find the segment of that name, by default the first; "SOF" means any SOF."""
     return [s for s in segments(data) if s.name == name or (name == "SOF" and s.name.startswith("SOF"))][index]
 
 
 def make_segment(name: str, body: bytes, *, length: int | None = None) -> bytes:
-    """A marker segment; `length` lies about its size."""
+    """Make a marker segment; `length` is a wrong length field."""
     if name in ("SOI", "EOI", "TEM"):
         return bytes([0xFF, _MARKERS[name]])
     return bytes([0xFF, _MARKERS[name]]) + (len(body) + 2 if length is None else length).to_bytes(2, "big") + body
@@ -92,7 +92,7 @@ def replace_segment(
     length: int | None = None,
     code_lengths: Sequence[int] | None = None,
 ) -> bytes:
-    """Another body, another length field, or (DHT) another count of codes a length, the values repeated to fit."""
+    """Replace the body, the length field, or (DHT) the number of codes per length, with values repeated to fit."""
     old = find(data, name, index)
     new_body = old.body if body is None else body
     if code_lengths is not None:
@@ -102,7 +102,7 @@ def replace_segment(
 
 
 def rename_segment(data: bytes, name: str, new_name: str, index: int = 0) -> bytes:
-    """Another marker before the same parameters."""
+    """Put another marker before the same parameters."""
     old = find(data, name, index)
     return _splice(data, old.offset, old.offset + 2, bytes([0xFF, _MARKERS[new_name]]))
 
@@ -118,7 +118,7 @@ def remove_segment(data: bytes, name: str, index: int = 0) -> bytes:
 
 
 def insert_bytes(data: bytes, junk: bytes, *, before: str, index: int = 0) -> bytes:
-    """Bytes that belong to no segment."""
+    """Insert bytes that belong to no segment."""
     at = find(data, before, index).offset
     return _splice(data, at, at, junk)
 
@@ -129,12 +129,12 @@ def replace_scan_data(data: bytes, new: bytes, index: int = 0) -> bytes:
 
 
 def truncate_scan(data: bytes, keep: int, *, index: int = 0) -> bytes:
-    """The file ends `keep` bytes into the scan's data."""
+    """End the file after `keep` bytes of the scan's data."""
     return data[: find(data, "scan data", index).offset + keep]
 
 
 def cut_scan(data: bytes, keep: int, *, index: int = 0) -> bytes:
-    """Only `keep` bytes of the scan's data; the markers behind it stay."""
+    """Keep only `keep` bytes of the scan's data; the markers after it stay."""
     return replace_scan_data(data, find(data, "scan data", index).raw[:keep], index)
 
 
@@ -150,7 +150,7 @@ def set_frame(
     components: Sequence[tuple[int, int, int, int]] | None = None,
     component_count: int | None = None,
 ) -> bytes:
-    """Other fields of the frame header; components are (C_i, H_i, V_i, Tq_i)."""
+    """Change fields of the frame header; components are (C_i, H_i, V_i, Tq_i)."""
     body = bytearray(find(data, "SOF").body)
     if precision is not None:
         body[0] = precision
@@ -176,7 +176,7 @@ def set_scan(
     Ah: int | None = None,
     Al: int | None = None,
 ) -> bytes:
-    """Other fields of a scan header; selectors are (Cs_j, Td_j, Ta_j)."""
+    """Change fields of a scan header; selectors are (Cs_j, Td_j, Ta_j)."""
     body = bytearray(find(data, "SOS", index).body)
     if selectors is not None:
         body[:-3] = bytes([len(selectors)]) + b"".join(bytes([c, td << 4 | ta]) for c, td, ta in selectors)
@@ -189,7 +189,7 @@ def set_scan(
 
 
 def move_height_to_dnl(data: bytes, height: int | None = None) -> bytes:
-    """SOF says 0 lines, a DNL segment behind the first scan says how many (B.2.5)."""
+    """Set SOF to 0 lines and give their number in a DNL segment after the first scan (B.2.5)."""
     true_height = int.from_bytes(find(data, "SOF").body[1:3], "big")
     first_scan = find(data, "scan data")
     end = first_scan.offset + len(first_scan.raw)
@@ -201,33 +201,33 @@ def move_height_to_dnl(data: bytes, height: int | None = None) -> bytes:
 
 
 def restart_offsets(scan_data: bytes) -> list[int]:
-    """Where the restart markers stand in a scan's data."""
+    """Find the restart markers in a scan's data."""
     return [i for i in range(len(scan_data) - 1) if scan_data[i] == 0xFF and 0xD0 <= scan_data[i + 1] <= 0xD7]
 
 
 def drop_restart_marker(data: bytes, n: int, *, index: int = 0) -> bytes:
-    """The n-th restart marker of a scan is missing; the data around it stay."""
+    """Remove the n-th restart marker of a scan; the data around it stay."""
     scan_data = find(data, "scan data", index).raw
     at = restart_offsets(scan_data)[n]
     return replace_scan_data(data, _splice(scan_data, at, at + 2, b""), index)
 
 
 def drop_restart_interval(data: bytes, n: int, *, index: int = 0) -> bytes:
-    """The n-th restart marker of a scan and the interval behind it are missing."""
+    """Remove the n-th restart marker of a scan and the interval after it."""
     scan_data = find(data, "scan data", index).raw
     offsets = [*restart_offsets(scan_data), len(scan_data)]
     return replace_scan_data(data, _splice(scan_data, offsets[n], offsets[n + 1], b""), index)
 
 
 def renumber_restart_marker(data: bytes, n: int, number: int, *, index: int = 0) -> bytes:
-    """The n-th restart marker of a scan becomes RST<number>."""
+    """Change the n-th restart marker of a scan to RST<number>."""
     scan_data = find(data, "scan data", index).raw
     at = restart_offsets(scan_data)[n]
     return replace_scan_data(data, _splice(scan_data, at, at + 2, bytes([0xFF, 0xD0 + number])), index)
 
 
 def swap_restart_markers(data: bytes, n: int, *, index: int = 0) -> bytes:
-    """The n-th restart marker of a scan and the one behind it change places."""
+    """Exchange the n-th restart marker of a scan and the next one."""
     scan_data = find(data, "scan data", index).raw
     first, second = (scan_data[at + 1] - 0xD0 for at in restart_offsets(scan_data)[n : n + 2])
     return renumber_restart_marker(renumber_restart_marker(data, n, second, index=index), n + 1, first, index=index)

@@ -1,4 +1,4 @@
-"""Makes JPEG files: random ones through tests/writer.py, ordinary ones through cjpeg, jpegtran and Pillow."""
+"""Make JPEG files: random ones with tests/writer.py, ordinary ones with cjpeg, jpegtran and Pillow."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.writer import WrittenComponent, WrittenImage, WrittenScan, padded_sha
 
 Sampling = tuple[tuple[int, int], ...]
 
-# Every pair of factors a component may have (B.2.2).
+# Every pair of sampling factors that a component may have (B.2.2).
 FACTORS = [(h, v) for h in range(1, 5) for v in range(1, 5)]
 
 
 def random_block(rng: random.Random, precision: int) -> list[int]:
-    """Sixty-four coefficients in zigzag order: empty, sparse, dense, or extreme, all within F.1.2's categories."""
+    """Make 64 coefficients in zigzag order: empty, sparse, dense or extreme, within the categories of F.1.2."""
     dc_limit, ac_limit = (1023, 1023) if precision == 8 else (16383, 16383)
     kind = rng.choice(["empty", "flat", "sparse", "sparse", "low", "dense", "extreme"])
     block = [0] * 64
@@ -48,13 +48,13 @@ def random_block(rng: random.Random, precision: int) -> list[int]:
 
 
 def random_plane(rows: int, columns: int, precision: int, rng: random.Random) -> npt.NDArray[np.int64]:
-    """[rows, columns, 64], zigzag order."""
+    """Make a plane [rows, columns, 64] in zigzag order."""
     blocks = [random_block(rng, precision) for _ in range(rows * columns)]
     return np.array(blocks, np.int64).reshape(rows, columns, 64)
 
 
 def random_groups(sampling: Sampling, rng: random.Random) -> list[tuple[int, ...]]:
-    """Cuts the components into scans: in the order of the frame within a scan, ten blocks an MCU at most (B.2.3)."""
+    """Divide the components into scans, each in the frame's order and with at most ten blocks per MCU (B.2.3)."""
     order = list(range(len(sampling)))
     rng.shuffle(order)
     groups: list[tuple[int, ...]] = []
@@ -77,7 +77,7 @@ def _restart_interval(rng: random.Random) -> int:
 
 
 def sequential_script(sampling: Sampling, baseline: bool, rng: random.Random) -> list[WrittenScan]:
-    """One scan or several, of one component or several, each with tables and a restart interval of its own."""
+    """Make one or more scans of one or more components, each with its own tables and restart interval."""
     top = 1 if baseline else 3
     return [
         WrittenScan(
@@ -91,7 +91,7 @@ def sequential_script(sampling: Sampling, baseline: bool, rng: random.Random) ->
 
 
 def progressive_script(sampling: Sampling, rng: random.Random) -> list[WrittenScan]:
-    """A random script within G.1.1.1: DC first, every band refined bit by bit, in any order between bands."""
+    """Make a random script that follows G.1.1.1: DC first, each band refined bit by bit, bands in any order."""
 
     def scan(group: tuple[int, ...], Ss: int, Se: int, Ah: int, Al: int) -> WrittenScan:
         return WrittenScan(
@@ -118,7 +118,7 @@ def progressive_script(sampling: Sampling, rng: random.Random) -> list[WrittenSc
             high = rng.choice([0, 1, 2, 4])
             queue = [scan((i,), start, end - 1, 0, high)]
             low, bit = start, high
-            while bit > 0:  # a refinement may cut its band in two
+            while bit > 0:  # a refinement may divide its band in two
                 cut = rng.randint(low, end - 1) if rng.random() < 0.3 else end - 1
                 queue.append(scan((i,), low, cut, bit, bit - 1))
                 if cut < end - 1:
@@ -132,13 +132,13 @@ def progressive_script(sampling: Sampling, rng: random.Random) -> list[WrittenSc
 
 
 def _random_conditioning(rng: random.Random) -> dict[tuple[int, int], int]:
-    """L <= U for DC, Kx for AC (B.2.4.3)."""
+    """Draw L <= U for DC and Kx for AC (B.2.4.3)."""
     upper = rng.randint(0, 15)
     return {(0, rng.randint(0, 3)): upper << 4 | rng.randint(0, upper), (1, rng.randint(0, 3)): rng.randint(1, 63)}
 
 
 def random_sampling(count: int, rng: random.Random) -> Sampling:
-    """Factors 1 to 4 for each component, without a bias to usual ones."""
+    """Draw factors 1 to 4 for each component, without preferring common ones."""
     if count == 1 and rng.random() < 0.5:
         return ((1, 1),)
     return tuple(rng.choice(FACTORS) for _ in range(count))
@@ -147,7 +147,7 @@ def random_sampling(count: int, rng: random.Random) -> Sampling:
 def random_image(
     seed: int, *, sof: int, height: int, width: int, sampling: Sampling, precision: int = 8
 ) -> WrittenImage:
-    """Random coefficients, tables and scan script for a given frame."""
+    """Draw coefficients, tables and a scan script for a given frame."""
     rng = random.Random(seed)
     identifiers = rng.sample(range(256), len(sampling)) if rng.random() < 0.3 else range(1, len(sampling) + 1)
     top = 255 if sof == 0 or rng.random() < 0.5 else 65535
@@ -173,7 +173,7 @@ def random_image(
 
 
 def random_pixels(height: int, width: int, seed: int, channels: int = 3) -> npt.NDArray[np.uint8]:
-    """Something between a photograph and noise: smooth shapes, edges and grain. [height, width, channels]."""
+    """Draw smooth shapes, edges and grain, between a photograph and noise: [height, width, channels]."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:height, 0:width]
     planes = []
@@ -186,7 +186,7 @@ def random_pixels(height: int, width: int, seed: int, channels: int = 3) -> npt.
 
 
 def pnm(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """A PPM (or, of one channel, PGM) file."""
+    """Write a PPM file, or a PGM file for one channel."""
     height, width, channels = pixels.shape
     return f"P{6 if channels == 3 else 5} {width} {height} 255\n".encode() + pixels.tobytes()
 
@@ -204,18 +204,18 @@ def _run(name: str, arguments: Sequence[str], data: bytes, scans: str | None) ->
 def cjpeg(
     pixels: npt.NDArray[np.uint8], *arguments: str, sampling: Sampling | None = None, scans: str | None = None
 ) -> bytes:
-    """cjpeg's file. `scans` is the text of a script, for instance "0,1,2;" (wizard.txt of libjpeg)."""
+    """Encode with cjpeg. `scans` is the text of a scan script such as "0,1,2;" (wizard.txt of libjpeg)."""
     chosen = [] if sampling is None else ["-sample", ",".join(f"{h}x{v}" for h, v in sampling)]
     return _run("cjpeg", [*chosen, *arguments], pnm(pixels), scans)
 
 
 def jpegtran(data: bytes, *arguments: str, scans: str | None = None) -> bytes:
-    """The same coefficients in another file."""
+    """Write the same coefficients as another file with jpegtran."""
     return _run("jpegtran", ["-copy", "all", *arguments], data, scans)
 
 
 def pillow_jpeg(pixels: npt.NDArray[np.uint8], mode: str, **options: object) -> bytes:
-    """Pillow's file: mode "L", "RGB" (stored as YCbCr), "CMYK"."""
+    """Encode with Pillow, in mode "L", "RGB" (stored as YCbCr) or "CMYK"."""
     from PIL import Image
 
     image = Image.fromarray(pixels[:, :, 0] if mode == "L" else pixels, mode=mode)

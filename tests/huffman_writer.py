@@ -1,4 +1,4 @@
-"""Huffman coding for tests/writer.py (T.81 F.1, G.1): blocks to tokens, to tables of any shape, to bits."""
+"""Huffman coding for tests/writer.py (T.81 F.1, G.1): from blocks to tokens, to tables of any shape, to bits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Token = tuple[Key | None, int, int]  # (table, symbol, 0), or (None, bits, how m
 
 
 def magnitude_bits(value: int) -> tuple[int, int]:
-    """(SSSS, the SSSS bits behind the code) (F.1.2.1)."""
+    """Return (SSSS, the SSSS bits after the code) (F.1.2.1)."""
     size = abs(value).bit_length()
     return size, value if value >= 0 else value + (1 << size) - 1
 
@@ -80,7 +80,7 @@ class HuffmanInterval:
             self.symbol(1, j, run << 4 | size)
             self.bits(bits, size)
             run = 0
-        if run > 15 and self.rng.random() < 0.1:  # ZRL before the block's end is wasteful, and legal
+        if run > 15 and self.rng.random() < 0.1:  # ZRL before the block's end is wasteful but legal
             self.flush_eob_run(j)
             self.symbol(1, j, 0xF0)
             run -= 16
@@ -125,7 +125,7 @@ class HuffmanInterval:
     def end_of_band(self, j: int, corrections: list[int]) -> None:
         self.eob_run += 1
         self.pending += corrections
-        if self.eob_run == 0x7FFF or self.rng.random() < 0.05:  # an encoder may end a run where it likes
+        if self.eob_run == 0x7FFF or self.rng.random() < 0.05:  # an encoder may end a run anywhere
             self.flush_eob_run(j)
 
     def flush_eob_run(self, j: int) -> None:
@@ -156,7 +156,7 @@ class HuffmanTable:
 
 
 def random_huffman_table(symbols: set[int], limit: int, rng: random.Random) -> HuffmanTable:
-    """A table that holds `symbols`, and others below `limit`, in a tree of random shape."""
+    """Make a table with `symbols`, and others below `limit`, in a tree of random shape."""
     spare = [s for s in range(limit) if s not in symbols]
     values = [*symbols, *rng.sample(spare, min(len(spare), rng.choice([0, 0, 1, 20, 255])))]
     rng.shuffle(values)
@@ -177,7 +177,7 @@ def random_huffman_table(symbols: set[int], limit: int, rng: random.Random) -> H
 
 
 def dht_body(tables: dict[Key, HuffmanTable]) -> bytes:
-    """Parameters of a DHT segment (B.2.4.2)."""
+    """Make the parameters of a DHT segment (B.2.4.2)."""
     return b"".join(bytes([key[0] << 4 | key[1], *t.counts, *t.values]) for key, t in tables.items())
 
 
@@ -186,7 +186,7 @@ def codes_of(tables: dict[Key, HuffmanTable]) -> dict[Key, dict[int, str]]:
 
 
 def symbols_used(intervals: list[list[Token]]) -> dict[Key, set[int]]:
-    """The symbols that a scan's tokens ask of each table."""
+    """Collect the symbols that a scan's tokens use from each table."""
     symbols: dict[Key, set[int]] = {}
     for key, symbol, _ in (token for interval in intervals for token in interval):
         if key is not None:
@@ -195,7 +195,7 @@ def symbols_used(intervals: list[list[Token]]) -> dict[Key, set[int]]:
 
 
 def pack(tokens: list[Token], codes: dict[Key, dict[int, str]]) -> bytes:
-    """Bits to bytes, padded with ones (F.1.2.3), FF stuffed (B.1.1.5)."""
+    """Pack bits into bytes, padded with ones (F.1.2.3) and with FF stuffed (B.1.1.5)."""
     bits = "".join(f"{value:0{count}b}" if key is None else codes[key][value] for key, value, count in tokens)
     bits += "1" * (-len(bits) % 8)
     return int(bits or "0", 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\x00")

@@ -24,7 +24,7 @@ SOF_NAMES = {0: "baseline", 1: "extended", 2: "progressive", 9: "arithmetic_exte
 
 
 class IrregularJpegError(ValueError):
-    """The bytes are not a JPEG that the reference decoder can read to the end."""
+    """The reference decoder cannot read the file to its end."""
 
 
 @dataclass
@@ -82,8 +82,8 @@ class Reference:
     height: int
     precision: int
     process: str
-    planes: tuple[npt.NDArray[np.int16], ...]  # [blocks_high, blocks_wide, 8, 8] a component, natural order
-    quantization_tables: tuple[npt.NDArray[np.uint16], ...]  # [8, 8] a component
+    planes: tuple[npt.NDArray[np.int16], ...]  # [blocks_high, blocks_wide, 8, 8] per component, natural order
+    quantization_tables: tuple[npt.NDArray[np.uint16], ...]  # [8, 8] per component
     scans: int
 
 
@@ -98,7 +98,7 @@ class Tables:
 
 
 def decode(data: bytes) -> Reference:
-    """Decodes one JPEG file (T.81 E.2, F.2, G.2)."""
+    """Decode one JPEG file (T.81 E.2, F.2, G.2)."""
     if data[:2] != b"\xff\xd8":
         raise IrregularJpegError("no SOI (B.2.1)")
     position, tables, frame, scans = 2, Tables(), None, 0
@@ -172,7 +172,7 @@ def to_plane(component: Component) -> npt.NDArray[np.int16]:
 
 
 def next_marker(data: bytes, position: int) -> tuple[int, int]:
-    """A marker is FF and a byte neither 00 nor FF; any number of FF may stand before it (B.1.1.2)."""
+    """Read a marker: FF and a byte other than 00 and FF, after any number of FF (B.1.1.2)."""
     if data[position : position + 1] != b"\xff":
         raise IrregularJpegError(f"no marker at byte {position} (B.1.1.2)")
     while data[position : position + 1] == b"\xff":
@@ -183,7 +183,7 @@ def next_marker(data: bytes, position: int) -> tuple[int, int]:
 
 
 def segment_body(data: bytes, position: int) -> tuple[bytes, int]:
-    """The parameters behind a segment's two length bytes (B.1.1.4)."""
+    """Read the parameters after a segment's two length bytes (B.1.1.4)."""
     length = int.from_bytes(data[position : position + 2], "big")
     if length < 2 or position + length > len(data):
         raise IrregularJpegError(f"segment length {length} at byte {position} (B.1.1.4)")
@@ -291,7 +291,7 @@ def scan_header(body: bytes, frame: Frame) -> Scan:
 
 
 def entropy_coded_segments(data: bytes, position: int) -> tuple[list[bytes], int]:
-    """The restart intervals of a scan, byte stuffing removed (B.1.1.5), and where the marker behind them stands."""
+    """Return a scan's restart intervals without byte stuffing (B.1.1.5), and the offset of the next marker."""
     intervals: list[bytes] = []
     current = bytearray()
     while position < len(data):
@@ -316,7 +316,7 @@ def entropy_coded_segments(data: bytes, position: int) -> tuple[list[bytes], int
 
 
 def number_of_lines(data: bytes, position: int) -> int:
-    """B.2.5: where the frame header says 0 lines, DNL stands behind the first scan."""
+    """B.2.5: if the frame header says 0 lines, a DNL segment follows the first scan."""
     marker, position = next_marker(data, position)
     body, _ = segment_body(data, position)
     height = int.from_bytes(body, "big")
@@ -362,7 +362,7 @@ def lay_out(frame: Frame) -> None:
 
 def mcus_of(frame: Frame, scan: Scan) -> list[list[tuple[int, Block]]]:
     """The MCUs of a scan, each a list of (index of the component in the scan, block), in coding order (A.2)."""
-    if len(scan.components) == 1:  # A.2.2: one block an MCU, the component's own blocks only
+    if len(scan.components) == 1:  # A.2.2: one block per MCU, without padding blocks
         (c,) = scan.components
         return [[(0, c.blocks[y][x])] for y in range(c.blocks_high) for x in range(c.blocks_wide)]
     h_max, v_max = maximum_sampling(frame)
@@ -484,7 +484,7 @@ class HuffmanInterval:
         block[0] = self.difference(j) << self.scan.Al
 
     def dc_refinement(self, block: Block, j: int) -> None:
-        """G.1.2.1: one bit a block, as it is."""
+        """G.1.2.1: one bit per block, without a code."""
         block[0] |= self.next_bit() << self.scan.Al
 
     def ac_first(self, block: Block, j: int) -> None:
@@ -589,7 +589,7 @@ class ArithmeticInterval:
         self.context = [0] * len(scan.components)  # the first of the four statistics that the last difference chose
         self.bounds = [tables.conditioning.get((0, t), 0x10) for t in scan.dc_tables]  # U << 4 | L; default L 0, U 1
         self.kx = [tables.conditioning.get((1, t), 5) for t in scan.ac_tables]
-        # One set of statistics a table, shared by the scan's components that name it.
+        # One set of statistics per table, shared by the components that name it.
         dc_areas: dict[int, list[Statistic]] = {t: [Statistic() for _ in range(49)] for t in scan.dc_tables}
         ac_areas: dict[int, list[Statistic]] = {t: [Statistic() for _ in range(245)] for t in scan.ac_tables}
         self.dc_statistics = [dc_areas[t] for t in scan.dc_tables]
@@ -602,7 +602,7 @@ class ArithmeticInterval:
         self.C <<= 8
 
     def byte_in(self) -> None:
-        """Figure D.19; behind the last byte zeros are supplied (D.2.6)."""
+        """Figure D.19; zeros follow the last byte (D.2.6)."""
         if self.position < len(self.data):
             self.C += self.data[self.position] << 8
             self.position += 1

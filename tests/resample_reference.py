@@ -31,7 +31,7 @@ def blocks_of(samples: Matrix) -> Matrix:
 
 
 def enlarging_matrix(pixels: int, samples: int, factor: float, method: str) -> Matrix:
-    """[pixels, samples]: `factor` times as many pixels as samples, the last sample repeated behind the end."""
+    """[pixels, samples]: `factor` times as many pixels as samples, the last sample repeated after the end."""
     rows = np.arange(pixels)
     centre = (rows + 0.5) / factor
     matrix = np.zeros((pixels, samples))

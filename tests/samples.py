@@ -7,7 +7,7 @@ from tests.writer import WrittenComponent, WrittenImage, WrittenScan, write
 
 
 def small_image(sof: int, scans: tuple[WrittenScan, ...], sampling: tuple[tuple[int, int], ...]) -> WrittenImage:
-    """40 x 24 pixels, plain component identifiers, table 0 for all."""
+    """Make an image of 24 x 40 pixels (height x width) with component identifiers 1, 2, 3 and table 0 for all."""
     picture = random_image(7, sof=sof, height=24, width=40, sampling=sampling)
     components = tuple(WrittenComponent(i, h, v, 0) for i, (h, v) in enumerate(sampling, 1))
     tables = {0: list(range(1, 65))}
@@ -17,7 +17,7 @@ def small_image(sof: int, scans: tuple[WrittenScan, ...], sampling: tuple[tuple[
 BASELINE_IMAGE = small_image(0, (WrittenScan((0, 1, 2), restart_interval=1),), ((2, 2), (1, 1), (1, 1)))
 BASELINE = write(BASELINE_IMAGE, 3)
 SEPARATE_IMAGE = small_image(0, tuple(WrittenScan((i,)) for i in range(3)), ((2, 2), (1, 1), (1, 1)))
-SEPARATE = write(SEPARATE_IMAGE, 4)  # a scan a component
+SEPARATE = write(SEPARATE_IMAGE, 4)  # one scan per component
 PROGRESSIVE = write(
     small_image(
         2,

@@ -1,4 +1,4 @@
-"""A tiny folder of pictures with boxes and masks."""
+"""A small folder of images with boxes and masks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FORMAT = TensorFormat(6, statistics=ChannelStatistics((0.0,) * 192, (100.0,) * 1
 
 
 def scene_folder(root: Path, sizes: tuple[tuple[int, int], ...] = ((64, 96), (96, 64))) -> Path:
-    """Pictures (height, width), each with a bright rectangle of class 0 and a dark one of class 2, and their truth."""
+    """Write images of the given (height, width), each with a bright rectangle of class 0 and a dark one of class 2."""
     for kind in ("images", "masks", "boxes"):
         (root / kind).mkdir(parents=True)
     for number, (height, width) in enumerate(sizes):
@@ -38,7 +38,7 @@ def scene_folder(root: Path, sizes: tuple[tuple[int, int], ...] = ((64, 96), (96
 
 
 def images_of(root: Path) -> Images:
-    """The same pictures, without their truth."""
+    """List the same images without boxes and masks."""
     scenes = read_scenes(root)
     return file_list([scene.image for scene in scenes], [0] * len(scenes))
 

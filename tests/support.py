@@ -1,4 +1,4 @@
-"""What tests lean on: the shared data, tools of the system, and how a test without them ends."""
+"""Shared data, tools of the system, and how a test ends that lacks them."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _PROJECT = Path(__file__).parents[1]
 
 
 def unavailable(reason: str) -> NoReturn:
-    """Skips the running test, saying why; fails it in CI, where everything must be there."""
+    """Skip the running test with a reason; in CI, where nothing may be missing, fail it."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
 
 
 def data_files(folder: str) -> list[Path]:
-    """The JPEG files below a folder of the shared data (../shared/data beside the project, or JPEGFREQ_DATA)."""
+    """List the JPEG files below a folder of the shared data (../shared/data next to the project, or JPEGFREQ_DATA)."""
     root = Path(os.environ.get("JPEGFREQ_DATA", _PROJECT.parent / "shared" / "data"))
     files = _files_below(root / folder)
     if not files:
-        unavailable(f"no files in {folder} of the shared data")
+        unavailable(f"the shared data have no files in {folder}")
     return files
 
 
@@ -38,7 +38,7 @@ def _files_below(folder: Path) -> list[Path]:
 
 
 def tool(name: str) -> str:
-    """The path of a program of libjpeg-turbo-progs."""
+    """Find a program of libjpeg-turbo-progs."""
     path = shutil.which(name)
     if path is None:
         unavailable(f"{name} is not installed (libjpeg-turbo-progs)")

@@ -1,4 +1,4 @@
-"""Arithmetic coding (SOF9, SOF10): equal to libjpeg-turbo, safe on data that end early, and bounded in its work."""
+"""Arithmetic coding (SOF9, SOF10) equals libjpeg-turbo, survives data that end early, and bounds its work."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_any_sampling_and_script(sampling: generate.Sampling, scans: str | None,
 
 
 @pytest.mark.parametrize("options", [(), ("-progressive",), ("-restart", "1")], ids=str)
-def test_a_flat_image_of_next_to_no_bytes_is_whole(options: tuple[str, ...], oracle: Oracle) -> None:
+def test_a_flat_image_of_very_few_bytes_is_whole(options: tuple[str, ...], oracle: Oracle) -> None:
     pixels = np.full((2048, 3000, 3), 77, np.uint8)
     data = generate.cjpeg(pixels, "-arithmetic", *options)
     assert len(data) < pixels.size // 500
@@ -85,14 +85,14 @@ def progressive() -> bytes:
 
 
 @pytest.mark.parametrize("process", ["sequential", "progressive"])
-def test_every_cut_is_noticed(process: str, request: pytest.FixtureRequest) -> None:
+def test_every_truncation_is_reported(process: str, request: pytest.FixtureRequest) -> None:
     data: bytes = request.getfixturevalue(process)
     for size in range(0, len(data) - 1, 7):
         with pytest.raises(jpegfreq.TruncatedJpegError):
             jpegfreq.read_coefficients(data[:size])
 
 
-def test_a_cut_file_keeps_the_blocks_before_the_cut(sequential: bytes) -> None:
+def test_a_truncated_file_keeps_the_blocks_before_its_end(sequential: bytes) -> None:
     whole = jpegfreq.read_coefficients(sequential).planes[0].reshape(-1, 64)
     kept = jpegfreq.read_coefficients(sequential[:-40], damage="keep")
     assert isinstance(kept.damage, jpegfreq.TruncatedJpegError)
@@ -119,7 +119,7 @@ def test_zeros_kept_at_the_end_are_legal(sequential: bytes) -> None:
 
 
 @pytest.mark.parametrize("process", ["sequential", "progressive"])
-def test_a_small_file_that_promises_much_ends_soon(process: str, request: pytest.FixtureRequest) -> None:
+def test_a_small_file_that_declares_a_large_image_ends_quickly(process: str, request: pytest.FixtureRequest) -> None:
     data = edits.set_frame(request.getfixturevalue(process), height=8000, width=8000)
     began = time.thread_time()
     with pytest.raises(jpegfreq.JpegError):
@@ -127,12 +127,12 @@ def test_a_small_file_that_promises_much_ends_soon(process: str, request: pytest
     assert time.thread_time() - began < 2
 
 
-def test_a_scan_out_of_turn_is_malformed(progressive: bytes) -> None:
+def test_a_scan_in_the_wrong_order_is_malformed(progressive: bytes) -> None:
     with pytest.raises(jpegfreq.MalformedJpegError, match=r"T.81 G.1.1.1"):
         jpegfreq.read_coefficients(edits.set_scan(progressive, Al=3, index=1))
 
 
-def test_the_oracle_files_read_equal(oracle: Oracle) -> None:
+def test_files_of_the_shared_data_equal_libjpeg(oracle: Oracle) -> None:
     compared = 0
     for folder in ("odd", "hostile"):
         for path in data_files(folder):

@@ -1,4 +1,4 @@
-"""read_coefficients_batch: order, isolation of failures, threads."""
+"""read_coefficients_batch keeps the order, isolates failures and uses threads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support import data_files, same_coefficients
 
 
 def files(count: int) -> list[bytes]:
-    """JPEGs of many sizes, kinds and processes, in no order of size."""
+    """Make JPEGs of many sizes, kinds and processes, not sorted by size."""
     kinds: list[dict[str, Any]] = [
         {},
         {"progressive": True},
@@ -40,7 +40,7 @@ def test_batch_equals_one_by_one_in_the_callers_order(threads: int | None) -> No
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_coefficients_stored_past_the_caches_are_the_same(threads: int) -> None:
+def test_non_temporal_stores_give_the_same_coefficients(threads: int) -> None:
     options: list[dict[str, Any]] = [{"subsampling": "4:2:0"}, {"restart_marker_blocks": 50}, {"subsampling": "4:2:2"}]
     images = files(12) + [make_jpeg(730, 601, seed=i, quality=100, **options[i % 3]) for i in range(9)]
     images.append(images[-1][: len(images[-1]) // 2])
@@ -66,7 +66,7 @@ def test_empty_batch() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_one_bad_file_spoils_no_other(tmp_path: Path, threads: int) -> None:
+def test_a_bad_file_does_not_affect_the_others(tmp_path: Path, threads: int) -> None:
     images: list[Any] = list(files(20))
     images[3] = b"no JPEG"
     images[7] = make_jpeg(300, 300)[:3000]
@@ -99,7 +99,7 @@ def test_the_first_error_in_the_callers_order_is_raised(threads: int) -> None:
         assert caught.value.index == 12
 
 
-def test_kept_damage_stands_in_its_image() -> None:
+def test_kept_damage_belongs_to_its_image() -> None:
     images = [make_jpeg(), make_jpeg(300, 300, quality=95)[:9000], make_jpeg(seed=2)]
     results = jpegfreq.read_coefficients_batch(images, damage="keep")
     assert [result.damage is None for result in results] == [True, False, True]
@@ -130,7 +130,7 @@ def test_ctrl_c_ends_a_batch_between_images() -> None:
     code = """
 import os, signal, threading, time, jpegfreq, sys
 data = sys.stdin.buffer.read()
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with it ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell starts with SIGINT ignored
 threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
 start = time.perf_counter()
 try:
@@ -146,7 +146,7 @@ except KeyboardInterrupt:
     assert time.monotonic() - start < 30
 
 
-def test_photographs_in_a_batch_equal_photographs_alone() -> None:
+def test_photographs_in_a_batch_equal_single_reads() -> None:
     paths = data_files("photos")[::4]
     for path, result in zip(paths, jpegfreq.read_coefficients_batch(paths), strict=True):
         assert same_coefficients(result, jpegfreq.read_coefficients(path.read_bytes())), path.name

@@ -1,4 +1,4 @@
-"""The benchmark's arithmetic and its table writer, on made-up times: nothing is measured here."""
+"""The benchmark's arithmetic and its table writer, on made-up times; nothing is measured here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.timing import Comparison, Method, Samples, compare, measure, verify
 
 
 def samples(rounds: list[list[list[int]]], disturbed: list[bool] | None = None) -> Samples:
-    """Times as [round][method][unit], for a baseline and a faster method."""
+    """Make samples from times [round][method][unit], for a baseline and a faster method."""
     times = [np.array(times, dtype=np.int64) for times in rounds]
     methods, units = times[0].shape
     return Samples(
@@ -51,7 +51,7 @@ def test_disturbed_rounds_are_set_aside_and_counted() -> None:
     assert (new.ratio, new.ratio_low, new.rounds, new.rounds_set_aside) == (2, 2, 5, 1)
 
 
-def test_a_busy_machine_keeps_all_rounds_and_says_so() -> None:
+def test_a_busy_machine_keeps_all_rounds_and_its_row_has_a_note() -> None:
     new = compare(samples([[[20, 20], [10, 10]]] * 6, [True] * 3 + [False] * 3), "old")[1]
     assert (new.rounds, new.rounds_set_aside) == (6, 0)
     assert "busy" in new.note
@@ -69,7 +69,7 @@ def test_a_single_input_can_be_compared() -> None:
     assert compare(samples([[[40, 10], [10, 10]]]), "old", only=[1])[1].ratio == 1
 
 
-def test_a_difference_of_ours_ends_the_benchmark_and_that_of_others_is_noted() -> None:
+def test_a_difference_of_ours_stops_the_benchmark_and_one_of_others_is_noted() -> None:
     differing = Method[int]("other", lambda unit: unit, lambda unit: "differs" if unit else "")
     assert verify([0, 1], [differing]).notes == ["1 of 2 differ (differs)"]
     with pytest.raises(AssertionError, match="input 1: differs"):
@@ -109,7 +109,7 @@ def test_a_figure_is_judged_by_its_must_and_aim() -> None:
     assert [header.verdict(value) for value in (21, 20, 5)] == ["**short of must**", "must kept", "aim reached"]
 
 
-def test_tables_show_promise_and_measurement_side_by_side() -> None:
+def test_tables_show_promises_next_to_measurements() -> None:
     result = Result("coefficients", "python -m bench", {"processor": "a processor"})
     result.add(Table("one image", "A", [comparison(1, "libjpeg"), comparison(1.6)]))
     figures = [

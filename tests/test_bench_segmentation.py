@@ -1,4 +1,4 @@
-"""bench.segmentation: a run becomes one line of the log, and the lines a section."""
+"""bench.segmentation writes each run to its log, and the log to a section of the README."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo's own task: crops cut from photographs."""
+"""The demo's task: crops cut from photographs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from bench import demo_images
 from bench.demo_images import cut_crops
 
 
-def test_crops_to_validate_on_share_no_pixel_with_those_to_train_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_validation_crops_share_no_pixel_with_training_crops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo_images, "TRAINING", 6)
     monkeypatch.setattr(demo_images, "VALIDATION", 3)
     pixels = np.zeros((320, 480, 3), np.uint8)
@@ -22,7 +20,7 @@ def test_crops_to_validate_on_share_no_pixel_with_those_to_train_on(
     for name in ("a", "b"):
         Image.fromarray(pixels).save(tmp_path / f"{name}.png")
     Image.fromarray(pixels[:100]).save(tmp_path / "small.png")
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "broken.png").write_bytes(b"no image")
     assert cut_crops(sorted(tmp_path.glob("*.png")), tmp_path / "crops") == ["a", "b"]
     for part, count, value in (("train", 12, 0), ("validation", 6, 255)):
         crops = list((tmp_path / "crops" / part).rglob("*.jpg"))

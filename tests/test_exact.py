@@ -1,8 +1,8 @@
-"""Bit for bit with libjpeg-turbo, on every file there is; and where we differ from it, why.
+"""Every file of the shared data reads as libjpeg-turbo reads it, bit for bit.
 
-libjpeg decides which files are good: what it reads without a warning we read to the same coefficients, tables, size and
-colour. What it warns of or refuses, we raise or report as damage. tests/agreement.py holds the exceptions, each a rule
-with its reason, never the name of a file.
+libjpeg decides which files are good: if it reads one without a warning, we read the same coefficients, tables, size
+and colour. If it warns or refuses, we raise or report damage. tests/agreement.py lists the exceptions as rules with
+reasons; none names a file.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def test_colour_kind_is_libjpegs(folder: str, oracle: Oracle) -> None:
     differ = []
     for path in data_files(folder):
         data = path.read_bytes()
-        theirs = oracle.read(data, max_blocks=0)  # the header only
+        theirs = oracle.read(data, max_blocks=0)  # reads only the header
         if not theirs.header_read:
             continue
         try:
@@ -58,7 +58,7 @@ def test_colour_kind_is_libjpegs(folder: str, oracle: Oracle) -> None:
 
 
 def test_system_libjpeg_agrees_with_the_better_one(oracles: list[Oracle]) -> None:
-    """Two versions of libjpeg-turbo read the 8-bit files alike: the truth does not hang on one build."""
+    """Two versions of libjpeg-turbo read the 8-bit files alike, so the tests do not depend on one build."""
     if len(oracles) < 2:
         pytest.skip("only one libjpeg here")
     for path in data_files("odd"):
@@ -70,7 +70,7 @@ def test_system_libjpeg_agrees_with_the_better_one(oracles: list[Oracle]) -> Non
                 assert np.array_equal(a.quantization_table, b.quantization_table), path.name
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of damaged EXIF segments
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns of damaged EXIF segments
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_exif_orientation_is_pillows(folder: str) -> None:
     image_module = pytest.importorskip("PIL.Image")
@@ -80,10 +80,10 @@ def test_exif_orientation_is_pillows(folder: str) -> None:
         try:
             header = read_header(data)
             with image_module.open(io.BytesIO(data)) as image:
-                exif = image_module.Exif()  # the EXIF segment alone; getexif() would ask XMP too
+                exif = image_module.Exif()  # the EXIF segment alone; getexif() would also read XMP
                 exif.load(image.info.get("exif"))
                 theirs = exif.get(0x0112, 1)
-        except Exception:  # not a file that both can open
+        except Exception:  # not both can open the file
             continue
         if header.orientation != (theirs if theirs in range(1, 9) else 1):
             differ.append((path.name, header.orientation, theirs))
@@ -103,7 +103,7 @@ def test_no_file_costs_a_second(folder: str) -> None:
     assert not slow
 
 
-# ------------------------------------------------------------------------- every way to the same coefficients
+# ------------------------------------------------------------------------- all ways to the same coefficients
 
 
 @cache

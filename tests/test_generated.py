@@ -1,4 +1,4 @@
-"""Files of cjpeg, jpegtran and Pillow: every sampling, restarts, scripts, arithmetic coding, tiny sizes, CMYK."""
+"""Files made by cjpeg, jpegtran and Pillow: samplings, restarts, scan scripts, arithmetic coding, tiny sizes, CMYK."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.generate import FACTORS, Sampling, random_image, random_pixels
 from tests.oracle import Oracle
 from tests.writer import write
 
-# What jpegtran makes of one file: the same coefficients in other clothes.
+# The same coefficients in other codings, made by jpegtran.
 TRANSCODES: dict[str, tuple[list[str], str | None]] = {
     "optimized": (["-optimize"], None),
     "restart every 2 MCUs": (["-restart", "2B"], None),
@@ -49,7 +49,7 @@ def assert_equals_libjpeg(data: bytes, oracle: Oracle) -> None:
 
 
 def samplings(luma: tuple[int, int]) -> list[Sampling]:
-    """What cjpeg can make with these factors for the first component: no fractional ratios."""
+    """List the samplings that cjpeg can make with these factors of the first component: no fractional ratios."""
     out: list[Sampling] = []
     for chroma in FACTORS:
         h, v = max(luma[0], chroma[0]), max(luma[1], chroma[1])
@@ -63,7 +63,7 @@ def samplings(luma: tuple[int, int]) -> list[Sampling]:
 def test_every_sampling(luma: tuple[int, int], oracle: Oracle) -> None:
     pixels = random_pixels(37, 45, 1)
     for sampling in samplings(luma):
-        # Over ten blocks an MCU, every component needs a scan of its own (B.2.3).
+        # With more than ten blocks per MCU, every component needs its own scan (B.2.3).
         scans = "0; 1; 2;" if sum(h * v for h, v in sampling) > 10 else None
         data = generate.cjpeg(pixels, "-quality", "85", sampling=sampling, scans=scans)
         factors = [(c.horizontal_sampling_factor, c.vertical_sampling_factor) for c in read_header(data).components]
@@ -95,7 +95,7 @@ def test_tiny_sizes(arguments: tuple[str, ...], oracle: Oracle) -> None:
 @pytest.mark.parametrize("quality", [1, 5, 30, 50, 75, 95, 100])
 @pytest.mark.parametrize("coding", [(), ("-progressive",), ("-optimize",), ("-arithmetic",)], ids=str)
 def test_every_quality(quality: int, coding: tuple[str, ...], oracle: Oracle) -> None:
-    """Quality 1 has quantization tables of 16 bits, 100 coefficients of all sizes."""
+    """Quality 1 has 16-bit quantization tables, quality 100 has coefficients of all sizes."""
     data = generate.cjpeg(random_pixels(64, 64, quality), "-quality", str(quality), *coding)
     assert_equals_libjpeg(data, oracle)
     if quality == 1:
@@ -133,7 +133,7 @@ def test_pillows_colour_kinds(mode: str, options: dict[str, object], color: str,
 @pytest.mark.long
 @pytest.mark.parametrize("luma", FACTORS, ids=lambda factors: "{}x{}".format(*factors))
 def test_all_samplings_of_three_components(luma: tuple[int, int]) -> None:
-    """Those too that cjpeg cannot make, such as 3x2 beside 2x3."""
+    """Include those that cjpeg cannot make, such as 3x2 with 2x3."""
     for n, (second, third) in enumerate(itertools.product(FACTORS, FACTORS)):
         picture = random_image(n, sof=(0, 1, 2, 9, 10)[n % 5], height=19, width=27, sampling=(luma, second, third))
         planes = read_coefficients(write(picture, n)).planes
@@ -149,7 +149,7 @@ def test_longest_sides(shape: tuple[int, int], coding: tuple[str, ...], oracle: 
 
 @pytest.mark.parametrize("coding", [("-progressive",), ("-arithmetic", "-progressive")], ids=str)
 def test_runs_of_ended_blocks_longer_than_one_code_holds(coding: tuple[str, ...], oracle: Oracle) -> None:
-    """An EOB run counts 32767 blocks at most (G.1.2.2); a flat picture has more."""
+    """An EOB run counts at most 32767 blocks (G.1.2.2); a large flat image has more."""
     pixels = np.full((1480, 1480, 3), 77, np.uint8)
     pixels[1200:1210, 900:] = 200
     data = generate.cjpeg(pixels, *coding, sampling=((1, 1),) * 3)

@@ -1,4 +1,4 @@
-"""Hostile and odd files through Python: nothing but a JpegError comes out, soon, in bounded memory, and says where."""
+"""Hostile and odd files end in coefficients or a JpegError with a place, quickly and in bounded memory."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tests.support import data_files, unavailable
 
 FOLDERS = ["hostile", "odd"]
 SECONDS_A_FILE = 1.0
-SCRATCH_BYTES = 4 << 20  # a thread's, beside the coefficients and the input
+SCRATCH_BYTES = 4 << 20  # per thread, in addition to the coefficients and the input
 BATCH = 32
 
 _WITH_PLACE = re.compile(r"(image \d+: )?(\S.* at )?byte \d+: \S")
 
 
 def complaint(error: JpegError) -> str:
-    """The error's text, once it is seen to say where, and to hold no placeholder."""
+    """Return the error's text, after checking that it names a place and has no placeholder left."""
     text = str(error)
     assert _WITH_PLACE.match(text), text
     assert "{}" not in text, text
@@ -33,7 +33,7 @@ def complaint(error: JpegError) -> str:
 
 
 class PeakMemory:
-    """The highest resident memory of this process since reset(), by /proc."""
+    """The highest resident memory of this process since reset(), from /proc."""
 
     @staticmethod
     def _field(name: str) -> int:
@@ -60,7 +60,7 @@ def peak_memory() -> PeakMemory:
 
 
 def plane_bytes(data: bytes) -> int:
-    """What the header promises, in memory."""
+    """Compute the memory for the size that the header declares."""
     try:
         components = read_header(data).components
     except JpegError:
@@ -85,7 +85,7 @@ class Slowest:
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_every_file_ends_soon_in_coefficients_or_a_jpeg_error(folder: str) -> None:
+def test_every_file_ends_quickly_in_coefficients_or_a_jpeg_error(folder: str) -> None:
     slowest = Slowest()
     for path in data_files(folder):
         data = path.read_bytes()
@@ -111,7 +111,7 @@ def test_every_file_ends_soon_in_coefficients_or_a_jpeg_error(folder: str) -> No
                 assert complaint(error) == raised, path.name
             else:
                 assert kept.header == header, path.name
-                # Without the promise's check, what the data themselves say comes to light.
+                # Without the check of the declared size, the data's own error appears.
                 told = None if kept.damage is None else complaint(kept.damage)
                 assert told == raised or (raised is not None and "promises" in raised and told is not None), path.name
     assert slowest.seconds < SECONDS_A_FILE, slowest.call
@@ -119,7 +119,7 @@ def test_every_file_ends_soon_in_coefficients_or_a_jpeg_error(folder: str) -> No
 
 @pytest.mark.parametrize("damage", ["raise", "keep"])
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_memory_stays_within_the_headers_promise(
+def test_memory_stays_within_the_size_the_header_declares(
     folder: str, damage: Literal["raise", "keep"], peak_memory: PeakMemory
 ) -> None:
     for path in data_files(folder):
@@ -134,7 +134,7 @@ def test_memory_stays_within_the_headers_promise(
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_max_pixels_bounds_memory_whatever_the_header_promises(folder: str, peak_memory: PeakMemory) -> None:
+def test_max_pixels_bounds_memory_whatever_the_header_declares(folder: str, peak_memory: PeakMemory) -> None:
     max_pixels = 1 << 16
     for path in data_files(folder):
         data = path.read_bytes()
@@ -148,7 +148,7 @@ def test_max_pixels_bounds_memory_whatever_the_header_promises(folder: str, peak
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_a_batch_gives_each_file_the_error_it_has_alone(folder: str) -> None:
+def test_a_batch_gives_each_file_the_same_error_as_a_single_read(folder: str) -> None:
     paths = data_files(folder)
     for start in range(0, len(paths), BATCH):
         images = [path.read_bytes() for path in paths[start : start + BATCH]]

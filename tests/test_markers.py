@@ -1,4 +1,4 @@
-"""Every rule for marker segments: the right class of error, at the right byte, citing the right clause of T.81."""
+"""Every broken rule for marker segments raises the right class of error, with the byte and the clause of T.81."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from tests.samples import BASELINE, PROGRESSIVE, SEPARATE
 
 @dataclass(frozen=True)
 class Case:
-    """One broken rule: how the file is made, and what must be said of it."""
+    """One broken rule: how the file is made, and what the error must say."""
 
     name: str
     make: Callable[[], bytes]
     error: type[JpegError]
     segment: str
     clause: str
-    at: Callable[[bytes], int] | None  # the byte that must be named; None where the data's end is the place
-    header: bool  # read_header finds it too
+    at: Callable[[bytes], int] | None  # the byte that the error must name; None for the end of the data
+    header: bool  # read_header also finds it
 
 
 def at(name: str, index: int = 0) -> Callable[[bytes], int]:
-    """The offset of a segment in the malformed file, searched by its marker alone."""
+    """Find the offset of a segment in the malformed file by its marker alone."""
     if name == "start":
         return lambda data: 0
     marker = edits.make_segment(name, b"")[:2]
@@ -56,12 +56,12 @@ def malformed(name: str, make: Callable[[], bytes], segment: str, clause: str, i
 
 
 def with_dht(body: bytes, data: bytes = BASELINE) -> bytes:
-    """A second definition of a table, before the scan, so that it is the one in force."""
+    """Define a table a second time, before the scan, so that this definition applies."""
     return edits.insert_segment(data, "DHT", body)
 
 
 def last_dht(data: bytes) -> int:
-    """Offset of the DHT segment right before the first scan."""
+    """Find the DHT segment directly before the first scan."""
     return [s for s in edits.segments(data[: data.index(b"\xff\xda")]) if s.name == "DHT"][-1].offset
 
 
@@ -70,7 +70,7 @@ def dht_case(name: str, body: bytes, clause: str, *, header: bool) -> Case:
 
 
 def progressive_case(name: str, scan: int, clause: str, **fields: Any) -> Case:
-    """The header of a scan of PROGRESSIVE, its fields changed."""
+    """Change the fields of a scan header of PROGRESSIVE."""
     return malformed(name, lambda: edits.set_scan(PROGRESSIVE, index=scan, **fields), "SOS", clause, scan, header=False)
 
 
@@ -388,7 +388,7 @@ def test_broken_rule_is_named_with_its_place_and_clause(case: Case) -> None:
         with pytest.raises(case.error) as of_header:
             read_header(data)
         assert str(of_header.value) == str(error)
-        with pytest.raises(case.error):  # nothing to keep
+        with pytest.raises(case.error):  # nothing can be kept
             read_coefficients(data, damage="keep")
     else:
         header = read_header(data)

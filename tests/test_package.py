@@ -1,4 +1,4 @@
-"""The package as it is installed: names, types, version, documentation."""
+"""The installed package: names, types, version and documentation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PACKAGE = ROOT / "jpegfreq"
 
 
 def modules() -> list[str]:
-    """Every module of the package but those of extras that are not installed everywhere."""
+    """List every module of the package except those that need extras."""
     names = [info.name for info in pkgutil.walk_packages([str(PACKAGE)], "jpegfreq.", onerror=lambda _: None)]
     return [
         name
@@ -50,8 +50,8 @@ def test_package_is_typed() -> None:
     assert (PACKAGE / "py.typed").exists()
 
 
-def test_native_stub_tells_the_truth() -> None:
-    """Names, and the parameters of every function in their order."""
+def test_native_stub_matches_the_module() -> None:
+    """Compare all names, and the parameters of every function in order."""
     stub = ast.parse((PACKAGE / "_native.pyi").read_text())
     functions = {node.name: [a.arg for a in node.args.args] for node in stub.body if isinstance(node, ast.FunctionDef)}
     classes = {node.name for node in stub.body if isinstance(node, ast.ClassDef)}
@@ -75,7 +75,7 @@ def test_examples_in_docstrings_hold(name: str) -> None:
 
 @pytest.mark.long
 def test_source_installs_into_an_empty_environment(tmp_path: Path) -> None:
-    """With nothing but a C++ compiler: the build brings its own tools."""
+    """A C++ compiler is enough, because the build installs its own tools."""
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([python, "-m", "pip", "install", "-q", f"-Cbuild-dir={tmp_path / 'build'}", ROOT], check=True)

@@ -1,4 +1,4 @@
-"""Properties that hold for any file: what was written is read, what is damaged is said, nothing crashes or hangs.
+"""Properties that hold for any file: what was written is read, damage is reported, nothing crashes or hangs.
 
 Files come from tests/writer.py: any process, size, sampling, scan script, tables, restart intervals, conditioning.
 `pytest -m long` runs the same properties over many more files (tests/conftest.py).
@@ -41,22 +41,22 @@ SECONDS_A_FILE = 1.0
 
 @dataclass(frozen=True)
 class Written:
-    """A file, and what it must read as."""
+    """A file and the image that it must read as."""
 
-    picture: WrittenImage
+    image: WrittenImage
     data: bytes
     seed: int
 
     def __repr__(self) -> str:
-        """The call that makes it again."""
-        p = self.picture
+        """Show the call that makes the file again."""
+        p = self.image
         sampling = tuple((c.horizontal_sampling_factor, c.vertical_sampling_factor) for c in p.components)
         return f"written({self.seed}, {p.sof}, {p.precision}, {p.height}, {p.width}, {sampling})"
 
 
 def written(seed: int, sof: int, precision: int, height: int, width: int, sampling: Sampling) -> Written:
-    picture = random_image(seed, sof=sof, height=height, width=width, sampling=sampling, precision=precision)
-    return Written(picture, write(picture, seed), seed)
+    image = random_image(seed, sof=sof, height=height, width=width, sampling=sampling, precision=precision)
+    return Written(image, write(image, seed), seed)
 
 
 @st.composite
@@ -72,15 +72,15 @@ def files(draw: st.DrawFn, largest_side: int = 50, sofs: tuple[int, ...] = tuple
     )
 
 
-def assert_reads_as(data: bytes, picture: WrittenImage) -> None:
-    assert_holds(read_coefficients(data), picture)
+def assert_reads_as(data: bytes, image: WrittenImage) -> None:
+    assert_holds(read_coefficients(data), image)
 
 
-def assert_holds(coefficients: Coefficients, picture: WrittenImage) -> None:
+def assert_holds(coefficients: Coefficients, image: WrittenImage) -> None:
     assert coefficients.damage is None
-    for plane, expected in zip(coefficients.planes, picture.expected_planes(), strict=True):
+    for plane, expected in zip(coefficients.planes, image.expected_planes(), strict=True):
         np.testing.assert_array_equal(plane, expected)
-    for table, expected_table in zip(coefficients.quantization_tables, picture.expected_tables(), strict=True):
+    for table, expected_table in zip(coefficients.quantization_tables, image.expected_tables(), strict=True):
         np.testing.assert_array_equal(table, expected_table)
 
 
@@ -89,16 +89,16 @@ def assert_holds(coefficients: Coefficients, picture: WrittenImage) -> None:
 
 @given(files())
 def test_what_was_written_is_read(file: Written) -> None:
-    assert_reads_as(file.data, file.picture)
+    assert_reads_as(file.data, file.image)
 
 
 @given(files(largest_side=25))
 def test_reference_and_libjpeg_read_what_was_written(oracle: Oracle, file: Written) -> None:
-    """The oracles of the other tests, tested."""
+    """Test the oracles that the other tests rely on."""
     truth = reference.decode(file.data)
     theirs = oracle.read(file.data)
     assert theirs.clean
-    for expected, plane, component in zip(file.picture.expected_planes(), truth.planes, theirs.components, strict=True):
+    for expected, plane, component in zip(file.image.expected_planes(), truth.planes, theirs.components, strict=True):
         np.testing.assert_array_equal(plane, expected)
         np.testing.assert_array_equal(component.plane, expected)
 
@@ -106,16 +106,16 @@ def test_reference_and_libjpeg_read_what_was_written(oracle: Oracle, file: Writt
 @given(files())
 def test_header_says_what_was_written(file: Written) -> None:
     header = read_header(file.data)
-    picture = file.picture
-    assert (header.height, header.width, header.precision) == (picture.height, picture.width, picture.precision)
-    assert header.process == PROCESSES[picture.sof]
-    assert header.restart_interval == picture.scans[0].restart_interval
-    for component, c in zip(header.components, picture.components, strict=True):
+    image = file.image
+    assert (header.height, header.width, header.precision) == (image.height, image.width, image.precision)
+    assert header.process == PROCESSES[image.sof]
+    assert header.restart_interval == image.scans[0].restart_interval
+    for component, c in zip(header.components, image.components, strict=True):
         assert component.identifier == c.identifier
         assert component.horizontal_sampling_factor == c.horizontal_sampling_factor
         assert component.vertical_sampling_factor == c.vertical_sampling_factor
         assert component.quantization_table_id == c.quantization_table_id
-        assert (component.blocks_high, component.blocks_wide) == picture.blocks(c)
+        assert (component.blocks_high, component.blocks_wide) == image.blocks(c)
     coefficients = read_coefficients(file.data)
     assert coefficients.header == header
     assert [p.shape for p in coefficients.planes] == [(c.blocks_high, c.blocks_wide, 8, 8) for c in header.components]
@@ -123,26 +123,26 @@ def test_header_says_what_was_written(file: Written) -> None:
 
 @given(files(), st.integers(0, 7))
 def test_restart_intervals_change_nothing(file: Written, interval: int) -> None:
-    """Prediction, EOB runs and statistics begin anew behind each marker (F.1.1.5.1, G.1.2.2, F.1.4.4.1.5)."""
-    scans = tuple(dataclasses.replace(scan, restart_interval=interval) for scan in file.picture.scans)
-    picture = dataclasses.replace(file.picture, scans=scans)
-    assert_reads_as(write(picture, file.seed), picture)
+    """Prediction, EOB runs and statistics are reset after each marker (F.1.1.5.1, G.1.2.2, F.1.4.4.1.5)."""
+    scans = tuple(dataclasses.replace(scan, restart_interval=interval) for scan in file.image.scans)
+    image = dataclasses.replace(file.image, scans=scans)
+    assert_reads_as(write(image, file.seed), image)
 
 
 @given(files())
 def test_height_may_stand_in_a_dnl_segment(file: Written) -> None:
-    assert_reads_as(edits.move_height_to_dnl(file.data), file.picture)
+    assert_reads_as(edits.move_height_to_dnl(file.data), file.image)
 
 
 @given(files(), files(), st.binary(max_size=40))
-def test_what_stands_behind_eoi_is_not_read(file: Written, other: Written, trailer: bytes) -> None:
-    assert_reads_as(file.data + trailer, file.picture)
-    assert_reads_as(file.data + other.data, file.picture)  # as in a multi-picture file
+def test_bytes_after_eoi_are_not_read(file: Written, other: Written, trailer: bytes) -> None:
+    assert_reads_as(file.data + trailer, file.image)
+    assert_reads_as(file.data + other.data, file.image)  # as in a multi-image file
 
 
 @given(files(), st.randoms(use_true_random=False))
 def test_padding_between_segments_changes_nothing(file: Written, random: Random) -> None:
-    """Fill bytes (B.1.1.2), foreign segments, stray restart markers, and junk where no scan ends."""
+    """Insert fill bytes (B.1.1.2), unknown segments, stray restart markers, and junk where no scan ends."""
     choose = random.choice
     out, before = b"", ""
     for segment in edits.segments(file.data):
@@ -155,14 +155,14 @@ def test_padding_between_segments_changes_nothing(file: Written, random: Random)
             out += choose(kinds)
         out += segment.raw
         before = segment.name
-    assert_reads_as(out, file.picture)
+    assert_reads_as(out, file.image)
 
 
 # --------------------------------------------------------------------------------------- damaged files
 
 
 def damaged_blocks(plane: npt.NDArray[np.int16], expected: npt.NDArray[np.int16], progressive: bool) -> int:
-    """How many blocks are neither whole nor empty nor (progressive) whole but for their last bits."""
+    """Count the blocks that are neither whole nor empty nor, if progressive, whole except for their last bits."""
     difference = plane != expected
     allowed = plane == 0
     if progressive:
@@ -190,11 +190,11 @@ def test_prefix_of_a_file_is_never_silently_short(file: Written, where: float) -
         except JpegError as of_header:  # noqa: F841 - the header is not whole: nothing to keep
             return
         assert str(kept.damage) == str(error)
-        if file.picture.sof in HUFFMAN:  # arithmetic data go on with zeros for a while
-            pairs = zip(kept.planes, file.picture.expected_planes(), strict=True)
-            assert sum(damaged_blocks(p, e, file.picture.sof == 2) for p, e in pairs) <= 10  # one MCU
+        if file.image.sof in HUFFMAN:  # arithmetic decoding continues with zeros for a while
+            pairs = zip(kept.planes, file.image.expected_planes(), strict=True)
+            assert sum(damaged_blocks(p, e, file.image.sof == 2) for p, e in pairs) <= 10  # one MCU
     else:
-        assert_holds(result, file.picture)
+        assert_holds(result, file.image)
 
 
 @given(files(largest_side=30), st.data())
@@ -214,8 +214,8 @@ def test_corrupted_bytes_agree_with_libjpeg_and_cost_no_time(
 
 
 @given(st.binary(max_size=300), st.booleans())
-def test_any_bytes_at_all_end_in_an_error(noise: bytes, behind_soi: bool) -> None:
-    data = b"\xff\xd8" * behind_soi + noise
+def test_any_bytes_at_all_end_in_an_error(noise: bytes, after_soi: bool) -> None:
+    data = b"\xff\xd8" * after_soi + noise
     try:
         read_coefficients(data)
     except JpegError:
@@ -228,7 +228,7 @@ def test_any_bytes_at_all_end_in_an_error(noise: bytes, behind_soi: bool) -> Non
 
 @st.composite
 def whole_and_damaged(draw: st.DrawFn) -> list[bytes]:
-    """A file as it is, cut, and with bytes changed behind its first third."""
+    """Draw a file that is whole, truncated, or has changed bytes after its first third."""
     data = draw(files(largest_side=60, sofs=(0, 0, 0, 1, 2, 9))).data
     out = [data] * draw(st.integers(1, 3))
     for _ in range(draw(st.integers(0, 2))):
@@ -245,7 +245,7 @@ def whole_and_damaged(draw: st.DrawFn) -> list[bytes]:
 def test_batch_reads_what_single_calls_read(
     images: list[list[bytes]], random: Random, threads: int, keep: bool
 ) -> None:
-    """Good and bad beside each other: neither an error nor a coefficient passes from one image to another."""
+    """Mix good and bad files: no error and no coefficient passes from one image to another."""
     data = [image for variants in images for image in variants]
     random.shuffle(data)
     damage: Literal["keep", "raise"] = "keep" if keep else "raise"

@@ -1,4 +1,4 @@
-"""The reference decoder and libjpeg-turbo agree: two readings of the standard before ours is held against them."""
+"""The reference decoder and libjpeg-turbo agree, before our decoder is compared with either."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests import reference
 from tests.oracle import Oracle
 from tests.support import data_files
 
-# Small enough for a decoder that reads bit by bit.
+# Small enough for a decoder that works bit by bit.
 SMALL_FILE_BYTES = 12_000
 SMALL_IMAGE_PIXELS = 100 * 100
 
@@ -27,7 +27,7 @@ def test_reference_equals_libjpeg_on_small_files(folder: str, oracle: Oracle) ->
         try:
             ours = reference.decode(data)
         except reference.IrregularJpegError as irregular:
-            # libjpeg takes a foreign segment of an impossible length as empty.
+            # libjpeg treats an unknown segment of an impossible length as empty.
             assert "segment length" in str(irregular), path.name
             continue
         assert (ours.height, ours.width, ours.precision) == (theirs.height, theirs.width, theirs.precision)

@@ -1,4 +1,4 @@
-"""read_structure: segments, scans and tables as they stand in the file."""
+"""read_structure lists segments, scans and tables in the file's order."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def test_scans_of_a_progressive_file_name_only_the_tables_they_need() -> None:
     assert all({t.kind for t in s.huffman_tables} == {"AC"} for s in scans if s.Ss > 0)
 
 
-def test_a_scan_of_dc_and_ac_coefficients_reaches_no_table_that_is_not_there() -> None:
-    # Found by a sanitizer: next_scan() had checked the DC table only, and Ta = 13 was looked up.
+def test_a_scan_never_looks_up_a_table_that_does_not_exist() -> None:
+    # A sanitizer found that only the DC table was checked, and Ta = 13 was looked up.
     data = edits.set_scan(make_jpeg(progressive=True), selectors=[(1, 0, 13), (2, 0, 13), (3, 0, 13)], Se=2)
     scan = read_structure(data).scans[0]
     assert {(t.kind, t.identifier) for t in scan.huffman_tables} == {("DC", 0)}

@@ -1,4 +1,4 @@
-"""Unusual files in which nothing is lost read whole; damage inside a scan is named, and what stands before it kept."""
+"""Unusual but complete files read whole; damage inside a scan is reported, and everything before it is kept."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Edit = Callable[[bytes], bytes]
 
 
 def exif(orientation: int, order: Literal["big", "little"] = "big") -> bytes:
-    """Parameters of an APP1 segment that holds an EXIF orientation."""
+    """Make the parameters of an APP1 segment with an EXIF orientation."""
     number = {"big": b"MM", "little": b"II"}[order]
     entry = b"".join(
         value.to_bytes(size, order) for value, size in ((0x0112, 2), (3, 2), (1, 4), (orientation, 2), (0, 2))
@@ -45,7 +45,7 @@ def exif(orientation: int, order: Literal["big", "little"] = "big") -> bytes:
     return b"Exif\0\0" + head + entry + bytes(4)
 
 
-# ----------------------------------------------------------------------------------- unusual, and nothing is lost
+# ----------------------------------------------------------------------------------- unusual but complete
 
 
 def assert_reads_as_baseline(data: bytes) -> None:
@@ -112,7 +112,7 @@ def test_unusual_file_reads_whole(name: str) -> None:
     ("data", "picture"), [(BASELINE, BASELINE_IMAGE), (ARITHMETIC, ARITHMETIC_IMAGE)], ids=["huffman", "arithmetic"]
 )
 @pytest.mark.parametrize("fields", [{"Se": 0}, {"Ss": 1}, {"Al": 15}, {"Ah": 2, "Al": 1}], ids=str)
-def test_band_of_a_sequential_scan_is_whole_whatever_its_header_says(
+def test_a_sequential_scan_covers_all_coefficients_whatever_its_header_says(
     data: bytes, picture: WrittenImage, fields: dict[str, Any]
 ) -> None:
     planes = read_coefficients(edits.set_scan(data, **fields)).planes
@@ -120,7 +120,7 @@ def test_band_of_a_sequential_scan_is_whole_whatever_its_header_says(
         np.testing.assert_array_equal(plane, expected)
 
 
-def test_quantization_table_in_force_at_the_first_scan_counts() -> None:
+def test_the_quantization_table_at_the_first_scan_is_used() -> None:
     first = edits.insert_segment(SEPARATE, "DQT", dqt_body({0: [77] * 64}), before="SOS", index=1)
     tables = read_coefficients(first).quantization_tables
     assert tables[0][0, 1] == 2
@@ -129,7 +129,7 @@ def test_quantization_table_in_force_at_the_first_scan_counts() -> None:
 
 
 def test_motion_jpeg_frame_without_huffman_tables_uses_those_of_annex_k() -> None:
-    """The first frames of Motion JPEG leave out DHT; a scan of empty blocks of K.3's codes must read as zeros."""
+    """Frames of Motion JPEG may have no DHT; a scan of empty blocks in K.3's codes must read as zeros."""
     data = write(small_image(0, (WrittenScan((0,)),), ((1, 1),)), 1)
     while any(s.name == "DHT" for s in edits.segments(data)):
         data = edits.remove_segment(data, "DHT")
@@ -209,14 +209,14 @@ def test_colour_kind_follows_libjpegs_rules(
     ],
     ids=["dropped", "interval_dropped", "swapped", "cut"],
 )
-def test_wrong_restart_marker_is_damage_and_what_stands_before_it_is_kept(edit: Edit, mcu: int) -> None:
+def test_a_wrong_restart_marker_is_damage_and_everything_before_it_is_kept(edit: Edit, mcu: int) -> None:
     data = edit(BASELINE)
     with pytest.raises(JpegError) as caught:
         read_coefficients(data)
     assert caught.value.segment == "scan data"
     kept = read_coefficients(data, damage="keep")
     assert str(kept.damage) == str(caught.value)
-    # MCUs of 2 x 2 luma blocks, three a row: those before the fault are whole.
+    # MCUs of 2 x 2 luma blocks, three per row; those before the fault are whole.
     expected = BASELINE_IMAGE.expected_planes()
     for n in range(mcu):
         np.testing.assert_array_equal(kept.planes[0][:2, 2 * n : 2 * n + 2], expected[0][:2, 2 * n : 2 * n + 2])
@@ -235,7 +235,7 @@ def test_truncated_scan_raises_truncated_at_its_end(keep: int) -> None:
 
 
 def test_second_scan_of_a_sequential_component_overwrites_what_it_codes(oracle: Oracle) -> None:
-    """T.81 codes a component once; libjpeg takes another scan on top of the first without a word."""
+    """In T.81 a component has one sequential scan; libjpeg lets a second one overwrite the first without a warning."""
     other = random_image(8, sof=0, height=24, width=40, sampling=((2, 2), (1, 1), (1, 1)))
     scans = (WrittenScan((1,)), WrittenScan((0, 2), restart_interval=4))
     again = write(dataclasses.replace(SEPARATE_IMAGE, planes=other.planes, scans=scans))
@@ -275,7 +275,7 @@ LENGTHS = [2, 6, 9, 10, 11, 12, 16]
 @pytest.mark.parametrize("length", LENGTHS)
 @pytest.mark.parametrize("symbol", [0xF1, 0xF2, 0xF7, 0xF0], ids=hex)
 def test_run_beyond_the_last_coefficient_is_malformed(symbol: int, length: int, progressive: bool) -> None:
-    """Fifteen zeros and a value, four times, are 64 coefficients, one too many."""
+    """Fifteen zeros and a value, four times, make 64 coefficients, which is one too many."""
     size = symbol & 15
     value = "1" * size
     code = "0" * length
@@ -300,7 +300,7 @@ def test_block_may_end_with_coefficient_63_or_with_sixteen_zeros(length: int, pr
 
 @pytest.mark.parametrize("progressive", [False, True])
 @pytest.mark.parametrize("length", LENGTHS)
-def test_code_that_the_table_does_not_hold_is_malformed(length: int, progressive: bool) -> None:
+def test_a_code_that_is_not_in_the_table_is_malformed(length: int, progressive: bool) -> None:
     data = one_block("1" * 40, 0x01, length, progressive=progressive)
     with pytest.raises(MalformedJpegError) as caught:
         read_coefficients(data)
@@ -311,7 +311,7 @@ def test_code_that_the_table_does_not_hold_is_malformed(length: int, progressive
 @pytest.mark.parametrize("size", range(1, 16))
 @pytest.mark.parametrize("length", LENGTHS)
 def test_values_of_every_size_are_read(size: int, length: int) -> None:
-    """Of 1 to 15 bits, behind codes of any length, positive and negative (F.1.2.1: EXTEND)."""
+    """Values have 1 to 15 bits after codes of any length, and both signs (F.1.2.1: EXTEND)."""
     code = "0" * length
     bits = "".join(code + f"{v:0{size}b}" for v in (0, (1 << size) - 1, 1 << (size - 1), (1 << (size - 1)) - 1))
     (plane,) = read_coefficients(one_block(bits + "0" * (length - 1) + "1", size, length)).planes
@@ -322,7 +322,7 @@ def test_values_of_every_size_are_read(size: int, length: int) -> None:
 @pytest.mark.parametrize("bits", ["001" * 4, "1" * 40, "001001" + "1" * 40], ids=["run", "code", "later_code"])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_damage_of_one_image_leaves_no_trace_in_the_next(bits: str, threads: int) -> None:
-    """What a run or an unknown code at a chunk's end writes behind its blocks must not appear in a later image."""
+    """A run or an unknown code at a chunk's end may write after its blocks; that must not appear in a later image."""
     bad = one_block(bits, 0xF1, 2)
     images = [bad, BASELINE, SEPARATE, bad, bad, bad, bad] + [BASELINE] * 8
     results = read_coefficients_batch(images * 2, threads=threads, errors="return")

@@ -1,4 +1,4 @@
-"""A tiny JPEG writer: any coefficients, any scan script, any valid tables. The files cjpeg cannot make.
+"""A small JPEG writer for files that cjpeg cannot make: any coefficients, any scan script, any valid tables.
 
 Sequential (T.81 F.1) and progressive (G.1) files, 8 and 12 bit, Huffman or arithmetic coding. Huffman-coded scans are
 first written as tokens (symbols and plain bits), then tables are made that hold the symbols used, in a shape a random
@@ -43,7 +43,7 @@ class WrittenComponent:
 
 @dataclass(frozen=True)
 class WrittenScan:
-    """A scan header, and what is defined before it: restart interval, quantization tables, arithmetic conditioning."""
+    """A scan header and the definitions before it: restart interval, quantization tables, arithmetic conditioning."""
 
     components: tuple[int, ...]  # indices into the frame
     Ss: int = 0
@@ -59,14 +59,14 @@ class WrittenScan:
 
 @dataclass(frozen=True)
 class WrittenImage:
-    """What is to be written. Planes hold whole MCUs: blocks beyond the component's own are padding, written too."""
+    """An image to write. Planes hold whole MCUs; the padding blocks beyond the component's own are written as well."""
 
     sof: int  # n of SOF_n: 0, 1, 2, 9 or 10
     precision: int
     height: int
     width: int
     components: tuple[WrittenComponent, ...]
-    planes: tuple[npt.NDArray[np.int64], ...]  # [rows, columns, 64] a component, zigzag order
+    planes: tuple[npt.NDArray[np.int64], ...]  # [rows, columns, 64] per component, zigzag order
     quantization_tables: dict[int, list[int]]  # zigzag order
     scans: tuple[WrittenScan, ...]
 
@@ -87,7 +87,7 @@ class WrittenImage:
         )
 
     def expected_planes(self) -> list[npt.NDArray[np.int16]]:
-        """What a decoder must read: [blocks_high, blocks_wide, 8, 8] a component."""
+        """The planes that a decoder must read: [blocks_high, blocks_wide, 8, 8] per component."""
         out = []
         for c, plane in zip(self.components, self.planes, strict=True):
             high, wide = self.blocks(c)
@@ -97,7 +97,7 @@ class WrittenImage:
         return out
 
     def expected_tables(self) -> list[npt.NDArray[np.uint16]]:
-        """[8, 8] a component: the table in force at the component's first scan."""
+        """The tables that apply at each component's first scan: [8, 8] per component."""
         tables = dict(self.quantization_tables)
         latched: dict[int, list[int]] = {}
         for scan in self.scans:
@@ -115,7 +115,7 @@ class WrittenImage:
 def padded_shape(
     picture_height: int, picture_width: int, component: WrittenComponent, h_max: int, v_max: int
 ) -> tuple[int, int]:
-    """Rows and columns of blocks when the last MCUs are whole (A.2.4)."""
+    """Count rows and columns of blocks with complete last MCUs (A.2.4)."""
     return (
         ceiling(picture_height, 8 * v_max) * component.vertical_sampling_factor,
         ceiling(picture_width, 8 * h_max) * component.horizontal_sampling_factor,
@@ -123,7 +123,7 @@ def padded_shape(
 
 
 def mcus(picture: WrittenImage, scan: WrittenScan) -> Iterator[Mcu]:
-    """The MCUs of a scan: (index in the scan, block) (A.2)."""
+    """Yield the MCUs of a scan as (index in the scan, block) (A.2)."""
     components = [(picture.components[i], picture.planes[i]) for i in scan.components]
     if len(components) == 1:
         ((component, plane),) = components
@@ -143,14 +143,14 @@ def mcus(picture: WrittenImage, scan: WrittenScan) -> Iterator[Mcu]:
 
 
 def interleave(mcus_of_scan: Iterable[Mcu], restart_interval: int) -> Iterator[list[Mcu]]:
-    """Cuts the MCUs of a scan into restart intervals (E.1.4)."""
+    """Divide the MCUs of a scan into restart intervals (E.1.4)."""
     rest = list(mcus_of_scan)
     step = restart_interval or len(rest)
     return (rest[n : n + step] for n in range(0, len(rest), step))
 
 
 def dqt_body(tables: dict[int, list[int]], wide: bool = False) -> bytes:
-    """Parameters of a DQT segment (B.2.4.1); values over 255, or `wide`, take 16 bits."""
+    """Make the parameters of a DQT segment (B.2.4.1); values over 255, or `wide`, take 16 bits."""
     out = b""
     for identifier, values in tables.items():
         if wide or max(values) > 255:
@@ -161,12 +161,12 @@ def dqt_body(tables: dict[int, list[int]], wide: bool = False) -> bytes:
 
 
 def segment(marker: int, body: bytes = b"") -> bytes:
-    """A marker segment (B.1.1.4)."""
+    """Make a marker segment (B.1.1.4)."""
     return bytes([0xFF, marker]) + (len(body) + 2).to_bytes(2, "big") + body
 
 
 def frame_body(picture: WrittenImage) -> bytes:
-    """Parameters of SOF (B.2.2)."""
+    """Make the parameters of SOF (B.2.2)."""
     head = bytes([picture.precision]) + picture.height.to_bytes(2, "big") + picture.width.to_bytes(2, "big")
     return (
         head
@@ -185,7 +185,7 @@ def frame_body(picture: WrittenImage) -> bytes:
 
 
 def scan_body(picture: WrittenImage, scan: WrittenScan) -> bytes:
-    """Parameters of SOS (B.2.3)."""
+    """Make the parameters of SOS (B.2.3)."""
     selectors = b"".join(
         bytes([picture.components[i].identifier, scan.dc_tables[j] << 4 | scan.ac_tables[j]])
         for j, i in enumerate(scan.components)
@@ -198,7 +198,7 @@ def _with_restart_markers(intervals: Iterable[bytes]) -> bytes:
 
 
 def _arithmetic_scans(picture: WrittenImage) -> Iterator[tuple[bytes, bytes]]:
-    """Of each scan: its DAC segments, its data."""
+    """Yield the DAC segments and the data of each scan."""
     conditioning: dict[Key, int] = {}
     for scan in picture.scans:
         conditioning.update(scan.conditioning)
@@ -214,7 +214,7 @@ def _arithmetic_scans(picture: WrittenImage) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _huffman_scans(picture: WrittenImage, rng: random.Random) -> Iterator[tuple[bytes, bytes]]:
-    """Of each scan: its DHT segments, its data."""
+    """Yield the DHT segments and the data of each scan."""
     tokens: list[list[list[Token]]] = []
     for scan in picture.scans:
         intervals = []
@@ -252,7 +252,7 @@ def _huffman_scans(picture: WrittenImage, rng: random.Random) -> Iterator[tuple[
 
 
 def write(picture: WrittenImage, seed: int = 0) -> bytes:
-    """The JPEG file. `seed` picks the shapes of Huffman tables and an encoder's liberties."""
+    """Write the JPEG file. `seed` decides the shapes of Huffman tables and other choices an encoder has."""
     out = [
         b"\xff\xd8",
         segment(0xDB, dqt_body(picture.quantization_tables)),

@@ -1,4 +1,4 @@
-"""libjpeg-turbo as oracle: what the reference implementation reads in a file, and what it complains of.
+"""libjpeg-turbo as the oracle: what it reads from a file, and what it warns of.
 
 `oracle.c` is compiled with the system's compiler against jpeglib.h (Debian: libjpeg62-turbo-dev) and opens a libjpeg of
 ABI 62 at run time: the libjpeg-turbo 3 in Pillow's wheel where there is one (it reads 12-bit files), else the system's.
@@ -20,7 +20,7 @@ _COLOR_SPACES = {0: "unknown", 1: "grey", 2: "rgb", 3: "ycbcr", 4: "cmyk", 5: "y
 
 
 class OracleUnavailable(RuntimeError):
-    """No compiler, no jpeglib.h or no libjpeg here."""
+    """There is no compiler, no jpeglib.h or no libjpeg."""
 
 
 class _Component(ctypes.Structure):
@@ -48,7 +48,7 @@ class _Result(ctypes.Structure):
 
 @dataclass(frozen=True)
 class OracleComponent:
-    """One component as libjpeg saw it; the plane holds the component's real blocks only."""
+    """One component as libjpeg read it; the plane holds no padding blocks."""
 
     identifier: int
     horizontal_sampling_factor: int
@@ -60,10 +60,10 @@ class OracleComponent:
 
 @dataclass(frozen=True)
 class OracleResult:
-    """What libjpeg made of a file: coefficients (perhaps with warnings), or an error text."""
+    """What libjpeg read from a file: coefficients, perhaps with warnings, or an error."""
 
     error: str | None  # why libjpeg gave up
-    over_limits: bool  # not asked to the end: too many blocks or scans
+    over_limits: bool  # not read to the end because of too many blocks or scans
     header_read: bool
     warnings: tuple[str, ...]
     height: int
@@ -77,12 +77,12 @@ class OracleResult:
 
     @property
     def clean(self) -> bool:
-        """Read to the end without a complaint."""
+        """Whether libjpeg read it to the end without a warning."""
         return self.error is None and not self.over_limits and not self.warnings
 
 
 class Oracle:
-    """One libjpeg, opened."""
+    """One opened libjpeg."""
 
     def __init__(self, built: Path, library: Path) -> None:
         self.library = library
@@ -132,7 +132,7 @@ def _to_component(raw: _Component, read: bool) -> OracleComponent:
 
 
 def libraries() -> list[Path]:
-    """Every libjpeg of ABI 62 there is, the best oracle first."""
+    """List every libjpeg of ABI 62, the best oracle first."""
     found: list[Path] = []
     try:
         import PIL
@@ -146,7 +146,7 @@ def libraries() -> list[Path]:
 
 
 def build(folder: Path) -> Path:
-    """Compiles oracle.c into `folder`."""
+    """Compile oracle.c into `folder`."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
         raise OracleUnavailable("no C compiler")
