@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jpegfreq import _native
 from jpegfreq.errors import UnsupportedJpegError
 
 if TYPE_CHECKING:
@@ -24,10 +25,8 @@ def check_color(header: Header, format: TensorFormat) -> None:
         UnsupportedJpegError: the image is RGB, CMYK, YCCK (unless the format holds luma channels only) or of unknown
             colour.
     """
-    if header.color in ("grey", "YCbCr") or (header.color == "YCCK" and format.selection.luma_only):
-        return
-    hint = "; of YCCK only luma channels can be had" if header.color == "YCCK" else ""
-    raise UnsupportedJpegError(f"a frequency tensor needs a YCbCr or grey image; this one is {header.color}{hint}")
+    if refusal := _native.color_refusal(header.color, format.selection.luma_only):
+        raise UnsupportedJpegError(refusal)
 
 
 def check_out(out: npt.NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

@@ -4,7 +4,7 @@ namespace jpegfreq::python {
 
 namespace {
 
-// From files of this many bytes on, coefficients are stored past the caches. They take about ten times that: the first are
+// From this many bytes of files on, coefficients are written with non-temporal stores. They take about ten times as much: the first are
 // driven out of the caches before the batch is returned.
 constexpr size_t streamed_bytes = 2 << 20;
 

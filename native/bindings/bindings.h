@@ -61,7 +61,7 @@ nb::object to_python(const Header& header);
 // The memory of all planes of one image: one allocation, aligned to 64 bytes, exported by the buffer protocol.
 class PlaneMemory {
 public:
-    // nullptr where there is no room.
+    // nullptr if there is no memory.
     static std::unique_ptr<PlaneMemory> allocate(size_t size_bytes);
     ~PlaneMemory();
     PlaneMemory(const PlaneMemory&) = delete;
@@ -77,7 +77,7 @@ private:
     size_t size_bytes_ = 0;
 };
 
-// Whether decoding ended in a way that damage="keep" returns: something was decoded, and the rest is zero.
+// Whether damage="keep" returns such an image: what could be decoded is there, and the rest is zero.
 inline bool is_damage(const Status& status) { return status.code == Code::malformed || status.code == Code::truncated; }
 
 // Gives `output` room for the planes, once it is known that the header promises neither too much nor, unless damage is kept, more

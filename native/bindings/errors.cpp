@@ -25,6 +25,7 @@ nb::object to_exception(const Status& status, const Input& input, int64_t index)
 }
 
 nb::object to_exceptions(Span<const Status> damages, const Input& input, int64_t index) {
+    if (damages.size == 0) return nb::make_tuple();
     nb::list exceptions;
     for (size_t i = 0; i < damages.size; i++) exceptions.append(to_exception(damages.data[i], input, index));
     return nb::tuple(exceptions);

@@ -1,4 +1,9 @@
+#include <nanobind/stl/string.h>
+
+#include <string>
+
 #include "bindings.h"
+#include "jpegfreq_resample.h"
 #include "record.h"
 
 namespace jpegfreq::python {
@@ -87,6 +92,15 @@ nb::object read_header_of(nb::handle data) {
     return to_python(header);
 }
 
+// Why no tensor can be made of an image of this colour, by the name that Header.color has, or None.
+nb::object color_refusal(const std::string& color, bool luma_only) {
+    Header header;
+    for (const ColorKind kind : {ColorKind::grey, ColorKind::ycbcr, ColorKind::rgb, ColorKind::cmyk, ColorKind::ycck})
+        if (color == name(kind)) header.color = kind;
+    const Status status = check_color(header, luma_only);
+    return status.ok() ? nb::none() : nb::object(nb::str(status.message));
+}
+
 }  // namespace
 
 nb::object to_python(const Header& header) {
@@ -108,6 +122,9 @@ nb::object to_python(const Header& header) {
     return record.take();
 }
 
-void bind_header(nb::module_& module) { module.def("read_header", &read_header_of, nb::arg("data").none()); }
+void bind_header(nb::module_& module) {
+    module.def("read_header", &read_header_of, nb::arg("data").none());
+    module.def("color_refusal", &color_refusal, nb::arg("color"), nb::arg("luma_only"));
+}
 
 }  // namespace jpegfreq::python

@@ -10,7 +10,7 @@
 
 namespace jpegfreq::python {
 
-// 64-byte aligned and not zeroed; nullptr where there is no room. Any thread may allocate, and any other free.
+// 64-byte aligned and not zeroed; nullptr if there is no memory. Any thread may allocate, and any other free.
 uint8_t* pool_allocate(size_t size_bytes);
 void pool_free(uint8_t* data, size_t size_bytes);
 

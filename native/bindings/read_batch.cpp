@@ -15,33 +15,10 @@ using Boxes = nb::ndarray<const int64_t, nb::shape<-1, 4>, nb::c_contig, nb::dev
 using Flips = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Batch = nb::ndarray<nb::ndim<4>, nb::c_contig, nb::device::cpu>;
 
-// Output from this size on goes past the caches: whoever reads the batch will not find its beginning there anyway.
+// Output from this size on is written with non-temporal stores: its beginning would not stay in the caches anyway.
 constexpr size_t streamed_bytes = 4 << 20;
 
-// The rules of to_frequency_tensor.
-Status check_color(const Header& header, const TensorSpec& spec) {
-    const bool luma_only =
-        std::all_of(spec.channels, spec.channels + spec.channel_count, [](uint16_t channel) { return channel < 64; });
-    const char* message = "";
-    switch (header.color) {
-        case ColorKind::grey:
-        case ColorKind::ycbcr: return {};
-        case ColorKind::ycck:
-            if (luma_only) return {};
-            message =
-                "a frequency tensor needs a YCbCr or grey image; this one is YCCK; of YCCK only luma channels can be "
-                "had";
-            break;
-        case ColorKind::rgb: message = "a frequency tensor needs a YCbCr or grey image; this one is RGB"; break;
-        case ColorKind::cmyk: message = "a frequency tensor needs a YCbCr or grey image; this one is CMYK"; break;
-        case ColorKind::unknown:
-            message = "a frequency tensor needs a YCbCr or grey image; this one is of unknown colour";
-            break;
-    }
-    return {Code::unsupported, "SOF", message, "", header.frame_offset_bytes, 0};
-}
-
-// Each image straight to its slot of the batch tensor: only as far down as its box reaches, and its coefficients are dropped
+// Writes each image to its slot of the batch tensor. Decodes only as far down as its box reaches, and drops the coefficients
 // on the thread that made them.
 class TensorQueue : public ImageQueue {
 public:
@@ -73,12 +50,12 @@ public:
 protected:
     Status accept(BatchImage& image) override {
         const Header& header = image.job.header;
-        Status status = check_color(header, spec_);
+        Status status = check_color(header, takes_luma_only(spec_));
         if (!status.ok()) return status;
         ResampleGeometry& geometry = geometries_[image.index];
         geometry = geometry_;
         if (flips_) geometry.horizontal_flip = flips_[image.index] != 0;
-        const bool turned = apply_orientation_ && header.orientation >= 5;
+        const bool turned = apply_orientation_ && is_transposed(header.orientation);
         int64_t whole[4] = {0, 0, turned ? header.width : header.height, turned ? header.height : header.width};
         set_box(geometry, boxes_ ? boxes_ + 4 * image.index : whole);
         if (apply_orientation_) geometry = upright(header, geometry);
@@ -112,7 +89,7 @@ private:
     std::vector<uint8_t> box_refused_;
 };
 
-// Returns None, or the error or the kept damage, of each image. Slots of images that failed are zero.
+// Returns None, the error or the first kept damage of each image. Slots of images that failed are zero.
 nb::list read_batch(nb::list data, std::optional<Boxes> boxes, std::optional<Flips> flips, bool apply_orientation,
                     int filter, bool antialias, int chroma, ChannelNumbers channels, ChannelValues scale,
                     ChannelValues shift, bool channels_last, Batch out, size_t threads, bool keep_damage,
@@ -120,7 +97,7 @@ nb::list read_batch(nb::list data, std::optional<Boxes> boxes, std::optional<Fli
     BatchImages images = batch_images(data);
     const size_t count = images.size();
     if (out.shape(0) != count || (boxes && boxes->shape(0) != count) || (flips && flips->shape(0) != count)) {
-        throw nb::value_error("the output, boxes and flips must have one entry an image");
+        throw nb::value_error("the output, boxes and flips must have one entry per image");
     }
     TensorSpec spec = tensor_spec(channels, scale, shift, channels_last, out.dtype(), out.shape(channels_last ? 3 : 1));
     ResampleGeometry geometry = resample_geometry(out.shape(channels_last ? 1 : 2), out.shape(channels_last ? 2 : 3),

@@ -140,7 +140,7 @@ TensorSpec tensor_spec(const ChannelNumbers& channels, const ChannelValues& scal
     const nb::dlpack::dtype half{uint8_t(nb::dlpack::dtype_code::Float), 16, 1};
     if (type != nb::dtype<float>() && type != half) throw nb::type_error("the output must be float32 or float16");
     if (channels.shape(0) != channel_count || scale.shape(0) != channel_count || shift.shape(0) != channel_count) {
-        throw nb::value_error("the output, scale and shift must have one entry a channel");
+        throw nb::value_error("the output, scale and shift must have one entry per channel");
     }
     TensorSpec spec;
     spec.channels = channels.data();

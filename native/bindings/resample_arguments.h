@@ -1,4 +1,4 @@
-// What resample and read_batch take alike: Python's arguments, the core's types.
+// Converts the arguments that resample and read_batch share from Python to the core's types.
 #pragma once
 
 #include <nanobind/ndarray.h>
@@ -11,7 +11,7 @@ namespace jpegfreq::python {
 using ChannelNumbers = nb::ndarray<const uint16_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using ChannelValues = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
-// Borrows the arrays. Raises where they have not `channel_count` entries, the output's, or the type is no float32 or float16.
+// Borrows the arrays. Raises unless each has `channel_count` entries, as the output has, and the type is float32 or float16.
 TensorSpec tensor_spec(const ChannelNumbers& channels, const ChannelValues& scale, const ChannelValues& shift,
                        bool channels_last, nb::dlpack::dtype type, size_t channel_count);
 

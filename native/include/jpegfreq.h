@@ -18,8 +18,8 @@ using Bytes = Span<const uint8_t>;
 
 enum class Code : uint8_t { ok, malformed, truncated, unsupported, out_of_memory };
 
-// What went wrong, where, and which rule it broke. All strings are static. `message` may hold one "{}", which stands for
-// `detail`. Printed as: "DHT at byte 177: codes of length 9 overflow the tree (T.81 C.2)".
+// What went wrong, where, and which rule it broke. All strings are static. `message` may hold one "{}", to be replaced
+// by `detail`. Printed as: "DHT at byte 177: codes of length 9 overflow the tree (T.81 C.2)".
 struct Status {
     Code code = Code::ok;
     const char* segment = "";  // marker name: "DHT", "SOS", "scan data"; may be empty
@@ -96,7 +96,7 @@ struct BlockRange {
 };
 
 // Where the coefficients go. planes[c] holds blocks_high * blocks_wide * 64 int16 of component c: quantized, natural order
-// [block row][block column][v][u]. The decoder writes every one of them, whatever happens, but for what `needed` leaves out.
+// [block row][block column][v][u]. The decoder always writes all of them, except those that `needed` leaves out.
 struct Output {
     int16_t* planes[max_components] = {};
     uint16_t quantization_tables[max_components][64] =
@@ -105,8 +105,8 @@ struct Output {
     uint32_t mcu_rows = 0;
     // The blocks of each component that will be read; the decoder may leave anything in the others. No rows = all blocks.
     BlockRange needed[max_components] = {};
-    // decode_jobs() stores past the caches where it can, which pays where other images' coefficients drive these out of the
-    // caches before anyone reads them. A hint.
+    // A hint: decode_jobs() may use non-temporal stores. They pay if other images' coefficients would push these out of the
+    // caches before they are read.
     bool stream = false;
 };
 
@@ -148,7 +148,7 @@ struct Job {
 };
 
 // Where a thread of a batch gets its images and gives them back. next() returns nullptr when there is none left.
-// done() is called once for each image, on the thread that decoded it, with job.status set.
+// done() is called once per image, on the thread that decoded it, with job.status set.
 class JobQueue {
 public:
     virtual ~JobQueue() = default;
@@ -156,8 +156,7 @@ public:
     virtual void done(Job& job) = 0;
 };
 
-// Decodes on the calling thread until the queue is empty, several images interleaved in one loop where the machine
-// gains by it. The queue's methods may be called by several threads at once, each running its own decode_jobs.
+// Decodes on the calling thread until the queue is empty; several images side by side if the machine gains by it. The queue's methods may be called by several threads at once, each running its own decode_jobs.
 void decode_jobs(JobQueue& queue, const Limits& limits);
 
 // Instruction set that run-time dispatch chose: "generic" or "avx2".

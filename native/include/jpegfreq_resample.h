@@ -43,7 +43,7 @@ struct TensorSpec {
     uint32_t channel_count = 0;
     TensorLayout layout = TensorLayout::chw;
     TensorType type = TensorType::float32;
-    // Store past the caches, which pays for output that is larger than they are and not read at once. A hint.
+    // A hint: use non-temporal stores. They pay for output that is larger than the caches and not read at once.
     bool stream = false;
 };
 constexpr uint32_t max_tensor_channels = 64 * max_components;
@@ -84,6 +84,14 @@ bool is_subsampled(const Header& header, int component);
 // Turns `count` blocks of 64 coefficients into 64 planes, one per frequency: planes[k * count + i] = blocks[i * 64 + k].
 // Of these, only the planes k = 8 * v + u are filled for which bit v of `rows` is set.
 void split_frequencies(const int16_t* blocks, size_t count, uint8_t rows, int16_t* planes);
+
+// Whether a tensor can be made of the image: luma and chroma have to be where TensorSpec expects them. Of YCCK images only
+// the luma can be used.
+Status check_color(const Header& header, bool luma_only);
+bool takes_luma_only(const TensorSpec& spec);
+
+// Whether an EXIF orientation exchanges rows and columns.
+constexpr bool is_transposed(uint8_t orientation) { return orientation >= 5 && orientation <= 8; }
 
 // `geometry` is given in rows and columns of the upright image, as header.orientation turns it (EXIF 0x0112); returns it in
 // those of the stored one. check_geometry() of the result tells whether the box was inside.

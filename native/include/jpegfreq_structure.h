@@ -8,7 +8,7 @@ namespace jpegfreq {
 struct Segment {
     uint8_t marker = 0;         // second byte of the marker
     uint64_t offset_bytes = 0;  // of the marker
-    uint64_t size_bytes = 0;    // marker and length included; without the entropy-coded data behind an SOS
+    uint64_t size_bytes = 0;    // marker and length included; without the entropy-coded data after an SOS
 };
 
 // As a scan uses it (T.81 B.2.4.2).
@@ -44,7 +44,7 @@ public:
     virtual void quantization_table(int component, const uint16_t* table) = 0;
 };
 
-// `header` is what read_header gave for the same bytes. Visits what stands before the fault, where there is one.
+// `header` is what read_header gave for the same bytes. If there is a fault, visits everything before it.
 Status read_structure(Bytes jpeg, const Header& header, const Limits& limits, StructureVisitor& visitor);
 
 }  // namespace jpegfreq

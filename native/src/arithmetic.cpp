@@ -14,15 +14,15 @@ namespace jpegfreq {
 namespace {
 
 // Note [Bounded work on arithmetic data]
-// A QM decoder makes a decision from any data and from none (see Note [Zeros behind the data]), and 32768 of them may cost
+// A QM decoder makes a decision from any data and from none (see Note [Zeros after the data]), and 32768 of them may cost
 // one bit. What bounds the work of a file of n bytes:
 // - Every non-zero AC coefficient needs one decision of even probability, its sign: half a bit or more. With it come at most
 //   about 100 others in its first scan (the zeros before it, its magnitude) and 64 in each of up to 13 refinements. So data
-//   that stand in the file pay for the coefficients.
-// - Zeros behind the data would pay for any number. Dropped zeros of a legal file hold next to no coefficients, because the
+//   in the file pay for the coefficients.
+// - Zeros after the data would pay for any number. Dropped zeros of a legal file hold next to no coefficients, because the
 //   encoder drops whole zero bytes only, and signs make their bits random. So the coefficients decoded when the data are
 //   exhausted may number `unpaid_base + unpaid_per_byte * n`; after that the data count as truncated.
-// - What is left costs at most about 40 decisions a block and scan (DC difference, end of block), which flat areas
+// - What is left costs at most about 40 decisions per block and scan (DC difference, end of block), which flat areas
 //   legally get for nothing. The header's promise bounds it for a sequential frame, where a component has one scan. For a
 //   progressive frame the blocks visited in all scans may number `visits_base + visits_per_byte * n`: a flat image of
 //   max_pixels with ten scans stays below the base, a photograph far below the second term.
@@ -190,7 +190,7 @@ int ScanDecoder::decode_dc_first(QmDecoder& decoder, const ScanComponent& compon
     return 0;
 }
 
-// G.1.3.1: one bit a block, of even probability.
+// G.1.3.1: one bit per block, of even probability.
 int ScanDecoder::decode_dc_refinement(QmDecoder& decoder, const ScanComponent&, int16_t* block) {
     if (decoder.decide_evenly()) block[0] = int16_t(block[0] | 1 << scan_.Al);
     return 0;

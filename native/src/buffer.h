@@ -29,7 +29,7 @@ public:
         size_ = data_ ? bytes / sizeof(T) : 0;
         return data_ != nullptr;
     }
-    // Frees the buffer if it exceeds `bytes`, so that one large image does not hold its memory for ever.
+    // Frees the buffer if it exceeds `bytes`, so that one large image does not keep its memory.
     void trim(size_t bytes) {
         if (size_ * sizeof(T) <= bytes) return;
         std::free(data_);

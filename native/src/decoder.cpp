@@ -44,7 +44,7 @@ Status decode_sequential(MarkerReader& reader, const Header& header, Output& out
             scan.components[i].dc = tables.get(reader.tables().dc[sc.dc_table], true, sc.dc_table);
             scan.components[i].ac = tables.get(reader.tables().ac[sc.ac_table], false, sc.ac_table);
         }
-        // A scan that merges adds to what stands in the planes, so zeros must stand in those of its new components.
+        // A scan that merges adds to what the planes hold, so the planes of its new components must hold zeros.
         for (int i = 0; scan.merge && i < parsed.component_count; i++)
             if (!(decoded >> parsed.components[i].index & 1)) zero_plane(header, output, parsed.components[i].index);
         if (!unstuff(reader.jpeg(), parsed.data_offset_bytes, parsed.interval_count(), data)) return out_of_memory();

@@ -22,7 +22,7 @@ struct CodeWord {
 };
 
 LaneEntry entry_of(const CodeWord& code, bool is_dc, int consumed, int low_bits, int available, int32_t back) {
-    // `consumed`: bits of the code that earlier levels took. `available`: bits behind the code within this look-up.
+    // `consumed`: bits of the code that earlier levels took. `available`: bits after the code within this look-up.
     const int size = is_dc ? code.symbol : code.symbol & 15;
     const int run = is_dc ? 0 : code.symbol >> 4;
     const int length = code.length - consumed;
@@ -91,7 +91,7 @@ void build_constant_tables(LaneEntry* all_entries) {
     const auto table = [&](int number) { return all_entries + number * lane_entries; };
     for (int i = 0; i < lane_entries; i++) {
         table(no_code_table)[i] = no_code_entry(0);
-        table(behind_table)[i] = {0, 0, 0, 128};
+        table(end_table)[i] = {0, 0, 0, 128};
     }
     for (int size = 1; size <= lane_bits; size++)
         for (int i = 0; i < lane_entries; i++)

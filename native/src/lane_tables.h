@@ -23,7 +23,7 @@ namespace jpegfreq {
 // Slot 0 of every block holds no_dc before: where a run passed coefficient 63 the next DC falls into another slot, and the
 // mark stays. Behind the last block of a chunk only steps of advance 128 and no bits follow, until all lanes are looked at;
 // a run past coefficient 63 of the last block shows in the place, which then is no multiple of 128.
-// Every entry of a sub-state leaves it or goes on to a higher one, so no stream keeps a lane from its chunk's end.
+// Every entry of a sub-state leaves it or moves to a higher one, so no stream keeps a lane from its chunk's end.
 // With 4 lanes the tables of 4 images are what fills the first-level cache; 9 bits were no faster, 10 slower.
 constexpr int lane_bits = 8;
 constexpr int chunk_blocks = 24;
@@ -46,7 +46,7 @@ constexpr int first_rest_state = longest_value + 1;
 constexpr int first_level_state = first_rest_state + (2 << (longest_value - lane_bits)) - 2;
 constexpr int code_levels = 4;
 constexpr int sub_states = first_level_state + code_levels - 1;
-// A step behind the last block is one of at most 56 / lane_bits before the lanes are looked at; the first may come from a
+// A step after the last block is one of at most 56 / lane_bits before the lanes are looked at; the first may come from a
 // block without a code.
 static_assert(256 * (chunk_blocks + 3) + 128 * (56 / lane_bits) < 1 << place_bits,
               "places do not run into the sub-states");
@@ -61,9 +61,9 @@ struct LaneTable {
 // Fills `entries`, code_levels tables of lane_entries, and `table`.
 void build_lane_table(const HuffmanSpec& spec, bool is_dc, LaneTable& table, LaneEntry* entries);
 
-// The tables that no image changes: values by sub-state (from 1 on), no code at all, steps behind the chunk.
+// The tables that no image changes: values by sub-state (from 1 on), no code at all, steps after the end of the chunk.
 constexpr int no_code_table = 0;
-constexpr int behind_table = first_level_state;
+constexpr int end_table = first_level_state;
 constexpr int constant_tables = first_level_state + 1;
 void build_constant_tables(LaneEntry* entries);
 // p's place / 2 -> byte offset in the chunk's scratch.

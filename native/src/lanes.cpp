@@ -7,7 +7,7 @@
 
 namespace jpegfreq {
 
-// Larger scans are decoded alone, with one copy of the data and not one a lane.
+// Larger scans are decoded alone, so that one copy of the data exists at a time instead of one per lane.
 static constexpr uint64_t largest_scan_bytes = 1 << 20;
 
 Lanes::Lanes(const LaneKernels& kernels) : lane_kernels(kernels) {
@@ -57,12 +57,12 @@ bool Lanes::open(Job& job, LaneImage& image, const Limits& limits, uint64_t most
     if (job.jpeg.size - parsed.data_offset_bytes > most_bytes) return false;
     if (!unstuff(job.jpeg, parsed.data_offset_bytes, parsed.interval_count(), image.data)) return false;
     if (!job.output.mcu_rows) {
-        // Another scan, or damage behind this one: the plain decoder says what it is.
-        // Read by a copy: tables defined behind the scan are not the scan's.
+        // If another scan or damage follows, the plain decoder takes the image.
+        // A copy of the reader looks: tables defined after the scan must not alter the scan's.
         Scan second;
-        MarkerReader behind = reader;
-        behind.seek(image.data.end);
-        if (!behind.next_scan(header, second, found).ok() || found) return false;
+        MarkerReader ahead = reader;
+        ahead.seek(image.data.end);
+        if (!ahead.next_scan(header, second, found).ok() || found) return false;
     }
     place_scan(header, parsed, job.output, 0, image.scan);
     bool fits = true;
@@ -96,7 +96,7 @@ void Lanes::release(LaneImage& image) {
     image.job = nullptr;
 }
 
-// The next segment for a lane: of its own image, else of a new one, else of another lane's. False: there is nothing to do.
+// Finds the lane's next segment: from its own image, else a new one, else another lane's. False: there is no work left.
 bool Lanes::acquire(int lane, JobQueue& queue, const Limits& limits, Decoder* plain) {
     LaneImage* own = work[lane].image;
     if (own && start_segment(lane, *own)) return true;
@@ -169,7 +169,7 @@ void Lanes::set_program(int lane, int blocks) {
                 level < ac.table.levels ? uint16_t(ac.first_entry + level * lane_entries) : uint16_t(no_code_table);
         }
     }
-    for (int at = 2 * (blocks + 1); at < lane_states; at++) program[at] = uint16_t(behind_table * lane_entries);
+    for (int at = 2 * (blocks + 1); at < lane_states; at++) program[at] = uint16_t(end_table * lane_entries);
 }
 
 void Lanes::start_chunk(int lane) {
@@ -229,7 +229,7 @@ bool Lanes::finish_chunk(int lane) {
     return complete && ((state.p - state.end) & 127) == 0 && bit_position(lane) <= 8 * w.segment_end;
 }
 
-// The last lane: no other hides its latency, so the plain loop takes over at the end of a chunk.
+// Only one lane is left and no other hides its latency, so the plain loop takes over at the end of a chunk.
 bool Lanes::finish_alone(int lane) {
     LaneWork& w = work[lane];
     Cursor cursor;
@@ -247,7 +247,7 @@ bool Lanes::decode_plain(LaneImage& image, uint64_t segment_end, uint64_t mcu_en
     return kernels().decode_segment(image.scan, image.data.bytes.data(), segment_end, mcu_end, cursor) == Stop::done;
 }
 
-// The lane has no more to do for its image; whoever leaves last hands the image back.
+// The lane has no more work on its image. The last lane to leave an image hands it back.
 void Lanes::leave(int lane, JobQueue& queue, const Limits& limits, Decoder* plain) {
     LaneImage* image = work[lane].image;
     work[lane].image = nullptr;

@@ -1,4 +1,5 @@
-// Several Huffman streams of sequential scans on one core: one automaton a stream, stepped in turn (Note [Lane automaton]).
+// Lanes: several Huffman streams of sequential scans, decoded side by side on one core. One automaton per stream, stepped
+// in turn (Note [Lane automaton]).
 #pragma once
 
 #include "lane_tables.h"
@@ -11,7 +12,7 @@ struct Lane {
     uint64_t window = 0;    // Note [Bit window] of sequential_kernel.h
     uint64_t position = 0;  // bit address in memory: 8 * address + bit
     uint32_t p = 0;
-    uint32_t end = 0;  // place behind the chunk's last block
+    uint32_t end = 0;  // place after the chunk's last block
 };
 
 constexpr int table_slots = 2 * max_components * max_lanes;  // as many as the lanes' images can hold at a time

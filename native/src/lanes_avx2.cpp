@@ -62,7 +62,7 @@ inline __attribute__((always_inline)) void refill(Lane& lane, uint64_t& window) 
     window = __builtin_bswap64(word) << (position & 7) | 1;
 }
 
-// In [end, 2^place_bits): behind the chunk and in no sub-state.
+// In [end, 2^place_bits): after the end of the chunk and in no sub-state.
 inline __attribute__((always_inline)) bool at_end(const Lane& lane, uint64_t p) {
     return uint32_t(p) - lane.end < (1u << place_bits) - lane.end;
 }

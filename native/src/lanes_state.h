@@ -31,7 +31,7 @@ struct LaneImage {
 struct LaneWork {
     LaneImage* image = nullptr;
     uint64_t program_serial = 0;  // of the image whose program the lane holds
-    int program_blocks = 0;       // blocks before `behind`
+    int program_blocks = 0;       // blocks before the end table
     uint64_t segment_end = 0;     // bytes
     uint64_t mcu = 0, mcu_end = 0;
     int chunk_mcus = 0;
@@ -59,10 +59,10 @@ struct Lanes {
     TableSlot slots[table_slots];
     TableCache plain_tables;  // for finish_alone
     uint64_t clock = 0;
-    alignas(64) int16_t spare[64];  // for padding blocks and those that nobody needs
+    alignas(64) int16_t spare[64];  // for padding blocks and blocks that the caller does not need
 
     explicit Lanes(const LaneKernels& kernels);
-    // False: not for the lanes; nothing was kept.
+    // False: the lanes cannot decode this image; nothing was kept.
     bool open(Job& job, LaneImage& image, const Limits& limits, uint64_t most_bytes);
     void release(LaneImage& image);
     TableSlot* table(const HuffmanSpec& spec, bool is_dc);
@@ -76,7 +76,7 @@ struct Lanes {
     bool decode_plain(LaneImage& image, uint64_t segment_end, uint64_t mcu_end, Cursor& cursor);
     void leave(int lane, JobQueue& queue, const Limits& limits, Decoder* plain);
     void move(int from, int to);
-    // Nothing but empty slots in the lane's scratch: behind a chunk that failed, whose strays may lie behind its blocks.
+    // Empties the lane's scratch after a chunk that failed, which may have left values beyond its blocks.
     void clean(int lane);
     // Until the queue is empty and all open images are done. Without `plain`, a damaged image is only marked, and the queue
     // must be empty from the start.

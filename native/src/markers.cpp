@@ -87,7 +87,7 @@ bool MarkerReader::next_marker(uint8_t& marker, uint64_t& offset) {
     return false;
 }
 
-// The body of the segment whose length field stands at position_; position_ moves behind it.
+// The body of the segment whose length field is at position_; position_ moves to the end of the segment.
 Status MarkerReader::segment_body(const char* name, uint64_t offset, Bytes& body) {
     if (jpeg_.size - position_ < 2) return truncated(name, offset, "the data end inside the segment", "B.1.1.4");
     uint32_t length = be16(jpeg_.data + position_);
@@ -167,7 +167,7 @@ void MarkerReader::read_application(uint8_t marker, Bytes body) {
     }
 }
 
-// Every segment but SOF, SOS, EOI; `marker` was read, position_ stands behind it.
+// Reads any segment except SOF, SOS and EOI. position_ is just after its marker.
 Status MarkerReader::read_segment(uint8_t marker, uint64_t offset) {
     if (is_restart(marker) || marker == TEM) return Status();
     if (marker == SOI) return malformed("SOI", offset, "a second SOI", "B.2.1");

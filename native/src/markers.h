@@ -6,7 +6,7 @@
 
 namespace jpegfreq {
 
-// A DHT table as it stands in the file (T.81 B.2.4.2). That its codes do not overflow the tree (C.2) is checked where a scan
+// A DHT table as the file has it (T.81 B.2.4.2). That its codes do not overflow the tree (C.2) is checked where a scan
 // names it (next_scan), so every table of a scan that next_scan returned is sound.
 struct HuffmanSpec {
     bool defined = false;
@@ -68,7 +68,7 @@ public:
     // saw_eoi() tells which. Checks that the tables the scan names are defined, latches quantization tables.
     Status next_scan(const Header& header, Scan& scan, bool& found);
 
-    // Where to go on after a scan: any offset from the scan's data on; the reader looks for the next marker from there.
+    // Continues after a scan: the reader looks for the next marker from this offset on.
     void seek(uint64_t offset_bytes) { position_ = offset_bytes; }
     uint64_t position() const { return position_; }
 
@@ -109,7 +109,8 @@ private:
     uint8_t orientation_ = 1;
 };
 
-// Offset of the first marker that is not RSTn and not a stuffed FF 00, from `offset_bytes` on; the size of the data where there is none.
+// Offset of the first marker from `offset_bytes` on that is neither RSTn nor a stuffed FF 00; the size of the data if there
+// is none.
 uint64_t find_marker(Bytes jpeg, uint64_t offset_bytes);
 
 }  // namespace jpegfreq

@@ -7,7 +7,7 @@
 // Note [Bounded work]
 // A scan may end 32767 blocks with one code, so a file's size does not bound the visits to its blocks. The state of each
 // coefficient does (first visit at Ah = 0, then one bit lower each time, G.1.1.1.2: 14 scans of 63 bands), and limits.max_scans
-// does; and over a whole file a block may be visited 32 times (more than any real file's), plus 64 times a byte of the file.
+// does; and over a whole file a block may be visited 32 times (more than any real file's), plus 64 times per byte of the file.
 // Visits that read no bits cost about a nanosecond.
 //
 // Note [Errors]

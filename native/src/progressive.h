@@ -62,7 +62,7 @@ struct ScanData {
 size_t copy_reversed_to_ff(const uint8_t* in, const uint8_t* end, uint8_t* out);
 
 // Note [Scan tables]
-// An entry stands for the next table_bits bits: a code and, where it fits, what follows the code.
+// An entry decodes the next table_bits bits: a code and, if they fit, the bits that follow it.
 // First scans:
 //   bits 0-5     how many bits it takes
 //   bits 8-15    how far k moves: run + 1; end_of_band; bad_advance; plus `apart`

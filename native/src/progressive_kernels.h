@@ -1,5 +1,5 @@
-// AC scans of the progressive process (T.81 G.1.2, decoded as in G.2), over the operations of `Ops`. Included by one .cpp an
-// instruction set; everything stands in an anonymous namespace, so that no code of one leaks into another.
+// AC scans of the progressive process (T.81 G.1.2, decoded as in G.2), over the operations of `Ops`. Included by one .cpp
+// per instruction set; everything is in an anonymous namespace, so that the linker never mixes them.
 #pragma once
 
 #include <cstring>
@@ -17,7 +17,7 @@ inline uint64_t load64(const uint8_t* p) {
     return word;
 }
 
-// The reader's registers. After a refill at least 56 bits stand in `bits`.
+// The reader's registers. After a refill `bits` holds at least 56 bits.
 struct BitReader {
     const uint8_t* next;
     uint64_t bits;
@@ -66,7 +66,7 @@ inline uint32_t extra_bits(uint32_t symbol) {
     return size ? size : run < 15 ? run : 0;
 }
 
-// What a symbol and the bits behind it mean, as advance << 8 | value << 16. The libjpeg way: values too large for an int16 wrap.
+// What a symbol and the bits after it mean, as advance << 8 | value << 16. Values too large for an int16 wrap, as in libjpeg.
 inline uint32_t first_meaning(uint32_t symbol, uint32_t extra, uint32_t Al) {
     const uint32_t run = symbol >> 4, size = symbol & 15;
     if (size) return (run + 1) << 8 | (uint32_t(extend(extra, int(size))) << Al) << 16;
@@ -201,7 +201,7 @@ inline void take_corrections(BitReader& reader, uint64_t places, uint64_t& bits)
 // tests the bit before adding it.
 //
 // The next symbol waits for the number of bits that this one takes: look-up, deposit, count, shift. Two things shorten that:
-// only the lowest bit that was deposited counts, so the entry is deposited as it is, with what stands above its 16 bits; and
+// only the lowest bit that was deposited counts, so the entry is deposited as it is, with whatever is above its 16 bits; and
 // the corrections are not counted: a symbol that moves from k to `end` passes end - k - run of them.
 template <class Ops>
 uint32_t decode_refinement(AcScan& scan, int16_t* blocks, uint64_t* maps, uint32_t count) {

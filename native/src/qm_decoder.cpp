@@ -51,7 +51,7 @@ constexpr QmStates make_states() {
 
 constexpr QmStates qm_states = make_states();
 
-// D.2.6 Byte_in, until 41 to 48 bits stand below Chigh. A byte FF is data when a zero follows it (behind any number of
+// D.2.6 Byte_in, until 41 to 48 bits are below Chigh. A byte FF is data when a zero follows it (after any number of
 // further FF, as libjpeg reads them); else a marker begins, and zeros follow without end.
 void QmDecoder::refill() {
     do {

@@ -21,7 +21,7 @@ struct QmStates {
 extern const QmStates qm_states;
 
 // Note [Zeros after the data]
-// An encoder drops the zero bytes at the end of its code string (T.81 D.1.8), so a decoder that meets a marker goes on
+// An encoder drops the zero bytes at the end of its code string (T.81 D.1.8), so a decoder that meets a marker continues
 // with zeros (D.2.6). No number of them is too large to be legal; exhausted() tells that decisions rest on them.
 class QmDecoder {
 public:
@@ -59,7 +59,8 @@ public:
         return symbol;
     }
 
-    // A decision in the fixed context of probability one half (F.1.4.4.2.3: signs of AC coefficients; G.1.3.1): Qe = 0x5A1D, MPS = 0, no adaptation.
+    // A decision in the fixed context of probability one half: Qe = 0x5A1D, MPS = 0, no adaptation. For the signs of AC
+    // coefficients (F.1.4.4.2.3) and DC refinements (G.1.3.1).
     int decide_evenly() {
         constexpr uint32_t Qe = 0x5A1D;
         int symbol = 0;
@@ -77,7 +78,7 @@ public:
         return symbol;
     }
 
-    // Decisions already rest on zero bits that stand in no file. See Note [Zeros behind the data].
+    // Decisions already rest on zero bits that are not in the file. See Note [Zeros after the data].
     bool exhausted() const { return zero_bits_ > low_bits_; }
     Source source() const { return source_; }
 
@@ -97,10 +98,10 @@ private:
 
     const uint8_t* next_ = nullptr;
     const uint8_t* end_ = nullptr;
-    // The code register: its upper part, code_ >> low_bits_, is T.81's Chigh; below it stand bits read ahead.
+    // The code register: its upper part, code_ >> low_bits_, is T.81's Chigh; the bits below it are read ahead.
     // code_ < range_ << low_bits_ always (D.2.1), hence under 2^(17 + 48).
     uint64_t code_ = 0;
-    uint64_t zero_bits_ = 0;  // made up behind the data
+    uint64_t zero_bits_ = 0;  // supplied after the data
     uint32_t low_bits_ = uint32_t(-16);
     uint32_t range_ = 0x10000;
     Source source_ = Source::data;

@@ -9,6 +9,7 @@
 #include "half.h"
 #include "resample_pass.h"
 #include "resample_taps.h"
+#include "status.h"
 
 namespace jpegfreq {
 
@@ -163,7 +164,7 @@ uint32_t rows_in_lines(uint32_t blocks_wide) {
     return rows;
 }
 
-// Stores past the caches are worth it in whole lines only.
+// Non-temporal stores pay only in whole cache lines.
 bool can_stream(const TensorSpec& spec, const ResamplePass& pass, const void* out) {
     if (!spec.stream || spec.type != TensorType::float32 || reinterpret_cast<uintptr_t>(out) % 64 != 0) return false;
     if (spec.layout == TensorLayout::hwc)
@@ -172,7 +173,8 @@ bool can_stream(const TensorSpec& spec, const ResamplePass& pass, const void* ou
 }
 
 // Channels last, of components that are not whole blocks: every component would write parts of lines, all over the output.
-// Floats of a block row that all components fill together, to go past the caches in whole lines; 0 where that cannot be.
+// Floats of a block row that all components fill together, so that it is written in whole cache lines with non-temporal
+// stores; 0 if that is not possible.
 size_t staged_row(const Header& header, const ResampleGeometry& geometry, const TensorSpec& spec,
                   const Channels (&channels)[max_components], const void* out) {
     bool any = false;  // component that the image has
@@ -259,12 +261,37 @@ void fill_absent(const ResampleGeometry& geometry, const TensorSpec& spec, const
 
 }  // namespace
 
+Status check_color(const Header& header, bool luma_only) {
+    const char* message = nullptr;
+    switch (header.color) {
+        case ColorKind::grey:
+        case ColorKind::ycbcr: break;
+        case ColorKind::rgb: message = "a frequency tensor needs a YCbCr or grey image; this one is RGB"; break;
+        case ColorKind::cmyk: message = "a frequency tensor needs a YCbCr or grey image; this one is CMYK"; break;
+        case ColorKind::ycck:
+            if (!luma_only)
+                message =
+                    "a frequency tensor needs a YCbCr or grey image; this one is YCCK, which can give luma channels "
+                    "only";
+            break;
+        case ColorKind::unknown:
+            message = "a frequency tensor needs a YCbCr or grey image; the colour of this one is unknown";
+            break;
+    }
+    return message ? unsupported("SOF", header.frame_offset_bytes, message, "") : Status();
+}
+
+bool takes_luma_only(const TensorSpec& spec) {
+    return std::all_of(spec.channels, spec.channels + spec.channel_count,
+                       [](uint16_t channel) { return channel < 64; });
+}
+
 ResampleGeometry upright(const Header& header, ResampleGeometry geometry) {
     // Upright = flips of the transposed, or not transposed, stored image.
     const uint8_t orientation = header.orientation;
     const bool horizontal = orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7;
     const bool vertical = orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
-    geometry.transpose = orientation >= 5 && orientation <= 8;
+    geometry.transpose = is_transposed(orientation);
     const Size image = image_size(header, geometry.transpose);
     // A box that is not inside wraps around, and check_geometry() refuses it.
     if (horizontal) geometry.left = image.width - geometry.left - geometry.width;

@@ -2,7 +2,7 @@
 // defined, in an anonymous namespace, the vector F8 and its operations:
 //   load, store, store_partial, stream, load_int16, broadcast, + - *, multiply_add(a, b, c) = a * b + c,
 //   multiply_subtract(a, b, c) = a * b - c, negative_multiply_add(a, b, c) = c - a * b, transpose, store_half,
-//   store_half_partial, finish_stream, scatter<Width>: each `Width` lanes `stride` floats behind those before.
+//   store_half_partial, finish_stream, scatter<Width>: each `Width` elements `stride` floats after the previous ones.
 // Includes nothing and uses no library, so that no code for one instruction set reaches a function shared with another.
 //
 // Note [Lanes]
@@ -230,7 +230,7 @@ void vertical_planar(const ResamplePass& pass, const Needed& needed, uint32_t co
         vertical_block<Count>(pass, taps, size_t(8) * (column * groups + group), x);
         for (int v = 0; v < frequencies; ++v)
             x[v] = multiply_add(x[v], broadcast(scale[8 * v]), broadcast(shift[8 * v]));
-        if (tail && group == groups - 1) {  // rows stand without gaps: nothing may be written behind their end
+        if (tail && group == groups - 1) {  // rows have no gaps between them: nothing may be written after their end
             for (int v = 0; v < frequencies; ++v) {
                 if (to[v]) store_partial(to[v] + 8 * group, x[v], tail);
             }
@@ -282,7 +282,7 @@ void vertical_planes(const ResamplePass& pass, const Needed& needed, const RowTa
                 to[column.v[n]] = pass.rows + n * pass.rows_stride + r * pass.blocks_wide;
             vertical_column<Count>(pass, needed, i, taps[r], to);
         }
-        // Memory takes stores past the caches fastest in long runs with no other stores in between.
+        // Memory takes non-temporal stores fastest in long runs with no other stores in between.
         for (uint32_t n = 0; n < column.count; ++n) {
             store_run(pass, pass.rows + n * pass.rows_stride, pass.positions[column.channel[n]] * plane + begin,
                       length);
@@ -302,7 +302,7 @@ void vertical_channels(const ResamplePass& pass, const Needed& needed, const Row
     const size_t begin = pass.staging ? 0 : size_t(block_row) * pass.blocks_wide * pass.output_channels;
     float* const out = pass.staging ? pass.staging : static_cast<float*>(pass.out);
     for (uint32_t k = 0; k < pass.channel_count;) {
-        // Up to 8 channels that stand side by side in the output.
+        // Up to 8 channels that are neighbours in the output.
         uint32_t run = 1;
         while (run < 8 && k + run < pass.channel_count && pass.positions[k + run] == pass.positions[k] + run) ++run;
         for (uint32_t block = 0; block < pass.blocks_wide; block += 8) {
@@ -387,7 +387,7 @@ void vertical(const ResamplePass& pass, const Needed& needed, const RowTaps* tap
     }
 }
 
-// The ring's first rows stand behind its last one again, so that the taps of a row, which are count rows, never wrap around.
+// The ring's first rows are repeated after its last one, so that a row's taps, which are `count` rows, never wrap around.
 void repeat_first_rows(const ResamplePass& pass, uint32_t slot) {
     for (uint32_t row = 8 * slot; row < 8 * slot + 8 && row + 1 < pass.vertical_count; ++row) {
         const float* from = pass.ring + row * pass.ring_stride;
@@ -448,7 +448,7 @@ void run_pass(const ResamplePass& pass) {
     if (pass.stream) finish_stream();
 }
 
-// All components of an image row by row, each row whole and past the caches.
+// All components of an image row by row: each row is whole and is written with non-temporal stores.
 void run_staged(const ResamplePass* passes, uint32_t pass_count) {
     const ResamplePass& any = passes[0];
     Progress progress[max_components];

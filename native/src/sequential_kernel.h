@@ -13,9 +13,9 @@ inline void zero_block(int16_t* block) {
 }
 
 // Note [Bit window]
-// `window` holds the next bits of the stream, left-aligned, and a 1 behind them: shifting it left by the bits used leaves the
+// `window` holds the next bits of the stream, left-aligned, followed by a 1: shifting it left by the bits used leaves the
 // count of used bits in its trailing zeros. refill() gives at least 56 bits. Reading past the end of a segment gives bits
-// of the next one or of the padding; the caller compares positions once an MCU.
+// of the next one or of the padding; the caller compares positions once per MCU.
 struct BitWindow {
     const uint8_t* bytes;
     uint64_t position;  // bits, of the window's first bit when it was filled

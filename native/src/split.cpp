@@ -3,10 +3,10 @@
 // Note [Split]
 // A Huffman-coded stream read from a wrong bit soon falls into step with the right reading: so a window of the scan is cut into
 // as many parts as there are lanes. Part 0 begins where decoding stands. The others begin anywhere, read without keeping
-// anything until a stretch without an error lies behind them (`warming`), and then keep their blocks from an MCU on, whose
-// place in the image and whose DC predictions nobody knows yet. Each part reads until exactly the bit where the next one
+// anything until they have read a stretch without an error (`warming`), and then keep their blocks from an MCU on, whose
+// place in the image and whose DC predictions are still unknown. Each part reads until exactly the bit where the next one
 // began to keep. Where it ends an MCU at that bit, the next part was in step, for the same bits read from the same state give
-// the same blocks: its blocks are moved into the planes behind those of the part before it and its predictions added. Where
+// the same blocks: its blocks are moved into the planes after those of the part before it, and its predictions are added. Where
 // it does not, the next part and those after it are dropped, and the next window begins there. So nothing is believed that
 // was not read in order.
 #include <cstring>
@@ -75,7 +75,7 @@ bool Lanes::end_chunk(int lane, Part* parts, int number, uint64_t window_end) {
             return false;
         }
         if (!good) {
-            // No bits are used where no code matches, so reading on would stand still.
+            // No bits are used where no code matches, so reading would never advance.
             part.last_error = bit + 8;
             set_position(lane, bit + 8);
         }
@@ -116,7 +116,7 @@ bool Lanes::end_chunk(int lane, Part* parts, int number, uint64_t window_end) {
     return true;
 }
 
-// Moves a part's blocks into the planes behind `truth`, which moves to the part's end.
+// Moves a part's blocks into the planes after `truth`, which moves to the part's end.
 void Lanes::place(const LaneImage& image, const Part& part, Cursor& truth) {
     const SequentialScan& scan = image.scan;
     const uint64_t left = scan.mcu_end - truth.mcu;
@@ -146,7 +146,7 @@ void Lanes::place(const LaneImage& image, const Part& part, Cursor& truth) {
     for (int i = 0; i < scan.component_count; i++) truth.dc[i] += part.cursor.dc[i];
 }
 
-// One window, from `truth` on. False: it got nowhere, so the plain decoder has to go on.
+// One window, from `truth` on. False: it made no progress, so the plain decoder has to take over.
 bool Lanes::decode_window(LaneImage& image, Cursor& truth) {
     const uint64_t end = image.data.segments[0].end;
     const uint64_t left = end - truth.bit_position / 8;

@@ -27,7 +27,7 @@ private:
 
 ResampleGeometry draw_geometry(Draws& draws, const Header& header) {
     ResampleGeometry geometry;
-    const bool turned = header.orientation >= 5;
+    const bool turned = is_transposed(header.orientation);
     const uint32_t height = turned ? header.width : header.height, width = turned ? header.height : header.width;
     geometry.height = 1 + draws.below(height);
     geometry.width = 1 + draws.below(width);
