@@ -29,10 +29,11 @@ from jpegfreq import ChannelSelection, ChannelStatistics, TensorFormat
 from jpegfreq.models import load_model, model_summary
 from jpegfreq.models.analysis.heatmap import HeatMap, heat_map
 from jpegfreq.models.analysis.ranking import select
-from jpegfreq.models.training.inputs import measure_statistics, open_images
+from jpegfreq.models.training.inputs import measure_statistics
 from jpegfreq.models.training.recipe import TrainConfig, preset
 from jpegfreq.models.training.train import Epoch, TrainResult, train
 from jpegfreq.report.figures import heat_figure, png_bytes
+from jpegfreq.sources import open_images
 from jpegfreq.torch import TrainingView
 
 LOG = Path(__file__).resolve().parent / "results" / "accuracy.jsonl"

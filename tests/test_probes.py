@@ -254,7 +254,7 @@ def test_heatmap_command_takes_lists_and_shards_and_refuses_stores(
     store.mkdir()
     (store / "manifest.json").write_text("{}")
     assert main(["heatmap", str(gated), str(store), "--out", str(tmp_path / "heat.json")]) == 2
-    assert "is a store of tensors, and images are wanted" in capsys.readouterr().err
+    assert "is a store of tensors, not of images" in capsys.readouterr().err
 
 
 def test_heatmap_command_draws_the_gate_of_a_network_for_masks(

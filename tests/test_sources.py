@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jpegfreq.sources.images import Images, file_list, image_folder, list_file
+from jpegfreq.sources.images import Images, file_list, image_folder, list_file, open_images
 from jpegfreq.sources.lists import read_list
 from jpegfreq.sources.packed import PackedNames
 from jpegfreq.sources.walk import LeftOut, find_files
@@ -291,3 +291,28 @@ def test_images_of_different_lengths_are_refused_and_a_selection_keeps_what_belo
         [2, 0], [20, 0], [3, 1], ["c", "a"],
     ]  # fmt: skip
     assert chosen.classes == images.classes
+
+
+def test_any_source_is_opened_and_labels_are_asked_for_where_needed(folder: Path, listed: Path) -> None:
+    listed.write_text("images/a/0.jpg 3\nmy photo.jpg 0\n")
+    assert list(open_images(listed).labels) == [3, 0]
+    assert open_images(folder) == image_folder(folder)
+    unlabelled = open_images(folder, labels=False)
+    assert (len(unlabelled), set(unlabelled.labels)) == (5, {-1})
+    assert unlabelled.left_out == LeftOut(other_files=1)
+    assert list(open_images(folder / "a" / "0.jpg", labels=False).paths) == [str(folder / "a" / "0.jpg")]
+    assert len(open_images(folder / "a" / "deep", labels=False)) == 1
+    with pytest.raises(FileNotFoundError, match="a/deep has no class folders"):
+        open_images(folder / "a" / "deep")
+    for source, words in (
+        ("gone", "no such folder, list or shard"),
+        ("images/a/0.jpg", "is neither a folder, a .txt list nor a .tar shard"),
+    ):
+        with pytest.raises((OSError, ValueError), match=f"{source}:? {words}"):
+            open_images(folder.parent / source)
+    (folder / "plan.json").touch()
+    with pytest.raises(ValueError, match="is a store that is not finished"):
+        open_images(folder)
+    (folder / "manifest.json").touch()
+    with pytest.raises(ValueError, match="is a store of tensors, not of images"):
+        open_images(folder)

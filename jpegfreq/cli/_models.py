@@ -98,45 +98,29 @@ def _named(folder: Path) -> Iterator[None]:
 
 
 def any_images(source: str) -> Images:
-    """Find the JPEG files of a folder, however deep, of a .txt list or of .tar shards; they need no labels.
+    """Find the JPEG files of a folder, however deep, of a .txt list or of .tar shards, with or without labels.
 
     Raises:
-        CommandError: there are none, or a folder, list or shard is damaged.
+        CommandError: there are none.
     """
-    from jpegfreq.cli._options import find_inputs
-    from jpegfreq.sources.images import file_list, list_file, tar_shards
-
-    path = Path(source)
-    try:
-        if path.suffix == ".txt":
-            return list_file(path, labels=False)
-        if path.suffix == ".tar":
-            return tar_shards([path], labels=False)
-        try:
-            files = [item.path for item in find_inputs([source])]
-        except CommandError:
-            if (path / "manifest.json").exists():
-                return labelled_images(source)  # names the store
-            if shards := sorted(path.glob("*.tar")):
-                return tar_shards(shards, labels=False)
-            raise
-    except (OSError, ValueError) as error:
-        raise CommandError(str(error)) from error
-    return file_list(files, [-1] * len(files))
+    return _images(source, labels=False)
 
 
 def labelled_images(source: str) -> Images:
     """Find the images of a folder with one folder per class, of a .txt list, or of .tar shards.
 
-    Entries that are left out are counted on the error stream.
-
     Raises:
         CommandError: the source is none of these.
     """
-    from jpegfreq.models.training.inputs import open_images
+    return _images(source, labels=True)
+
+
+def _images(source: str, *, labels: bool) -> Images:
+    """Open a source, and count on the error stream what is left out of it."""
+    from jpegfreq.sources import open_images
 
     try:
-        images = open_images(source)
+        images = open_images(source, labels=labels)
     except (OSError, ValueError) as error:
         advice = ""
         if "class folder" in str(error):

@@ -15,11 +15,10 @@ from jpegfreq.batch import usable_cores
 from jpegfreq.channels import ChannelSelection
 from jpegfreq.cli import CommandError
 from jpegfreq.format import TensorFormat
-from jpegfreq.sources.walk import find_files
+from jpegfreq.sources.walk import JPEG_EXTENSIONS, find_files
 from jpegfreq.statistics import ChannelStatistics
 from jpegfreq.views import EvaluationView
 
-JPEG_EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
 DEFAULT_SIZE = 448  # pixels: the input of the paper's networks; stats, convert and train share it
 
 

@@ -11,9 +11,9 @@ from jpegfreq.sources.labels import check_numbers
 from jpegfreq.sources.lists import read_list
 from jpegfreq.sources.packed import PackedNames, pack_numbers
 from jpegfreq.sources.shards import ShardImage, read_shard
-from jpegfreq.sources.walk import LeftOut, find_files
+from jpegfreq.sources.walk import JPEG_EXTENSIONS, LeftOut, find_files, is_hidden
 
-__all__ = ["Images", "file_list", "image_folder", "list_file", "tar_shards"]
+__all__ = ["Images", "file_list", "image_folder", "list_file", "open_images", "tar_shards"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -97,6 +97,46 @@ class Images:
         if len(data) < size:
             raise OSError(f"{self.name(index)}: the shard ends {size - len(data)} bytes before the image does")
         return data
+
+
+def open_images(source: str | os.PathLike[str], *, labels: bool = True) -> Images:
+    """Find the images of any source: a folder, a .txt list, a .tar shard, or a folder of shards.
+
+    Args:
+        source: the folder, list or shard; without labels, a JPEG file, too.
+        labels: whether every image needs a label. Then a folder has one folder per class, or shards. Without it, the
+            JPEG files of a folder are taken however deep they lie, and its shards only where there are none; the label
+            of an image that has none is -1.
+
+    Raises:
+        FileNotFoundError: there is no such source, it holds no image, or a list names files that do not exist.
+        OSError: the source cannot be read.
+        ValueError: the source is of another kind or damaged, or an image has no label although it needs one.
+    """
+    path = os.fspath(source)
+    if not os.path.lexists(path):
+        raise FileNotFoundError(f"{path}: no such folder, list or shard")
+    if not os.path.isdir(path):
+        if path.endswith(".txt"):
+            return list_file(path, labels=labels)
+        if path.endswith(".tar"):
+            return tar_shards([path], labels=labels)
+        if not labels and path.lower().endswith(JPEG_EXTENSIONS):
+            return Images([path], [-1])
+        raise ValueError(f"{path} is neither a folder, a .txt list nor a .tar shard")
+    if os.path.exists(os.path.join(path, "manifest.json")):
+        raise ValueError(f"{path} is a store of tensors, not of images: name the images from which it was made")
+    if os.path.exists(os.path.join(path, "plan.json")):
+        raise ValueError(f"{path} is a store that is not finished: repeat its `jpegfreq convert`")
+    found = find_files(path, JPEG_EXTENSIONS) if not labels else None
+    if found is not None and found.files:
+        return Images(found.files, [-1] * len(found.files), left_out=found.left_out)
+    names = sorted(name for name in os.listdir(path) if name.endswith(".tar") and not is_hidden(name))
+    if names:
+        return tar_shards([os.path.join(path, name) for name in names], labels=labels)
+    if not labels:
+        raise FileNotFoundError(f"{path} has neither JPEG files ({', '.join(JPEG_EXTENSIONS)}) nor .tar shards")
+    return image_folder(path)
 
 
 def image_folder(root: str | os.PathLike[str]) -> Images:

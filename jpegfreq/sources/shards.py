@@ -70,7 +70,7 @@ def read_shard(path: str, *, labels: bool, json_key: str | None) -> Shard:
                 f"{path}/{member.name} holds no image by its extension, .{extension}, which begins at the "
                 "first dot of the name: give it a name with a single dot"
             )
-        elif labels and (extension == "cls" or (extension == "json" and json_key is not None)):
+        elif extension == "cls" or (extension == "json" and json_key is not None):
             label_members.setdefault(key, []).append(member)
         else:
             other_files += 1

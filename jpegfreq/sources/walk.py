@@ -6,10 +6,11 @@ import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, fields
 
-__all__ = ["IMAGE_EXTENSIONS", "Found", "LeftOut", "find_files", "is_hidden"]
+__all__ = ["IMAGE_EXTENSIONS", "JPEG_EXTENSIONS", "Found", "LeftOut", "find_files", "is_hidden"]
 
 # The extensions that torchvision's ImageFolder reads.
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+JPEG_EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from jpegfreq.crops import Box, random_resized_crop_box
 from jpegfreq.errors import JpegError
 from jpegfreq.format import TensorFormat
 from jpegfreq.header import read_header
+from jpegfreq.sources import find_files
 from jpegfreq.statistics import ChannelStatistics, StatisticsAccumulator
 
 if TYPE_CHECKING:
@@ -111,7 +112,8 @@ def read_scenes(folder: str | os.PathLike[str]) -> tuple[Scene, ...]:
         FileNotFoundError: there is no picture.
     """
     folder = Path(folder)
-    images = sorted(path for path in (folder / "images").glob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+    found = find_files(folder / "images", (".jpg", ".jpeg"))
+    images = [Path(path) for path in found.files if os.path.dirname(path) == found.root]
     if not images:
         raise FileNotFoundError(f"{folder / 'images'} has no JPEG files")
 

@@ -18,6 +18,7 @@ from jpegfreq.format import TensorFormat
 from jpegfreq.models.networks.create import create_model
 from jpegfreq.models.training.recipe import TrainConfig
 from jpegfreq.models.training.state import DataSummary
+from jpegfreq.sources import open_images
 from jpegfreq.statistics import ChannelStatistics, StatisticsAccumulator
 from jpegfreq.store import StoredDataset
 from jpegfreq.torch import (
@@ -28,13 +29,10 @@ from jpegfreq.torch import (
     Images,
     RgbDataset,
     TrainingView,
-    image_folder,
-    list_file,
-    tar_shards,
 )
 from jpegfreq.torch.dataset import CropDataset
 
-__all__ = ["Inputs", "measure_statistics", "open_images", "open_inputs"]
+__all__ = ["Inputs", "measure_statistics", "open_inputs"]
 
 _MEASURED = 2000  # at most so many images are read for the statistics of a run
 _TRIED = 8  # images of each source that are read before anything else
@@ -65,30 +63,6 @@ class Inputs:
     data: tuple[DataSummary, DataSummary]
     fewest: int = 1
     seconds_measuring: float = 0.0
-
-
-def open_images(source: str) -> Images:
-    """Open a folder with a folder per class, a .txt list of "path label" lines, a .tar shard, or a folder of shards.
-
-    Paths in a list are relative to the list's own folder.
-
-    Raises:
-        FileNotFoundError, ValueError: there is no such source, it holds no labelled images, or a list names files that
-            do not exist.
-    """
-    path = Path(source)
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such folder, list or shard")
-    if path.suffix == ".txt":
-        return list_file(path)
-    if path.suffix != ".tar" and not path.is_dir():
-        raise ValueError(f"{path} is neither a folder, a .txt list nor a .tar shard")
-    if _is_store(source):
-        raise ValueError(f"{path} is a store of tensors, not of images: name the images from which it was made")
-    if (path / "plan.json").exists():
-        raise ValueError(f"{path} is a store that is not finished: repeat its `jpegfreq convert`")
-    shards = [path] if path.suffix == ".tar" else sorted(path.glob("*.tar"))
-    return tar_shards(shards) if shards else image_folder(path)
 
 
 def measure_statistics(images: Images, view: TrainingView, threads: int | None) -> ChannelStatistics:

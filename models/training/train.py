@@ -443,6 +443,10 @@ def _describe(run: _Run) -> None:
         f"{config.architecture} on {what}{', gated' if config.gated else ''}: {training.images} images of "
         f"{len(inputs.classes)} classes, {validation.images} to validate"
     )
+    for source, loader in ((config.data, inputs.training), (config.validation, inputs.validation)):
+        images = getattr(loader.dataset, "images", None)  # a store has none
+        if images is not None and images.left_out:
+            run.observer.note(f"left out of {source}: {images.left_out}")
     if inputs.seconds_measuring:
         run.observer.note(
             f"statistics measured in {inputs.seconds_measuring:.1f} s; other runs on these images can use "
