@@ -25,7 +25,7 @@ def photos(tmp_path: Path) -> Path:
     (folder / "a.jpg").write_bytes(make_jpeg(40, 24, subsampling="4:2:0", quality=80))
     (folder / "inner" / "b.JPEG").write_bytes(make_jpeg(17, 9))
     (folder / "inner" / "grey.jpg").write_bytes(make_jpeg(16, 16, "L"))
-    (folder / "notes.txt").write_text("no picture")
+    (folder / "notes.txt").write_text("not an image")
     return folder
 
 
@@ -47,7 +47,7 @@ def test_missing_inputs_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[
 # --- inspect
 
 
-def test_inspect_writes_one_json_object_a_line(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_inspect_prints_one_json_object_per_line(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", "--json", str(photos)]) == 0
     facts = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [Path(fact["file"]).name for fact in facts] == ["a.jpg", "b.JPEG", "grey.jpg"]
@@ -70,13 +70,13 @@ def test_inspect_counts_coefficients_as_numpy_does(photos: Path, capsys: pytest.
     assert np.array(spread["nonzero"]).reshape(64) == pytest.approx((plane != 0).mean(0), abs=1e-4)
 
 
-def test_inspect_for_people(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_inspect_prints_the_facts_for_readers(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (photos / "bad.jpg").write_bytes(b"not a jpeg")
     (photos / "cut.jpg").write_bytes(make_jpeg(64, 64)[:-200])
     assert main(["inspect", str(photos)]) == 1
     printed = capsys.readouterr()
-    assert "40 x 24 px, YCbCr, 4:2:0" in printed.out
-    assert "80 (exactly libjpeg's tables)" in printed.out
+    assert "height 24 x width 40 px, YCbCr, 4:2:0" in printed.out
+    assert "80 (libjpeg's tables exactly)" in printed.out
     assert "damaged: " in printed.out
     assert "bad.jpg" in printed.err
 
@@ -89,7 +89,7 @@ def test_quality_is_found_from_the_tables(quality: int, mode: str) -> None:
     assert (found.value, found.exact) == (quality, True)
 
 
-def test_foreign_tables_get_the_nearest_quality() -> None:
+def test_other_tables_get_the_nearest_quality() -> None:
     tables = [np.full((8, 8), 5), np.full((8, 8), 5), np.full((8, 8), 5)]
     found = estimated_quality(tables)
     assert 90 < found.value < 98

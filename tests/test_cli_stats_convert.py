@@ -257,6 +257,11 @@ def test_damaged_statistics_are_named(photos: Path, tmp_path: Path, capsys: pyte
     assert "nan.json was not written by `jpegfreq stats`: mean must be 192 finite numbers" in capsys.readouterr().err
     assert convert(photos, tmp_path / "store", "--statistics", str(tmp_path / "nan.json")) == 2
     assert "nan.json" in capsys.readouterr().err
+    facts = json.loads((tmp_path / "stats.json").read_text())
+    facts["measured_on"]["size"] = "large"
+    (tmp_path / "odd.json").write_text(json.dumps(facts))
+    assert convert(photos, tmp_path / "store", "--statistics", str(tmp_path / "odd.json")) == 2
+    assert "odd.json: measured_on is damaged" in capsys.readouterr().err
 
 
 def test_the_preset_dctnet_is_used_with_a_warning(

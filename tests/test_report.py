@@ -43,14 +43,14 @@ def test_profile_times_every_decoder_on_the_same_readable_images(photos: Path, m
 
     def failing(images: list[bytes]) -> None:
         if b"broken" in images:
-            raise ValueError("no picture")
+            raise ValueError("not an image")
 
     (photos / "broken.jpg").write_bytes(b"broken")
     monkeypatch.setattr("jpegfreq.report.profile.rgb_decoders", lambda: [Decoder("strict", "RGB", False, failing)])
     monkeypatch.setattr("jpegfreq.report.profile.our_decoders", lambda: [method("a", True), method("b", True)])
     measured = profile(sorted(photos.iterdir()), rounds=2)
     assert measured.images == 3
-    assert measured.left_out == (("broken.jpg", "strict: no picture"),)
+    assert measured.left_out == (("broken.jpg", "strict: not an image"),)
     assert [row.name for row in measured.rows] == ["strict", "a", "b"]
     assert seen.count(("a", 3)) == seen.count(("b", 3)) == 2  # a round each
     assert measured.best_rgb == "strict"

@@ -13,6 +13,7 @@ import pytest
 
 from jpegfreq._files import WriteError, write_whole, written_whole
 from jpegfreq.cli import main
+from jpegfreq.statistics import ChannelStatistics
 from tests.images import make_jpeg
 
 COMMANDS = {
@@ -24,6 +25,7 @@ COMMANDS = {
     "show": (["show", "photos/0.jpg", "--dpi", "40", "--out", "figure.png"], "figure.png"),
     "profile --json": (["profile", "photos", "--rounds", "1", "--json", "times.json"], "times.json"),
     "profile --html": (["profile", "photos", "--rounds", "1", "--html", "page.html"], "page.html"),
+    "select": (["select", "statistics.json", "-k", "6", "--out", "learned.json"], "learned.json"),
     "profile --figure": (["profile", "photos", "--rounds", "1", "--figure", "chart.svg"], "chart.svg"),
 }
 
@@ -34,6 +36,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "photos").mkdir()
     for n in range(3):
         (tmp_path / "photos" / f"{n}.jpg").write_bytes(make_jpeg(64, 48, seed=n))
+    ChannelStatistics((0.0,) * 192, tuple(range(1, 193)), "made up").save(tmp_path / "statistics.json")
     return tmp_path
 
 
@@ -57,8 +60,10 @@ def files(folder: Path) -> set[str]:
 def test_a_full_disk_is_one_line_that_names_the_file(
     command: str, size_bytes: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for module in (["matplotlib"] if "show" in command or "profile" in command else []) + (
-        ["h5py", "hdf5plugin"] if "coefficients" in command else []
+    for module in (
+        (["torch"] if command == "select" else [])
+        + (["matplotlib"] if "show" in command or "profile" in command else [])
+        + (["h5py", "hdf5plugin"] if "coefficients" in command else [])
     ):
         pytest.importorskip(module)
     argv, named = COMMANDS[command]
@@ -107,7 +112,7 @@ def test_an_error_while_writing_leaves_the_old_content(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         stopped()
     assert path.read_text() == "old"
-    assert files(tmp_path) == {"kept.json", *(f"photos/{n}.jpg" for n in range(3))}
+    assert files(tmp_path) == {"kept.json", "statistics.json", *(f"photos/{n}.jpg" for n in range(3))}
 
 
 def test_a_link_stays_a_link_and_a_device_stays_a_device(tmp_path: Path) -> None:
@@ -134,6 +139,7 @@ def test_the_longest_names_can_be_written(tmp_path: Path) -> None:
         ["profile", "photos", "--json", "photos/../photos/1.jpg"],
         ["stats", "photos", "--size", "32", "--out", "photos/0.jpg"],
         ["stats", "--merge", "a.json", "--out", "./a.json"],
+        ["select", "a.json", "-k", "6", "--out", "photos/../a.json"],
     ],
 )
 def test_no_command_overwrites_its_input(

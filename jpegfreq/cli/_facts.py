@@ -1,4 +1,4 @@
-"""What can be said of a JPEG file: its parts, tables, quality, and how its coefficients are spread."""
+"""Facts about a JPEG file: its parts, tables and quality, and how its coefficients are distributed."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _CHROMINANCE[:4, :4] = [[17, 18, 24, 47], [18, 21, 26, 66], [24, 26, 56, 99], [4
 
 @dataclass(frozen=True)
 class Quality:
-    """How libjpeg would have been asked for tables like these.
+    """The quality setting of libjpeg that corresponds to some tables.
 
     Attributes:
         value: 1 to 100.
-        exact: the tables are those of that quality, not only the nearest.
+        exact: whether the tables are exactly those of that quality, or only the nearest.
     """
 
     value: int
@@ -45,7 +45,7 @@ class Quality:
 
 
 def estimated_quality(tables: Sequence[npt.NDArray[np.integer[Any]]]) -> Quality:
-    """The quality whose tables, K.1 and K.2 scaled as libjpeg does, lie nearest to these (luma first)."""
+    """Find the quality whose tables, K.1 and K.2 as libjpeg scales them, are nearest to these (luma first)."""
 
     def distance(quality: int) -> float:
         expected = (scaled(_LUMINANCE if c == 0 else _CHROMINANCE, quality) for c in range(len(tables)))
@@ -57,14 +57,14 @@ def estimated_quality(tables: Sequence[npt.NDArray[np.integer[Any]]]) -> Quality
 
 
 def scaled(table: npt.NDArray[np.integer[Any]], quality: int) -> npt.NDArray[np.integer[Any]]:
-    """A table of Annex K at a quality of libjpeg's."""
+    """Scale a table of Annex K to one of libjpeg's qualities."""
     percent = 5000 // quality if quality < 50 else 200 - 2 * quality
     scaled_table: npt.NDArray[np.integer[Any]] = np.clip((table * percent + 50) // 100, 1, 255)
     return scaled_table
 
 
 def component_names(header: Header) -> tuple[str, ...]:
-    """What the components are called by their colour kind."""
+    """Name the components by the image's kind of colour."""
     if header.color in ("grey", "YCbCr", "YCCK"):
         return (*COMPONENT_NAMES, "K")[: len(header.components)]
     if header.color in ("RGB", "CMYK"):
@@ -73,7 +73,7 @@ def component_names(header: Header) -> tuple[str, ...]:
 
 
 def subsampling(header: Header) -> str:
-    """Sampling factors as people write them: "4:2:0", else "2x2, 1x1, 1x1"."""
+    """Write the sampling factors in the usual way: "4:2:0", or else "2x2, 1x1, 1x1"."""
     factors = [(c.horizontal_sampling_factor, c.vertical_sampling_factor) for c in header.components]
     if len(factors) == 1:
         return "one component"
@@ -87,7 +87,7 @@ def subsampling(header: Header) -> str:
 
 
 def file_facts(path: str, size_bytes: int, structure: Structure, coefficients: Coefficients | None) -> dict[str, Any]:
-    """Everything `inspect` shows, as it is written for --json."""
+    """Collect everything that `inspect` shows, as --json prints it."""
     header = structure.header
     names = component_names(header)
     tables = [table for table in structure.quantization_tables if table is not None]
@@ -142,15 +142,15 @@ def file_facts(path: str, size_bytes: int, structure: Structure, coefficients: C
 
 
 def plane_facts(plane: npt.NDArray[np.int16]) -> dict[str, Any]:
-    """How one component's quantized coefficients are spread.
+    """Describe how one component's quantized coefficients are distributed.
 
     Returns:
-        Shares and counts; "nonzero" is [8, 8], the share of blocks in which each frequency [v, u] is not zero.
+        Shares and counts. "nonzero" is [8, 8], the share of blocks in which frequency [v, u] is not zero.
     """
     blocks = plane.reshape(-1, 8, 8)
     nonzero = np.zeros((8, 8), np.int64)
     flat_blocks = 0
-    step = 1 << 16  # blocks at a time: the masks stay small for any picture
+    step = 1 << 16  # blocks at a time: the masks stay small for any image
     for start in range(0, len(blocks), step):
         mask = blocks[start : start + step] != 0
         nonzero += mask.sum(axis=0)

@@ -244,7 +244,10 @@ def check_statistics(statistics: str | None, view: EvaluationView) -> None:
     if not isinstance(facts, dict) or not {"size", "shorter_side"} <= set(facts):
         return
     size = (facts["size"], facts["size"])
-    measured = EvaluationView(size, facts["shorter_side"], facts.get("apply_orientation", False))
+    try:
+        measured = EvaluationView(size, facts["shorter_side"], facts.get("apply_orientation", False))
+    except (ValueError, TypeError) as error:
+        raise CommandError(f"--statistics {statistics}: measured_on is damaged: {error}") from error
     if measured != view:
         raise CommandError(
             f"--statistics {statistics} was measured on other parts of the images ({measured}) than are read now "

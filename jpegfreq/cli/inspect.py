@@ -1,4 +1,4 @@
-"""`jpegfreq inspect`: what a JPEG file is made of."""
+"""`jpegfreq inspect`: show what a JPEG file contains."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 SUMMARY = "show a file's header, scans, tables, quality and coefficients"
 DESCRIPTION = """\
-Show what a JPEG file is made of: header, scans, quantization tables, the quality they
-stand for, and how its DCT coefficients are spread.
+Show what a JPEG file contains: its header, scans and quantization tables, the quality
+setting that these tables correspond to, and how its DCT coefficients are distributed.
 
 examples:
   jpegfreq inspect photo.jpg
@@ -25,11 +25,11 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("inputs", nargs="+", metavar="FILE", help="JPEG files, or folders of them")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line for each file")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per file, each on its own line")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print each file's facts; 1 where a file cannot be read."""
+    """Print the facts about each file; return 1 if a file cannot be read."""
     from rich.console import Console
     from rich.text import Text
 
@@ -83,14 +83,14 @@ def _summary(facts: dict[str, Any]) -> RenderableType:
 
     quality = "unknown"
     if facts["estimated_quality"]:
-        quality = f"{facts['estimated_quality']}" + (" (exactly libjpeg's tables)" if facts["quality_is_exact"] else
-                                                     " (nearest; the tables are not libjpeg's)")  # fmt: skip
+        quality = f"{facts['estimated_quality']}" + (" (libjpeg's tables exactly)" if facts["quality_is_exact"] else
+                                                     " (the nearest; the tables are not libjpeg's)")  # fmt: skip
     rows = {
-        "picture": f"{facts['width']} x {facts['height']} px, {facts['color']}, {facts['subsampling']}, "
+        "image": f"height {facts['height']} x width {facts['width']} px, {facts['color']}, {facts['subsampling']}, "
         f"{facts['precision']} bits",
         "coding": f"{facts['process']}, {len(facts['scans'])} scan{'s' * (len(facts['scans']) != 1)}"
         + (f", restart every {facts['restart_interval']} MCUs" if facts["restart_interval"] else ""),
-        "size": f"{facts['size_bytes']:,} bytes, {facts['bits_per_pixel']} bits a pixel",
+        "size": f"{facts['size_bytes']:,} bytes, {facts['bits_per_pixel']} bits per pixel",
         "quality": quality,
     }
     if facts["orientation"] != 1:
@@ -105,13 +105,21 @@ def _components(facts: dict[str, Any]) -> RenderableType:
     from rich.table import Table
 
     table = Table(title="Components and their quantized coefficients", title_justify="left", box=None, pad_edge=False)
-    for heading in ("", "sampling", "blocks", "non-zero a block", "flat blocks", "frequencies in use", "range"):
+    for heading in (
+        "",
+        "sampling",
+        "blocks, height x width",
+        "non-zero per block",
+        "flat blocks",
+        "frequencies in use",
+        "range",
+    ):
         table.add_column(heading, justify="left" if not heading else "right")
     for component in facts["components"]:
         cells = [
             component["name"],
             "x".join(map(str, component["sampling"])),
-            f"{component['blocks'][1]} x {component['blocks'][0]}",
+            f"{component['blocks'][0]} x {component['blocks'][1]}",
         ]
         if spread := component["coefficients"]:
             cells += [
