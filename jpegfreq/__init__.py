@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from jpegfreq._extras import needs_extra
 from jpegfreq._resample import resample
 from jpegfreq.batch import read_batch, read_coefficients_batch
 from jpegfreq.coefficients import Coefficients, read_coefficients
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from jpegfreq import blocks as blocks
     from jpegfreq import channels as channels
     from jpegfreq import crops as crops
+    from jpegfreq import failures as failures
     from jpegfreq import models as models
+    from jpegfreq import report as report
     from jpegfreq import sources as sources
     from jpegfreq import statistics as statistics
     from jpegfreq import store as store
@@ -47,7 +50,9 @@ _LAZY_MODULES = (
     "blocks",
     "channels",
     "crops",
+    "failures",
     "models",
+    "report",
     "sources",
     "statistics",
     "store",
@@ -78,7 +83,8 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     if name in _LAZY_MODULES:
-        return importlib.import_module(f"{__name__}.{name}")
+        with needs_extra(f"jpegfreq.{name}"):
+            return importlib.import_module(f"{__name__}.{name}")
     if name not in _LAZY_NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(_LAZY_NAMES[name]), name)

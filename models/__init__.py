@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from jpegfreq._extras import needs_extra
+
 if TYPE_CHECKING:
     # `as` marks a name that is handed on.
     from jpegfreq.models import analysis as analysis
@@ -46,8 +48,6 @@ _LAZY_NAMES = {
     "read_pretrained": "pretrained",
     "save_model": "checkpoint",
 }
-# Packages that the extra "train" brings.
-_EXTRA = ("safetensors", "torch", "torchvision")
 _LAZY_MODULES = ("analysis", "checkpoint", "dense", "frontend", "gate", "networks", "predict", "pretrained", "training")
 
 __all__ = [
@@ -73,13 +73,8 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in _LAZY_NAMES and name not in _LAZY_MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
+    with needs_extra(f"{__name__}.{name}"):
         module = importlib.import_module(f"{__name__}.{_LAZY_NAMES.get(name, name)}")
-    except ModuleNotFoundError as error:
-        if error.name not in _EXTRA:
-            raise
-        text = f'{__name__}.{name} needs {error.name}, which is not installed: pip install "jpegfreq[train]"'
-        raise ModuleNotFoundError(text, name=error.name) from error
     if name in _LAZY_MODULES:
         return module
     globals()[name] = getattr(module, name)

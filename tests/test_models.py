@@ -212,7 +212,7 @@ def test_without_torch_the_error_names_the_extra(statement: str) -> None:
     code = f"import sys; sys.modules['torch'] = None; {statement}"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert found.returncode == 1
-    assert 'needs torch, which is not installed: pip install "jpegfreq[train]"' in found.stderr.splitlines()[-1]
+    assert "needs torch, which is not installed: pip install 'jpegfreq[train]'" in found.stderr.splitlines()[-1]
 
 
 def test_reports_are_short() -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 import jpegfreq
+from jpegfreq._extras import MissingExtraError, needs_extra
 from jpegfreq._files import reason_of
 
 # Each module has SUMMARY, DESCRIPTION, add_arguments(parser) and run(arguments) -> exit code, and imports what it needs
@@ -86,9 +87,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser, modules = _parser()
     arguments = parser.parse_args(argv)
     try:
-        code: int = modules[arguments.command].run(arguments)
+        with needs_extra(f"jpegfreq {arguments.command}"):
+            code: int = modules[arguments.command].run(arguments)
         sys.stdout.flush()
-    except CommandError as error:
+    except (CommandError, MissingExtraError) as error:
         return _stop(arguments.command, str(error))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

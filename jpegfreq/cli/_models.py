@@ -47,10 +47,8 @@ def checkpoint_folder(path: Path) -> Path:
     Raises:
         CommandError: there is none, or PyTorch is missing.
     """
-    try:
-        from jpegfreq.models.checkpoint import CheckpointError, checkpoint_in
-    except ImportError as error:
-        raise CommandError(f'trained models need PyTorch: pip install "jpegfreq[train]" ({error})') from error
+    from jpegfreq.models.checkpoint import CheckpointError, checkpoint_in
+
     try:
         return checkpoint_in(path)
     except CheckpointError as error:

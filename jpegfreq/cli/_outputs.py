@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jpegfreq._extras import needs_extra
 from jpegfreq._files import written_whole
 from jpegfreq.cli import CommandError
 
@@ -81,12 +82,10 @@ def check_matplotlib() -> None:
     Raises:
         CommandError: it is not.
     """
-    try:
+    with needs_extra("a figure or an HTML page"):
         import matplotlib
 
-        matplotlib.use("Agg")
-    except ImportError as error:
-        raise CommandError('figures and HTML pages need matplotlib: pip install "jpegfreq[plot]"') from error
+    matplotlib.use("Agg")
 
 
 def write_figure(figure: Figure, path: Path, *, dpi: int = 150) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jpegfreq._extras import needs_extra
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -110,11 +112,9 @@ def _refuse_what_does_not_apply(arguments: argparse.Namespace) -> None:
     refuse_unused(arguments, (*VIEW_OPTIONS, *FORMAT_OPTIONS, "any_statistics"), reason)
     if arguments.engine != "threads":
         raise CommandError("--coefficients works with --engine threads only")
-    try:
+    with needs_extra("--coefficients"):
         import h5py  # noqa: F401
         import hdf5plugin  # noqa: F401
-    except ImportError as error:
-        raise CommandError(f"--coefficients needs HDF5 ({error}): pip install 'jpegfreq[storage]'") from error
 
 
 # Converts some shards: takes their numbers and what to call after each batch with its images and bytes.

@@ -91,12 +91,9 @@ def run(arguments: argparse.Namespace) -> int:
     from jpegfreq.cli._options import _selection
     from jpegfreq.cli._progress import lines_console
     from jpegfreq.format import TensorFormat
+    from jpegfreq.models.dense.recipe import DenseTraining
+    from jpegfreq.models.dense.training import train_dense
 
-    try:
-        from jpegfreq.models.dense.recipe import DenseTraining
-        from jpegfreq.models.dense.training import train_dense
-    except ImportError as error:
-        raise CommandError(f'training needs PyTorch: pip install "jpegfreq[train]" ({error})') from error
     console = lines_console()
     try:
         training = DenseTraining(

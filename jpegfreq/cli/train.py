@@ -146,13 +146,10 @@ def run(arguments: argparse.Namespace) -> int:
     from jpegfreq.cli._options import _selection, _statistics
     from jpegfreq.cli._progress import lines_console
     from jpegfreq.format import TensorFormat
+    from jpegfreq.models.training.recipe import TrainConfig, preset
+    from jpegfreq.models.training.steering import missed_by
+    from jpegfreq.models.training.train import best_epoch, train
 
-    try:
-        from jpegfreq.models.training.recipe import TrainConfig, preset
-        from jpegfreq.models.training.steering import missed_by
-        from jpegfreq.models.training.train import best_epoch, train
-    except ImportError as error:
-        raise CommandError(f'training needs PyTorch: pip install "jpegfreq[train]" ({error})') from error
     given = {name: getattr(arguments, name) for name in _GIVEN if getattr(arguments, name) is not None}
     _check_options(arguments, given)
     console = lines_console(quiet=os.environ.get("RANK", "0") != "0")  # only torchrun's first process prints

@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from jpegfreq._extras import needs_extra
 from jpegfreq._files import WriteError, name_complete, opened_alone
 from jpegfreq.batch import read_coefficients_batch
 from jpegfreq.coefficients import Coefficients
@@ -188,8 +189,9 @@ class StoredCoefficients:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Open a complete store."""
-        import h5py
-        import hdf5plugin  # noqa: F401  # its filters are known once it is imported
+        with needs_extra("StoredCoefficients"):
+            import h5py
+            import hdf5plugin  # noqa: F401  # its filters are known once it is imported
 
         self.path = Path(path)
         plan = json.loads((self.path / "plan.json").read_text(encoding="utf-8"))

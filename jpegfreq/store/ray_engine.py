@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from jpegfreq._extras import needs_extra
 from jpegfreq.store.measure import Measured, measure_files
 from jpegfreq.store.plan import Conversion
 from jpegfreq.store.shards import convert_shards
@@ -39,12 +40,11 @@ def ray_session(*, address: str | None = None, cores: int = 1) -> Iterator[None]
         cores: how many tasks run at once, if Ray is started here.
 
     Raises:
-        EngineError: Ray is not installed, or nothing answers at the address.
+        MissingExtraError: Ray is not installed.
+        EngineError: nothing answers at the address.
     """
-    try:
+    with needs_extra("the engine ray"):
         import ray.data
-    except ImportError as error:
-        raise EngineError(f"Ray Data cannot be imported ({error}): pip install 'jpegfreq[ray]'") from error
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
