@@ -1,13 +1,13 @@
 """The paper's comparison at half scale: RGB at 112 px against frequency channels at 224 px, both a 28 x 28 grid.
 
-    python -m bench.accuracy --data ../shared/data/imagenette            # hours; goes on where it was stopped
+    python -m bench.accuracy --data ../shared/data/imagenette            # hours; resumes where it was stopped
     python -m bench.accuracy --data ../shared/data/flowers --epochs 30
-    python -m bench.accuracy --report                                    # tables and heat maps again, from the log
+    python -m bench.accuracy --report                                    # rewrite tables and heat maps from the log
 
 Every row is one training of `jpegfreq.models.training.train` under the same recipe: the same images, boxes and flips
 (by seed), the same steps, and about the same multiply-adds. A finished run is one line of
-bench/results/accuracy.jsonl, with its configuration, its curve and its times; a run that was killed goes on at its
-last whole epoch. Learned selections come from the gated run of the same seed.
+bench/results/accuracy.jsonl, with its configuration, its curve and its times; a run that was killed resumes from
+its last state. Learned selections come from the gated run of the same seed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Row:
     """One line of the table.
 
     Attributes:
-        name: what the table calls it.
+        name: the row's name in the table.
         architecture: of `create_model`.
         channels: None for RGB, a preset's count, or the gated row whose most used channels are taken.
         gated: whether a ChannelGate chooses among the channels, image by image.
@@ -63,11 +63,11 @@ class Row:
 
     @property
     def size(self) -> int:
-        """Side of the input, pixels."""
+        """The side of the input in pixels."""
         return RGB_SIZE if self.channels is None else FREQUENCY_SIZE
 
 
-# In the order of what they tell: each seed runs from the top.
+# The most informative rows first; each seed runs from the top.
 ROWS = (
     Row("ResNet-18, RGB", "resnet18", None),
     Row("ResNet-18, DCT-24", "resnet18", 24),
@@ -103,10 +103,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, default=Path("../shared/data/imagenette"), help="folder of train/, val/")
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0; the outer loop")
+    parser.add_argument(
+        "--seeds", type=int, default=3, help="number of seeds, from 0; all rows of one seed run before the next"
+    )
     parser.add_argument("--rows", help="comma-separated numbers of rows: " + _numbered(), metavar="N,N")
     parser.add_argument("--runs", type=Path, default=Path("build/accuracy"), help="where unfinished runs are kept")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of the network")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of the network")
     parser.add_argument("--report", action="store_true", help="train nothing; write the tables from the log")
     return parser
 
@@ -128,7 +130,7 @@ def _train_all(options: argparse.Namespace) -> None:
 
 
 def _train_row(row: Row, seed: int, experiment: str, options: argparse.Namespace) -> None:
-    """One run, from where it was stopped to its line in the log."""
+    """Run one row, from where it was stopped, and add its line to the log."""
     folder = options.runs / options.data.name / f"{options.epochs}-{options.batch_size}"
     out = folder / _slug(f"{row.name} {seed}")
     config = preset(
@@ -165,7 +167,7 @@ def _train_row(row: Row, seed: int, experiment: str, options: argparse.Namespace
 
 
 def _format(row: Row, seed: int, folder: Path, data: Path) -> TensorFormat | None:
-    """The row's input; its statistics are measured once and shared by all rows."""
+    """Make the row's input format; statistics are measured once and shared by all rows."""
     if row.channels is None:
         return None
     path = folder / "statistics.json"
@@ -191,7 +193,7 @@ def _slug(name: str) -> str:
 
 
 def _line(row: Row, seed: int, experiment: str, result: TrainResult) -> dict[str, object]:
-    """What the log keeps of a finished run."""
+    """Make the log's line about a finished run."""
     last, model = result.epochs[-1], result.model
     height, width = model.size
     shape = (3, height, width)
@@ -230,14 +232,14 @@ def _bar() -> Progress:
 
 
 class Shown:
-    """An observer: one bar a run."""
+    """An observer that shows one bar per run."""
 
     def __init__(self, progress: Progress, name: str) -> None:
         self.progress = progress
         self.task = progress.add_task(name, total=None, now="")
 
     def note(self, text: str) -> None:
-        """A line above the bar."""
+        """Print a line above the bar."""
         self.progress.console.print(text)
 
     def begin(self, steps: int, epochs: int, done: int) -> None:
@@ -245,11 +247,11 @@ class Shown:
         self.progress.update(self.task, total=epochs * steps, completed=done)
 
     def step(self, epoch: int, step: int, loss: float, images: int) -> None:
-        """One step on."""
+        """Advance the bar by one step."""
         self.progress.update(self.task, advance=1, now=f"epoch {epoch}, loss {loss:.3f}")
 
     def end_epoch(self, epoch: Epoch) -> None:
-        """A line above the bar."""
+        """Print a line above the bar."""
         on = f", {epoch.channels_on:.1f} channels on" if epoch.channels_on == epoch.channels_on else ""
         self.progress.console.print(
             f"  epoch {epoch.epoch}: loss {epoch.loss:.3f}, top-1 {epoch.top1:.3f}{on}, "

@@ -43,7 +43,7 @@ WAITING = "{}, set {}, {}: share of the time spent waiting for input"
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one took."""
+    """The times of one epoch."""
 
     wall: float  # seconds
     cpu: float  # seconds, of its process and the workers of that
@@ -51,7 +51,7 @@ class Epoch:
 
 
 class _Turns:
-    """A method's side: it waits for its turn, and says what an epoch took."""
+    """A method's side of the turns: wait for one, and report the times of an epoch."""
 
     def __init__(self, connection: Connection, epochs: int) -> None:
         self.connection = connection
@@ -59,16 +59,16 @@ class _Turns:
         self.process = psutil.Process()
 
     def wait(self) -> None:
-        """The epoch begins when this returns."""
+        """Wait for the turn; the epoch begins when this returns."""
         self.connection.recv()
         self.cpu, self.wall = _cpu_seconds(self.process), time.perf_counter()
 
     def stop(self) -> None:
-        """Its last step has ended."""
+        """Stop the clocks after the last step."""
         self.seconds, self.cpu = time.perf_counter() - self.wall, _cpu_seconds(self.process) - self.cpu
 
     def report(self, seconds_waiting: float) -> None:
-        """Let the others go on, and wait for the next turn, if there is one."""
+        """Let the others continue, and wait for the next turn if there is one."""
         self.connection.send(Epoch(self.seconds, self.cpu, seconds_waiting / self.seconds))
         self.left -= 1
         if self.left:
@@ -92,17 +92,17 @@ class _Turns:
 
 
 def _cpu_seconds(process: psutil.Process) -> float:
-    """What a process and those below it have used so far."""
+    """Return the CPU seconds that a process and its children have used."""
     return sum(sum(each.cpu_times()[:4]) for each in (process, *process.children(recursive=True)))
 
 
 def _others_seconds() -> float:
-    """CPU seconds since boot that went to anything but the benchmark: neither its processes nor this one."""
+    """Return the CPU seconds since boot that went to anything but the benchmark's processes."""
     return others_busy_seconds() + time.process_time() - _cpu_seconds(psutil.Process())
 
 
 def _train(connection: Connection, folder: str, architecture: str, method: str, epochs: int) -> None:
-    """One of ours."""
+    """Train with `jpegfreq.models.training`."""
     from jpegfreq.models.training.recipe import TrainConfig
     from jpegfreq.models.training.train import train
 
@@ -122,7 +122,7 @@ def _train(connection: Connection, folder: str, architecture: str, method: str, 
 
 
 def _today(connection: Connection, folder: str, architecture: str, method: str, epochs: int) -> None:
-    """What people have now."""
+    """Train as PyTorch's examples do, with torchvision's input."""
     import torch
     from torch.utils.data import DataLoader
     from torchvision import datasets, models, transforms
@@ -164,7 +164,7 @@ def run(result: Result, options: Options) -> None:
 
 
 def _files(options: Options) -> dict[str, list[Path]]:
-    """JPEG files of each set: photographs, imagenette's, and photographs of 8 to 16 Mpx."""
+    """List the JPEG files of each set: photographs, imagenette's, and photographs of 8 to 16 megapixels."""
     wanted = {"A": "photos", "imagenette": "imagenette/train", "L": "large"}
     kept = [name for name in wanted if name in options.sets or (name == "imagenette" and "A" in options.sets)]
     return {
@@ -193,7 +193,7 @@ def _measure(result: Result, set_name: str, files: list[Path], rounds: int) -> N
 
 
 def _link(files: list[Path], folder: Path) -> None:
-    """The files in two class folders, in turn; a file may come more than once."""
+    """Link the files into two class folders, in turn; a file may appear more than once."""
     for name in CLASSES:
         (folder / name).mkdir(parents=True)
     for index, file in enumerate(files):
@@ -201,7 +201,7 @@ def _link(files: list[Path], folder: Path) -> None:
 
 
 def _epochs(folder: str, architecture: str, rounds: int) -> tuple[list[dict[str, Epoch]], list[bool]]:
-    """What each method's epoch took in each round, and whether others used the machine meanwhile."""
+    """Return the times of each method's epoch per round, and whether other processes disturbed the round."""
     context = multiprocessing.get_context("spawn")
     work: dict[str, Callable[[Connection, str, str, str, int], None]] = dict.fromkeys(METHODS, _train) | {TODAY: _today}
     connections, processes = {}, []

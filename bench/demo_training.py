@@ -1,4 +1,4 @@
-"""The demo's training: a small network with a gate, its heat map, the channels that it chose."""
+"""The demo's training: a small network with a gate, its heat map, and the channels that it selected."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from jpegfreq.torch import image_folder
 
 SIZE = 64  # pixels: a grid of 8 x 8 blocks
 BATCH = 16
-SECONDS = 60  # to train, about
+SECONDS = 60  # of training, roughly
 FEWEST, MOST = 4, 24  # epochs
-# Of the paper's preset; what the gate is steered to, and what is selected.
+# The size of the paper's preset; the number of channels that the gate is steered to, and that is selected.
 CHANNELS, KEPT = 64, 24
-GATE_RATE = 20.0  # fifty times the network's: a minute has some hundreds of steps
+GATE_RATE = 20.0  # fifty times the network's, because a minute has only a few hundred steps
 
 
 def run(folder: Path, names: Sequence[str], command: Callable[..., int]) -> list[Section]:
-    """Train, draw the heat map, select, predict; the page's sections about it.
+    """Train, draw the heat map, select and predict; return the page's sections about it.
 
     Args:
-        folder: holds crops/train and crops/validation; run/, heat.json, heat.png and learned24.json are written.
-        names: of the photographs.
+        folder: has crops/train and crops/validation; run/, heat.json, heat.png and learned24.json are written here.
+        names: the photographs' names.
         command: runs a jpegfreq command.
     """
     crops, out = folder / "crops", folder / "run"
@@ -70,7 +70,7 @@ def run(folder: Path, names: Sequence[str], command: Callable[..., int]) -> list
         result = train(config, observer=_Bar(bar))
     last = result.epochs[-1]
     Console().print(
-        f"after {config.epochs} epochs: {last.top1:.0%} of {VALIDATION * len(names)} unseen crops are told right "
+        f"after {config.epochs} epochs: {last.top1:.0%} of {VALIDATION * len(names)} unseen crops are recognized "
         f"(chance: {1 / len(names):.0%}), with {last.channels_on:.1f} of {CHANNELS} channels on",
         highlight=False,
     )
@@ -88,7 +88,7 @@ def run(folder: Path, names: Sequence[str], command: Callable[..., int]) -> list
 
 
 def _epochs(classes: int) -> int:
-    """How many epochs fit in a minute here: a few steps are timed."""
+    """Estimate how many epochs fit in a minute, by timing a few steps."""
     network = create_model("resnet18", format=TensorFormat(CHANNELS), num_classes=classes, gated=True).train()
     optimizer = torch.optim.SGD(network.parameters(), 0.0, momentum=0.9)
     x = torch.randn(BATCH, CHANNELS, SIZE // 8, SIZE // 8).contiguous(memory_format=torch.channels_last)
@@ -104,7 +104,7 @@ def _epochs(classes: int) -> int:
 
 
 class _Bar:
-    """Shows how far the training is."""
+    """An observer that shows the progress of the training."""
 
     def __init__(self, bar: Progress) -> None:
         self.bar = bar
@@ -121,9 +121,9 @@ class _Bar:
         self.bar.update(self.task, advance=1, description=f"epoch {epoch}, loss {loss:.2f}{self.done}")
 
     def end_epoch(self, epoch: Epoch) -> None:
-        self.done = f"; {epoch.top1:.0%} right, {epoch.channels_on:.0f} channels on"
+        self.done = f"; {epoch.top1:.0%} recognized, {epoch.channels_on:.0f} channels on"
         if not self.bar.console.is_terminal:
-            self.bar.console.print(f"epoch {epoch.epoch}: loss on unseen {epoch.validation_loss:.2f}{self.done}")
+            self.bar.console.print(f"epoch {epoch.epoch}: loss on unseen crops {epoch.validation_loss:.2f}{self.done}")
 
 
 def _training_section(result: TrainResult, names: Sequence[str]) -> Section:
@@ -133,7 +133,7 @@ def _training_section(result: TrainResult, names: Sequence[str]) -> Section:
     last = epochs[-1]
     curves = curves_figure(
         {
-            "crops told right, %": {
+            "crops recognized (%)": {
                 "trained on": [100 * epoch.accuracy for epoch in epochs],
                 "unseen": [100 * epoch.top1 for epoch in epochs],
             },
@@ -145,19 +145,18 @@ def _training_section(result: TrainResult, names: Sequence[str]) -> Section:
         }
     )
     text = text_html(
-        f"The task: from which of {len(names)} photographs does a small crop come? {TRAINING} crops of each are taken "
-        f"from its left part to train on, {VALIDATION} from its right part to test on, so that no pixel is seen in "
-        "both: what is learned is how a thing looks, not a place in the picture.",
-        f"The network, a ResNet-18 without its stem, takes the {CHANNELS} channels of the paper's preset, with a gate "
-        "before it that decides for each picture which of them to let through. The loss charges for every open "
-        f"channel, and the charge is steered so that about {KEPT} stay open. It learns from JPEG bytes: no pixel is "
-        "decoded.",
-        f"It took {seconds:.0f} s on this machine, {waiting / seconds:.1%} of them waiting for input. In the end "
-        f"{last.top1:.0%} of the unseen crops are told right (chance: {1 / len(names):.0%}). "
-        f"{last.channels_expected:.1f} channels are expected to be open while the gate draws lots, as in training, and "
-        f"{last.channels_on:.1f} are open where it decides without chance, because they are "
-        "likelier on than off. A longer training parts the two groups, "
-        "until both numbers agree. A minute on a few hundred crops shows how it works, not how good it gets.",
+        f"The task: from which of {len(names)} photographs does a small crop come? {TRAINING} training crops "
+        f"come from the left part of each photograph and {VALIDATION} test crops from its right part. They share no "
+        "pixel, so the network must learn what things look like and cannot memorize places.",
+        f"The network is a ResNet-18 without its stem. It takes the {CHANNELS} channels of the paper's preset. A gate "
+        "in front of it decides for each image which channels it lets through. The loss charges for every open "
+        f"channel, and the charge is adjusted so that about {KEPT} stay open. The network learns from JPEG bytes, and "
+        "no pixel is decoded.",
+        f"Training took {seconds:.0f} s here, and {waiting / seconds:.1%} of it was spent waiting for input. "
+        f"{last.top1:.0%} of the unseen crops are recognized (chance: {1 / len(names):.0%}). "
+        f"In training the gate opens channels at random, {last.channels_expected:.1f} on average. In use it opens the "
+        f"{last.channels_on:.1f} channels that are more likely open than closed. In a longer training the two numbers "
+        "become equal. A minute on a few hundred crops shows how it works, not how good it can become.",
     )
     return Section("A network that learns which channels matter", text + image_html(png_bytes(curves), alt="training"))
 
@@ -172,7 +171,7 @@ def _prediction_section(checkpoint: Path, validation: Path) -> Section:
         for path, truth, prediction in zip(paths, truths, predictions, strict=True)
     ]
     text = text_html(
-        "Crops that it never saw, what it takes them for, and how sure it is. `jpegfreq predict demo/run/last FILE` "
-        "asks it about any other file."
+        "These are crops that the network never saw, with its answers and how certain it is. "
+        "`jpegfreq predict demo/run/last FILE` asks it about any other file."
     )
-    return Section("What it makes of crops it never saw", text + tiles_html(tiles))
+    return Section("What the network says about crops it never saw", text + tiles_html(tiles))

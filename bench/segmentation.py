@@ -1,11 +1,11 @@
-"""Masks and boxes from frequencies: the paper's second heat map, and what such networks come to on a few photographs.
+"""Masks and boxes from frequencies: the paper's second heat map, and how such networks do on a few photographs.
 
     python -m bench.segmentation --data ../shared/data/coco --weights build/accuracy/imagenette/30-32/ResNet-18-DCT-192-0/last
-    python -m bench.segmentation --report        # the section and the figure again, from the log
+    python -m bench.segmentation --report        # rewrite the section from the log
 
 Every row is one training of `jpegfreq.models.dense.training` on 192 channels. A finished run is one line of
-bench/results/segmentation.jsonl, with its configuration, its curve, its scores and, of a gated one, its heat map; a run
-that was killed goes on at its last whole epoch. The section stands in bench/README.md.
+bench/results/segmentation.jsonl, with its configuration, curve, scores and, if it is gated, its heat map. A run that was
+killed resumes from its last state. The section is in bench/README.md.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Row:
     """One line of a table.
 
     Attributes:
-        name: what the table calls it.
-        task: of DenseTraining.
+        name: the row's name in the table.
+        task: the task of DenseTraining.
         side: the frame's shorter side, pixels.
         gated: whether a gate chooses among the channels.
     """
@@ -82,20 +82,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--weights", type=Path, help="a classifier that the backbones start from")
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument(
-        "--minutes", type=float, default=float("inf"), help="score a row as it is after so many; the log says so"
+        "--minutes",
+        type=float,
+        default=float("inf"),
+        help="stop training a row after this time and score it; the log records it",
     )
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--learning-rate", type=float, default=5e-4)
-    parser.add_argument("--target-channels", type=float, default=32.0, help="of a gated row")
+    parser.add_argument("--target-channels", type=float, default=32.0, help="channels that a gated row is steered to")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runs", type=Path, default=Path("build/segmentation"), help="where unfinished runs are kept")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of the network")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of the network")
     parser.add_argument("--report", action="store_true", help="train nothing; write the section from the log")
     return parser
 
 
 def _train_row(row: Row, options: argparse.Namespace) -> None:
-    """One run, from where it was stopped to its line in the log."""
+    """Run one row, from where it was stopped, and add its line to the log."""
     weights = "" if options.weights is None else "/".join(options.weights.parts[-4:])
     name = f"{row.name} {row.side} {options.epochs}-{options.batch_size} {options.seed} {weights}"
     out = options.runs / name.strip().replace(", ", "-").replace(" ", "-").replace("/", "_")
@@ -115,7 +118,7 @@ def _train_row(row: Row, options: argparse.Namespace) -> None:
         weights=None if options.weights is None else str(options.weights),
         seed=options.seed,
     )
-    pictures = {part: len(read_scenes(options.data / part)) for part in ("train", "val")}
+    images = {part: len(read_scenes(options.data / part)) for part in ("train", "val")}
     with Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[now]}"), TimeRemainingColumn(),
         console=console,
@@ -129,7 +132,7 @@ def _train_row(row: Row, options: argparse.Namespace) -> None:
         "row": row.name,
         "task": row.task,
         "data": options.data.name,
-        "pictures": pictures,
+        "images": images,
         "classes": len(model.config.classes),
         "side": row.side,
         "epochs": len(curve),
@@ -158,14 +161,14 @@ def _train_row(row: Row, options: argparse.Namespace) -> None:
 
 
 class Shown:
-    """An observer: one bar a run."""
+    """An observer that shows one bar per run."""
 
     def __init__(self, progress: Progress, name: str) -> None:
         self.progress = progress
         self.task = progress.add_task(name, total=None, now="")
 
     def note(self, text: str) -> None:
-        """A line above the bar."""
+        """Print a line above the bar."""
         self.progress.console.print(text)
 
     def begin(self, steps: int, epochs: int, done: int) -> None:
@@ -173,11 +176,11 @@ class Shown:
         self.progress.update(self.task, total=epochs * steps, completed=done)
 
     def step(self, epoch: int, step: int, loss: float, images: int) -> None:
-        """One step on."""
+        """Advance the bar by one step."""
         self.progress.update(self.task, advance=1, now=f"epoch {epoch}, loss {loss:.3f}")
 
     def end_epoch(self, line: dict[str, float]) -> None:
-        """A line above the bar."""
+        """Print a line above the bar."""
         self.progress.console.print("  " + ", ".join(f"{name} {value:.4g}" for name, value in line.items()))
 
 

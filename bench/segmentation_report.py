@@ -59,14 +59,14 @@ RATIOS = (
 
 
 def _row(run: Run) -> list[str]:
-    scores, pictures = run["scores"], run["pictures"]
+    scores, images = run["scores"], run["images"]
     percent = [
         f"{100 * scores[name]:.1f}" if name in scores else ""
         for name in ("mean_iou", "pixel_accuracy", "box", "box_50")
     ]
     return [
         run["row"],
-        f"{pictures['train']} + {pictures['val']} of {run['data']}, {run['classes']} classes",
+        f"{images['train']} + {images['val']} of {run['data']}, {run['classes']} classes",
         f"{run['side']}",
         f"{run['epochs']} of {run['planned_epochs']}, batches of {run['batch_size']}",
         "new weights" if run["weights"] is None else f"`{run['weights']}`",

@@ -32,7 +32,7 @@ def test_a_gated_run_becomes_a_line_a_figure_and_a_section(tmp_path: Path, monke
     assert segmentation.main([*arguments, *options]) == 0
     (line,) = segmentation.LOG.read_text().splitlines()
     run = json.loads(line)
-    assert (run["row"], run["classes"], run["pictures"]) == ("FCN, gated", 2, {"train": 2, "val": 2})
+    assert (run["row"], run["classes"], run["images"]) == ("FCN, gated", 2, {"train": 2, "val": 2})
     assert len(run["heat"]["on_rate"]) == 192
     assert run["curve"][0]["channels_on"] == 192
     assert (results / "segmentation-heat.png").is_file()
