@@ -69,11 +69,12 @@ def test_a_full_disk_is_one_line_that_names_the_file(
     argv, named = COMMANDS[command]
     with files_limited_to(size_bytes):
         code = main(argv)
-    error = capsys.readouterr().err.splitlines()[-1]
+    lines = capsys.readouterr().err.splitlines()
     if code == 0:  # everything fitted
         assert size_bytes == 1000
         return
     assert code == 2
+    error = lines[-1]
     assert error.startswith(f"jpegfreq {argv[0]}: ")
     assert named in error or size_bytes > 16
     assert str(tmp_path) in error or "out/" in error
