@@ -17,6 +17,7 @@ from jpegfreq import (
     read_coefficients_batch,
     resample,
 )
+from jpegfreq.structure import read_structure
 from tests import edits
 from tests.agreement import equal
 from tests.generate import random_image
@@ -99,6 +100,7 @@ def test_stray_bytes_before_a_restart_marker_are_skipped_as_libjpeg_does(
             assert_planes(ours, image.expected_planes())
             assert equal(ours, theirs)
             assert ours.damages == ()
+            assert len(read_structure(edited).scans) == scan_count(process)
 
 
 @pytest.mark.parametrize("number", range(8))

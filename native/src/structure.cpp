@@ -8,6 +8,14 @@ namespace jpegfreq {
 
 namespace {
 
+// A reserved marker among restart intervals is junk that the decoders skip.
+uint64_t find_scan_end(Bytes jpeg, const Scan& scan) {
+    uint64_t end = find_marker(jpeg, scan.data_offset_bytes);
+    while (scan.restart_interval && end + 1 < jpeg.size && is_reserved(jpeg.data[end + 1]))
+        end = find_marker(jpeg, end + 2);
+    return end;
+}
+
 void visit_segments(Bytes jpeg, StructureVisitor& visitor) {
     uint64_t offset = 0;
     while ((offset = find_marker(jpeg, offset)) < jpeg.size) {
@@ -80,7 +88,7 @@ Status read_structure(Bytes jpeg, const Header& header, const Limits& limits, St
         if (count == limits.max_scans) {
             return {Code::unsupported, "SOS", "more than {} scans", "", scan.offset_bytes, int64_t(limits.max_scans)};
         }
-        const uint64_t end = find_marker(jpeg, scan.data_offset_bytes);
+        const uint64_t end = find_scan_end(jpeg, scan);
         visit_scan(reader, header, scan, end, visitor);
         reader.seek(end);
     }
