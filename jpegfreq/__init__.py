@@ -1,6 +1,6 @@
-"""JPEG bytes straight to DCT-coefficient tensors: entropy decoding, no pixel decode.
+"""Read JPEG files as DCT coefficients and frequency tensors, without decoding them to pixels.
 
-Importing this package is cheap: everything that needs Numba, Rich or PyTorch is imported when it is first used.
+Importing this package is cheap: whatever needs Numba, Rich or PyTorch is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from jpegfreq.errors import JpegError, MalformedJpegError, TruncatedJpegError, U
 from jpegfreq.header import Component, Header, read_header
 
 if TYPE_CHECKING:
-    # `as` marks a name that is handed on.
+    # `as` marks a name that this module exports.
     from jpegfreq import assembly as assembly
     from jpegfreq import blocks as blocks
     from jpegfreq import channels as channels
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# The module of each name that is imported on first use; type checkers read the imports under TYPE_CHECKING above.
+# The module of each name that is imported when it is first used. Type checkers read the imports above instead.
 _LAZY_NAMES: dict[str, str] = {
     "ChannelSelection": "jpegfreq.channels",
     "ChannelStatistics": "jpegfreq.statistics",
     "TensorFormat": "jpegfreq.format",
     "to_frequency_tensor": "jpegfreq.assembly.tensor",
 }
-# The documented submodules; `torch` and `models` need the extra "train".
+# The documented submodules, imported when they are first used; `torch` and most of `models` need the extra "train".
 _LAZY_MODULES = (
     "assembly",
     "blocks",

@@ -1,4 +1,4 @@
-# The native module (native/bindings). tests/test_native_stub.py compares this file with what the module holds.
+# The native module (native/bindings). tests/test_package.py compares this file with what the built module holds.
 from typing import Any
 
 import numpy as np

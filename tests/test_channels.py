@@ -1,4 +1,4 @@
-"""ChannelSelection: the presets, orders, and its way through JSON."""
+"""ChannelSelection: presets, orders and JSON."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_json_round_trip() -> None:
         ("most", '"all"'),
     ],
 )
-def test_wrong_selections_say_what_is_wrong(value: object, complaint: str) -> None:
+def test_an_impossible_selection_is_an_error_that_names_the_channel(value: object, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         ChannelSelection.of(value)  # type: ignore[arg-type]
 

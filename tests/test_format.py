@@ -1,4 +1,4 @@
-"""TensorFormat: what it accepts, and its way through JSON and pickles."""
+"""TensorFormat: the arguments that it accepts, JSON and pickles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""read_header: what it reports, what it takes, and how it fails."""
+"""read_header: the facts it reports, the inputs it accepts, and its errors."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ INTEGER_TYPES = {
 
 
 def exif_entry(order: str, kind: int, count: int, value: bytes) -> bytes:
-    """An EXIF segment's body with the orientation as its only entry."""
+    """Make the body of an EXIF segment whose only entry is the orientation."""
     head = (b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, 8)
     return b"Exif\0\0" + head + struct.pack(order + "HHHI", 1, 0x0112, kind, count) + value.ljust(4, b"\0") + bytes(4)
 

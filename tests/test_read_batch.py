@@ -1,4 +1,4 @@
-"""read_batch: equal to decoding and resampling one by one, whatever else is in the batch."""
+"""read_batch gives each image what read_coefficients and resample give it, whatever else is in the batch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SIZE = (64, 48)
 
 
 def files(count: int) -> list[bytes]:
-    """Baseline and progressive JPEGs of many sizes and samplings, in no order of size."""
+    """Make baseline and progressive JPEGs of many sizes and samplings, not sorted by size."""
     kinds: list[dict[str, Any]] = [
         {"subsampling": "4:2:0"},
         {"progressive": True},
@@ -55,7 +55,7 @@ def test_batch_equals_one_by_one_in_the_callers_order(threads: int | None, layou
 
 
 def test_decoding_stops_below_the_box_and_nowhere_else() -> None:
-    """Boxes at every height, of every sampling: a row that is missing would show as zeros."""
+    """Boxes lie at every height, in every sampling; a row that was not decoded would show as zeros."""
     for subsampling in ("4:4:4", "4:2:2", "4:2:0"):
         image = make_jpeg(64, 96, subsampling=subsampling)
         boxes = [(top, 3, height, 40) for top in range(0, 90, 7) for height in (1, 5, 16) if top + height <= 96]
@@ -236,7 +236,7 @@ def test_arguments_are_checked() -> None:
             read_batch([image], **{"size": SIZE, **wrong})  # type: ignore[call-overload]
 
 
-def test_an_out_that_is_no_numpy_array_is_refused_by_name() -> None:
+def test_an_out_that_is_not_a_numpy_array_is_refused_by_name() -> None:
     torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
     out = torch.empty((1, 192, 8, 6))
     with pytest.raises(TypeError, match=r"not Tensor; of a torch tensor, its \.numpy\(\)"):

@@ -100,7 +100,7 @@ def test_preset_holds_the_published_numbers() -> None:
         ChannelStatistics.preset("imagenet")
 
 
-def test_wrong_statistics_say_what_is_wrong() -> None:
+def test_impossible_statistics_are_an_error_that_names_the_field() -> None:
     ones = (1.0,) * 192
     with pytest.raises(ValueError, match="192 values"):
         ChannelStatistics(ones[:-1], ones, "x")
@@ -119,6 +119,6 @@ def test_wrong_statistics_say_what_is_wrong() -> None:
 @pytest.mark.parametrize(
     "text", ["[]", "{}", '{"mean": 3, "std": 3, "source": "x"}', '{"mean": [], "count": {}, "source": "x"}']
 )
-def test_other_json_is_no_statistics(text: str) -> None:
+def test_json_without_statistics_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not channel statistics"):
         ChannelStatistics.from_json(text)
