@@ -204,12 +204,12 @@ def from_rgb(
         )
     format = TensorFormat() if format is None else format
     network = copy.deepcopy(network)
-    values = next((p for p in network.parameters() if p.is_floating_point()), torch.zeros(()))
+    weights = next((p for p in network.parameters() if p.is_floating_point()), torch.zeros(()))
     front: nn.Module = nn.Identity()
     form: Form = "folded patch"
     if height % 8 or width % 8 or not _fold_patch_embedding(network, (height, width), format, mean, std):
         form, front = "layer", PixelLayer(format, (height, width), mean=mean, std=std)
-    front.to(values.device, values.dtype)
+    front.to(weights.device, weights.dtype)
     made = FrequencyNetwork(form, front, network, format=format, size=(height, width), classes=tuple(classes))
     return made.train(network.training)
 
