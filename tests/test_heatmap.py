@@ -34,7 +34,7 @@ def test_other_json_is_refused_with_a_reason() -> None:
         HeatMap.from_json('{"on_rate": 5, "on_probability": 5, "images": 1, "source": ""}')
     with pytest.raises(ValueError, match='the field "images" is missing'):
         HeatMap.from_json('{"on_rate": [], "on_probability": []}')
-    with pytest.raises(ValueError, match="it is a heat map: `jpegfreq select` makes a selection of it"):
+    with pytest.raises(ValueError, match="this is a heat map, from which `jpegfreq select` makes a selection"):
         ChannelSelection.from_json(heat({0: 1.0}).to_json())
     with pytest.raises(ValueError, match="outside 0 to 1"):
         heat({0: 1.5})

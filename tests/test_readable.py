@@ -102,7 +102,7 @@ def test_a_run_leaves_unreadable_samples_out_and_counts_them(tmp_path: Path, tas
     unread = {"segmentation": ["1.jpg", "2.png"], "detection": ["1.jpg"]}[task]
     later = observer.notes[observer.before_training :]
     assert len(later) == len(unread)  # reported once, not in every epoch
-    assert all(name in note for name, note in zip(unread, later, strict=True))
+    assert [sum(name in note for note in later) for name in unread] == [1] * len(unread)  # in the epoch's order
     with (tmp_path / "run" / "log.csv").open() as file:
         assert [line["left_out"] for line in csv.DictReader(file)] == [str(len(unread))] * training.epochs
     assert scores.left_out == len(unread)
@@ -131,5 +131,5 @@ def test_a_gate_skips_a_step_with_a_single_image_left(tmp_path: Path) -> None:
         assert [float(line["loss"]) > 0 for line in csv.DictReader(file)] == [True] * 3
     lonely = scene_folder(tmp_path / "lonely")
     cut(lonely / "images" / "0.jpg", 0.7)
-    with pytest.raises(ValueError, match="2 pictures that can be read"):
+    with pytest.raises(ValueError, match="had 2 readable images"):
         train_dense(run_in(tmp_path, lonely, gated=True, out=str(tmp_path / "other")))
