@@ -243,3 +243,11 @@ def test_names_that_are_not_utf8_are_kept(write: Any) -> None:
     members = {os.fsdecode(b"\xe9.jpg"): b"a", os.fsdecode(b"\xe9.cls"): b"0"}
     images = tar_shards([write(shard(members, format=tarfile.GNU_FORMAT))])
     assert os.fsencode(images.name(0)) == b"s.tar/\xe9.jpg"
+
+
+def test_a_shard_that_was_cut_after_its_table_was_read_is_named(write: Any) -> None:
+    path = write(shard(GOOD))
+    images = tar_shards([path])
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(OSError, match=r"s\.tar ends 212 bytes before its member s\.tar/0\.jpg does"):
+        images.read(0)

@@ -95,7 +95,8 @@ class Images:
         size = self.sizes_bytes[index]
         data = files.read(self.paths[index], self.offsets_bytes[index], size)
         if len(data) < size:
-            raise OSError(f"{self.name(index)}: the shard ends {size - len(data)} bytes before the image does")
+            short = size - len(data)
+            raise OSError(f"{self.paths[index]} ends {short:,} bytes before its member {self.name(index)} does")
         return data
 
 
