@@ -112,7 +112,7 @@ def test_feature_maps_and_anchors_are_those_of_an_rgb_detector() -> None:
     assert torch.equal(found[0], wanted[0])
 
 
-def test_a_mirrored_picture_has_mirrored_boxes_and_masks(tmp_path: Path) -> None:
+def test_a_mirrored_image_has_mirrored_boxes_and_masks(tmp_path: Path) -> None:
     scenes = tiny_scenes(tmp_path)
     plain = DetectionDataset(scenes, format=FORMAT, instances=True, **SIDES)
     mirrored = DetectionDataset(scenes, format=FORMAT, instances=True, flip=True, **SIDES)
@@ -158,7 +158,7 @@ def make_small(network: Any) -> None:
 
 
 @pytest.mark.parametrize("instances", [False, True])
-def test_the_loss_of_two_pictures_falls_and_holds_the_gates(tmp_path: Path, instances: bool) -> None:
+def test_the_loss_of_two_images_falls_and_holds_the_gates(tmp_path: Path, instances: bool) -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     dataset = DetectionDataset(tiny_scenes(tmp_path), format=FORMAT, instances=instances, **SIDES)
@@ -237,7 +237,7 @@ def test_yolo_classes_are_the_masks_things_in_real_photographs() -> None:
     assert right / total > 0.9
 
 
-def test_a_picture_without_a_box_is_trained_on_as_background() -> None:
+def test_a_image_without_a_box_is_trained_on_as_background() -> None:
     torch.set_num_threads(1)
     network = create_detector("resnet18", format=FORMAT, num_classes=3, instances=True)
     make_small(network)

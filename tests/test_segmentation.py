@@ -46,7 +46,7 @@ def test_a_mask_is_cropped_and_mirrored_to_the_nearest_pixel() -> None:
     assert torch.equal(doubled, mask.repeat_interleave(2, 0).repeat_interleave(2, 1))
 
 
-def test_crops_of_picture_and_mask_show_the_same_part(tmp_path: Path) -> None:
+def test_crops_of_image_and_mask_show_the_same_part(tmp_path: Path) -> None:
     torch.manual_seed(1)
     dataset = SegmentationDataset(tiny_scenes(tmp_path), (1, 3), format=FORMAT, crop=(64, 64))
     for index in (0, 1, 0, 1):
@@ -86,7 +86,7 @@ def test_scores_count_pixels_and_classes_that_occur() -> None:
     assert scores.mean_iou == pytest.approx((3 / 4 + 4 / 5) / 2)
 
 
-def test_two_pictures_are_learned_behind_a_gate(tmp_path: Path) -> None:
+def test_two_images_are_learned_after_a_gate(tmp_path: Path) -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     scenes = tiny_scenes(tmp_path)
@@ -168,6 +168,6 @@ def test_the_command_trains_and_reports(tmp_path: Path, capsys: pytest.CaptureFi
     assert main([*arguments, *options]) == 0
     assert (tmp_path / "run" / "heatmap.json").is_file()
     assert "mean_iou" in (tmp_path / "run" / "scores.json").read_text()
-    no_pictures = ["dense", "segmentation", str(tmp_path), "--validation", str(folder), "--out", str(tmp_path / "b")]
-    assert main(no_pictures) == 2
+    no_images = ["dense", "segmentation", str(tmp_path), "--validation", str(folder), "--out", str(tmp_path / "b")]
+    assert main(no_images) == 2
     assert "has no JPEG files" in capsys.readouterr().err

@@ -55,11 +55,11 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         for name, color in (("blue", (40, 60, 200)), ("red", (200, 60, 40))):
             (root / part / name).mkdir(parents=True)
             for i in range(count):
-                picture(color, numbers).save(root / part / name / f"{i}.jpg")
+                noise(color, numbers).save(root / part / name / f"{i}.jpg")
     return root / "train", root / "val"
 
 
-def picture(color: tuple[int, int, int], numbers: np.random.Generator, side: int = 64) -> Image.Image:
+def noise(color: tuple[int, int, int], numbers: np.random.Generator, side: int = 64) -> Image.Image:
     return Image.fromarray(np.clip(numbers.normal(color, 30, (side, side, 3)), 0, 255).astype(np.uint8))
 
 
@@ -225,6 +225,7 @@ def test_unreadable_images_are_left_out_and_counted(
     (tmp_path / "train" / "red" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "train" / "blue" / "text.jpg").write_text("no image")
     (tmp_path / "val" / "red" / "text.jpg").write_text("no image")
+    (tmp_path / "val" / "red" / "._0.jpg").write_text("a hidden file is no image")
     with Image.open(folders[1] / "red" / "0.jpg") as image:
         image.save(tmp_path / "val" / "red" / "other.png")
     sources = (tmp_path / "train", tmp_path / "val")
@@ -234,6 +235,7 @@ def test_unreadable_images_are_left_out_and_counted(
     left_out = [note for note in told.notes if note.startswith("left out: ")]
     assert len(left_out) == len(set(left_out)) == 3
     assert sum("text.jpg: " in note for note in left_out) == 2
+    assert f"left out of {sources[1]}: 1 hidden entry" in told.notes
     assert all(0 <= epoch.top1 <= 1 for epoch in epochs)
     assert [round(epoch.top1 * 5, 6) % 1 for epoch in epochs] == [0, 0]  # of five: four files and the PNG
 
@@ -245,7 +247,7 @@ def small_images(tmp_path: Path, count: int) -> tuple[Path, Path]:
         for name, color in (("blue", (40, 60, 200)), ("red", (200, 60, 40))):
             (tmp_path / part / name).mkdir(parents=True)
             for i in range(images):
-                picture(color, numbers, 32).save(tmp_path / part / name / f"{i}.jpg")
+                noise(color, numbers, 32).save(tmp_path / part / name / f"{i}.jpg")
     return tmp_path / "train", tmp_path / "val"
 
 

@@ -156,7 +156,7 @@ def test_a_list_of_missing_files_or_unknown_classes_is_refused(data: Path, tmp_p
 def test_a_source_of_which_nothing_can_be_read_is_refused(data: Path, tmp_path: Path) -> None:
     for name in ("blue", "red"):
         (tmp_path / "val" / name).mkdir(parents=True)
-        (tmp_path / "val" / name / "a.jpg").write_bytes(b"\xff\xd8 no picture")
+        (tmp_path / "val" / name / "a.jpg").write_bytes(b"\xff\xd8 no image")
     message = refusal(config(data, tmp_path / "run", validation=str(tmp_path / "val")))
     assert f"none of the 2 images of {tmp_path / 'val'} that were tried can be read: " in message
 

@@ -1,4 +1,4 @@
-"""Networks for boxes, instance masks or semantic masks: what describes one, what it predicts, its heat map."""
+"""Networks for boxes, instance masks or semantic masks: their description, predictions and heat maps."""
 
 from __future__ import annotations
 
@@ -41,18 +41,19 @@ _KIND, _VERSION = "jpegfreq_dense_checkpoint", 1
 
 @dataclass(frozen=True)
 class DenseConfig:
-    """All that is needed to build a network for boxes or masks, and to feed it.
+    """How to build a network for boxes or masks, and to prepare its input.
 
     Attributes:
         task: "detection" (Faster R-CNN), "instances" (Mask R-CNN) or "segmentation".
         architecture: a ResNet of `create_model`.
-        format: of its input, with statistics.
-        classes: for segmentation the mask's number of each class; else 0, 1 ... of background and the boxes' classes.
+        format: the format of its input, with statistics.
+        classes: for segmentation the mask's number of each class; otherwise 0 for background and 1, 2 ... for the
+            classes of the boxes.
         shorter_side: of the frame, as for `frame_of`.
         longer_side: of the frame.
         head: "fcn" or "deeplabv3"; for segmentation.
-        gated: with a ChannelGate.
-        gate_weight: of the gate's loss in training, per channel expected on.
+        gated: whether a ChannelGate stands before the network.
+        gate_weight: the price in the training loss of each channel that is expected on.
     """
 
     task: Task
@@ -66,15 +67,15 @@ class DenseConfig:
     gate_weight: float = 0.01
 
     def __post_init__(self) -> None:
-        """Check the task."""
+        """Check everything that can be checked without building the network."""
         object.__setattr__(self, "classes", tuple(self.classes))
         if self.task not in TASKS:
             raise ValueError(f"task must be one of {', '.join(TASKS)}, not {self.task!r}")
         if not self.classes:
-            raise ValueError("there is no class to learn")
+            raise ValueError("classes is empty: the data hold no class to learn")
 
     def create(self) -> nn.Module:
-        """The network, with new weights."""
+        """Build the network with new weights."""
         if self.task == "segmentation":
             return create_segmenter(
                 self.architecture,
@@ -132,11 +133,11 @@ class DenseConfig:
 
 @dataclass(frozen=True)
 class DenseModel:
-    """A network for boxes or masks and what feeds it.
+    """A network for boxes or masks, ready to predict.
 
     Attributes:
-        config: what it was made with.
-        network: in evaluation mode.
+        config: how it was built, and how its input is prepared.
+        network: the network, in evaluation mode.
     """
 
     config: DenseConfig
@@ -144,35 +145,35 @@ class DenseModel:
 
     @torch.inference_mode()
     def predict(self, image: str | os.PathLike[str] | bytes) -> dict[str, Tensor]:
-        """From a JPEG to what is in it, in pixels of the image.
+        """Find what is in a JPEG, in pixels of the image.
 
         Returns:
             "boxes" [M, 4], "labels" (class + 1) and "scores" [M], for instances "masks" [M, 1, height, width] of
             probabilities; for segmentation "mask" int64 [height, width] of the class numbers of the masks.
         """
-        picture = self.read(image).to(device_of(self.network))
+        frequencies = self.read(image).to(device_of(self.network))
         if self.config.task != "segmentation":
-            (found,) = self.network([picture])
+            (found,) = self.network([frequencies])
             return dict(found)
-        mask = predict_mask(self.network(picture.tensor[None]), picture.size)
+        mask = predict_mask(self.network(frequencies.tensor[None]), frequencies.size)
         return {"mask": torch.tensor(self.config.classes, device=mask.device)[mask]}
 
     def read(self, image: str | os.PathLike[str] | bytes) -> FrequencyImage:
-        """A JPEG as the network takes it."""
+        """Read a JPEG as the network takes it."""
         config = self.config
         return read_frequencies(image, config.format, shorter_side=config.shorter_side, longer_side=config.longer_side)
 
 
 def is_dense(folder: str | os.PathLike[str]) -> bool:
-    """Whether a checkpoint's config says that it is of a network for boxes or masks."""
+    """Return whether a checkpoint holds a network for boxes or masks."""
     try:
         return _KIND in json.loads((Path(folder) / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError):
-        return False  # whoever reads it says what is wrong
+        return False  # whoever reads it reports what is wrong
 
 
 def load_dense(folder: str | os.PathLike[str], *, device: str | torch.device = "cpu") -> DenseModel:
-    """Read the checkpoint of a network for boxes or masks.
+    """Read the checkpoint of a network for boxes or masks onto a device.
 
     Raises:
         CheckpointError: as `load_model`.
@@ -190,14 +191,14 @@ def dense_heat_map(
     on_unread: Callable[[str], None] | None = None,
     source: str = "",
 ) -> HeatMap:
-    """How often the gate turns each channel on, over whole images: the paper's heat map of segmentation.
+    """Count how often the gate turns each channel on, over whole images: the paper's heat map of segmentation.
 
     Args:
-        model: trained with a gate.
-        images: to look at; labels are not. Those that cannot be read are left out.
+        model: a model with a gate.
+        images: the images; labels are ignored, and unreadable images are left out.
         progress: called with the number of images after each.
         on_unread: called with a message for each unreadable image.
-        source: what to remember it by.
+        source: a description that is stored with the heat map.
 
     Raises:
         ValueError: the model has no gate, or no image can be read.
@@ -220,7 +221,7 @@ def dense_heat_map(
 
 
 def gate_of(network: nn.Module) -> ChannelGate:
-    """The gate of a GatedNetwork or of a detector's backbone."""
+    """Return the gate of a GatedNetwork or of a detector's backbone."""
     holder = network if hasattr(network, "gate") else network.get_submodule("backbone")
     gate = holder.get_submodule("gate")
     assert isinstance(gate, ChannelGate)
@@ -228,7 +229,7 @@ def gate_of(network: nn.Module) -> ChannelGate:
 
 
 def body_of(network: nn.Module) -> nn.Module:
-    """The frequency ResNet's stages, under torchvision's names, in a network of `DenseConfig.create`."""
+    """Return the stages of the frequency ResNet, under torchvision's names, in a network of `DenseConfig.create`."""
     holder = network.network if isinstance(network, GatedNetwork) else network
     backbone = holder.get_submodule("backbone")
     return backbone.get_submodule("body") if hasattr(backbone, "body") else backbone

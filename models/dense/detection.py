@@ -44,19 +44,20 @@ def create_detector(
     gated: bool = False,
     gate_weight: float = 0.01,
 ) -> FasterRCNN:
-    """A Faster R-CNN, or a Mask R-CNN, with new weights, that takes frequencies.
+    """Build a Faster R-CNN or a Mask R-CNN that takes frequencies, with new weights.
 
-    It is called as torchvision's are, with FrequencyImages in place of RGB tensors: `network(images, targets)` gives a
-    dict of losses in training, `network(images)` boxes, labels, scores (and masks) in evaluation, in pixels of the
-    images. Anchors, heads and strides are torchvision's (Note [Frame]); parameter names too, but for `backbone.gate`.
+    It is called like torchvision's, with FrequencyImages in place of RGB tensors: `network(images, targets)` returns a
+    dict of losses in training, and `network(images)` returns boxes, labels, scores (and masks) in evaluation, in pixels
+    of the images. Anchors, heads and strides are torchvision's (Note [Frame]), and so are all parameter names except
+    `backbone.gate`.
 
     Args:
         architecture: a ResNet or SE-ResNet of `architectures()`.
-        format: of its input.
-        num_classes: with background.
-        instances: Mask R-CNN.
-        gated: put a ChannelGate before it; its loss is one more of the dict, "loss_gate".
-        gate_weight: that loss is this times the channels expected on, mean of the images.
+        format: the format of its input.
+        num_classes: how many classes, background included.
+        instances: whether to build a Mask R-CNN.
+        gated: whether a ChannelGate stands before it; the dict of losses then has "loss_gate" too.
+        gate_weight: loss_gate is this times the mean over images of the channels expected on.
 
     >>> network = create_detector("resnet50", format=TensorFormat(24), num_classes=91)
     """
@@ -65,7 +66,7 @@ def create_detector(
     backbone = FrequencyPyramid(network, channels, ChannelGate(channels) if gated else None)
     anchors = FrequencyAnchors(
         sizes=((32,), (64,), (128,), (256,), (512,)), aspect_ratios=((0.5, 1.0, 2.0),) * 5
-    )  # one size a level, the fifth pooled from layer4: torchvision's
+    )  # torchvision's: one size per level, the fifth pooled from layer4
     kind = FrequencyMaskRCNN if instances else FrequencyFasterRCNN
     detector = kind(backbone, num_classes=num_classes, rpn_anchor_generator=anchors)
     detector.transform = FrequencyTransform()
@@ -74,14 +75,14 @@ def create_detector(
 
 
 def stage_widths(network: nn.Module, channels: int) -> list[int]:
-    """How many channels layer1 to layer4 give.
+    """Return how many channels layer1 to layer4 have.
 
     Raises:
         ValueError: the network has no such stages.
     """
     children = dict(network.named_children())
     if not set(STAGES) <= set(children):
-        raise ValueError(f"{type(network).__name__} has no stages {', '.join(STAGES)}: take a ResNet")
+        raise ValueError(f"{type(network).__name__} has no stages {', '.join(STAGES)}: choose a ResNet")
     training = network.training
     network.eval()
     widths = []
@@ -98,11 +99,11 @@ class FrequencyPyramid(BackboneWithFPN):  # type: ignore[misc]
     """A gate, if any, a frequency ResNet's stages at strides 4, 8, 16, 32 of the frame, and FPN.
 
     Attributes:
-        decision: what the gate decided for the last batch; None without a gate.
+        decision: the gate's decision for the last batch; None without a gate.
     """
 
     def __init__(self, network: nn.Module, channels: int, gate: ChannelGate | None) -> None:
-        """Of the network's stages."""
+        """Take the stages of a network."""
         super().__init__(
             network,
             return_layers={stage: str(level) for level, stage in enumerate(STAGES)},
@@ -113,7 +114,7 @@ class FrequencyPyramid(BackboneWithFPN):  # type: ignore[misc]
         self.decision: GateDecision | None = None
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Feature maps [N, 256, H / 2**level, W / 2**level] from [N, C, H, W]."""
+        """Return feature maps [N, 256, H / 2**level, W / 2**level] of a batch [N, C, H, W]."""
         if self.gate is not None:
             x, self.decision = self.gate(x)
         features: dict[str, Tensor] = super().forward(x)
@@ -121,19 +122,19 @@ class FrequencyPyramid(BackboneWithFPN):  # type: ignore[misc]
 
 
 class FrequencyTransform(GeneralizedRCNNTransform):  # type: ignore[misc]
-    """FrequencyImages to a batch, boxes and masks to the frames; torchvision's postprocess brings them back.
+    """Stacks FrequencyImages, and moves boxes and masks to the frames; torchvision's postprocess moves them back.
 
-    What pads an image to the batch's size is 0: after normalization the mean of its channel.
+    Images are padded to the batch's size with 0, which after normalization is the mean of a channel.
     """
 
     def __init__(self) -> None:
-        """Nothing is resized or normalized here: the tensors come so."""
+        """Neither resize nor normalize: the tensors are resized and normalized already."""
         super().__init__(min_size=0, max_size=0, image_mean=[], image_std=[], size_divisible=32 // CELL)
 
     def forward(
         self, images: Sequence[FrequencyImage], targets: Sequence[dict[str, Tensor]] | None = None
     ) -> tuple[ImageList, list[dict[str, Tensor]] | None]:
-        """Tensors [N, C, H, W], H and W multiples of 8 cells; image_sizes and targets in pixels of the frames."""
+        """Return tensors [N, C, H, W], H and W multiples of 8, and image_sizes and targets in pixels of the frames."""
         batch = self.batch_images([image.tensor for image in images], self.size_divisible)
         frames = [image.frame for image in images]
         if targets is None:
@@ -156,10 +157,10 @@ def _to_frame(target: dict[str, Tensor], image: FrequencyImage) -> dict[str, Ten
 
 
 class FrequencyAnchors(AnchorGenerator):  # type: ignore[misc]
-    """Torchvision's anchors, in pixels of the frame: it takes strides from the batch's size, which is in cells here."""
+    """Torchvision's anchors, in pixels of the frame: strides come from the batch's size, which is in cells here."""
 
     def forward(self, image_list: ImageList, feature_maps: list[Tensor]) -> list[Tensor]:
-        """Anchors of each image: float32 [anchors, 4]."""
+        """Return the anchors of each image: float32 [anchors, 4]."""
         height, width = (CELL * cells for cells in image_list.tensors.shape[-2:])
         in_pixels = ImageList(image_list.tensors.new_empty((0, 0, height, width)), image_list.image_sizes)
         anchors: list[Tensor] = super().forward(in_pixels, feature_maps)
@@ -170,8 +171,8 @@ class FrequencyDetector:
     """Adds the gate's loss to those of a detector.
 
     Attributes:
-        backbone: holds the gate, and what it decided last.
-        gate_weight: of the gate's loss; a training loop may change it.
+        backbone: holds the gate and its last decision.
+        gate_weight: the price of a channel; the training loop may change it.
     """
 
     training: bool
@@ -179,7 +180,7 @@ class FrequencyDetector:
     gate_weight: float
 
     def forward(self, images: Sequence[FrequencyImage], targets: Any = None) -> Any:
-        """As torchvision's."""
+        """Return what torchvision's detector returns, with the gate's loss in training."""
         result = super().forward(list(images), targets)  # type: ignore[misc]
         decision = self.backbone.decision
         if self.training and decision is not None:
@@ -197,14 +198,14 @@ class FrequencyMaskRCNN(FrequencyDetector, MaskRCNN):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class DetectionScores:
-    """COCO's average precision, mean of the classes that occur, 0 to 1; -1 where no box is to be found.
+    """COCO's average precision, the mean over the classes that occur, 0 to 1; -1 if there is no box to find.
 
     Attributes:
-        box: mean of the IoU thresholds 0.5 to 0.95.
+        box: the mean over the IoU thresholds 0.5 to 0.95.
         box_50: at IoU 0.5.
         mask: as `box`, of instance masks; None for a Faster R-CNN.
         mask_50: as `box_50`, of instance masks.
-        left_out: images that could not be read.
+        left_out: how many images were unreadable.
     """
 
     box: float
@@ -218,11 +219,11 @@ class DetectionScores:
 def evaluate_detection(
     network: nn.Module, dataset: DetectionDataset, *, progress: Callable[[int], None] | None = None
 ) -> DetectionScores:
-    """Average precision by torchmetrics, an image at a time.
+    """Measure the average precision with torchmetrics, image by image.
 
     Args:
         network: from `create_detector`; left in evaluation mode.
-        dataset: without flips; with instances for a Mask R-CNN. What cannot be read is left out.
+        dataset: without flips; with instances for a Mask R-CNN. Unreadable images are left out.
         progress: called with the number of images after each.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Whole pictures with what is in them: frequencies as the networks take them, boxes and masks in the image's pixels."""
+"""Whole images with their truth: frequencies as the networks take them, boxes and masks in pixels of the image."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ __all__ = [
 ]
 
 # Note [Frame]
-# An RGB network sees the image resized to its frame, and its first stage works on a grid of 4 pixels a cell. The
+# An RGB network sees the image resized to its frame, and its first stage works on a grid of 4 pixels per cell. The
 # frequencies are those of the image at twice that size, as in the paper: a block of 8 pixels there is 4 of the frame.
-# So every stride, anchor and box inside the network is that of the RGB network.
+# So the frequency network has the same strides, anchors and boxes as the RGB network.
 CELL = 4
 
-# What a mask holds where no class is to be learned, as torch.nn.functional.cross_entropy is told.
+# Marks the pixels of a mask whose class is not learned: the ignore_index of torch.nn.functional.cross_entropy.
 IGNORE = 255
 
-# What a picture or a mask that cannot be read raises; any other error is a mistake in the data set.
+# What an unreadable image or mask raises; any other error is a mistake in the data set.
 READ_ERRORS = (JpegError, OSError, MemoryError)
 
 # COCO's category numbers of its 80 things, in order: class k of a YOLO label file is COCO_THINGS[k] in a COCO mask.
@@ -64,13 +64,13 @@ COCO_THINGS = tuple(k for k in range(1, 91) if k not in (12, 26, 29, 30, 45, 66,
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture's files.
+    """The files of an image.
 
     Attributes:
         image: the JPEG file.
-        mask: PNG of its size, a class number a pixel, 0 for unlabelled; None where there is none.
-        boxes: YOLO label file: a line "class centre_x centre_y width height" a box, in shares of the image's size;
-            None where there is none, which means that it holds no box.
+        mask: a PNG of the same size with one class number per pixel, 0 for unlabelled; None without one.
+        boxes: a YOLO label file with one line "class centre_x centre_y width height" per box, as shares of the image's
+            size; None without one, which means that the image has no box.
     """
 
     image: Path
@@ -80,11 +80,11 @@ class Scene:
 
 @dataclass(frozen=True)
 class FrequencyImage:
-    """A picture as a detector takes it.
+    """An image as a detector takes it.
 
     Attributes:
-        tensor: [C, h, w], of the image resized to its frame of 4 h x 4 w pixels (Note [Frame]).
-        size: (height, width) of the image itself in pixels: boxes and masks are in these.
+        tensor: [C, h, w], of the image resized to its frame, height 4 h x width 4 w pixels (Note [Frame]).
+        size: (height, width) of the image itself in pixels, in which boxes and masks are given.
     """
 
     tensor: Tensor
@@ -92,24 +92,24 @@ class FrequencyImage:
 
     @property
     def frame(self) -> tuple[int, int]:
-        """(height, width) of the picture that an RGB network would see."""
+        """(height, width) in pixels of what an RGB network would see."""
         return (CELL * self.tensor.shape[-2], CELL * self.tensor.shape[-1])
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(C, height, width) in pixels: torchvision's detectors ask their images for this, to give boxes back in it."""
+        """(C, height, width): torchvision's detectors return boxes in pixels of this size."""
         return (self.tensor.shape[0], *self.size)
 
     def to(self, device: str | torch.device) -> FrequencyImage:
-        """The same on a device."""
+        """Return the same image on a device."""
         return FrequencyImage(self.tensor.to(device), self.size)
 
 
 def read_scenes(folder: str | os.PathLike[str]) -> tuple[Scene, ...]:
-    """The pictures of FOLDER/images with their FOLDER/masks/NAME.png and FOLDER/boxes/NAME.txt, by name.
+    """Find the images below FOLDER/images, with their FOLDER/masks/NAME.png and FOLDER/boxes/NAME.txt, sorted.
 
     Raises:
-        FileNotFoundError: there is no picture.
+        OSError: there is no image, or a folder cannot be listed.
     """
     folder = Path(folder)
     found = find_files(folder / "images", (".jpg", ".jpeg"))
@@ -125,7 +125,7 @@ def read_scenes(folder: str | os.PathLike[str]) -> tuple[Scene, ...]:
 
 
 def read_boxes(path: Path | None, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """The boxes of a YOLO label file, cut to the image; those without area are left out.
+    """Read the boxes of a YOLO label file, cut to the image; boxes without area are left out.
 
     Args:
         path: the file; None for no box.
@@ -133,10 +133,10 @@ def read_boxes(path: Path | None, height: int, width: int) -> tuple[Tensor, Tens
         width: of the image, pixels.
 
     Returns:
-        float32 [M, 4], (left, top, right, bottom) in pixels; int64 [M], their classes from 0.
+        float32 [M, 4], (left, top, right, bottom) in pixels; int64 [M], their classes, counted from 0.
 
     Raises:
-        ValueError: a line is none of five numbers.
+        ValueError: a line does not have five numbers.
     """
     boxes, classes = [], []
     for number, line in enumerate([] if path is None else path.read_text(encoding="utf-8").splitlines(), 1):
@@ -147,7 +147,7 @@ def read_boxes(path: Path | None, height: int, width: int) -> tuple[Tensor, Tens
             if not (kind.is_integer() and kind >= 0 and np.isfinite([x, y, box_width, box_height]).all()):
                 raise ValueError
         except ValueError:
-            raise ValueError(f'{path}, line {number}: {line!r} is no "class x y width height"') from None
+            raise ValueError(f'{path}, line {number}: {line!r} is not "class x y width height"') from None
         left, right = (np.clip(x + sign * box_width / 2, 0, 1) * width for sign in (-1, 1))
         top, bottom = (np.clip(y + sign * box_height / 2, 0, 1) * height for sign in (-1, 1))
         if right > left and bottom > top:
@@ -157,21 +157,21 @@ def read_boxes(path: Path | None, height: int, width: int) -> tuple[Tensor, Tens
 
 
 def read_mask(path: Path) -> Tensor:
-    """A mask's class numbers: uint8 [height, width].
+    """Read a mask's class numbers: uint8 [height, width].
 
     Raises:
-        ValueError: the PNG is not one of 8 bits a pixel, grey or with a palette.
+        ValueError: the PNG does not have 8 bits per pixel, grey or with a palette.
         OSError: it cannot be read.
     """
     with _open_mask(path) as image:
         try:
             return torch.from_numpy(np.array(image))
-        except (OSError, SyntaxError) as error:  # of a broken chunk Pillow says that it is bad syntax
+        except (OSError, SyntaxError) as error:  # Pillow reports a broken chunk as a SyntaxError
             raise OSError(f"{path}: {error}") from error
 
 
 def mask_size(path: Path) -> tuple[int, int]:
-    """(height, width) of a mask, from its header.
+    """Return the (height, width) of a mask, from its header.
 
     Raises:
         ValueError, OSError: as `read_mask`.
@@ -189,18 +189,18 @@ def _open_mask(path: Path) -> Image.Image:
         raise OSError(f"{path}: {error}") from error
     if image.mode not in ("L", "P"):
         image.close()
-        raise ValueError(f"{path} holds {image.mode} pixels, not a class number each")
+        raise ValueError(f"{path} holds {image.mode} pixels, but a mask has one class number per pixel")
     return image
 
 
 def frame_of(height: int, width: int, *, shorter_side: int, longer_side: int) -> tuple[int, int]:
-    """The size to which torchvision's detectors resize an image, to the nearest multiples of 4 (Note [Frame]).
+    """Return the (height, width) to which torchvision's detectors resize an image, as multiples of 4 (Note [Frame]).
 
     Args:
         height: of the image, pixels.
         width: of the image, pixels.
-        shorter_side: what its shorter side becomes, unless
-        longer_side: the longer one would become longer than this.
+        shorter_side: what the shorter side becomes, pixels, unless the longer side would exceed `longer_side`.
+        longer_side: the largest longer side, pixels.
 
     >>> frame_of(480, 640, shorter_side=300, longer_side=800)
     (300, 400)
@@ -217,14 +217,14 @@ def read_frequencies(
     longer_side: int,
     flip: bool = False,
 ) -> FrequencyImage:
-    """A whole JPEG as a detector takes it, resized from its coefficients; no pixel is decoded.
+    """Read a whole JPEG as a detector takes it, resized from its coefficients without decoding pixels.
 
     Args:
         image: a JPEG file.
         format: channels and statistics.
         shorter_side: of the frame, as for `frame_of`.
         longer_side: of the frame, as for `frame_of`.
-        flip: mirror it left to right.
+        flip: mirror the image left to right.
     """
     coefficients = read_coefficients(image)
     height, width = coefficients.header.height, coefficients.header.width
@@ -233,21 +233,21 @@ def read_frequencies(
 
 
 def _tensor(coefficients: Any, box: Box, frame: tuple[int, int], flip: bool, format: TensorFormat) -> Tensor:
-    """A box resized to a frame: float32 [C, frame / 4]."""
+    """Return a box resized to a frame: float32 [C, frame height / 4, frame width / 4]."""
     array = resample(coefficients, box, (2 * frame[0], 2 * frame[1]), flip=flip, format=format)
     tensor = torch.from_numpy(array).to(torch.float32)
     return tensor.permute(2, 0, 1) if format.layout == "HWC" else tensor
 
 
 class DetectionDataset(Dataset[tuple[FrequencyImage, dict[str, Tensor]]]):
-    """Pictures with boxes: (FrequencyImage, target), the target as torchvision's detectors want it.
+    """Images with boxes: (FrequencyImage, target), the target as torchvision's detectors take it.
 
     A target holds boxes float32 [M, 4] and labels int64 [M] (class + 1; 0 is background), and with `instances` masks
     uint8 [M, height, width], all in pixels of the image.
 
-    The masks are an approximation where the data have no instances but a semantic mask: the pixels of the box's class
-    inside the box. Two things of a class whose boxes overlap so share the pixels of the overlap. Boxes whose class has
-    no pixel there are left out.
+    The instance masks are approximated from a semantic mask: the pixels inside the box that have the box's class. So
+    two overlapping boxes of one class share the pixels of the overlap. Boxes whose class has no pixel there are left
+    out.
     """
 
     def __init__(
@@ -261,19 +261,19 @@ class DetectionDataset(Dataset[tuple[FrequencyImage, dict[str, Tensor]]]):
         instances: bool = False,
         mask_numbers: Sequence[int] = COCO_THINGS,
     ) -> None:
-        """The pictures as they are, or half of them mirrored.
+        """Take the images as they are, or mirror half of them.
 
         Args:
-            scenes: the pictures.
+            scenes: the images.
             format: of the tensors.
             shorter_side: as for `frame_of`.
             longer_side: as for `frame_of`.
-            flip: mirror each picture with probability 1/2, drawn with torch's generator.
-            instances: make instance masks too.
-            mask_numbers: the number in a semantic mask of each class of the boxes.
+            flip: mirror each image with probability 1/2, drawn with torch's generator.
+            instances: return instance masks too.
+            mask_numbers: for each class of the boxes, its number in a semantic mask.
         """
         if instances and (without := [scene.image.name for scene in scenes if scene.mask is None]):
-            raise ValueError(f"instances need a mask of every picture; {without[0]} has none")
+            raise ValueError(f"instances need a mask for every image, but {without[0]} has none")
         self.scenes = tuple(scenes)
         self.format = format
         self.shorter_side = shorter_side
@@ -283,11 +283,11 @@ class DetectionDataset(Dataset[tuple[FrequencyImage, dict[str, Tensor]]]):
         self.mask_numbers = tuple(mask_numbers)
 
     def __len__(self) -> int:
-        """How many pictures."""
+        """Count the images."""
         return len(self.scenes)
 
     def __getitem__(self, index: int) -> tuple[FrequencyImage, dict[str, Tensor]]:
-        """A picture and its target."""
+        """Return an image and its target."""
         scene = self.scenes[index]
         flip = self.flip and bool(torch.rand(()) < 0.5)
         image = read_frequencies(
@@ -310,7 +310,7 @@ class DetectionDataset(Dataset[tuple[FrequencyImage, dict[str, Tensor]]]):
 
 
 def instance_masks(mask: Tensor, boxes: Tensor, classes: Tensor, mask_numbers: Sequence[int]) -> Tensor:
-    """The pixels of each box's class inside the box: uint8 [M, height, width]."""
+    """Return the pixels inside each box that have its class: uint8 [M, height, width]."""
     height, width = mask.shape
     masks = torch.zeros(len(boxes), height, width, dtype=torch.uint8)
     for out, box, kind in zip(masks, boxes.tolist(), classes.tolist(), strict=True):
@@ -321,10 +321,10 @@ def instance_masks(mask: Tensor, boxes: Tensor, classes: Tensor, mask_numbers: S
 
 
 class SegmentationDataset(Dataset[tuple[Tensor, Tensor]]):
-    """Pictures with semantic masks: (float32 [C, h, w], int64 mask), classes counted from 0, IGNORE for unlabelled.
+    """Images with semantic masks: (float32 [C, h, w], int64 mask), classes counted from 0, IGNORE for unlabelled.
 
     With `crop`: random-resized crops, half of them mirrored, and the same part of the mask in the frame, [4 h, 4 w]
-    (nearest pixel). Without: the whole picture, and the mask in the image's own pixels.
+    (nearest pixel). Without it: the whole image, and the mask in the image's own pixels.
     """
 
     def __init__(
@@ -338,22 +338,22 @@ class SegmentationDataset(Dataset[tuple[Tensor, Tensor]]):
         crop: tuple[int, int] | None = None,
         scale: tuple[float, float] = (0.25, 1.0),
     ) -> None:
-        """Pictures without a mask are left out.
+        """Take the images that have a mask.
 
         Args:
-            scenes: the pictures.
-            classes: the mask's number of each class; pixels of any other number are IGNOREd.
+            scenes: the images.
+            classes: the mask's number of each class; pixels with any other number become IGNORE.
             format: of the tensors.
             shorter_side: as for `frame_of`, without `crop`.
             longer_side: as for `frame_of`, without `crop`.
-            crop: (height, width) of the frame that crops are resized to, multiples of 4.
-            scale: share of the image's area that a crop has.
+            crop: (height, width) in pixels of the frame to which crops are resized, multiples of 4.
+            scale: smallest and largest share of the image's area that a crop has.
         """
         if crop is not None and any(side % CELL for side in crop):
-            raise ValueError(f"a crop must be in multiples of {CELL} pixels, not {crop}")
+            raise ValueError(f"the height and width of a crop must be multiples of {CELL} pixels, not {crop}")
         self.scenes = tuple(scene for scene in scenes if scene.mask is not None)
         if not self.scenes:
-            raise ValueError("no picture has a mask")
+            raise ValueError("no image has a mask")
         self.format = format
         self.shorter_side = shorter_side
         self.longer_side = longer_side
@@ -363,18 +363,20 @@ class SegmentationDataset(Dataset[tuple[Tensor, Tensor]]):
         self.class_of[torch.tensor(tuple(classes))] = torch.arange(len(classes))
 
     def __len__(self) -> int:
-        """How many pictures."""
+        """Count the images."""
         return len(self.scenes)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """A picture's tensor and its mask."""
+        """Return an image's tensor and its mask."""
         scene = self.scenes[index]
         assert scene.mask is not None
         mask = read_mask(scene.mask)
         coefficients = read_coefficients(scene.image)
         height, width = coefficients.header.height, coefficients.header.width
         if mask.shape != (height, width):
-            raise ValueError(f"{scene.mask} is {tuple(mask.shape)}, its picture {(height, width)}")
+            raise ValueError(
+                f"{scene.mask} has (height, width) {tuple(mask.shape)}, but its image has {(height, width)}"
+            )
         if self.crop is None:
             frame = frame_of(height, width, shorter_side=self.shorter_side, longer_side=self.longer_side)
             whole = _tensor(coefficients, (0, 0, height, width), frame, False, self.format)
@@ -386,7 +388,7 @@ class SegmentationDataset(Dataset[tuple[Tensor, Tensor]]):
 
 
 def _crop_mask(mask: Tensor, box: Box, size: tuple[int, int], flip: bool) -> Tensor:
-    """A box of a mask, resized to the pixel that each new pixel's centre falls on, and mirrored."""
+    """Crop a mask, resize it by taking the pixel under each new pixel's centre, and mirror it."""
     top, left, height, width = box
     rows = top + ((torch.arange(size[0]) + 0.5) * height / size[0]).long()
     columns = left + ((torch.arange(size[1]) + 0.5) * width / size[1]).long()
@@ -395,7 +397,7 @@ def _crop_mask(mask: Tensor, box: Box, size: tuple[int, int], flip: bool) -> Ten
 
 
 def mask_classes(scenes: Sequence[Scene]) -> tuple[int, ...]:
-    """Every class number in the scenes' masks, ascending, without 0; masks that cannot be read are left out."""
+    """Return every class number in the scenes' masks, ascending, without 0; unreadable masks are left out."""
     found: set[int] = set()
     for scene in scenes:
         if scene.mask is not None:
@@ -405,21 +407,21 @@ def mask_classes(scenes: Sequence[Scene]) -> tuple[int, ...]:
 
 
 def box_class_count(scenes: Sequence[Scene]) -> int:
-    """How many classes a detector of these boxes has, counting background: the largest class number + 2."""
+    """Return how many classes a detector of these boxes has, background included: the largest class number + 2."""
     return 2 + max((kind for scene in scenes for kind in read_boxes(scene.boxes, 1, 1)[1].tolist()), default=-1)
 
 
 def measure_statistics(
     scenes: Sequence[Scene], *, shorter_side: int, longer_side: int, chroma: Any = "fancy", most: int = 200
 ) -> ChannelStatistics:
-    """Mean and deviation of the 192 channels of the pictures as `read_frequencies` gives them.
+    """Measure the mean and standard deviation of all 192 channels, over images as `read_frequencies` returns them.
 
     Args:
-        scenes: the pictures; of more than `most`, every n-th is taken. Those that cannot be read are left out.
+        scenes: the images; if there are more than `most`, every n-th is taken. Unreadable ones are left out.
         shorter_side: as for `frame_of`.
         longer_side: as for `frame_of`.
-        chroma: of the format that is to be normalized.
-        most: how many pictures at most.
+        chroma: the chroma mode of the format that is normalized.
+        most: the largest number of images that are read.
     """
     accumulator = StatisticsAccumulator()
     for scene in scenes[:: -(-len(scenes) // most)]:
@@ -430,4 +432,4 @@ def measure_statistics(
         except READ_ERRORS:
             continue
         accumulator.update(image.tensor.numpy(), grey=read_header(scene.image).color == "grey")
-    return accumulator.statistics("the training pictures")
+    return accumulator.statistics("the training images")

@@ -1,4 +1,4 @@
-"""A class for every pixel, from frequencies: torchvision's FCN and DeepLabV3 heads on a frequency ResNet."""
+"""A class for each pixel from frequencies: torchvision's FCN and DeepLabV3 heads on a frequency ResNet."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class SegmentationNetwork(nn.Module):
     """A frequency ResNet's last stage and a head, under torchvision's names."""
 
     def __init__(self, backbone: nn.Module, classifier: nn.Module) -> None:
-        """The backbone gives {"out": [N, D, h, w]}."""
+        """Combine a backbone, which returns {"out": [N, D, h, w]}, and a head."""
         super().__init__()
         self.backbone = backbone
         self.classifier = classifier
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits [N, classes, 4 H, 4 W], a pixel of the frame each (scenes.py, Note [Frame]), from [N, C, H, W]."""
+        """Return logits [N, classes, 4 H, 4 W], one per pixel of the frame (scenes.py, Note [Frame])."""
         logits = self.classifier(self.backbone(x)["out"])  # [N, classes, H / 2, W / 2]
         size = (CELL * x.shape[2], CELL * x.shape[3])
         return nn.functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
@@ -47,17 +47,17 @@ class SegmentationNetwork(nn.Module):
 def create_segmenter(
     architecture: str, *, format: TensorFormat, num_classes: int, head: Head = "fcn", gated: bool = False
 ) -> nn.Module:
-    """A network with new weights that gives each pixel of the frame a class.
+    """Build a network that classifies each pixel of the frame, with new weights.
 
-    Its last stage works at stride 8 of the frame, as torchvision's: layer3 and layer4 keep the grid and widen their
+    Its last stage works at stride 8 of the frame, as in torchvision: layer3 and layer4 keep the grid and dilate their
     kernels by 2 and 4.
 
     Args:
         architecture: a ResNet or SE-ResNet of `architectures()`.
-        format: of its input.
-        num_classes: as many as the masks have, without the unlabelled.
+        format: the format of its input.
+        num_classes: how many classes the masks have, without the unlabelled pixels.
         head: "fcn" or "deeplabv3".
-        gated: a GatedNetwork.
+        gated: whether to return a GatedNetwork.
     """
     if head not in HEADS:
         raise ValueError(f"head must be one of {', '.join(HEADS)}, not {head!r}")
@@ -72,7 +72,7 @@ def create_segmenter(
 
 
 def _dilate(stage: nn.Module, dilation: int) -> None:
-    """Let a stage keep its grid; its first block sees half as far as the others, as in torchvision."""
+    """Let a stage keep its grid; its first block is dilated half as much as the others, as in torchvision."""
     for number, (_, block) in enumerate(stage.named_children()):
         step = dilation // 2 if number == 0 else dilation
         for module in block.modules():
@@ -84,12 +84,12 @@ def _dilate(stage: nn.Module, dilation: int) -> None:
 
 @dataclass(frozen=True)
 class SegmentationScores:
-    """How well a mask is met, over all labelled pixels of all images.
+    """How well masks were predicted, over all labelled pixels of all images.
 
     Attributes:
-        pixel_accuracy: share of the pixels of the right class.
-        mean_iou: mean of the classes that occur in truth or prediction.
-        left_out: images that could not be read.
+        pixel_accuracy: the share of pixels with the right class, 0 to 1.
+        mean_iou: the intersection over union, the mean over the classes that occur in truth or prediction.
+        left_out: how many images were unreadable.
     """
 
     pixel_accuracy: float
@@ -104,11 +104,11 @@ def evaluate_segmentation(
     *,
     progress: Callable[[int], None] | None = None,
 ) -> SegmentationScores:
-    """Whole images, one at a time, scored in their own pixels.
+    """Score whole images, one at a time, in their own pixels.
 
     Args:
         network: from `create_segmenter`; left in evaluation mode.
-        dataset: without `crop`; what cannot be read is left out.
+        dataset: without `crop`; unreadable images are left out.
         progress: called with the number of images after each.
 
     Raises:
@@ -132,13 +132,13 @@ def evaluate_segmentation(
 
 
 def predict_mask(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """The likeliest class of each pixel of an image: int64 [*size] from logits [1, classes, height, width]."""
+    """Return the likeliest class of each pixel of an image: int64 [*size], from logits [1, classes, height, width]."""
     resized = nn.functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
     return resized[0].argmax(0)
 
 
 def scores_of(confusion: Tensor) -> SegmentationScores:
-    """Scores of counted pixels [classes, classes], rows the truth, columns the prediction."""
+    """Return the scores of counted pixels [classes, classes]: rows are the truth, columns the prediction."""
     right = confusion.diag().double()
     union = confusion.sum(0) + confusion.sum(1) - confusion.diag()
     occurs = union > 0

@@ -117,7 +117,7 @@ def train_dense(
             for optimizer, peak, part in zip(run.optimizers, peaks, falls, strict=False):
                 optimizer.param_groups[0]["lr"] = peak * part
             torch.manual_seed(seed_of(training.seed, epoch, step))  # of the gate's samples and of dropout
-            sums.add(left_out=run.unreadable.count(unread), steps=float(len(images) >= fewest))
+            sums.add(left_out=run.unreadable.count(sorted(unread)), steps=float(len(images) >= fewest))
             if len(images) >= fewest:
                 losses, decision = _losses(run.network, batch, run.device, steering.weight)
                 if steering.steers and decision is not None:
