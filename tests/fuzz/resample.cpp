@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <vector>
 
 #include "harness.h"
 #include "jpegfreq_resample.h"
@@ -81,6 +82,64 @@ private:
     void* data_;
 };
 
+// The tensor of the whole image on its luma grid: upsample() fills the channels of subsampled components and no others.
+void check_upsampling(const Header& header, const Output& planes, Draws& draws, Resampler& resampler) {
+    ResampleGeometry grid;
+    grid.output_height = (header.height + 7) / 8 * 8;
+    grid.output_width = (header.width + 7) / 8 * 8;
+    uint16_t channels[max_tensor_channels];
+    float scale[max_tensor_channels], shift[max_tensor_channels];
+    TensorSpec spec;
+    bool all = true;
+    for (uint32_t c = 0; c < header.component_count; ++c) {
+        const bool subsampled = is_subsampled(header, int(c));
+        all &= subsampled;
+        for (uint32_t k = 0; subsampled && k < 64; ++k) channels[spec.channel_count++] = uint16_t(64 * c + k);
+    }
+    if (spec.channel_count == 0) return;
+    std::fill_n(scale, spec.channel_count, 1.0f);
+    std::fill_n(shift, spec.channel_count, 0.0f);
+    spec.channels = channels;
+    spec.scale = scale;
+    spec.shift = shift;
+    spec.layout = static_cast<TensorLayout>(draws.below(2));
+    spec.type = static_cast<TensorType>(draws.below(2));
+    const auto chroma = draws.below(2) ? ChromaResampling::fancy : ChromaResampling::replicate;
+    Tensor tensor(spec, grid);
+    fuzz::require(
+        resampler.upsample(header, planes.planes, planes.quantization_tables, chroma, spec, tensor.data()).ok(),
+        "a sound image is upsampled");
+    fuzz::require(tensor.complete(), "every value of a subsampled component is written, and nothing after them");
+    if (all) return;
+    // A channel of a component on the luma grid is left alone.
+    uint16_t other = 0;
+    while (is_subsampled(header, other / 64)) other = uint16_t(other + 64);
+    spec.channels = &other;
+    spec.channel_count = 1;
+    Tensor alone(spec, grid);
+    fuzz::require(
+        resampler.upsample(header, planes.planes, planes.quantization_tables, chroma, spec, alone.data()).ok(),
+        "there may be nothing to upsample");
+    fuzz::require(alone.untouched(), "components on the luma grid are left alone");
+}
+
+// Each plane in a vector of its own size, so that the sanitizers see a read or a write that leaves it.
+void check_splitting(const Header& header, const Output& planes, Draws& draws) {
+    for (int c = 0; c < header.component_count; ++c) {
+        const size_t count = size_t(header.components[c].blocks_high) * header.components[c].blocks_wide;
+        const std::vector<int16_t> blocks(planes.planes[c], planes.planes[c] + 64 * count);
+        std::vector<int16_t> split(64 * count);
+        const uint32_t rows = draws.below(256);
+        split_frequencies(blocks.data(), count, uint8_t(rows), split.data());
+        for (size_t k = 0; k < 64; ++k) {
+            for (size_t i = 0; i < count; ++i) {
+                const int16_t expected = rows >> (k / 8) & 1 ? blocks[64 * i + k] : int16_t(0);
+                fuzz::require(split[k * count + i] == expected, "plane k holds coefficient k of every block");
+            }
+        }
+    }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -99,6 +158,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     float scale[max_tensor_channels], shift[max_tensor_channels];
     const bool one_scan = fuzz::has_one_scan(exact.bytes());
     Draws draws(exact.bytes());
+    check_upsampling(header, whole.output, draws, resampler);
+    check_splitting(header, whole.output, draws);
     for (int round = 0; round < 3; round++) {
         ResampleGeometry geometry = draw_geometry(draws, header);
         TensorSpec spec;
