@@ -112,6 +112,8 @@ def read_scenes(folder: str | os.PathLike[str]) -> tuple[Scene, ...]:
         OSError: there is no image, or a folder cannot be listed.
     """
     folder = Path(folder)
+    if not (folder / "images").is_dir():
+        raise FileNotFoundError(f"{folder} has no folder images, so it has no JPEG files")
     found = find_files(folder / "images", (".jpg", ".jpeg"))
     images = [Path(path) for path in found.files if os.path.dirname(path) == found.root]
     if not images:
