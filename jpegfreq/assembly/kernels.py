@@ -8,7 +8,7 @@ holds float16 bits, because Numba has no float16 on a CPU.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 from numba import njit, types
@@ -30,10 +30,10 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 def _kernel(function: _Function) -> _Function:
     """Compile without the GIL, and keep the machine code on disk where a folder for it can be written."""
     try:
-        compiled: _Function = njit(nogil=True, cache=True)(function)
+        compiled: Any = njit(nogil=True, cache=True)(function)
     except RuntimeError:  # neither the package's folder nor the user's cache (NUMBA_CACHE_DIR) can be written
         compiled = njit(nogil=True)(function)
-    return compiled
+    return cast("_Function", compiled)
 
 
 @_kernel
@@ -51,15 +51,19 @@ def to_half(value: np.float32) -> np.uint16:
     return np.uint16(sign | (subnormal if magnitude < np.uint32(113 << 23) else normal))
 
 
-def _stored(value, out):  # type: ignore[no-untyped-def]
+def _stored(value: Any, out: Any) -> Any:
     """Return `value` as `out` stores it: as it is, or as float16 bits. Numba compiles one of the two for each dtype."""
 
 
-@overload(_stored)  # type: ignore[untyped-decorator]
-def _stored_as(value, out):  # type: ignore[no-untyped-def]
-    if out.dtype == types.uint16:
-        return lambda value, out: to_half(value)
-    return lambda value, out: value
+@overload(_stored)
+def _stored_as(value: Any, out: Any) -> Any:
+    def as_half(value: Any, out: Any) -> Any:
+        return to_half(value)
+
+    def as_it_is(value: Any, out: Any) -> Any:
+        return value
+
+    return as_half if out.dtype == types.uint16 else as_it_is
 
 
 @_kernel
