@@ -284,3 +284,18 @@ def test_names_that_leave_the_folder_are_refused(photos: Path) -> None:
     for name in ("../x.npy", "/x.npy", "a/../../x.npy"):
         with pytest.raises(OutputConflictError, match="would lie outside"):
             outputs.missing({name: photos / "a" / "x.jpg"})
+
+
+@FORMS
+def test_what_another_program_wrote_is_never_replaced(
+    photos: Path, npz: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "t").mkdir()
+    if npz:
+        np.savez(photos / "t" / "tensors.npz", **{"x.jpg": np.zeros(3)})
+    else:
+        np.save(photos / "t" / "x.jpg.npy", np.zeros(3))
+    before = content(photos / "t")
+    assert decode("a", "--out", "t", npz=npz) == 2
+    assert "was not written by this command" in capsys.readouterr().err
+    assert content(photos / "t") == before

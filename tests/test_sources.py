@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import io
 import os
 import pickle
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -100,6 +102,13 @@ def test_a_link_to_nothing_is_listed_so_that_its_reader_reports_it(folder: Path)
     images = image_folder(folder)
     with pytest.raises(FileNotFoundError, match=r"gone\.jpg"):
         images.read(list(images.paths).index(str(folder / "a" / "gone.jpg")))
+
+
+@pytest.mark.parametrize("name", ["c", "a/deeper", "v1.2"])
+def test_a_link_to_a_folder_that_is_gone_is_an_error(folder: Path, name: str) -> None:
+    (folder / name).symlink_to("not-mounted/images")
+    with pytest.raises(FileNotFoundError, match=f"{name}: .*No such file"):
+        image_folder(folder)
 
 
 def test_links_that_lead_only_to_each_other_are_an_error(folder: Path) -> None:
@@ -316,3 +325,26 @@ def test_any_source_is_opened_and_labels_are_asked_for_where_needed(folder: Path
     (folder / "manifest.json").touch()
     with pytest.raises(ValueError, match="is a store of tensors, not of images"):
         open_images(folder)
+
+
+def test_a_folder_of_shards_hides_no_other_images(folder: Path, tmp_path: Path) -> None:
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    with tarfile.open(shards / "0.tar", "w") as tar:
+        for name in ("0.jpg", "0.cls"):
+            member = tarfile.TarInfo(name)
+            member.size = 1
+            tar.addfile(member, io.BytesIO(b"0"))
+    (shards / "notes.txt").touch()
+    (shards / ".hidden").touch()
+    (shards / "empty").mkdir()
+    assert open_images(shards).left_out == LeftOut(hidden=1, other_files=2)
+    for name in ("1.tar.gz", "1.TGZ", "1.TAR"):
+        (shards / name).touch()
+        with pytest.raises(ValueError, match=rf"{name}: images are read from uncompressed shards"):
+            open_images(shards)
+        (shards / name).unlink()
+    (shards / "empty").rmdir()
+    folder.rename(shards / "images")
+    with pytest.raises(ValueError, match=r"has shards, such as 0\.tar, and the folder images"):
+        open_images(shards)

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from jpegfreq._files import WriteError, write_whole, written_whole
-from jpegfreq.cli import main
+from jpegfreq.cli import CommandError, main
+from jpegfreq.cli._outputs import check_outputs
 from jpegfreq.statistics import ChannelStatistics
 from tests.images import make_jpeg
 
@@ -153,3 +154,10 @@ def test_no_command_overwrites_its_input(
     assert main(command) == 2
     assert "would be overwritten" in capsys.readouterr().err
     assert {name: (tmp_path / name).read_bytes() for name in files(tmp_path)} == before
+
+
+def test_an_image_that_only_a_list_names_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("photos/0.jpg 0\n")
+    with pytest.raises(CommandError, match=r"photos/0\.jpg holds images or tensors, and would be overwritten"):
+        check_outputs(tmp_path / "photos" / "0.jpg", inputs=[tmp_path / "list.txt"])
+    check_outputs(tmp_path / "photos" / "new.jpg", inputs=[tmp_path / "list.txt"])

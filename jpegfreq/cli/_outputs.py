@@ -29,12 +29,14 @@ def check_outputs(*paths: Path | None, inputs: Iterable[str | Path | None] = ())
 
     Raises:
         CommandError: the folder of a file is missing, the file is a folder, two outputs are the same file, or an input
-            would be overwritten.
+            or any file of images or tensors, which a list may name, would be overwritten.
     """
     wanted = [path for path in paths if path is not None]
     for path in wanted:
         if path.is_dir():
             raise CommandError(f"{path} is a folder, but a file is to be written")
+        if path.exists() and path.suffix.lower() in _CONTENTS - {*_FIGURES}:
+            raise CommandError(f"{path} holds images or tensors, and would be overwritten; choose another name")
         if not path.absolute().parent.is_dir():
             raise CommandError(f"{path.parent}: no such folder, so {path.name} cannot be written there")
     real = [os.path.realpath(path) for path in wanted]

@@ -11,9 +11,12 @@ from jpegfreq.sources.labels import check_numbers
 from jpegfreq.sources.lists import read_list
 from jpegfreq.sources.packed import PackedNames, pack_numbers
 from jpegfreq.sources.shards import ShardImage, read_shard
-from jpegfreq.sources.walk import JPEG_EXTENSIONS, LeftOut, find_files, is_hidden
+from jpegfreq.sources.walk import IMAGE_EXTENSIONS, JPEG_EXTENSIONS, LeftOut, find_files, is_hidden
 
 __all__ = ["Images", "file_list", "image_folder", "list_file", "open_images", "tar_shards"]
+
+
+_COMPRESSED_SHARDS = (".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
 
 @dataclass(frozen=True, repr=False)
@@ -132,12 +135,39 @@ def open_images(source: str | os.PathLike[str], *, labels: bool = True) -> Image
     found = find_files(path, JPEG_EXTENSIONS) if not labels else None
     if found is not None and found.files:
         return Images(found.files, [-1] * len(found.files), left_out=found.left_out)
-    names = sorted(name for name in os.listdir(path) if name.endswith(".tar") and not is_hidden(name))
+    entries = sorted(os.listdir(path))
+    names = [name for name in entries if name.endswith(".tar") and not is_hidden(name)]
     if names:
-        return tar_shards([os.path.join(path, name) for name in names], labels=labels)
+        _refuse_beside_shards(path, names[0], entries)
+        images = tar_shards([os.path.join(path, name) for name in names], labels=labels)
+        beside = len(entries) - len(names)
+        hidden = sum(map(is_hidden, entries))
+        left_out = replace(
+            images.left_out,
+            hidden=images.left_out.hidden + hidden,
+            other_files=images.left_out.other_files + beside - hidden,
+        )
+        return replace(images, left_out=left_out)
     if not labels:
         raise FileNotFoundError(f"{path} has neither JPEG files ({', '.join(JPEG_EXTENSIONS)}) nor .tar shards")
     return image_folder(path)
+
+
+def _refuse_beside_shards(folder: str, shard: str, entries: Sequence[str]) -> None:
+    """Refuse a folder that holds more images than those of its shards, because they would be missing silently."""
+    for name in entries:
+        if is_hidden(name):
+            continue
+        path = os.path.join(folder, name)
+        if name.lower().endswith((*_COMPRESSED_SHARDS, ".tar")) and not name.endswith(".tar"):
+            raise ValueError(
+                f"{path}: images are read from uncompressed shards, whose names end in .tar, as {shard} does"
+            )
+        if os.path.isdir(path) and (below := find_files(path, (*IMAGE_EXTENSIONS, *JPEG_EXTENSIONS, ".tar")).files):
+            raise ValueError(
+                f"{folder} has shards, such as {shard}, and the folder {name}, which holds images or shards, too "
+                f"({below[0]}): name a folder that has only shards or only class folders"
+            )
 
 
 def image_folder(root: str | os.PathLike[str]) -> Images:

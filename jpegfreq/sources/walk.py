@@ -72,8 +72,8 @@ def find_files(root: str | os.PathLike[str], extensions: Collection[str] = IMAGE
     """Find the files below a folder, however deep.
 
     Links to files and folders are followed, and two links to one folder are both followed; only a link to a folder
-    that contains the link is left out, because it would never end. A link to nothing is listed as a file, so that
-    whoever reads it reports it.
+    that contains the link is left out, because it would never end. A link to nothing with the name of an image is
+    listed as a file, so that whoever reads it reports it; any other may have led to a folder, and is an error.
 
     Args:
         root: the folder. Its own name may be hidden.
@@ -81,7 +81,7 @@ def find_files(root: str | os.PathLike[str], extensions: Collection[str] = IMAGE
 
     Raises:
         OSError: a folder cannot be listed: no permission, a path longer than the system allows, links that lead only
-            to each other, or a folder that vanished meanwhile. The message names it.
+            to each other, a link to nothing, or a folder that vanished meanwhile. The message names it.
     """
     top = os.fspath(root)
     counts = dict.fromkeys(("hidden", "other_files", "circular_links", "special"), 0)
@@ -120,11 +120,19 @@ def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
-    """Tell a "folder", a "file" and a "special" apart; a link is what it leads to, and a link to nothing is a file."""
+    """Tell a "folder", a "file" and a "special" apart; a link is what it leads to.
+
+    Raises:
+        OSError: the link leads to nothing, and its name is not that of an image.
+    """
     try:
         if entry.is_dir():
             return "folder"
-        if entry.is_file() or not os.path.exists(entry.path):
+        if entry.is_file():
+            return "file"
+        if not os.path.exists(entry.path):
+            if os.path.splitext(entry.name)[1].lower() not in (*IMAGE_EXTENSIONS, *JPEG_EXTENSIONS):
+                os.stat(entry.path)
             return "file"
     except OSError as error:
         raise _named(entry.path, "cannot tell whether this is a file or a folder", error) from error

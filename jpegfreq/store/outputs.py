@@ -200,6 +200,7 @@ class Outputs(ABC):
         inputs = set(resolved.values())
         root = os.path.realpath(self.out)
         checked: set[str] = set()
+        is_new = not (self.out / _STAMP).exists()
         for name, path in resolved.items():
             parts = PurePosixPath(name)
             above = [str(parent) for parent in parts.parents][:-1]
@@ -220,6 +221,11 @@ class Outputs(ABC):
             if os.path.join(root, name) in inputs:
                 raise OutputConflictError(f"the output {self.out / name} of {path} would overwrite an input")
             self._refuse_links(name, above, root, checked)
+            if is_new and os.path.lexists(os.path.join(root, name)):
+                raise OutputConflictError(
+                    f"{self.out / name} was not written by this command, and {path} would replace it; choose another "
+                    "--out"
+                )
 
     def _refuse_links(self, name: str, above: list[str], root: str, checked: set[str]) -> None:
         """Refuse links below the folder that lead out of it."""
@@ -408,9 +414,16 @@ class ArchiveOutputs(Outputs):
             return {}
         try:
             with zipfile.ZipFile(path) as archive:
-                return _records(path, [info.comment for info in archive.infolist() if info.comment])
+                members = archive.infolist()
         except zipfile.BadZipFile as error:
             raise ValueError(f"{path} is damaged ({error}): remove it, or choose another --out") from error
+        for info in members:
+            if not info.comment:
+                raise ValueError(
+                    f"{path} was not written by this command: {info.filename} has no record of its source; "
+                    "choose another --out"
+                )
+        return _records(path, [info.comment for info in members])
 
     def _is_whole(self, name: str, record: _Record) -> bool:
         return True  # the archive has its name only when it is complete
