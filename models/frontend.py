@@ -11,6 +11,14 @@ are one fixed linear layer. With D[u][x] = c_u cos((2x + 1) u pi / 16), c_0 = sq
 A TensorFormat's statistics are undone by the same layer: coefficient = value * std + mean. A channel that the format
 lacks stands at its mean, or at 0 without statistics; this is a constant, which goes into the bias.
 Nothing is clipped to 0..255 and nothing is rounded, so the outputs equal those on the float pixels exactly.
+
+A first convolution that reads each patch of the image once takes the layer in, because it is linear too:
+
+    patch 8, 16, ...  an eighth of the kernel and of the stride, over the frequencies
+    patch 4           each block holds 2 x 2 patches: a 1 x 1 convolution to 4 times the width, then a pixel shuffle
+
+The second needs 4 * width * channels multiply-adds per block, and the layer form with the untouched convolution
+64 * channels + 9 * 64 + 192 * width. At a width of 96 (ConvNeXt-T, Swin-T) folding is cheaper up to 59 channels.
 """
 
 from __future__ import annotations
@@ -18,6 +26,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -30,7 +40,7 @@ from jpegfreq.format import TensorFormat
 
 __all__ = ["FrequencyNetwork", "PixelLayer", "from_rgb"]
 
-Form = Literal["layer", "folded patch"]
+Form = Literal["layer", "folded patch", "folded stride 4"]
 
 # The JFIF conversion, derived from the luma weights of R, G and B.
 _LUMA = (0.299, 0.587, 0.114)
@@ -105,13 +115,13 @@ class FrequencyNetwork(nn.Module):
     """An RGB network on frequency tensors; `from_rgb` makes it.
 
     Attributes:
-        form: "layer" if a PixelLayer stands in front of the network, "folded patch" if the network's patch embedding
-            takes the frequencies itself.
+        form: "layer" if a PixelLayer stands in front of the network; "folded patch" or "folded stride 4" if the
+            network's first convolution takes the frequencies itself.
         format: the format of its input.
         size: (height, width) in pixels of the images.
         classes: the names of the network's outputs; () if they have none.
-        front: the PixelLayer; nn.Identity for a folded patch.
-        network: the RGB network, or the copy with the folded patch embedding.
+        front: the PixelLayer; nn.Identity for the folded forms.
+        network: a copy of the RGB network, with another first convolution in the folded forms.
     """
 
     def __init__(
@@ -142,7 +152,7 @@ class FrequencyNetwork(nn.Module):
                 f"the input must be [N, {', '.join(map(str, wanted))}], that is {wanted[0]} channels x height "
                 f"{grid[0]} x width {grid[1]}, not {list(x.shape)}"
             )
-        if self.form == "folded patch":
+        if self.form != "layer":
             x = x.to(next(self.network.parameters()).dtype)
         output: Tensor = self.network(self.front(x))
         return output
@@ -168,7 +178,9 @@ def from_rgb(
     """Make a trained RGB network take frequency tensors; its outputs stay the same, and nothing is retrained.
 
     The patch embedding of a vision transformer (torchvision's, or timm's with a PatchEmbed) whose patch is a multiple
-    of 8 takes the frequencies itself, at no extra cost. In front of any other network stands a PixelLayer.
+    of 8 takes the frequencies itself, at no extra cost. So does a stem that reads patches of 4 x 4 pixels, such as
+    ConvNeXt's and Swin's, if the format has so few channels that this needs fewer multiply-adds than a PixelLayer. In
+    front of any other network stands a PixelLayer. See Note [Fixed front end].
 
     Args:
         network: a network that takes [N, 3, height, width]. It is not changed; the result holds a copy.
@@ -190,79 +202,161 @@ def from_rgb(
     >>> network(torch.zeros(1, 192, 28, 28)).shape
     torch.Size([1, 1000])
     """
-    height, width = (size, size) if isinstance(size, int) else size
-    if height < 1 or width < 1:
-        raise ValueError(f"size must be at least 1 pixel, not height {height} x width {width}")
+    height, width = _checked_size(size)
     for name, values, low in (("mean", mean, 0.0), ("std", std, 1e-6)):
-        if len(values) != 3 or not all(low <= value <= 1 for value in values):
-            raise ValueError(f"{name} must be three numbers, for R, G and B as values from 0 to 1, not {tuple(values)}")
-    first = next(((name, m) for name, m in network.named_modules() if isinstance(m, nn.Conv2d)), None)
-    if first is not None and first[1].in_channels != 3:
+        if values is None or len(values) != 3 or not all(low <= value <= 1 for value in values):
+            given = None if values is None else tuple(values)
+            raise ValueError(f"{name} must be three numbers, for R, G and B as values from 0 to 1, not {given}")
+    taken = _size_taken(network)
+    if taken not in (None, (height, width)):
         raise ValueError(
-            f"the network's first convolution, {first[0]!r}, takes {first[1].in_channels} channels, but that of an RGB "
-            "network takes 3"
+            f"the network takes images of height {taken[0]} x width {taken[1]} pixels, but size is height {height} x "
+            f"width {width}"
         )
     format = TensorFormat() if format is None else format
     network = copy.deepcopy(network)
+    stem = _find_stem(network, (height, width))
+    if stem is not None and stem.convolution.in_channels != 3:
+        raise ValueError(
+            f"the network's first convolution, {stem.name!r}, takes {stem.convolution.in_channels} channels, but that "
+            "of an RGB network takes 3"
+        )
     weights = next((p for p in network.parameters() if p.is_floating_point()), torch.zeros(()))
-    front: nn.Module = nn.Identity()
-    form: Form = "folded patch"
-    if height % 8 or width % 8 or not _fold_patch_embedding(network, (height, width), format, mean, std):
-        form, front = "layer", PixelLayer(format, (height, width), mean=mean, std=std)
+    form: Form = "layer"
+    if stem is not None and height % 8 == 0 and width % 8 == 0:
+        form = _fold(network, stem, format, mean, std)
+    front = PixelLayer(format, (height, width), mean=mean, std=std) if form == "layer" else nn.Identity()
     front.to(weights.device, weights.dtype)
     made = FrequencyNetwork(form, front, network, format=format, size=(height, width), classes=tuple(classes))
-    return made.train(network.training)
+    made.training = network.training  # its layers keep their own modes: some may be frozen
+    return made
 
 
-def _fold_patch_embedding(
-    network: nn.Module, size: tuple[int, int], format: TensorFormat, mean: Sequence[float], std: Sequence[float]
-) -> bool:
-    """Let a vision transformer's patch embedding take the frequencies; return whether the network has one that fits.
-
-    The embedding is a convolution whose kernel and stride are the patch. Over frequencies it is one with an eighth of
-    the patch, and the same number of multiply-adds if all 192 channels are there.
+def _checked_size(size: int | tuple[int, int]) -> tuple[int, int]:
+    """Return (height, width).
 
     Raises:
-        ValueError: the network takes images of another size.
+        ValueError: the size is not one or two whole numbers of at least 1.
     """
-    name, convolution = next(((n, m) for n, m in network.named_modules() if isinstance(m, nn.Conv2d)), ("", None))
-    if convolution is None or not name or not _is_patches(convolution):
-        return False
-    holder_name, _, own_name = name.rpartition(".")
+    pair = (size, size) if isinstance(size, int) else tuple(size) if isinstance(size, Sequence) else ()
+    if len(pair) != 2 or not all(isinstance(side, int) for side in pair):
+        raise ValueError(f"size must be a whole number of pixels, or (height, width), not {size!r}")
+    if min(pair) < 1:
+        raise ValueError(f"size must be at least 1 pixel, not height {pair[0]} x width {pair[1]}")
+    return pair
+
+
+# The attribute in which torchvision's VisionTransformer and timm's PatchEmbed hold the size of the images they take.
+_SIZE_NAMES = ("image_size", "img_size")
+
+
+def _size_taken(network: nn.Module) -> tuple[int, int] | None:
+    """Return the only (height, width) that a vision transformer takes; None for a network that takes any."""
+    for module in network.modules():
+        for name in _SIZE_NAMES:
+            taken = getattr(module, name, None)
+            if _is_size(taken) and hasattr(module, "patch_size") and getattr(module, "strict_img_size", True):
+                return _pair(taken)
+    return None
+
+
+@dataclass(frozen=True)
+class _Stem:
+    """The first convolution that a network runs: its name, and whether it reads the images just as they are."""
+
+    name: str
+    convolution: nn.Conv2d
+    reads_images: bool
+
+
+class _StemFoundError(Exception):
+    """Ends the run of a network at its first convolution."""
+
+
+def _find_stem(network: nn.Module, size: tuple[int, int]) -> _Stem | None:
+    """Run a network on one image up to its first convolution, and return that; None if it has none.
+
+    Raises:
+        ValueError: the network refuses images of this size.
+    """
+    convolutions = {name: module for name, module in network.named_modules() if isinstance(module, nn.Conv2d)}
+    if not convolutions:
+        return None
+    weight = next(iter(convolutions.values())).weight
+    images = torch.zeros(1, 3, *size, device=weight.device, dtype=weight.dtype)
+    found: list[_Stem] = []
+
+    def stop(name: str, convolution: nn.Module, arguments: tuple[Any, ...]) -> None:
+        assert isinstance(convolution, nn.Conv2d)
+        alone = sum(other.in_channels == 3 for other in convolutions.values()) == 1
+        found.append(_Stem(name, convolution, alone and arguments[0] is images))
+        raise _StemFoundError
+
+    hooks = [module.register_forward_pre_hook(partial(stop, name)) for name, module in convolutions.items()]
+    modes = {module: module.training for module in network.modules()}
+    try:
+        with torch.no_grad():
+            network.eval()(images)
+    except _StemFoundError:
+        pass
+    except Exception as error:
+        raise ValueError(
+            f"the network does not take images of height {size[0]} x width {size[1]} pixels as [N, 3, height, width]: "
+            f"{error}"
+        ) from error
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for module, mode in modes.items():
+            module.training = mode
+    return found[0] if found else None
+
+
+def _fold(network: nn.Module, stem: _Stem, format: TensorFormat, mean: Sequence[float], std: Sequence[float]) -> Form:
+    """Let the first convolution take the frequencies, if it can and that is not dearer; return the form chosen."""
+    patch = _patch_of(stem.convolution)
+    if patch is None or not stem.reads_images or not stem.name:
+        return "layer"
+    holder_name, _, own_name = stem.name.rpartition(".")
     holder = network.get_submodule(holder_name)
-    for size_name in ("image_size", "img_size"):  # in torchvision's VisionTransformer, in timm's PatchEmbed
-        taken, patch = getattr(holder, size_name, None), getattr(holder, "patch_size", None)
-        if not _in_blocks(taken) or not _in_blocks(patch):
-            continue
-        if _pair(taken) != size:
-            (height, width), (given_height, given_width) = _pair(taken), size
-            raise ValueError(
-                f"the network takes images of height {height} x width {width} pixels, but size is height "
-                f"{given_height} x width {given_width}"
-            )
-        setattr(holder, own_name, _folded(convolution, format, mean, std))
+    size_name = next((name for name in _SIZE_NAMES if _is_size(getattr(holder, name, None))), None)
+    taken = None if size_name is None else getattr(holder, size_name)
+    if patch == (4, 4):
+        # torchvision's VisionTransformer derives its number of patches from the size of its input.
+        if size_name == "image_size" or not _folded_is_cheaper(stem.convolution, format):
+            return "layer"
+    elif not (_is_size(taken, 8) and _is_size(getattr(holder, "patch_size", None), 8)):
+        return "layer"
+    setattr(holder, own_name, _folded(stem.convolution, format, mean, std))
+    if size_name is not None and hasattr(holder, "patch_size"):
         # The network compares these with the size of its input, which is in blocks now.
         setattr(holder, size_name, _eighth(taken))
-        holder.patch_size = _eighth(patch)
-        return True
-    return False
+        holder.patch_size = _eighth(holder.patch_size)
+    return "folded stride 4" if patch == (4, 4) else "folded patch"
 
 
-def _is_patches(convolution: nn.Conv2d) -> bool:
-    """Whether a convolution over RGB reads each patch of whole blocks once."""
-    return (
-        convolution.in_channels == 3
-        and convolution.groups == 1
+def _folded_is_cheaper(convolution: nn.Conv2d, format: TensorFormat) -> bool:
+    """Whether folding a stem of patch 4 saves multiply-adds against a PixelLayer. See Note [Fixed front end]."""
+    channels, outputs = len(format.selection), convolution.out_channels
+    return 4 * outputs * channels < 64 * channels + 9 * 64 + 192 * outputs
+
+
+def _patch_of(convolution: nn.Conv2d) -> tuple[int, int] | None:
+    """Return the patch (height, width) of a convolution over RGB that reads each patch of 4 x 4 or of blocks once."""
+    height, width = convolution.kernel_size
+    reads_once = (
+        convolution.groups == 1
         and convolution.kernel_size == convolution.stride
-        and all(side % 8 == 0 for side in convolution.kernel_size)
         and convolution.padding in ((0, 0), "valid")
         and convolution.dilation == (1, 1)
     )
+    fits = (height, width) == (4, 4) or (height % 8 == 0 and width % 8 == 0)
+    return (height, width) if reads_once and fits else None
 
 
-def _in_blocks(value: Any) -> bool:
-    """Whether a size, or each side of a pair, is a multiple of 8."""
-    return isinstance(value, int | tuple) and all(isinstance(side, int) and side % 8 == 0 for side in _pair(value))
+def _is_size(value: Any, multiple: int = 1) -> bool:
+    """Whether a value is a size, or a pair of sizes, of which each is a multiple of a number."""
+    return isinstance(value, int | tuple) and all(isinstance(s, int) and s % multiple == 0 for s in _pair(value))
 
 
 def _pair(value: Any) -> tuple[int, int]:
@@ -270,17 +364,23 @@ def _pair(value: Any) -> tuple[int, int]:
 
 
 def _eighth(value: Any) -> Any:
-    return value // 8 if isinstance(value, int) else tuple(side // 8 for side in value)
+    """Return a size in blocks, at least 1."""
+    return max(value // 8, 1) if isinstance(value, int) else tuple(max(side // 8, 1) for side in value)
 
 
-def _folded(convolution: nn.Conv2d, format: TensorFormat, mean: Sequence[float], std: Sequence[float]) -> nn.Conv2d:
-    """Fold the fixed front end into a patch embedding."""
+def _folded(convolution: nn.Conv2d, format: TensorFormat, mean: Sequence[float], std: Sequence[float]) -> nn.Module:
+    """Fold the fixed front end into a convolution that reads patches; patches of 4 x 4 become a pixel shuffle's."""
     rgb = convolution.weight.detach().double().cpu().numpy()  # [O, 3, P, Q]
+    bias = np.zeros(len(rgb)) if convolution.bias is None else convolution.bias.detach().double().cpu().numpy()
+    quarters = convolution.kernel_size == (4, 4)
+    if quarters:  # [4 * O, 3, 8, 8]: each kernel at each of the four quarters of a block, as pixel_shuffle orders them
+        corners = [(0, 0), (0, 4), (4, 0), (4, 4)]
+        placed = [np.pad(rgb, ((0, 0), (0, 0), (y, 4 - y), (x, 4 - x))) for y, x in corners]
+        rgb, bias = np.stack(placed, 1).reshape(-1, 3, 8, 8), np.repeat(bias, 4)
     outputs, _, patch_height, patch_width = rgb.shape
     high, wide = patch_height // 8, patch_width // 8
     deviation = np.array(std)
     shift = (128 / 255 - np.array(mean)) / deviation  # [3]
-    bias = np.zeros(outputs) if convolution.bias is None else convolution.bias.detach().double().cpu().numpy()
     bias = bias + np.einsum("oryx,r->o", rgb, shift)
     # [O, RGB, a, y, b, x] with the colors as YCbCr and each block's pixels (y, x) as frequencies (v, u)
     blocks = rgb.reshape(outputs, 3, high, 8, wide, 8)
@@ -296,7 +396,8 @@ def _folded(convolution: nn.Conv2d, format: TensorFormat, mean: Sequence[float],
         assert folded.bias is not None
         folded.bias.copy_(torch.from_numpy(bias))
     folded = folded.to(convolution.weight.device, convolution.weight.dtype)
-    return folded.requires_grad_(convolution.weight.requires_grad)
+    folded = folded.requires_grad_(convolution.weight.requires_grad)
+    return nn.Sequential(folded, nn.PixelShuffle(2)) if quarters else folded
 
 
 def _undo_statistics(format: TensorFormat) -> tuple[np.ndarray, np.ndarray]:

@@ -94,6 +94,11 @@ def network(name: str) -> nn.Module:
     torch.manual_seed(0)
     if name == "vit":
         made = torchvision.models.VisionTransformer(64, 16, 2, 2, 32, 64, num_classes=10)
+    elif name == "swin":
+        made = torchvision.models.SwinTransformer([4, 4], 32, [1, 1], [2, 2], [4, 4], num_classes=10)
+    elif name == "convnext":
+        blocks = [torchvision.models.convnext.CNBlockConfig(48, None, 2)]
+        made = torchvision.models.ConvNeXt(blocks, layer_scale=1.0, num_classes=10)
     elif name == "small":
         layers = nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(128, 10)
         made = nn.Sequential(*layers)
@@ -123,7 +128,7 @@ def relative(found: Tensor, expected: Tensor) -> float:
     ],
     ids=["all", "statistics", "zigzag", "24", "mixed", "luma"],
 )
-@pytest.mark.parametrize("name", ["resnet18", "vit"])
+@pytest.mark.parametrize("name", ["resnet18", "vit", "swin", "convnext"])
 def test_outputs_equal_those_on_the_float_pixels(name: str, format: TensorFormat, dtype: Any, tolerance: float) -> None:
     channels = coefficients(pixels())
     rgb = rgb_of(with_means(channels, format))
@@ -147,6 +152,58 @@ def test_torchvisions_networks_keep_their_outputs_at_224_pixels(
     assert made.form == form
     with torch.no_grad():
         assert relative(made(coefficients(rgb).to(dtype)), original(normalized(rgb).to(dtype))) < tolerance
+
+
+@pytest.mark.parametrize("name", ["swin", "convnext"])
+def test_a_stem_of_stride_4_is_folded_where_that_needs_fewer_multiply_adds(name: str) -> None:
+    original = network(name)
+    stem = original.features[0][0]
+    for channels in range(24, 193, 24):
+        format = TensorFormat(ChannelSelection(tuple(range(channels))))
+        made = from_rgb(original, size=64, mean=MEAN, std=STD, format=format)
+        layer_form = nn.Sequential(PixelLayer(format, (64, 64), mean=MEAN, std=STD).float(), original)
+        assert (made.form == "folded stride 4") == (
+            4 * stem.out_channels * channels < 64 * channels + 576 + 192 * stem.out_channels
+        )
+        assert model_summary(made, (channels, 8, 8)).macs <= model_summary(layer_form, (channels, 8, 8)).macs
+        assert made.form in repr(made)
+
+
+class _Reads(nn.Module):
+    """Reads patches of 4 x 4 from something other than the images themselves, or reads the images twice."""
+
+    def __init__(self, twice: bool) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 4, 4)
+        self.other = nn.Conv2d(3, 8, 8, 8) if twice else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.other is None:
+            return self.stem(x.square())
+        return self.stem(x)[:, :, ::2, ::2] + self.other(x)
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_stem_is_not_folded_if_it_alone_does_not_read_the_images(twice: bool) -> None:
+    torch.manual_seed(0)
+    original, rgb = _Reads(twice).double(), pixels()
+    format = TensorFormat(6)
+    made = from_rgb(original, size=64, mean=MEAN, std=STD, format=format)
+    assert made.form == "layer"
+    channels = coefficients(rgb)
+    with torch.no_grad():
+        expected = original(normalized(rgb_of(with_means(channels, format))))
+        assert relative(made(in_format(channels, format)), expected) < 1e-10
+
+
+def test_frozen_layers_stay_in_evaluation_mode() -> None:
+    original = network("resnet18").train()
+    original.bn1.eval()
+    made = from_rgb(original, size=64, mean=MEAN, std=STD)
+    assert made.training
+    assert made.network.layer1.training
+    assert not made.network.bn1.training
+    assert torch.equal(made.network.bn1.running_mean, original.bn1.running_mean)
 
 
 def test_the_layer_gives_the_pixels_of_a_jpeg() -> None:
@@ -206,6 +263,27 @@ def test_timm_networks_work_too(name: str) -> None:
         assert relative(made(coefficients(rgb).float()), original(normalized(rgb).float())) < 1e-5
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("convnext_atto", {"depths": (1, 1, 1, 1)}),
+        ("swin_tiny_patch4_window7_224", {"depths": (1, 1), "num_heads": (3, 6), "img_size": 56}),
+    ],
+)
+def test_timms_stems_of_stride_4_are_folded(name: str, options: dict[str, Any]) -> None:
+    timm = pytest.importorskip("timm")
+    torch.manual_seed(0)
+    original = timm.create_model(name, num_classes=10, **options).eval().double()
+    nn.init.normal_(original.get_classifier().weight, std=0.1)
+    format = TensorFormat(24, statistics=STATISTICS)
+    made = from_rgb(original, size=56, mean=MEAN, std=STD, format=format)
+    assert made.form == "folded stride 4"
+    channels = coefficients(pixels(2, 56))
+    with torch.no_grad():
+        expected = original(normalized(rgb_of(with_means(channels, format))))
+        assert relative(made(in_format(channels, format)), expected) < 1e-10
+
+
 def test_the_original_network_is_not_changed() -> None:
     original = network("vit")
     before = {name: value.clone() for name, value in original.state_dict().items()}
@@ -214,7 +292,7 @@ def test_the_original_network_is_not_changed() -> None:
     assert all(torch.equal(value, before[name]) for name, value in original.state_dict().items())
 
 
-@pytest.mark.parametrize("name", ["small", "vit"])
+@pytest.mark.parametrize("name", ["small", "vit", "convnext"])
 def test_it_can_be_fine_tuned(name: str) -> None:
     made = from_rgb(network(name), size=64, mean=MEAN, std=STD, format=TensorFormat(24, statistics=STATISTICS)).train()
     made(torch.randn(2, 24, 8, 8)).square().mean().backward()
@@ -227,7 +305,7 @@ def test_it_can_be_fine_tuned(name: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # what PyTorch's exporters say about each other
-@pytest.mark.parametrize("name", ["small", "vit"])
+@pytest.mark.parametrize("name", ["small", "vit", "convnext"])
 def test_it_compiles_and_exports(name: str, tmp_path: Path) -> None:
     made = from_rgb(network(name), size=64, mean=MEAN, std=STD, format=TensorFormat(MIXED, statistics=STATISTICS))
     x = in_format(coefficients(pixels()), made.format).float()
@@ -250,9 +328,14 @@ def test_it_compiles_and_exports(name: str, tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"mean": (123.7, 116.3, 103.5)}, "mean must be three numbers, for R, G and B as values from 0 to 1"),
+        ({"mean": None}, "mean must be three numbers, .* not None"),
         ({"std": (0.2, 0.2)}, "std must be three numbers"),
         ({"std": (0.2, 0.0, 0.2)}, "std must be three numbers"),
         ({"size": 0}, "size must be at least 1 pixel, not height 0 x width 0"),
+        ({"size": 64.0}, r"size must be a whole number of pixels, or \(height, width\), not 64.0"),
+        ({"size": (64, 64, 3)}, r"size must be a whole number of pixels, or \(height, width\), not \(64, 64, 3\)"),
+        ({"network": "vit", "size": 60}, "takes images of height 64 x width 64 pixels, but size is height 60 x width"),
+        ({"network": nn.Sequential(nn.Flatten(), nn.Linear(12, 3), nn.Conv2d(3, 8, 3))}, "does not take images of hei"),
         ({"network": nn.Conv2d(24, 8, 3)}, "first convolution, '', takes 24 channels, but that of an RGB network"),
         ({"network": "vit", "size": 224}, "takes images of height 64 x width 64 pixels, but size is height 224"),
     ],
