@@ -81,6 +81,21 @@ def test_inspect_prints_the_facts_for_readers(photos: Path, capsys: pytest.Captu
     assert "bad.jpg" in printed.err
 
 
+@pytest.mark.parametrize(
+    "command", [["inspect"], ["decode", "--out", "OUT"], ["convert", "--out", "OUT"], ["stats", "--out", "OUT.json"]]
+)
+def test_names_of_failed_files_are_never_cut_where_output_is_no_terminal(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = f"{'long' * 20}/{'name' * 20}.jpg"
+    folder = tmp_path / "images"
+    (folder / name).parent.mkdir(parents=True)
+    (folder / name).write_bytes(b"\xff\xd8 damaged")
+    (folder / "good.jpg").write_bytes(make_jpeg(600, 600))
+    main([command[0], str(folder), *(word.replace("OUT", str(tmp_path / "out")) for word in command[1:])])
+    assert any(name in line and "SOF at byte" in line for line in capsys.readouterr().err.splitlines())
+
+
 @pytest.mark.parametrize("quality", [1, 30, 50, 75, 92, 100])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_quality_is_found_from_the_tables(quality: int, mode: str) -> None:

@@ -142,10 +142,11 @@ class Unread:
 
     def report(self) -> int:
         """Print the images that were left out to the error stream; return 1 if there are any, as an exit code."""
-        from rich.console import Console
         from rich.text import Text
 
-        console = Console(stderr=True)
+        from jpegfreq.cli._progress import message_console
+
+        console = message_console()
         for message in list(self.messages)[:_NAMED]:
             console.print(Text(message, "yellow"), soft_wrap=True)
         if self.messages:
@@ -158,10 +159,11 @@ class Unread:
 @contextmanager
 def image_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show a progress bar on the error stream; call the result with the number of images done since the last call."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from jpegfreq.cli._progress import message_console
+
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=message_console()) as progress:
         task = progress.add_task("", total=total)
         yield lambda done: progress.advance(task, done)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from jpegfreq.failures import Failure
 
 
-def lines_console(*, quiet: bool = False) -> Console:
-    """Return a console on the error stream for lines above a bar; unless it is a terminal, lines are not wrapped."""
+def message_console(*, quiet: bool = False) -> Console:
+    """Return the console for messages, on the error stream; unless that is a terminal, lines are not wrapped."""
     return Console(stderr=True, highlight=False, markup=False, soft_wrap=not sys.stderr.isatty(), quiet=quiet)
 
 
@@ -61,6 +61,11 @@ def list_failures(console: Console, failures: Sequence[Failure]) -> None:
         return
     counts = Counter(failure.reason for failure in failures)
     title = f"{len(failures)} failed: " + ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
+    if not console.is_terminal:  # a log, which people search: a line per file
+        console.print(title)
+        for failure in failures:
+            console.print(f"{failure.name}: {failure.reason}: {failure.message}")
+        return
     table = Table(title=title, title_justify="left", title_style="bold red")
     for heading in ("file", "reason", "what is wrong"):
         table.add_column(heading, overflow="fold")

@@ -83,14 +83,13 @@ def _part(text: str) -> tuple[int, int]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert what is missing; return 1 if some files of this part failed."""
-    from rich.console import Console
-
     from jpegfreq.cli import CommandError
     from jpegfreq.cli._options import check_engine, images_below, threads_from
+    from jpegfreq.cli._progress import message_console
     from jpegfreq.store.ray_engine import EngineError
 
     check_engine(arguments)
-    threads, console = threads_from(arguments), Console(stderr=True)
+    threads, console = threads_from(arguments), message_console()
     prepare = _coefficients if arguments.coefficients else _tensors
     _refuse_what_does_not_apply(arguments)
     names = tuple(image.name for image in images_below(arguments.folder))

@@ -60,11 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Decode every file whose tensor is not current; return 1 if some failed."""
-    from rich.console import Console
-
     from jpegfreq.cli import CommandError
     from jpegfreq.cli._options import find_inputs, format_from, threads_from
-    from jpegfreq.cli._progress import list_failures
+    from jpegfreq.cli._progress import list_failures, message_console
     from jpegfreq.store.outputs import ArchiveOutputs, FileOutputs
 
     format, threads = format_from(arguments), threads_from(arguments)
@@ -75,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
         missing = outputs.missing({name: item.path for name, item in inputs.items()})
     except ValueError as error:
         raise CommandError(str(error)) from error
-    console = Console(stderr=True)
+    console = message_console()
     if len(missing) < len(inputs):
         console.print(f"{len(inputs) - len(missing)} of {len(inputs)} files are decoded already")
     try:

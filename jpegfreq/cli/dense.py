@@ -89,12 +89,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Train; the last line printed is the scores."""
     from jpegfreq.cli import CommandError
     from jpegfreq.cli._options import _selection
-    from jpegfreq.cli._progress import lines_console
+    from jpegfreq.cli._progress import message_console
     from jpegfreq.format import TensorFormat
     from jpegfreq.models.dense.recipe import DenseTraining
     from jpegfreq.models.dense.training import train_dense
 
-    console = lines_console()
+    console = message_console()
     try:
         training = DenseTraining(
             arguments.task,

@@ -34,9 +34,10 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.text import Text
 
     from jpegfreq.cli._options import find_inputs
+    from jpegfreq.cli._progress import message_console
     from jpegfreq.errors import JpegError
 
-    console, errors = Console(), Console(stderr=True)
+    console, errors = Console(), message_console()
     failures = 0
     for item in find_inputs(arguments.inputs):
         try:

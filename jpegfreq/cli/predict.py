@@ -45,16 +45,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print each image's most likely classes; return 1 if some images could not be read."""
-    from rich.console import Console
     from rich.text import Text
 
     from jpegfreq.cli import CommandError
     from jpegfreq.cli._models import load_classifier
     from jpegfreq.cli._options import find_inputs
+    from jpegfreq.cli._progress import message_console
 
     paths = [item.path for item in find_inputs(arguments.inputs)]
     classifier = load_classifier(arguments.checkpoint, arguments)
-    errors = Console(stderr=True)
+    errors = message_console()
     failures = 0
     for start in range(0, len(paths), _BATCH):
         chunk = paths[start : start + _BATCH]

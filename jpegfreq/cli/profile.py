@@ -50,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     from jpegfreq.cli import CommandError
     from jpegfreq.cli._options import find_inputs
     from jpegfreq.cli._outputs import check_figure, check_matplotlib, check_outputs, write_figure
+    from jpegfreq.cli._progress import message_console
     from jpegfreq.report.profile import PROFILE_HEADINGS, profile, profile_cells
 
     check_outputs(arguments.html, arguments.json, arguments.figure, inputs=arguments.inputs)
@@ -61,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         chosen = np.random.default_rng(0).permutation(len(files))[: arguments.images]
         files = [files[n] for n in sorted(chosen)]
 
-    progress = Console(stderr=True)
+    progress = message_console()
     try:
         measured = profile(
             files,

@@ -71,11 +71,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure or merge; return 1 if some files failed."""
-    from rich.console import Console
-
     from jpegfreq.cli import CommandError
     from jpegfreq.cli._options import VIEW_OPTIONS, check_engine, refuse_unused
     from jpegfreq.cli._outputs import check_outputs
+    from jpegfreq.cli._progress import message_console
 
     check_engine(arguments)
     check_outputs(arguments.out, inputs=[arguments.folder, *(arguments.merge or ())])
@@ -85,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError("name either a folder to measure, or files to --merge")
     if arguments.seed < 0:
         raise CommandError(f"--seed must be 0 or more, not {arguments.seed}")
-    console = Console(stderr=True)
+    console = message_console()
     if arguments.merge is not None:
         refuse_unused(arguments, (*VIEW_OPTIONS, "sample"), "--merge measures nothing")
         console.print(f"{arguments.out}: {_merge(arguments.merge, arguments.std, arguments.out)}")

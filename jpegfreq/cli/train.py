@@ -144,7 +144,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Train; an error in the data or the options ends the command before the first step."""
     from jpegfreq.cli import CommandError
     from jpegfreq.cli._options import _selection, _statistics
-    from jpegfreq.cli._progress import lines_console
+    from jpegfreq.cli._progress import message_console
     from jpegfreq.format import TensorFormat
     from jpegfreq.models.training.recipe import TrainConfig, preset
     from jpegfreq.models.training.steering import missed_by
@@ -152,7 +152,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     given = {name: getattr(arguments, name) for name in _GIVEN if getattr(arguments, name) is not None}
     _check_options(arguments, given)
-    console = lines_console(quiet=os.environ.get("RANK", "0") != "0")  # only torchrun's first process prints
+    console = message_console(quiet=os.environ.get("RANK", "0") != "0")  # only torchrun's first process prints
     try:
         form = None
         if not arguments.rgb:
