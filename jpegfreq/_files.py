@@ -43,8 +43,10 @@ class WriteError(OSError):
         return named
 
 
-def reason_of(error: OSError) -> str:
-    """Put an error in one line: the file, if the error knows it, and the reason."""
+def reason_of(error: Exception) -> str:
+    """Put an error in one line; an OSError is the file, if the error knows it, and the reason."""
+    if not isinstance(error, OSError):
+        return str(error)
     if error.filename is None or error.strerror is None:
         return str(error) if error.strerror is None else error.strerror
     return f"{os.fsdecode(error.filename)}: {error.strerror}"

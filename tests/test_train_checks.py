@@ -213,6 +213,8 @@ def test_the_command_says_a_mistake_in_one_line(data: Path, tmp_path: Path, caps
     words = ["train", str(data / "train"), str(data / "val"), "--out", str(tmp_path / "run"), "--size", "32"]
     broken = tmp_path / "broken.json"
     broken.write_text("{")
+    measured = tmp_path / "measured.json"
+    assert main(["stats", str(data / "train"), "--size", "64", "--out", str(measured)]) == 0
     for more, message in (
         (["--stride", "wide"], "stride must be one of paper, full"),
         (["--device", "gpu"], "device 'gpu' cannot be used"),
@@ -220,6 +222,8 @@ def test_the_command_says_a_mistake_in_one_line(data: Path, tmp_path: Path, caps
         (["--statistics", str(tmp_path / "none.json")], "none.json"),
         (["--channels", str(broken)], "broken.json: "),
         (["--statistics", str(broken)], "broken.json: "),
+        (["--statistics", str(measured)], "add --any-statistics to use it nevertheless"),
+        (["--statistics", str(measured), "--any-statistics", "--gate", "--gate-weight", "-1"], "gate_weight"),
         (["--weights", str(broken)], "broken.json"),
         (["--size", "0"], "size must be at least 1"),
         (["--temperature", "2"], "--temperature is an option of the gate: add --gate"),
@@ -231,4 +235,5 @@ def test_the_command_says_a_mistake_in_one_line(data: Path, tmp_path: Path, caps
         assert main([*words, *more]) == 2
         lines = capsys.readouterr().err.strip().splitlines()
         assert lines[-1].startswith("jpegfreq train: ")
+        assert "[Errno" not in lines[-1]
         assert message in lines[-1]

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jpegfreq._files import reason_of
 from jpegfreq.cli import CommandError
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ def _named(folder: Path) -> Iterator[None]:
     try:
         yield
     except (ValueError, KeyError, OSError, RuntimeError, ImportError) as error:
-        raise CommandError(str(error) if str(folder) in str(error) else f"{folder}: {error}") from error
+        reason = reason_of(error)
+        raise CommandError(reason if str(folder) in reason else f"{folder}: {reason}") from error
 
 
 def any_images(source: str) -> Images:
@@ -123,7 +125,7 @@ def _images(source: str, *, labels: bool) -> Images:
         advice = ""
         if "class folder" in str(error):
             advice = f"; labelled images need one folder per class: {source}/class/image.jpg"
-        raise CommandError(f"{error}{advice}") from error
+        raise CommandError(f"{reason_of(error)}{advice}") from error
     if images.left_out:
         print(f"left out of {source}: {images.left_out}", file=sys.stderr)
     return images

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from jpegfreq._files import reason_of
 from jpegfreq.batch import usable_cores
 from jpegfreq.channels import ChannelSelection
 from jpegfreq.cli import CommandError
@@ -148,7 +149,7 @@ def format_from(arguments: argparse.Namespace) -> TensorFormat:
             statistics=_statistics(arguments.statistics),
         )
     except (ValueError, KeyError, OSError) as error:
-        raise CommandError(str(error)) from error
+        raise CommandError(reason_of(error)) from error
 
 
 # The options of add_format_arguments, and those of add_view_arguments except --threads.
@@ -226,6 +227,13 @@ def view_from(arguments: argparse.Namespace) -> EvaluationView:
     if shorter_side < size:
         raise CommandError(f"--shorter-side {shorter_side} must not be below --size {size}")
     return EvaluationView((size, size), shorter_side, arguments.apply_orientation)
+
+
+def add_any_statistics(parser: argparse._ActionsContainer) -> None:
+    """Declare the option that makes `check_statistics` unnecessary."""
+    parser.add_argument(
+        "--any-statistics", action="store_true", help="accept --statistics that were measured at another size"
+    )
 
 
 def check_statistics(statistics: str | None, view: EvaluationView) -> None:

@@ -55,7 +55,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    from jpegfreq.cli._options import add_engine_arguments, add_format_arguments, add_view_arguments
+    from jpegfreq.cli._options import add_any_statistics, add_engine_arguments, add_format_arguments, add_view_arguments
 
     parser.add_argument("folder", type=Path, metavar="DIR", help="a folder of JPEG files")
     parser.add_argument("--out", required=True, type=Path, metavar="STORE", help="the folder of the store")
@@ -66,9 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--coefficients", action="store_true", help="store the coefficients of whole images; no other choice applies"
     )
-    parser.add_argument(
-        "--any-statistics", action="store_true", help="accept --statistics that were measured at another size"
-    )
+    add_any_statistics(parser)
     add_engine_arguments(parser)
     add_view_arguments(parser)
     add_format_arguments(parser, dtypes=("float32", "float16", "int16"))

@@ -120,7 +120,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         with RunBars(console, _line) as bars:
             _, scores = train_dense(training, observer=bars)
-    except (OSError, ValueError, ImportError) as error:
+    except (ValueError, ImportError) as error:
         raise CommandError(str(error)) from error
     if arguments.target_channels is not None:
         from jpegfreq.models.analysis.heatmap import HeatMap

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jpegfreq._files import reason_of
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -44,7 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
             facts = _facts(item.path)
         except (JpegError, OSError, MemoryError) as error:
             failures += 1
-            errors.print(Text(f"{error}" if str(item.path) in str(error) else f"{item.path}: {error}", "red"))
+            reason = reason_of(error)
+            errors.print(Text(reason if str(item.path) in reason else f"{item.path}: {reason}", "red"))
             continue
         if arguments.json:
             sys.stdout.write(json.dumps(facts) + "\n")

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jpegfreq._files import reason_of
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -159,7 +161,8 @@ def _rankings(arguments: argparse.Namespace, unread: Unread) -> list[Ranking]:
             return [_ranking_of_file(arguments.source)]
         return _rankings_of_checkpoint(arguments, unread)
     except (ValueError, KeyError, OSError) as error:
-        raise CommandError(f"{arguments.source}: {error}") from error
+        reason = reason_of(error)
+        raise CommandError(reason if str(arguments.source) in reason else f"{arguments.source}: {reason}") from error
 
 
 def _ranking_of_file(path: Path) -> Ranking:

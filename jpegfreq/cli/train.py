@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jpegfreq.cli._options import add_any_statistics
 from jpegfreq.cli._training import CHANNELS_HELP, WEIGHTS_HELP, RunBars, add_run_arguments
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--statistics", metavar="FILE",
         help="mean and std of each channel, from `jpegfreq stats` or an earlier run (default: measured on DATA)",
     )  # fmt: skip
+    add_any_statistics(model)
     model.add_argument(
         "--size", type=int, metavar="PIXELS",
         help="height and width of the input before the block DCT; --rgb at 224 costs about as much as frequencies at "
@@ -143,12 +145,13 @@ _GATE_OPTIONS = ("target_channels", "gate_weight", "gate_learning_rate", "temper
 def run(arguments: argparse.Namespace) -> int:
     """Train; an error in the data or the options ends the command before the first step."""
     from jpegfreq.cli import CommandError
-    from jpegfreq.cli._options import _selection, _statistics
+    from jpegfreq.cli._options import _selection, _statistics, check_statistics
     from jpegfreq.cli._progress import message_console
     from jpegfreq.format import TensorFormat
     from jpegfreq.models.training.recipe import TrainConfig, preset
     from jpegfreq.models.training.steering import missed_by
     from jpegfreq.models.training.train import best_epoch, train
+    from jpegfreq.views import EvaluationView
 
     given = {name: getattr(arguments, name) for name in _GIVEN if getattr(arguments, name) is not None}
     _check_options(arguments, given)
@@ -174,9 +177,12 @@ def run(arguments: argparse.Namespace) -> int:
             threads=arguments.threads,
         )
         config = replace(preset(arguments.recipe, config), **given)
+        if not arguments.any_statistics:
+            side = _stored(arguments.data).get("shorter_side", config.validation_side)
+            check_statistics(arguments.statistics, EvaluationView((config.size, config.size), int(side)))
         with RunBars(console, _line) as bars:
             result = train(config, observer=bars)
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, ImportError) as error:
         raise CommandError(str(error)) from error
     best, last = best_epoch(result.epochs, config.target_channels), result.epochs[-1]
     console.print(
@@ -218,16 +224,28 @@ def _size(data: str, size: int | None) -> int:
     """
     from jpegfreq.cli import CommandError
 
-    manifest = Path(data) / "manifest.json"
-    if not manifest.exists():
-        return 448 if size is None else size
-    try:
-        stored = int(json.loads(manifest.read_text(encoding="utf-8"))["size"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise CommandError(f"{manifest} is not the manifest of a store: {error!r}") from error
+    stored = _stored(data).get("size", size)
     if size not in (None, stored):
         raise CommandError(f"{data} holds tensors of {stored} px, but --size is {size}: convert the images again")
-    return stored
+    return 448 if stored is None else stored
+
+
+def _stored(data: str) -> dict[str, int]:
+    """Return the size and the shorter side of a store's tensors, pixels; nothing for other training data.
+
+    Raises:
+        CommandError: the store's manifest is damaged.
+    """
+    from jpegfreq.cli import CommandError
+
+    manifest = Path(data) / "manifest.json"
+    if not manifest.exists():
+        return {}
+    try:
+        facts = json.loads(manifest.read_text(encoding="utf-8"))
+        return {name: int(facts[name]) for name in ("size", "shorter_side")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise CommandError(f"{manifest} is not the manifest of a store: {error!r}") from error
 
 
 def _line(epoch: Epoch) -> str:
