@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from jpegfreq.models import training as training
     from jpegfreq.models.checkpoint import CheckpointError, ModelConfig, load_model, save_model
     from jpegfreq.models.frontend import FrequencyNetwork, from_rgb
+    from jpegfreq.models.frontend_pretrained import from_timm, from_torchvision
     from jpegfreq.models.networks.create import create_model
     from jpegfreq.models.networks.registry import architectures
     from jpegfreq.models.networks.summary import ModelSummary, model_summary
@@ -41,6 +42,8 @@ _LAZY_NAMES = {
     "architectures": "networks.registry",
     "create_model": "networks.create",
     "from_rgb": "frontend",
+    "from_timm": "frontend_pretrained",
+    "from_torchvision": "frontend_pretrained",
     "load_model": "checkpoint",
     "load_pretrained": "pretrained",
     "load_rgb_weights": "pretrained",
@@ -61,6 +64,8 @@ __all__ = [
     "architectures",
     "create_model",
     "from_rgb",
+    "from_timm",
+    "from_torchvision",
     "load_model",
     "load_pretrained",
     "load_rgb_weights",

@@ -28,19 +28,21 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from jpegfreq._arguments import check_choice
 from jpegfreq._dct import dct_matrix
 from jpegfreq.channels import CHANNEL_COUNT
 from jpegfreq.format import TensorFormat
 
-__all__ = ["FrequencyNetwork", "PixelLayer", "from_rgb"]
+__all__ = ["FrequencyNetwork", "PixelLayer", "checked_size", "from_rgb", "size_taken"]
 
 Form = Literal["layer", "folded patch", "folded stride 4"]
+EvaluationFilter = Literal["bilinear", "bicubic"]
 
 # The JFIF conversion, derived from the luma weights of R, G and B.
 _LUMA = (0.299, 0.587, 0.114)
@@ -119,6 +121,9 @@ class FrequencyNetwork(nn.Module):
             network's first convolution takes the frequencies itself.
         format: the format of its input.
         size: (height, width) in pixels of the images.
+        shorter_side: the length in pixels to which an image's shorter side is resized before its centre is cropped to
+            the size, as the network expects it; None if that is unknown. `EvaluationView` takes it.
+        filter: the filter of that resize, as `read_batch` takes it.
         classes: the names of the network's outputs; () if they have none.
         front: the PixelLayer; nn.Identity for the folded forms.
         network: a copy of the RGB network, with another first convolution in the folded forms.
@@ -132,6 +137,8 @@ class FrequencyNetwork(nn.Module):
         *,
         format: TensorFormat,
         size: tuple[int, int],
+        shorter_side: int | None,
+        filter: EvaluationFilter,
         classes: tuple[str, ...],
     ) -> None:
         """Join the two parts."""
@@ -139,6 +146,8 @@ class FrequencyNetwork(nn.Module):
         self.form = form
         self.format = format
         self.size = size
+        self.shorter_side = shorter_side
+        self.filter = filter
         self.classes = classes
         self.front = front
         self.network = network
@@ -160,9 +169,10 @@ class FrequencyNetwork(nn.Module):
     def __repr__(self) -> str:
         """Name the network, its form and its input, not the network's layers."""
         classes = f", {len(self.classes)} classes" if self.classes else ""
+        resize = f", shorter side {self.shorter_side}, {self.filter}" if self.shorter_side else ""
         return (
             f"FrequencyNetwork({type(self.network).__name__}, {self.form}, {len(self.format.selection)} channels of "
-            f"images of height {self.size[0]} x width {self.size[1]} pixels{classes})"
+            f"images of height {self.size[0]} x width {self.size[1]} pixels{resize}{classes})"
         )
 
 
@@ -174,6 +184,8 @@ def from_rgb(
     std: Sequence[float],
     format: TensorFormat | None = None,
     classes: Sequence[str] = (),
+    shorter_side: int | None = None,
+    filter: EvaluationFilter = "bilinear",
 ) -> FrequencyNetwork:
     """Make a trained RGB network take frequency tensors; its outputs stay the same, and nothing is retrained.
 
@@ -190,6 +202,9 @@ def from_rgb(
         format: the format of the tensors to come; None for all 192 channels without statistics. Missing channels are
             taken to be at their mean.
         classes: the names of the network's outputs.
+        shorter_side: the length in pixels to which the network expects an image's shorter side to be resized before its
+            centre is cropped. This and the filter only go into the result, for its evaluation.
+        filter: the filter of that resize.
 
     Returns:
         A module that takes [N, C, height / 8, width / 8], in any memory order, on the network's device and in its
@@ -202,16 +217,21 @@ def from_rgb(
     >>> network(torch.zeros(1, 192, 28, 28)).shape
     torch.Size([1, 1000])
     """
-    height, width = _checked_size(size)
+    height, width = checked_size(size)
     for name, values, low in (("mean", mean, 0.0), ("std", std, 1e-6)):
         if values is None or len(values) != 3 or not all(low <= value <= 1 for value in values):
             given = None if values is None else tuple(values)
             raise ValueError(f"{name} must be three numbers, for R, G and B as values from 0 to 1, not {given}")
-    taken = _size_taken(network)
+    taken = size_taken(network)
     if taken not in (None, (height, width)):
         raise ValueError(
             f"the network takes images of height {taken[0]} x width {taken[1]} pixels, but size is height {height} x "
             f"width {width}"
+        )
+    check_choice("filter", filter, get_args(EvaluationFilter))
+    if shorter_side is not None and shorter_side < max(height, width):
+        raise ValueError(
+            f"shorter_side is {shorter_side}, but the crop is larger: height {height} x width {width} pixels"
         )
     format = TensorFormat() if format is None else format
     network = copy.deepcopy(network)
@@ -227,12 +247,21 @@ def from_rgb(
         form = _fold(network, stem, format, mean, std)
     front = PixelLayer(format, (height, width), mean=mean, std=std) if form == "layer" else nn.Identity()
     front.to(weights.device, weights.dtype)
-    made = FrequencyNetwork(form, front, network, format=format, size=(height, width), classes=tuple(classes))
+    made = FrequencyNetwork(
+        form,
+        front,
+        network,
+        format=format,
+        size=(height, width),
+        shorter_side=shorter_side,
+        filter=filter,
+        classes=tuple(classes),
+    )
     made.training = network.training  # its layers keep their own modes: some may be frozen
     return made
 
 
-def _checked_size(size: int | tuple[int, int]) -> tuple[int, int]:
+def checked_size(size: int | tuple[int, int]) -> tuple[int, int]:
     """Return (height, width).
 
     Raises:
@@ -250,7 +279,7 @@ def _checked_size(size: int | tuple[int, int]) -> tuple[int, int]:
 _SIZE_NAMES = ("image_size", "img_size")
 
 
-def _size_taken(network: nn.Module) -> tuple[int, int] | None:
+def size_taken(network: nn.Module) -> tuple[int, int] | None:
     """Return the only (height, width) that a vision transformer takes; None for a network that takes any."""
     for module in network.modules():
         for name in _SIZE_NAMES:
