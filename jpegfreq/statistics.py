@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jpegfreq._arguments import check_choice, check_flag, check_type
+from jpegfreq._files import write_whole
 from jpegfreq.channels import CHANNEL_COUNT
 
 __all__ = ["ChannelStatistics", "StatisticsAccumulator"]
@@ -124,8 +125,8 @@ class ChannelStatistics:
         return cls.from_dict(json.loads(text))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the statistics to a file as JSON."""
-        Path(path).write_text(self.to_json() + "\n", encoding="utf-8")
+        """Write the statistics to a file as JSON, whole or not at all."""
+        write_whole(Path(path), self.to_json() + "\n")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ChannelStatistics:

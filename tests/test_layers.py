@@ -35,7 +35,7 @@ ALLOWED = {
     "jpegfreq.coefficients": {"_native", "_arguments", "errors", "header"},
     "jpegfreq.structure": DECODER,
     "jpegfreq.channels": {"_arguments"},
-    "jpegfreq.statistics": {"_arguments", "channels"},
+    "jpegfreq.statistics": {"_arguments", "_files", "channels"},
     "jpegfreq.format": {"_arguments", "channels", "statistics"},
     "jpegfreq.assembly.*": DECODER | FORMAT,
     "jpegfreq.blocks": DECODER - {"_native"} | {"_dct"},

@@ -725,3 +725,15 @@ def test_images_without_labels_give_batches_with_label_minus_one(folder: Path, t
         tar.addfile(info, io.BytesIO(data))
     dataset = FrequencyDataset(tar_shards([tmp_path / "s.tar"], labels=False), EvaluationView(SIZE, 32))
     assert dataset[0][1] == -1
+
+
+@pytest.mark.parametrize("options", [{"batch_size": "4"}, {"batch_size": 2.5}, {"prefetch": "3"}, {"prefetch": None}])
+def test_what_is_no_number_of_images_is_named(folder: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=f"{next(iter(options))} must be a whole number, not"):
+        loader_of(folder, **options)
+
+
+def test_a_loader_that_reads_nothing_is_refused(folder: Path) -> None:
+    for name in ("batch_size", "prefetch"):
+        with pytest.raises(ValueError, match=f"{name} must be at least 1, not 0"):
+            loader_of(folder, **{name: 0})

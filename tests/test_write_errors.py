@@ -161,3 +161,21 @@ def test_an_image_that_only_a_list_names_is_not_overwritten(tmp_path: Path) -> N
     with pytest.raises(CommandError, match=r"photos/0\.jpg holds images or tensors, and would be overwritten"):
         check_outputs(tmp_path / "photos" / "0.jpg", inputs=[tmp_path / "list.txt"])
     check_outputs(tmp_path / "photos" / "new.jpg", inputs=[tmp_path / "list.txt"])
+
+
+@pytest.mark.parametrize("name", ["run.json", "log.csv", "gate.json", "training_state.pt", "best/config.json"])
+def test_what_a_run_needs_is_not_overwritten(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "run" / name
+    path.parent.mkdir(parents=True)
+    path.touch()
+    with pytest.raises(CommandError, match="would be overwritten"):
+        check_outputs(path, inputs=[tmp_path / "run"])
+
+
+def test_statistics_that_cannot_be_written_leave_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "statistics.json"
+    before = path.read_bytes()
+    statistics = ChannelStatistics.load(path)
+    with pytest.raises(WriteError, match=r"statistics\.json: cannot write: File too large"), files_limited_to(10):
+        statistics.save(path)
+    assert path.read_bytes() == before

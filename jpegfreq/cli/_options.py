@@ -293,8 +293,7 @@ def _statistics(text: str | None) -> ChannelStatistics | None:
     if text is None:
         return None
     if text.endswith(".json"):
-        with _named(text):
-            return ChannelStatistics.load(text)
+        return ChannelStatistics.load(text)
     preset = ChannelStatistics.preset(text)
     print(
         f'warning: the std of "{text}" is that of per-image means, far below that of coefficients. It reproduces that '

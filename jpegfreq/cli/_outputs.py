@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _FIGURES = (".png", ".pdf", ".svg")
-# Files that belong to an input folder: its images and shards, and the parts of a checkpoint or store.
-_CONTENTS = {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".tar", ".npy", ".npz", ".h5", ".safetensors"}
-_DESCRIPTIONS = {"config.json", "plan.json", "manifest.json", "format.json"}
+# Files that belong to an input folder: its images and shards, and the parts of a checkpoint, run or store.
+_CONTENTS = {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".tar", ".npy", ".npz", ".h5", ".safetensors", ".pt"}
+_DESCRIPTIONS = {
+    "config.json", "plan.json", "manifest.json", "manifest.jsonl", "format.json", "run.json", "log.csv", "gate.json",
+    "statistics.json",
+}  # fmt: skip
 
 
 def check_outputs(*paths: Path | None, inputs: Iterable[str | Path | None] = ()) -> None:

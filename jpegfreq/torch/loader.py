@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from jpegfreq._arguments import whole_number
 from jpegfreq.batch import aligned_empty
 from jpegfreq.torch.dataset import Batch, Stray
 
@@ -124,16 +125,14 @@ class FrequencyLoader:
             world_size = (torch.distributed.get_world_size() if together else 1) if world_size is None else world_size
         if not 0 <= rank < world_size:
             raise ValueError(f"rank must lie between 0 and {world_size - 1} (world_size {world_size}), not {rank}")
-        if batch_size < 1 or prefetch < 1:
-            raise ValueError(f"batch_size and prefetch must be at least 1, not {batch_size} and {prefetch}")
         self.dataset = dataset
-        self.batch_size = batch_size
+        self.batch_size = whole_number("batch_size", batch_size, least=1)
         self.shuffle = shuffle
         self.drop_last = drop_last
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
-        self.prefetch = prefetch
+        self.prefetch = whole_number("prefetch", prefetch, least=1)
         self.pin_memory = pin_memory and torch.cuda.is_available()
         if self.pin_memory < pin_memory:
             warnings.warn("pin_memory needs CUDA, and there is none: batches are not page-locked", stacklevel=2)

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from jpegfreq._files import write_whole
+from jpegfreq._files import WriteError, write_whole
 
 __all__ = ["write_gate_rates", "write_log"]
 
@@ -41,11 +41,14 @@ def write_log(out: Path, lines: Sequence[Mapping[str, float]]) -> None:
     except ImportError:
         return
     epoch = int(lines[-1]["epoch"])
-    board = SummaryWriter(str(out / "tensorboard"), purge_step=epoch)
-    for name, value in lines[-1].items():
-        if name != "epoch" and not math.isnan(value):
-            board.add_scalar(name, value, epoch)
-    board.close()
+    try:
+        board = SummaryWriter(str(out / "tensorboard"), purge_step=epoch)
+        for name, value in lines[-1].items():
+            if name != "epoch" and not math.isnan(value):
+                board.add_scalar(name, value, epoch)
+        board.close()
+    except OSError as error:
+        raise WriteError.of(out / "tensorboard", error) from error
 
 
 def write_gate_rates(
