@@ -119,7 +119,8 @@ def from_timm(
     network = timm.create_model(name, pretrained=weights == "DEFAULT", **_with_classes(options, classes))
     if weights not in (None, "DEFAULT"):
         _load_file(network, name, Path(weights))
-    return _adapt(network.eval(), _of_timm(name, network.pretrained_cfg), size, format, classes)
+    config: Any = network.pretrained_cfg
+    return _adapt(network.eval(), _of_timm(name, config), size, format, classes)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The Python examples in README.md run in order, and print what their comments say."""
+"""The Python examples in README.md and docs/pretrained.md run in order, and print what their comments say."""
 
 from __future__ import annotations
 
@@ -13,8 +13,14 @@ import pytest
 from jpegfreq.cli import main
 from tests.images import make_jpeg
 
-README = Path(__file__).parents[1] / "README.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+ROOT = Path(__file__).parents[1]
+
+
+def examples(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+
+
+BLOCKS = examples("README.md")
 WITHOUT_TORCH = [block for block in BLOCKS if "jpegfreq.torch" not in block and "jpegfreq.models" not in block]
 
 
@@ -39,12 +45,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(blocks: list[str]) -> None:
+def run(blocks: list[str], page: str = "README.md") -> None:
     names: dict[str, Any] = {}
     for block in blocks:
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            exec(compile(block, str(README), "exec"), names)
+            exec(compile(block, page, "exec"), names)
         assert printed.getvalue().splitlines() == promised(block), block
 
 
@@ -58,3 +64,12 @@ def test_examples_that_need_numpy_alone_print_what_they_say() -> None:
 def test_all_examples_print_what_they_say() -> None:
     pytest.importorskip("torch")
     run(BLOCKS)
+
+
+@pytest.mark.usefixtures("folder")
+def test_examples_of_pretrained_networks_print_what_they_say() -> None:
+    pytest.importorskip("torchvision")
+    pytest.importorskip("timm")
+    blocks = examples("docs/pretrained.md")
+    assert sum(len(promised(block)) for block in blocks) >= 5
+    run(blocks, "docs/pretrained.md")
