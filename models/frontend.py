@@ -24,7 +24,7 @@ The second needs 4 * width * channels multiply-adds per block, and the layer for
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -192,7 +192,8 @@ def from_rgb(
     The patch embedding of a vision transformer (torchvision's, or timm's with a PatchEmbed) whose patch is a multiple
     of 8 takes the frequencies itself, at no extra cost. So does a stem that reads patches of 4 x 4 pixels, such as
     ConvNeXt's and Swin's, if the format has so few channels that this needs fewer multiply-adds than a PixelLayer. In
-    front of any other network stands a PixelLayer. See Note [Fixed front end].
+    front of any other network stands a PixelLayer, also if the folded network should give other outputs in a trial on
+    one tensor. See Note [Fixed front end].
 
     Args:
         network: a network that takes [N, 3, height, width]. It is not changed; the result holds a copy.
@@ -242,11 +243,14 @@ def from_rgb(
             "of an RGB network takes 3"
         )
     weights = next((p for p in network.parameters() if p.is_floating_point()), torch.zeros(()))
+    layer = PixelLayer(format, (height, width), mean=mean, std=std).to(weights.device, weights.dtype)
     form: Form = "layer"
     if stem is not None and height % 8 == 0 and width % 8 == 0:
-        form = _fold(network, stem, format, mean, std)
-    front = PixelLayer(format, (height, width), mean=mean, std=std) if form == "layer" else nn.Identity()
-    front.to(weights.device, weights.dtype)
+        folded = copy.deepcopy(network)
+        folded_form = _fold(folded, stem, format, mean, std)
+        if folded_form != "layer" and _gives_the_same(folded, network, layer, format):
+            form, network = folded_form, folded
+    front = layer if form == "layer" else nn.Identity()
     made = FrequencyNetwork(
         form,
         front,
@@ -284,7 +288,9 @@ def size_taken(network: nn.Module) -> tuple[int, int] | None:
     for module in network.modules():
         for name in _SIZE_NAMES:
             taken = getattr(module, name, None)
-            if _is_size(taken) and hasattr(module, "patch_size") and getattr(module, "strict_img_size", True):
+            reads_rgb = any(isinstance(part, nn.Conv2d) and part.in_channels == 3 for part in module.children())
+            strict = reads_rgb and hasattr(module, "patch_size") and getattr(module, "strict_img_size", True)
+            if strict and _is_size(taken):
                 return _pair(taken)
     return None
 
@@ -322,23 +328,68 @@ def _find_stem(network: nn.Module, size: tuple[int, int]) -> _Stem | None:
         raise _StemFoundError
 
     hooks = [module.register_forward_pre_hook(partial(stop, name)) for name, module in convolutions.items()]
-    modes = {module: module.training for module in network.modules()}
     try:
-        with torch.no_grad():
-            network.eval()(images)
+        _evaluate(network, images)
     except _StemFoundError:
         pass
-    except Exception as error:
-        raise ValueError(
-            f"the network does not take images of height {size[0]} x width {size[1]} pixels as [N, 3, height, width]: "
-            f"{error}"
-        ) from error
     finally:
         for hook in hooks:
             hook.remove()
+    return found[0] if found else None
+
+
+def _evaluate(network: nn.Module, images: Tensor) -> Any:
+    """Run a network on images in evaluation mode, and leave its layers' modes as they are.
+
+    Raises:
+        ValueError: the network refuses images of this size.
+    """
+    modes = {module: module.training for module in network.modules()}
+    try:
+        with torch.no_grad():
+            return network.eval()(images)
+    except _StemFoundError:
+        raise
+    except Exception as error:
+        height, width = images.shape[2:]
+        raise ValueError(
+            f"the network does not take images of height {height} x width {width} pixels as [N, 3, height, width]: "
+            f"{error}"
+        ) from error
+    finally:
         for module, mode in modes.items():
             module.training = mode
-    return found[0] if found else None
+
+
+def _gives_the_same(folded: nn.Module, network: nn.Module, layer: PixelLayer, format: TensorFormat) -> bool:
+    """Whether a folded network gives what the layer form gives, tried on one tensor of noise.
+
+    A network may use the size of its input elsewhere, and that size is in blocks after the fold.
+    """
+    grid = (1, len(format.selection), layer.size[0] // 8, layer.size[1] // 8)
+    noise = torch.randn(grid, generator=torch.Generator().manual_seed(0))
+    if format.statistics is None:
+        noise *= 30  # grey levels
+    noise = noise.to(layer.shift)
+    with torch.no_grad():
+        expected = _evaluate(network, layer(noise))
+    try:
+        found = _evaluate(folded, noise)
+    except ValueError:
+        return False
+    tolerance = 1e-2 if noise.element_size() >= 4 else 0.1
+    ours, theirs = _tensors(found), _tensors(expected)
+    if not theirs or [tensor.shape for tensor in ours] != [tensor.shape for tensor in theirs]:
+        return False
+    return all(bool((a - b).norm() <= tolerance * b.norm()) for a, b in zip(ours, theirs, strict=True))
+
+
+def _tensors(output: Any) -> list[Tensor]:
+    """Return the tensors of a network's output, be it one, or several in lists, tuples and dictionaries."""
+    if isinstance(output, Tensor):
+        return [output]
+    parts = output.values() if isinstance(output, Mapping) else output if isinstance(output, list | tuple) else ()
+    return [tensor for part in parts for tensor in _tensors(part)]
 
 
 def _fold(network: nn.Module, stem: _Stem, format: TensorFormat, mean: Sequence[float], std: Sequence[float]) -> Form:

@@ -196,6 +196,30 @@ def test_a_stem_is_not_folded_if_it_alone_does_not_read_the_images(twice: bool) 
         assert relative(made(in_format(channels, format)), expected) < 1e-10
 
 
+class _Measures(nn.Module):
+    """Uses the size of its input after the stem, either to share out the patches or in its values."""
+
+    def __init__(self, fails: bool) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 4, 4)
+        self.fails = fails
+
+    def forward(self, x: Tensor) -> Tensor:
+        patches = self.stem(x)
+        return patches.reshape(len(x), 8, x.shape[2] // 4, -1, 16) if self.fails else patches / x.shape[3]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_network_that_uses_the_size_of_its_input_is_not_folded(fails: bool) -> None:
+    torch.manual_seed(0)
+    original, channels, format = _Measures(fails).double(), coefficients(pixels()), TensorFormat(6)
+    made = from_rgb(original, size=64, mean=MEAN, std=STD, format=format)
+    assert made.form == "layer"
+    with torch.no_grad():
+        expected = original(normalized(rgb_of(with_means(channels, format))))
+        assert relative(made(in_format(channels, format)), expected) < 1e-10
+
+
 def test_frozen_layers_stay_in_evaluation_mode() -> None:
     original = network("resnet18").train()
     original.bn1.eval()

@@ -101,6 +101,12 @@ def test_an_image_that_is_squeezed_before_the_crop_has_no_shorter_side() -> None
     assert "shorter side" not in repr(made)
 
 
+def test_a_patch_embedding_within_the_network_does_not_set_the_size() -> None:
+    pytest.importorskip("timm")
+    made = from_timm("visformer_tiny", format=TensorFormat(6))  # its patch embeddings take 112 pixels and fewer
+    assert (made.size, made.form) == ((224, 224), "layer")
+
+
 def test_the_shorter_side_follows_the_size() -> None:
     made = from_torchvision(SMALL, size=64)
     assert (made.size, made.shorter_side) == ((64, 64), 73)
