@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import NoReturn
@@ -52,3 +55,14 @@ def same_coefficients(a: Coefficients, b: Coefficients) -> bool:
         and all(np.array_equal(x, y) for x, y in zip(a.planes, b.planes, strict=True))
         and all(np.array_equal(x, y) for x, y in zip(a.quantization_tables, b.quantization_tables, strict=True))
     )
+
+
+@contextmanager
+def files_limited_to(size_bytes: int) -> Iterator[None]:
+    """Let no file of this process grow beyond a size, as on a disk that is nearly full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -14,6 +14,7 @@ from jpegfreq.models import ModelConfig, create_model, load_model, save_model
 from jpegfreq.models.analysis.compare import compare_models, to_csv, to_json
 from jpegfreq.torch import image_folder
 from tests.images import make_jpeg
+from tests.support import files_limited_to
 
 
 @pytest.fixture
@@ -26,10 +27,10 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def checkpoint(folder: Path, format: TensorFormat | None, labels: tuple[str, ...] = ()) -> Path:
+def checkpoint(folder: Path, format: TensorFormat | None, labels: tuple[str, ...] = (), *, gated: bool = False) -> Path:
     torch.manual_seed(0)
-    config = ModelConfig("resnet18", 2, format, (32, 32), 32, labels=labels)
-    save_model(folder, create_model("resnet18", format=format, num_classes=2), config)
+    config = ModelConfig("resnet18", 2, format, (32, 32), 32, labels=labels, gated=gated)
+    save_model(folder, create_model("resnet18", format=format, num_classes=2, gated=gated), config)
     return folder
 
 
@@ -88,3 +89,19 @@ def test_classes_are_matched_by_their_names(photos: Path, tmp_path: Path) -> Non
     (photos / "class0").rename(photos / "other")
     with pytest.raises(ValueError, match="model: the model has no class other; its classes are class0, class1"):
         compare_models([("model", model)], image_folder(photos))
+
+
+@pytest.mark.parametrize("command", ["compare", "heatmap"])
+def test_a_full_disk_is_one_line_and_nothing_is_left_half_written(
+    command: str, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = checkpoint(tmp_path / "run" / "best", TensorFormat(6), gated=True).parent
+    output = tmp_path / "result.json"
+    argv = ["compare", str(folder), "--data", str(photos), "--json", str(output)]
+    if command == "heatmap":
+        argv = ["heatmap", str(folder), str(photos), "--out", str(output)]
+    with files_limited_to(16):
+        assert main(argv) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error == f"jpegfreq {command}: {output}: cannot write: File too large"
+    assert not list(tmp_path.glob("result*"))

@@ -299,3 +299,12 @@ def test_what_another_program_wrote_is_never_replaced(
     assert decode("a", "--out", "t", npz=npz) == 2
     assert "was not written by this command" in capsys.readouterr().err
     assert content(photos / "t") == before
+
+
+def test_tensors_whose_manifest_is_missing_are_not_replaced(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert decode("a", "--out", "t") == 0
+    (photos / "t" / "manifest.jsonl").unlink()
+    before = content(photos / "t")
+    assert decode("b", "--out", "t") == 2
+    assert "its manifest is missing" in capsys.readouterr().err
+    assert content(photos / "t") == before

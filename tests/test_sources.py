@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import json
 import os
 import pickle
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jpegfreq.sources.images import Images, file_list, image_folder, list_file, open_images
+from jpegfreq.sources.images import Images, file_list, image_folder, list_file, open_images, tar_shards
 from jpegfreq.sources.lists import read_list
 from jpegfreq.sources.packed import PackedNames
 from jpegfreq.sources.walk import LeftOut, find_files
@@ -348,3 +349,16 @@ def test_a_folder_of_shards_hides_no_other_images(folder: Path, tmp_path: Path) 
     folder.rename(shards / "images")
     with pytest.raises(ValueError, match=r"has shards, such as 0\.tar, and the folder images"):
         open_images(shards)
+
+
+@pytest.mark.parametrize("label", ["", " ", "\ud800", True, 1.0, None, -1, [1]])
+def test_a_json_label_that_names_no_class_is_refused(tmp_path: Path, label: object) -> None:
+    with tarfile.open(tmp_path / "0.tar", "w") as tar:
+        for name, content in (("0.jpg", b"0"), ("0.json", json.dumps({"class": label}).encode())):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    with pytest.raises(
+        ValueError, match=r"0\.json, byte 1,536: 'class' is .*, neither a class number nor a class name"
+    ):
+        tar_shards([tmp_path / "0.tar"], json_key="class")

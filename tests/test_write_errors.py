@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import resource
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +13,7 @@ from jpegfreq.cli import CommandError, main
 from jpegfreq.cli._outputs import check_outputs
 from jpegfreq.statistics import ChannelStatistics
 from tests.images import make_jpeg
+from tests.support import files_limited_to
 
 COMMANDS = {
     "decode": (["decode", "photos", "--out", "out"], "out/"),
@@ -39,17 +37,6 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / "photos" / f"{n}.jpg").write_bytes(make_jpeg(64, 48, seed=n))
     ChannelStatistics((0.0,) * 192, tuple(range(1, 193)), "made up").save(tmp_path / "statistics.json")
     return tmp_path
-
-
-@contextmanager
-def files_limited_to(size_bytes: int) -> Iterator[None]:
-    """Let no file of this process grow beyond a size, as on a disk that is nearly full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def files(folder: Path) -> set[str]:

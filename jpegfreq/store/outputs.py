@@ -200,7 +200,7 @@ class Outputs(ABC):
         inputs = set(resolved.values())
         root = os.path.realpath(self.out)
         checked: set[str] = set()
-        is_new = not (self.out / _STAMP).exists()
+        unrecorded = not (self.out / _MANIFEST).exists()
         for name, path in resolved.items():
             parts = PurePosixPath(name)
             above = [str(parent) for parent in parts.parents][:-1]
@@ -221,10 +221,10 @@ class Outputs(ABC):
             if os.path.join(root, name) in inputs:
                 raise OutputConflictError(f"the output {self.out / name} of {path} would overwrite an input")
             self._refuse_links(name, above, root, checked)
-            if is_new and os.path.lexists(os.path.join(root, name)):
+            if unrecorded and os.path.lexists(os.path.join(root, name)):
                 raise OutputConflictError(
-                    f"{self.out / name} was not written by this command, and {path} would replace it; choose another "
-                    "--out"
+                    f"{self.out / name} was not written by this command, or its manifest is missing, and {path} "
+                    "would replace it; choose another --out"
                 )
 
     def _refuse_links(self, name: str, above: list[str], root: str, checked: set[str]) -> None:
