@@ -224,7 +224,7 @@ def read_tensors(path: Path) -> Any:
         raise CheckpointError(
             f"{path} is damaged, or holds more than named tensors: save the state_dict() of a network, not the network"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, LookupError) as error:
         raise CheckpointError(f"{path} is damaged, or torch.save did not write it") from error
 
 

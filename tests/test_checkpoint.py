@@ -14,6 +14,7 @@ pytest.importorskip("safetensors")
 
 from jpegfreq import ChannelStatistics, TensorFormat  # noqa: E402
 from jpegfreq.models import CheckpointError, ModelConfig, create_model, load_model, save_model  # noqa: E402
+from jpegfreq.models.checkpoint import read_tensors  # noqa: E402
 
 FORMAT = TensorFormat(24, layout="HWC", statistics=ChannelStatistics.preset("dctnet"))
 CONFIG = ModelConfig("resnet18", 3, FORMAT, size=(64, 64), shorter_side=72, labels=("cat", "dog", "fish"))
@@ -174,3 +175,11 @@ def test_config_survives_json() -> None:
 def test_a_config_that_contradicts_itself_is_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(CONFIG, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("content", [b"", b"plain text\n", b"abc", b"\x80\x04K\x01.", b"PK\x03\x04 cut"])
+def test_a_file_that_torch_cannot_read_is_refused_by_name(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"weights\.pth"):
+        read_tensors(path)
