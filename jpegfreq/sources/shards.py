@@ -121,8 +121,9 @@ def _label(path: str, member: Member, json_key: str | None) -> int | str:
         raise ValueError(f"{place}: this is not JSON: {_shown(content)}") from None
     except (KeyError, TypeError, IndexError):
         raise ValueError(f"{place}: there is no key {json_key!r}") from None
-    is_name = isinstance(value, str) and value.strip() and not any("\ud800" <= char <= "\udfff" for char in value)
-    if is_name or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**9):
+    if isinstance(value, str) and value.strip() and not any("\ud800" <= char <= "\udfff" for char in value):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**9:
         return value
     raise ValueError(f"{place}: {json_key!r} is {value!r}, neither a class number nor a class name")
 
