@@ -148,7 +148,7 @@ def test_a_name_that_begins_as_compressed_files_do_is_fine(write: Any) -> None:
     [
         ({"0000.3.jpg": b"a", "0000.cls": b"1"}, r"s\.tar/0000\.3\.jpg holds no image by its extension, \.3\.jpg"),
         ({**GOOD, "3.cls": b"1"}, r"s\.tar/3\.cls is a label without an image"),
-        ({**GOOD, "3.jpg": b"1"}, r"s\.tar/3\.jpg has no label: 3\.cls is missing; labels in \.json"),
+        ({**GOOD, "3.jpg": b"1"}, r"s\.tar/3\.jpg has no label: 3\.cls and 3\.json are missing"),
         ({"0.jpg": b"a", "0.cls": b"-1"}, r"s\.tar/0\.cls, byte 1,536: '-1' is not a class number"),
         ({"0.jpg": b"a", "0.cls": "\u0663".encode()}, "not a class number"),
         ({"0.jpg": b"a", "0.cls": b"9" * 5000}, "not a class number"),
@@ -192,6 +192,15 @@ def test_labels_are_read_from_json(write: Any) -> None:
         tar_shards([write(shard({**names, "0.json": b'{"label": 1}'}))], json_key="label")
     with pytest.raises(ValueError, match=r"0\.json says 'dog' and 0\.cls says 1: one image has one label"):
         tar_shards([write(shard({**names, "0.cls": b"1"}))], json_key="label")
+
+
+def test_json_beside_a_class_number_is_no_label_unless_it_is_named(write: Any) -> None:
+    members = {"0.jpg": b"a", "0.cls": b"4", "0.json": b'{"label": "cat"}', "1.jpg": b"b", "1.json": b'{"label": 2}'}
+    images = tar_shards([write(shard({**members, "2.json": b"of no image"}))])
+    assert list(images.labels) == [4, 2]
+    assert images.left_out.other_files == 2
+    with pytest.raises(ValueError, match=r"1\.json, byte [\d,]+: there is no key 'label'"):
+        tar_shards([write(shard({**members, "1.json": b"{}"}))])
 
 
 def test_images_are_read_without_labels_and_hidden_members_are_counted(write: Any) -> None:

@@ -235,7 +235,8 @@ def tar_shards(shards: Iterable[str | os.PathLike[str]], *, labels: bool = True,
         labels: whether every image needs a label and every label an image. Without it, nothing but images is read, and
             every label is -1: enough for statistics.
         json_key: take an image's label from this key of its `key.json`: a class number, or a class name in every
-            shard. Without it, labels are the class numbers in `key.cls`.
+            shard. Without it, labels are the class numbers in `key.cls`; only an image without that file takes what
+            "label" is in its `key.json`.
 
     Raises:
         OSError: a shard cannot be read.

@@ -14,6 +14,9 @@ __all__ = ["Shard", "ShardImage", "read_shard"]
 
 _MOST_LABEL_BYTES = 1 << 24
 
+# The key of an image's .json that holds its label, where it has no .cls and no key is named.
+DEFAULT_JSON_KEY = "label"
+
 
 @dataclass
 class ShardImage:
@@ -54,6 +57,7 @@ def read_shard(path: str, *, labels: bool, json_key: str | None) -> Shard:
     """Read the table of a shard, and the labels in it; see `tar_shards` for the arguments and the errors."""
     images: dict[str, ShardImage] = {}
     label_members: dict[str, list[Member]] = {}
+    spare: dict[str, Member] = {}
     hidden = other_files = 0
     for member in read_members(path):
         folder, _, base = member.name.rpartition("/")
@@ -72,17 +76,20 @@ def read_shard(path: str, *, labels: bool, json_key: str | None) -> Shard:
             )
         elif extension == "cls" or (extension == "json" and json_key is not None):
             label_members.setdefault(key, []).append(member)
+        elif extension == "json":
+            spare[key] = member
         else:
             other_files += 1
     if not images:
         raise ValueError(f"{path} holds no image named key.jpg, or with another of {' '.join(IMAGE_EXTENSIONS)}")
     if labels:
-        _take_labels(path, images, label_members, json_key)
-    return Shard(tuple(images.values()), hidden, other_files)
+        used = {key: [spare.pop(key)] for key in images if key in spare and key not in label_members}
+        _take_labels(path, images, {**label_members, **used}, DEFAULT_JSON_KEY if json_key is None else json_key)
+    return Shard(tuple(images.values()), hidden, other_files + len(spare))
 
 
 def _take_labels(
-    path: str, images: dict[str, ShardImage], label_members: dict[str, list[Member]], json_key: str | None
+    path: str, images: dict[str, ShardImage], label_members: dict[str, list[Member]], json_key: str
 ) -> None:
     """Give every image its label; an image without a label and a label without an image are errors."""
     for key, members in label_members.items():
@@ -95,12 +102,10 @@ def _take_labels(
         images[key].label = found[members[0].name]
     for key, image in images.items():
         if key not in label_members:
-            wanted = f"{key}.cls" if json_key is None else f"{key}.json"
-            hint = "; labels in .json files need json_key" if json_key is None else ""
-            raise ValueError(f"{path}/{image.member.name} has no label: {wanted} is missing{hint}")
+            raise ValueError(f"{path}/{image.member.name} has no label: {key}.cls and {key}.json are missing")
 
 
-def _label(path: str, member: Member, json_key: str | None) -> int | str:
+def _label(path: str, member: Member, json_key: str) -> int | str:
     """Read one label: the number in a .cls member, or what a .json member has under the key."""
     place = f"{path}/{member.name}, byte {member.offset_bytes:,}"
     if member.size_bytes > _MOST_LABEL_BYTES:
