@@ -14,7 +14,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SLOW_IMPORTS = ("torch", "torchvision", "ray", "hypothesis", "jpegfreq.torch", "jpegfreq.models")
 SLOW_NAMES = {"data_files"}  # thousands of real files
-SLOW_FILES = {"test_sanitizers.py", "test_split.py"}  # one compiles the fuzz targets, one decodes 500 files twice
+SLOW_FILES = {
+    "test_sanitizers.py",  # compiles the fuzz targets
+    "test_split.py",  # decodes 500 files twice
+    "test_write_errors.py",  # runs every command on a full disk
+    "test_extras.py",  # starts a process for every package that can be missing
+}
 
 
 def _imported(node: ast.AST) -> Iterator[str]:
