@@ -30,7 +30,7 @@ define CHECKS
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test types format check-long bench fuzz clean
+.PHONY: help demo quick test types format docs check-long bench fuzz clean
 
 help:  ## this list
 	@echo "Every target first does the set-up it needs in .venv; the first run takes minutes, later ones start at once."
@@ -62,6 +62,10 @@ format: $(TOOLS)  ## rewrite Python and C++ files in the project's format
 	$(VENV)/bin/ruff check --fix
 	$(CLANG_FORMAT) -i
 
+docs: $(TOOLS)  ## build the documentation into build/site, check its links, run its examples
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
+	$(PY) -m pytest -q tests/test_docs.py
+
 bench: $(TOOLS)  ## measure against other decoders; half an hour on a quiet machine; PHOTOS=folder takes yours
 	$(PY) -m bench
 
@@ -88,7 +92,7 @@ $(STAMPS)/demo: $(STAMPS)/venv pyproject.toml
 	touch $@
 
 $(STAMPS)/everything: $(STAMPS)/venv pyproject.toml
-	$(call install,train plot ray bench dev demo)
+	$(call install,train plot ray bench dev demo docs)
 	touch $@ $(STAMPS)/demo
 
 # Editable, and without build isolation, so that a change to native code is compiled in seconds.

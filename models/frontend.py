@@ -2,7 +2,7 @@
 
 Note [Fixed front end]
 The inverse block DCT, the conversion from YCbCr to RGB and the network's own normalization are linear, so together they
-are one fixed linear layer. With D[u][x] = c_u cos((2x + 1) u pi / 16), c_0 = sqrt(1 / 8) and otherwise 1 / 2:
+are one fixed linear layer. With `D[u][x] = c_u cos((2x + 1) u pi / 16)`, c_0 = sqrt(1 / 8) and otherwise 1 / 2:
 
     component(y, x) = sum over v, u of D[v][y] D[u][x] coefficient[v][u]       (inverse DCT of an 8 x 8 block)
     pixel[r]        = sum over c of C[r][c] component[c] + 128                 (JFIF; RGB from 0 to 255)

@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file name that is not UTF-8 is printed with escapes
             stream.reconfigure(errors="backslashreplace")
-    parser, modules = _parser()
+    parser, modules, _ = _parsers()
     arguments = parser.parse_args(argv)
     try:
         with needs_extra(f"jpegfreq {arguments.command}"):
@@ -104,7 +104,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
+def command_parsers() -> dict[str, argparse.ArgumentParser]:
+    """Return the argument parser of each command by its name, and that of all of them as ""."""
+    parser, _, parsers = _parsers()
+    return {"": parser, **parsers}
+
+
+def _parsers() -> tuple[argparse.ArgumentParser, dict[str, ModuleType], dict[str, argparse.ArgumentParser]]:
     parser = argparse.ArgumentParser(
         prog="jpegfreq",
         description="Read JPEG files as DCT coefficients, without decoding pixels: inspect them, decode them to "
@@ -115,15 +121,16 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
     parser.add_argument("--version", action="version", version=f"jpegfreq {jpegfreq.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     modules = {name: importlib.import_module(f"jpegfreq.cli.{name}") for name in COMMANDS}
+    parsers = {}
     for name, module in modules.items():
-        command = commands.add_parser(
+        parsers[name] = commands.add_parser(
             name,
             help=module.SUMMARY,
             description=module.DESCRIPTION,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        module.add_arguments(command)
-    return parser, modules
+        module.add_arguments(parsers[name])
+    return parser, modules, parsers
 
 
 def _stop(command: str, message: str) -> int:
