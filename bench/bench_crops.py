@@ -6,12 +6,18 @@ instead. OpenCV with a block DCT produces the same frequency tensor, except for 
 shows what the tensor costs without jpegfreq. So does the released pipeline of "Learning in the Frequency Domain",
 rewritten from its description: the crop is encoded at quality 100 and 4:2:0 for Y, doubled and encoded again for Cb and
 Cr, and jpeg2dct reads both files. Two rows measure parts of our work alone, which no crop can avoid.
+
+A second table has crops of 224 x 224 px (28 x 28 blocks): the input of RGB networks on frequencies. There the same
+photographs are read once more with a restart marker every MCU row, as `jpegfreq prepare` writes them. jpegtran makes
+these files; without it their rows are missing.
 """
 
 from __future__ import annotations
 
 import ctypes
 import importlib
+import shutil
+import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -27,6 +33,8 @@ from jpegfreq._dct import dct_matrix
 from jpegfreq.crops import Box, random_resized_crop_box
 
 TITLE = "bytes to a batch of random-resized crops"
+TITLE_224 = f"{TITLE} of 224 px"
+AGAINST_ORIGINALS = f"{TITLE_224}, prepared files against the originals"
 AGAINST_OPENCV = f"{TITLE}, against OpenCV"
 AGAINST_BLOCKS = f"{TITLE}, against OpenCV with a block DCT"
 AGAINST_PAPER = f"{TITLE}, against the paper's released pipeline"
@@ -35,6 +43,10 @@ TORCHVISION, OPENCV, BLOCKS = "torchvision, RGB 224", "OpenCV, RGB 224", "OpenCV
 PAPER = "the paper's pipeline, two encodes, 448"
 HWC, CHW = "jpegfreq, 192 channels last, 448", "jpegfreq, 192 channels first, 448"
 HWC_24, CHW_24 = "jpegfreq, 24 channels last, 448", "jpegfreq, 24 channels first, 448"
+HWC_HALF = "jpegfreq, 192 channels last, float16, 448"
+HWC_224, CHW_224 = "jpegfreq, 192 channels last, 224", "jpegfreq, 192 channels first, 224"
+HWC_48_224, HWC_24_224 = "jpegfreq, 48 channels last, float16, 224", "jpegfreq, 24 channels last, 224"
+PREPARED_224 = "jpegfreq, 192 channels last, 224, a restart marker per MCU row"
 DECODE, FILL = "part: coefficients of the whole images alone", "part: zeros to the 192 x 56 x 56 tensors alone"
 MOST = 50  # images per batch call
 
@@ -63,6 +75,7 @@ def run(result: Result, options: Options) -> None:
             _ours(draws, CHW, jpegfreq.TensorFormat(layout="CHW", statistics=_statistics())),
             _ours(draws, HWC_24, jpegfreq.TensorFormat(24, layout="HWC", statistics=_statistics())),
             _ours(draws, CHW_24, jpegfreq.TensorFormat(24, layout="CHW", statistics=_statistics())),
+            _ours(draws, HWC_HALF, jpegfreq.TensorFormat(layout="HWC", dtype="float16", statistics=_statistics())),
             replace(ours.coefficients_batch(threads=1), name=DECODE),
             _fill(),
         ]
@@ -70,6 +83,39 @@ def run(result: Result, options: Options) -> None:
         baselines = {AGAINST_OPENCV: OPENCV, AGAINST_BLOCKS: BLOCKS, AGAINST_PAPER: paper.name, AGAINST_OURS: HWC}
         for title, baseline in baselines.items():
             result.add(Table(title, name, compare(samples, baseline)))
+        _run_224(result, options, name, units, draws)
+
+
+def _run_224(result: Result, options: Options, name: str, units: Sequence[ours.Chunk], draws: Draws) -> None:
+    statistics = _statistics()
+    last = jpegfreq.TensorFormat(layout="HWC", statistics=statistics)
+    half_48 = jpegfreq.TensorFormat(48, layout="HWC", dtype="float16", statistics=statistics)
+    methods = [
+        _torchvision(draws),
+        _ours(draws, HWC_224, last, 224),
+        _ours(draws, CHW_224, replace(last, layout="CHW"), 224),
+        _ours(draws, HWC_48_224, half_48, 224),
+        _ours(draws, HWC_24_224, jpegfreq.TensorFormat(24, layout="HWC", statistics=statistics), 224),
+    ]
+    prepared = _prepared(units)
+    if prepared:
+        methods.append(_ours(draws, PREPARED_224, last, 224, prepared))
+    samples = result.compare(TITLE_224, name, units, methods, baseline=TORCHVISION, seconds=2 * options.seconds)
+    if prepared:
+        result.add(Table(AGAINST_ORIGINALS, name, compare(samples, HWC_224)))
+
+
+def _prepared(units: Sequence[ours.Chunk]) -> dict[Image, bytes]:
+    """Make files with optimal Huffman tables and a restart marker every MCU row; return {} if jpegtran is missing."""
+    program = shutil.which("jpegtran")
+    if program is None:
+        return {}
+    command = [program, "-copy", "all", "-optimize", "-restart", "1"]
+    return {
+        image: subprocess.run(command, input=image.data, capture_output=True, check=True).stdout
+        for chunk in units
+        for image in chunk
+    }
 
 
 def _draw(image: Image, random: np.random.Generator) -> Draw:
@@ -92,15 +138,24 @@ def _statistics() -> jpegfreq.ChannelStatistics:
     return jpegfreq.ChannelStatistics((1.0,) * 192, (50.0,) * 192, "made up: any normalization costs the same")
 
 
-def _ours(draws: Draws, name: str, tensor_format: jpegfreq.TensorFormat) -> Method[ours.Chunk]:
-    shape = tensor_format.shape(448, 448)
-    batch = _aligned_zeros((MOST, *shape))
+def _ours(
+    draws: Draws,
+    name: str,
+    tensor_format: jpegfreq.TensorFormat,
+    size: int = 448,
+    files: dict[Image, bytes] | None = None,
+) -> Method[ours.Chunk]:
+    """Make crops of `size` pixels, of the images themselves or of other files with the same coefficients."""
+    batch = _aligned_zeros((MOST, *tensor_format.shape(size, size)), tensor_format.dtype)
+
+    def data(image: Image) -> bytes:
+        return files[image] if files else image.data
 
     def run(chunk: ours.Chunk) -> None:
         boxes, flips = zip(*(draws[image] for image in chunk), strict=True)
         jpegfreq.read_batch(
-            [image.data for image in chunk],
-            size=(448, 448),
+            [data(image) for image in chunk],
+            size=(size, size),
             boxes=boxes,
             flips=flips,
             format=tensor_format,
@@ -114,7 +169,7 @@ def _ours(draws: Draws, name: str, tensor_format: jpegfreq.TensorFormat) -> Meth
             box, flip = draws[image]
             coefficients = jpegfreq.read_coefficients(image.data)
             if not np.array_equal(
-                slot, jpegfreq.resample(coefficients, box, (448, 448), flip=flip, format=tensor_format)
+                slot, jpegfreq.resample(coefficients, box, (size, size), flip=flip, format=tensor_format)
             ):
                 return f"{image.name} differs from the same image alone"
         return ""
@@ -128,12 +183,13 @@ def _fill() -> Method[ours.Chunk]:
     return Method(FILL, lambda chunk: ctypes.memset(batch.ctypes.data, 0, len(chunk) * batch[0].nbytes))
 
 
-def _aligned_zeros(shape: tuple[int, ...]) -> NDArray[np.float32]:
+def _aligned_zeros(shape: tuple[int, ...], dtype: str = "float32") -> NDArray[np.floating]:
     """Allocate zeros at the start of a cache line, as PyTorch does, and touch them, as in a batch that is reused."""
-    memory = np.zeros(int(np.prod(shape)) + 16, np.float32)
+    bytes_needed = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    memory = np.zeros(bytes_needed + 64, np.uint8)
     memory += 0
-    start = -memory.ctypes.data % 64 // 4
-    return memory[start : start + int(np.prod(shape))].reshape(shape)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + bytes_needed].view(dtype).reshape(shape)
 
 
 def _each(work: Callable[[Image, int], None]) -> Callable[[ours.Chunk], None]:

@@ -145,7 +145,9 @@ def read_batch(
     """Read JPEGs into one batch tensor in native threads, each image from its bytes straight to its slot.
 
     Each slot holds what `resample` returns for its image. In a sequential file with one scan, only the rows down to the
-    bottom of the box are decoded, so that damage below the box goes unnoticed. An image's coefficients are freed as
+    bottom of the box are decoded, so that damage below the box goes unnoticed. If such a file has restart markers, the
+    restart intervals that hold nothing of the box are not decoded either; of these, only the order of their markers is
+    checked, and if it is wrong, everything down to the box's bottom is decoded. An image's coefficients are freed as
     soon as its slot is filled.
 
     Args:

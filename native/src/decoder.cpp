@@ -6,6 +6,7 @@
 
 #include "damages.h"
 #include "dispatch.h"
+#include "needed_intervals.h"
 #include "scan_decoders.h"
 #include "status.h"
 
@@ -47,12 +48,14 @@ Status decode_sequential(MarkerReader& reader, const Header& header, Output& out
         // A scan that merges adds to what the planes hold, so the planes of its new components must hold zeros.
         for (int i = 0; scan.merge && i < parsed.component_count; i++)
             if (!(decoded >> parsed.components[i].index & 1)) zero_plane(header, output, parsed.components[i].index);
-        if (!unstuff(reader.jpeg(), parsed.data_offset_bytes, parsed.interval_count(), data)) return out_of_memory();
-        decode_sequential_scan(reader.jpeg(), scan, data, number, damages);
+        if (!unstuff_needed(reader.jpeg(), parsed, scan, data) || !decode_needed(scan, data)) {
+            if (!unstuff(reader.jpeg(), parsed.data_offset_bytes, parsed.interval_count(), data))
+                return out_of_memory();
+            decode_sequential_scan(reader.jpeg(), scan, data, number, damages);
+        }
         for (int i = 0; i < parsed.component_count; i++) decoded |= 1u << parsed.components[i].index;
         reader.seek(data.end);
-        // An early stop reads one scan of all components and nothing after it.
-        if (output.mcu_rows && parsed.component_count == header.component_count) break;
+        if (scan.stops_early) break;
     }
     for (int i = 0; i < header.component_count; i++)
         if (!(decoded >> i & 1)) zero_plane(header, output, i);

@@ -4,6 +4,7 @@
 
 #include "dispatch.h"
 #include "lanes_state.h"
+#include "needed_intervals.h"
 
 namespace jpegfreq {
 
@@ -55,8 +56,10 @@ bool Lanes::open(Job& job, LaneImage& image, const Limits& limits, uint64_t most
     if (!reader.next_scan(header, parsed, found).ok() || !found || parsed.component_count != header.component_count)
         return false;
     if (job.jpeg.size - parsed.data_offset_bytes > most_bytes) return false;
-    if (!unstuff(job.jpeg, parsed.data_offset_bytes, parsed.interval_count(), image.data)) return false;
-    if (!job.output.mcu_rows) {
+    place_scan(header, parsed, job.output, 0, image.scan);
+    const bool needed_only = unstuff_needed(job.jpeg, parsed, image.scan, image.data);
+    if (!needed_only && !unstuff(job.jpeg, parsed.data_offset_bytes, parsed.interval_count(), image.data)) return false;
+    if (!image.scan.stops_early) {
         // If another scan or damage follows, the plain decoder takes the image.
         // A copy of the reader looks: tables defined after the scan must not alter the scan's.
         Scan second;
@@ -64,7 +67,6 @@ bool Lanes::open(Job& job, LaneImage& image, const Limits& limits, uint64_t most
         ahead.seek(image.data.end);
         if (!ahead.next_scan(header, second, found).ok() || found) return false;
     }
-    place_scan(header, parsed, job.output, 0, image.scan);
     bool fits = true;
     for (int i = 0; i < parsed.component_count; i++) {
         image.tables[0][i] = table(reader.tables().ac[parsed.components[i].ac_table], false);
@@ -74,7 +76,7 @@ bool Lanes::open(Job& job, LaneImage& image, const Limits& limits, uint64_t most
                     sizeof job.output.quantization_tables[i]);
     }
     const uint64_t interval = parsed.restart_interval ? parsed.restart_interval : image.scan.mcu_end;
-    const uint64_t segments = (image.scan.mcu_end + interval - 1) / interval;
+    const uint64_t segments = needed_only ? image.data.segment_count : (image.scan.mcu_end + interval - 1) / interval;
     image.scan.restart_interval = uint32_t(interval < UINT32_MAX ? interval : UINT32_MAX);
     image.stream = job.output.stream;
     for (int i = 0; i < parsed.component_count; i++)
@@ -101,6 +103,8 @@ bool Lanes::acquire(int lane, JobQueue& queue, const Limits& limits, Decoder* pl
     LaneImage* own = work[lane].image;
     if (own && start_segment(lane, *own)) return true;
     leave(lane, queue, limits, plain);
+    for (LaneImage& image : images)
+        if (image.job && start_segment(lane, image)) return true;
     for (LaneImage& image : images) {
         if (image.job) continue;
         while (Job* job = queue.next()) {
@@ -110,8 +114,6 @@ bool Lanes::acquire(int lane, JobQueue& queue, const Limits& limits, Decoder* pl
         }
         break;
     }
-    for (LaneImage& image : images)
-        if (image.job && start_segment(lane, image)) return true;
     return false;
 }
 
@@ -123,7 +125,7 @@ bool Lanes::start_segment(int lane, LaneImage& image) {
     const uint32_t segment = image.next_segment++;
     const uint64_t begin = image.data.segments[segment].begin;
     w.segment_end = image.data.segments[segment].end;
-    w.mcu = uint64_t(segment) * image.scan.restart_interval;
+    w.mcu = uint64_t(image.data.segments[segment].interval) * image.scan.restart_interval;
     w.mcu_end = w.mcu + image.scan.restart_interval;
     if (w.mcu_end > image.scan.mcu_end) w.mcu_end = image.scan.mcu_end;
     std::memset(w.dc, 0, sizeof w.dc);

@@ -76,9 +76,9 @@ void place_scan(const Header& header, const Scan& parsed, const Output& output, 
                 scan.blocks[scan.blocks_per_mcu++] = ScanBlock{uint8_t(i), uint8_t(x), uint8_t(y)};
         scan.merge |= (components_decoded >> sc.index & 1) != 0;
     }
+    scan.stops_early = output.mcu_rows && parsed.component_count == header.component_count;
     uint64_t rows = scan.mcus_high;
-    if (output.mcu_rows && parsed.component_count == header.component_count && output.mcu_rows < rows)
-        rows = output.mcu_rows;
+    if (scan.stops_early && output.mcu_rows < rows) rows = output.mcu_rows;
     scan.mcu_end = rows * scan.mcus_wide;
 }
 

@@ -26,7 +26,8 @@ struct SequentialScan {
     int blocks_per_mcu = 0;
     ScanBlock blocks[blocks_per_mcu_limit];
     uint32_t mcus_wide = 0, mcus_high = 0;
-    uint64_t mcu_end = 0;  // decode [0, mcu_end): less than all for an early stop
+    uint64_t mcu_end = 0;      // decode [0, mcu_end): less than all for an early stop
+    bool stops_early = false;  // nothing after this scan is read
     uint32_t restart_interval = 0;
     bool merge =
         false;  // a component that an earlier scan has coded: keep what this scan does not touch, as libjpeg does

@@ -216,7 +216,7 @@ bool decode_in_lanes(Lanes& lanes, Bytes jpeg, const Header& header, const Limit
     job.output = output;
     LaneImage& image = lanes.images[0];
     if (!lanes.open(job, image, limits, UINT32_MAX)) return false;
-    if (image.segment_count > 1) {
+    if (image.scan.restart_interval < image.scan.mcu_end) {
         NoMoreJobs queue;
         lanes.run(queue, limits, nullptr);  // releases the image
     } else {
