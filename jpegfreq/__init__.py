@@ -14,6 +14,7 @@ from jpegfreq.batch import read_batch, read_coefficients_batch
 from jpegfreq.coefficients import Coefficients, read_coefficients
 from jpegfreq.errors import JpegError, MalformedJpegError, TruncatedJpegError, UnsupportedJpegError
 from jpegfreq.header import Component, Header, read_header
+from jpegfreq.writer import write_jpeg, write_jpeg_batch
 
 if TYPE_CHECKING:
     # `as` marks a name that this module exports.
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from jpegfreq import structure as structure
     from jpegfreq import torch as torch
     from jpegfreq import views as views
+    from jpegfreq import writer as writer
     from jpegfreq.assembly.tensor import to_frequency_tensor
     from jpegfreq.channels import ChannelSelection
     from jpegfreq.format import TensorFormat
@@ -59,6 +61,7 @@ _LAZY_MODULES = (
     "structure",
     "torch",
     "views",
+    "writer",
 )
 
 __all__ = [
@@ -78,6 +81,8 @@ __all__ = [
     "read_header",
     "resample",
     "to_frequency_tensor",
+    "write_jpeg",
+    "write_jpeg_batch",
 ]
 
 

@@ -37,7 +37,7 @@ def make_coefficients(
             np.round(random.normal(size=(high, wide, 8, 8)) * 300 / (1 + v + u) ** 2 / table).astype(np.int16)
         )
         tables.append(table)
-        components.append(Component(i + 1, horizontal, vertical, 0, high, wide))
+        components.append(Component(i + 1, horizontal, vertical, i, high, wide))
     color = "grey" if len(sampling) == 1 else "YCbCr"
     header = Header(height, width, 8, "baseline", tuple(components), 0, color, orientation)
     return Coefficients(header, tuple(planes), tuple(tables))

@@ -41,6 +41,7 @@ ALLOWED = {
     "jpegfreq.blocks": DECODER - {"_native"} | {"_dct"},
     "jpegfreq._resample": DECODER | FORMAT | {"assembly.*", "crops"},
     "jpegfreq.batch": DECODER | FORMAT | {"assembly.*", "crops", "_resample"},
+    "jpegfreq.writer": DECODER | {"_files", "batch"},
     "jpegfreq.sources.*": {"errors"},
     "jpegfreq.store.*": {"_extras"} | TENSORS - {"_native"} | SOURCES,
     "jpegfreq.torch.*": {"_extras"} | TENSORS - {"_native"} | SOURCES | {"_dct"},

@@ -40,7 +40,7 @@ nb::list read_coefficients_batch(nb::list data, size_t threads, bool keep_damage
         }
         const Span<const Status> damages = {image.damages.data(), image.damages.size()};
         results.append(to_python(image.job.header, image.job.output, std::move(image.memory),
-                                 to_exceptions(damages, image.input, static_cast<int64_t>(image.index))));
+                                 to_exceptions(damages, image.input, static_cast<int64_t>(image.index)), nb::none()));
     }
     return results;
 }

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
 
 #include <cstddef>
 #include <memory>
+#include <string>
 
 #include "jpegfreq.h"
 
@@ -19,6 +21,7 @@ void bind_batch(nb::module_& module);
 void bind_read_batch(nb::module_& module);
 void bind_resample(nb::module_& module);
 void bind_structure(nb::module_& module);
+void bind_write(nb::module_& module);
 
 // One file as the caller gave it: an object with the buffer protocol, borrowed and kept exported while this lives, or a
 // path, read into memory of our own by load(). Made and destroyed with the GIL held; load() and bytes() need none.
@@ -58,6 +61,10 @@ nb::object to_exceptions(Span<const Status> damages, const Input& input, int64_t
 
 nb::object to_python(const Header& header);
 
+// The other way, by the names that Header.process and Header.color have. Raise ValueError for any other name.
+Process process_named(const std::string& name);
+ColorKind color_named(const std::string& name);
+
 // The memory of all planes of one image: one allocation, aligned to 64 bytes, exported by the buffer protocol.
 class PlaneMemory {
 public:
@@ -85,8 +92,11 @@ inline bool is_damage(const Status& status) { return status.code == Code::malfor
 Status allocate_planes(Bytes jpeg, const Header& header, const Limits& limits, bool keep_damage,
                        std::unique_ptr<PlaneMemory>& memory, Output& output);
 
-// A jpegfreq.Coefficients that owns `memory`. `damages` is a tuple of exceptions.
+// The APPn and COM segments of a file: a tuple of (marker, bytes); None if they are not asked for.
+nb::object segments_of(Bytes jpeg, bool asked_for);
+
+// A jpegfreq.Coefficients that owns `memory`. `damages` is a tuple of exceptions, `segments` that of segments_of().
 nb::object to_python(const Header& header, const Output& output, std::unique_ptr<PlaneMemory> memory,
-                     nb::handle damages);
+                     nb::handle damages, nb::handle segments);
 
 }  // namespace jpegfreq::python

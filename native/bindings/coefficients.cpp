@@ -1,6 +1,7 @@
 #include <cstring>
 
 #include "bindings.h"
+#include "jpegfreq_structure.h"
 #include "record.h"
 
 namespace jpegfreq::python {
@@ -24,6 +25,7 @@ struct Types {
     nb::object planes = interned("planes");
     nb::object quantization_tables = interned("quantization_tables");
     nb::object damages = interned("damages");
+    nb::object segments = interned("segments");
 };
 
 const Types& types() {
@@ -31,7 +33,7 @@ const Types& types() {
     return *types;
 }
 
-nb::object read_coefficients_of(nb::handle data, bool keep_damage, uint64_t max_pixels) {
+nb::object read_coefficients_of(nb::handle data, bool keep_damage, uint64_t max_pixels, bool segments) {
     Input input(data);
     Header header;
     Output output;
@@ -55,13 +57,37 @@ nb::object read_coefficients_of(nb::handle data, bool keep_damage, uint64_t max_
     }
     if (error != 0) raise(input.os_error(error));
     if (!status.ok() && !(keep_damage && decoded && is_damage(status))) raise(to_exception(status, input));
-    return to_python(header, output, std::move(memory), to_exceptions(decoder.damages(), input));
+    return to_python(header, output, std::move(memory), to_exceptions(decoder.damages(), input),
+                     segments_of(input.bytes(), segments));
 }
+
+class SegmentCollector : public SegmentVisitor {
+public:
+    explicit SegmentCollector(Bytes jpeg) : jpeg_(jpeg) {}
+
+    void segment(const Segment& segment) override {
+        if (!is_application_or_comment(segment.marker) || segment.size_bytes < 4) return;
+        segments.append(nb::make_tuple(segment.marker, nb::bytes(jpeg_.data + segment.offset_bytes + 4,
+                                                                 static_cast<size_t>(segment.size_bytes - 4))));
+    }
+
+    nb::list segments;
+
+private:
+    Bytes jpeg_;
+};
 
 }  // namespace
 
+nb::object segments_of(Bytes jpeg, bool asked_for) {
+    if (!asked_for) return nb::none();
+    SegmentCollector collector(jpeg);
+    visit_segments(jpeg, collector);
+    return nb::tuple(collector.segments);
+}
+
 nb::object to_python(const Header& header, const Output& output, std::unique_ptr<PlaneMemory> memory,
-                     nb::handle damages) {
+                     nb::handle damages, nb::handle segments) {
     const Types& types = python::types();
     const uint8_t* start = memory->data();
     nb::object owner = nb::cast(memory.release(), nb::rv_policy::take_ownership);
@@ -84,13 +110,14 @@ nb::object to_python(const Header& header, const Output& output, std::unique_ptr
     record.set(types.planes, planes);
     record.set(types.quantization_tables, tables);
     record.set(types.damages, damages);
+    record.set(types.segments, segments);
     return record.take();
 }
 
 void bind_coefficients(nb::module_& module) {
     nb::class_<PlaneMemory>(module, "PlaneMemory", nb::type_slots(plane_memory_slots));
     module.def("read_coefficients", &read_coefficients_of, nb::arg("data").none(), nb::arg("keep_damage"),
-               nb::arg("max_pixels"));
+               nb::arg("max_pixels"), nb::arg("segments"));
 }
 
 }  // namespace jpegfreq::python

@@ -1,5 +1,3 @@
-#include <nanobind/stl/string.h>
-
 #include <string>
 
 #include "bindings.h"
@@ -95,13 +93,30 @@ nb::object read_header_of(nb::handle data) {
 // Why no tensor can be made of an image of this colour, by the name that Header.color has, or None.
 nb::object color_refusal(const std::string& color, bool luma_only) {
     Header header;
-    for (const ColorKind kind : {ColorKind::grey, ColorKind::ycbcr, ColorKind::rgb, ColorKind::cmyk, ColorKind::ycck})
-        if (color == name(kind)) header.color = kind;
+    header.color = color_named(color);
     const Status status = check_color(header, luma_only);
     return status.ok() ? nb::none() : nb::object(nb::str(status.message));
 }
 
+[[noreturn]] void raise_unknown(const char* what, const std::string& value) {
+    throw nb::value_error((std::string(what) + " of the header has no known name: \"" + value + "\"").c_str());
+}
+
 }  // namespace
+
+Process process_named(const std::string& wanted) {
+    for (const Process process : {Process::baseline, Process::extended, Process::progressive, Process::lossless,
+                                  Process::arithmetic_extended, Process::arithmetic_progressive})
+        if (wanted == name(process)) return process;
+    raise_unknown("the process", wanted);
+}
+
+ColorKind color_named(const std::string& wanted) {
+    for (const ColorKind color :
+         {ColorKind::grey, ColorKind::ycbcr, ColorKind::rgb, ColorKind::cmyk, ColorKind::ycck, ColorKind::unknown})
+        if (wanted == name(color)) return color;
+    raise_unknown("the colour", wanted);
+}
 
 nb::object to_python(const Header& header) {
     const Types& types = python::types();

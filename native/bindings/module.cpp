@@ -10,5 +10,6 @@ NB_MODULE(_native, module) {
     bind_read_batch(module);
     bind_resample(module);
     bind_structure(module);
+    bind_write(module);
     module.def("instruction_set", [] { return jpegfreq::instruction_set(); });
 }

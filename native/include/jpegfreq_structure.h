@@ -35,14 +35,26 @@ struct ScanStructure {
     ScanHuffmanTable huffman_tables[2 * max_components];
 };
 
-class StructureVisitor {
+// APPn or COM: what read_header takes for a foreign segment.
+constexpr bool is_application_or_comment(uint8_t marker) {
+    return (marker >= 0xE0 && marker <= 0xEF) || marker == 0xFE;
+}
+
+class SegmentVisitor {
 public:
-    virtual ~StructureVisitor() = default;
+    virtual ~SegmentVisitor() = default;
     virtual void segment(const Segment& segment) = 0;
+};
+
+class StructureVisitor : public SegmentVisitor {
+public:
     virtual void scan(const ScanStructure& scan) = 0;
     // Once for each component that a scan named, after the last scan: natural order, in force at its first scan.
     virtual void quantization_table(int component, const uint16_t* table) = 0;
 };
+
+// Every segment up to EOI, or to the first one that the data do not hold to its end.
+void visit_segments(Bytes jpeg, SegmentVisitor& visitor);
 
 // `header` is what read_header gave for the same bytes. If there is a fault, visits everything before it.
 Status read_structure(Bytes jpeg, const Header& header, const Limits& limits, StructureVisitor& visitor);

@@ -7,8 +7,8 @@ namespace jpegfreq {
 
 namespace {
 
-constexpr Kernels generic = {"generic", copy_to_ff_generic,        decode_segment_generic,   &ac_kernels_generic,
-                             nullptr,   &resample_kernels_generic, split_frequencies_generic};
+constexpr Kernels generic = {"generic", copy_to_ff_generic,        decode_segment_generic,    &ac_kernels_generic,
+                             nullptr,   &resample_kernels_generic, split_frequencies_generic, &write_kernels_generic};
 
 #if defined(__x86_64__) && defined(__GNUC__)
 
@@ -18,7 +18,8 @@ constexpr Kernels avx2 = {"avx2",
                           &ac_kernels_avx2,
                           &lane_kernels_avx2,
                           &resample_kernels_avx2,
-                          split_frequencies_avx2};
+                          split_frequencies_avx2,
+                          &write_kernels_avx2};
 
 // All that CMakeLists.txt compiles the *_avx2.cpp files for, except F16C, which every machine with AVX2 and FMA has.
 bool has_avx2() {

@@ -6,6 +6,7 @@
 #include "progressive.h"
 #include "resample_pass.h"
 #include "sequential.h"
+#include "symbols.h"
 #include "unstuff.h"
 
 namespace jpegfreq {
@@ -18,6 +19,7 @@ struct Kernels {
     const LaneKernels* lanes;  // null: decoding several streams side by side gains nothing
     const ResampleKernels* resample;
     SplitFrequencies split_frequencies;
+    const WriteKernels* write;
 };
 
 // The fastest set of this machine, or plain C++ if the environment variable JPEGFREQ_INSTRUCTION_SET is "generic" (for

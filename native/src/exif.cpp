@@ -1,6 +1,8 @@
 // EXIF 2.3, 4.6.4.
 #include "exif.h"
 
+#include <cstring>
+
 namespace jpegfreq {
 
 namespace {
@@ -21,21 +23,42 @@ public:
         return little_ ? second << 8 | first : first << 8 | second;
     }
     uint32_t u32(uint64_t at) const { return little_ ? u16(at + 2) << 16 | u16(at) : u16(at) << 16 | u16(at + 2); }
-    // The first value of a directory entry of the types that Pillow takes for integers; 0 for any other entry. A negative
-    // value becomes large, which no orientation is.
-    uint32_t integer(uint64_t entry) const {
+    // Where the first value of a directory entry stands, for the types that Pillow takes for integers; size 0 for any other
+    // entry.
+    struct Place {
+        uint64_t at = 0;
+        uint64_t size = 0;
+    };
+    Place integer(uint64_t entry) const {
         const uint16_t type = uint16_t(u16(entry + 2));
         const uint64_t count = u32(entry + 4);
         const uint64_t size = type == SBYTE                     ? 1
                               : type == SHORT || type == SSHORT ? 2
                               : type == LONG || type == SLONG   ? 4
                                                                 : 0;
-        if (size == 0 || count == 0) return 0;
+        if (size == 0 || count == 0) return {};
         const uint64_t at = size * count <= 4 ? entry + 8 : u32(entry + 8);
-        if (at + size * count > bytes_.size) return 0;
-        return size == 1 ? bytes_.data[at] : size == 2 ? u16(at) : u32(at);
+        if (at + size * count > bytes_.size) return {};
+        return {at, size};
     }
-    uint64_t size() const { return bytes_.size; }
+    // A negative value becomes large, which no orientation is.
+    uint32_t value(Place place) const {
+        return place.size == 0   ? 0
+               : place.size == 1 ? bytes_.data[place.at]
+               : place.size == 2 ? u16(place.at)
+                                 : u32(place.at);
+    }
+    // The first entry of IFD 0 with the orientation's tag.
+    Place orientation() const {
+        const uint64_t directory = u32(4);
+        if (directory + 2 > bytes_.size) return {};
+        const uint32_t entries = u16(directory);
+        for (uint64_t i = 0, at = directory + 2; i < entries && at + 12 <= bytes_.size; i++, at += 12)
+            if (u16(at) == 0x0112) return integer(at);
+        return {};
+    }
+    // Of the one byte of a value below 256.
+    uint64_t low_byte(Place place) const { return little_ ? place.at : place.at + place.size - 1; }
 
 private:
     Bytes bytes_;
@@ -47,15 +70,18 @@ private:
 uint8_t read_orientation(Bytes bytes) {
     Tiff tiff(bytes);
     if (!tiff.has_header()) return 1;
-    const uint64_t directory = tiff.u32(4);
-    if (directory + 2 > tiff.size()) return 1;
-    const uint32_t entries = tiff.u16(directory);
-    for (uint64_t i = 0, at = directory + 2; i < entries && at + 12 <= tiff.size(); i++, at += 12) {
-        if (tiff.u16(at) != 0x0112) continue;
-        const uint32_t value = tiff.integer(at);
-        return value >= 1 && value <= 8 ? uint8_t(value) : 1;
-    }
-    return 1;
+    const uint32_t value = tiff.value(tiff.orientation());
+    return value >= 1 && value <= 8 ? uint8_t(value) : 1;
+}
+
+bool set_orientation(Span<uint8_t> bytes, uint8_t orientation) {
+    Tiff tiff({bytes.data, bytes.size});
+    if (!tiff.has_header()) return false;
+    const Tiff::Place place = tiff.orientation();
+    if (place.size == 0) return false;
+    std::memset(bytes.data + place.at, 0, place.size);
+    bytes.data[tiff.low_byte(place)] = orientation;
+    return true;
 }
 
 }  // namespace jpegfreq

@@ -8,4 +8,7 @@ namespace jpegfreq {
 // none that can be read.
 uint8_t read_orientation(Bytes tiff);
 
+// Changes the orientation where it stands. False if there is no such tag.
+bool set_orientation(Span<uint8_t> tiff, uint8_t orientation);
+
 }  // namespace jpegfreq

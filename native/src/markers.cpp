@@ -3,7 +3,6 @@
 #include <cstring>
 
 #include "big_endian.h"
-#include "exif.h"
 #include "standard_tables.h"
 #include "status.h"
 
@@ -156,17 +155,6 @@ Status MarkerReader::read_dac(uint64_t offset, Bytes body) {
     return Status();
 }
 
-void MarkerReader::read_application(uint8_t marker, Bytes body) {
-    if (marker == APP0 && body.size >= 14 && std::memcmp(body.data, "JFIF", 5) == 0) {
-        saw_jfif_ = true;
-    } else if (marker == APP14 && body.size >= 12 && std::memcmp(body.data, "Adobe", 5) == 0) {
-        adobe_transform_ = body.data[11];
-    } else if (marker == APP1 && !saw_exif_ && body.size >= 6 && std::memcmp(body.data, "Exif\0", 6) == 0) {
-        saw_exif_ = true;
-        orientation_ = read_orientation({body.data + 6, body.size - 6});
-    }
-}
-
 // Reads any segment except SOF, SOS and EOI. position_ is just after its marker.
 Status MarkerReader::read_segment(uint8_t marker, uint64_t offset) {
     if (is_restart(marker) || marker == TEM) return Status();
@@ -199,7 +187,7 @@ Status MarkerReader::read_segment(uint8_t marker, uint64_t offset) {
         restart_interval_ = be16(body.data);
         return Status();
     }
-    read_application(marker, body);
+    application_.read(marker, body);
     return Status();
 }
 
@@ -267,19 +255,6 @@ static void set_geometry(Header& header) {
     }
 }
 
-ColorKind MarkerReader::color_kind(const Header& header) const {
-    if (header.component_count == 1) return ColorKind::grey;
-    if (header.component_count == 3) {
-        if (saw_jfif_) return ColorKind::ycbcr;
-        if (adobe_transform_ >= 0) return adobe_transform_ == 0 ? ColorKind::rgb : ColorKind::ycbcr;
-        const bool rgb = header.components[0].identifier == 'R' && header.components[1].identifier == 'G' &&
-                         header.components[2].identifier == 'B';
-        return rgb ? ColorKind::rgb : ColorKind::ycbcr;
-    }
-    if (header.component_count == 4) return adobe_transform_ > 0 ? ColorKind::ycck : ColorKind::cmyk;
-    return ColorKind::unknown;
-}
-
 Status MarkerReader::read_frame(Header& header) {
     header = Header();
     if (jpeg_.size < 2) return truncated("SOI", 0, "{} bytes are no JPEG", "B.2.1", int64_t(jpeg_.size));
@@ -294,8 +269,8 @@ Status MarkerReader::read_frame(Header& header) {
         if (marker == SOS) {
             if (!frame_seen) return malformed("SOS", offset, "a scan before the frame header", "B.2.1");
             position_ = offset;
-            header.color = color_kind(header);
-            header.orientation = orientation_;
+            header.color = application_.color(header);
+            header.orientation = application_.orientation;
             header.restart_interval = restart_interval_;
             if (header.height == 0) status = read_dnl(header);
             if (status.ok()) set_geometry(header);

@@ -1,6 +1,7 @@
 // Marker segments (T.81 B): everything between the entropy-coded data. Parses, checks and bounds; decodes nothing.
 #pragma once
 
+#include "application_segments.h"
 #include "jpegfreq.h"
 #include "marker_codes.h"
 
@@ -87,12 +88,10 @@ private:
     Status read_dqt(uint64_t offset, Bytes body);
     Status read_dht(uint64_t offset, Bytes body);
     Status read_dac(uint64_t offset, Bytes body);
-    void read_application(uint8_t marker, Bytes body);
     Status read_dnl(Header& header) const;
     Status read_sos(const Header& header, uint64_t offset, Scan& scan);
     Status check_tables(const Header& header, const Scan& scan) const;
     Status latch_quantization(const Header& header, const Scan& scan);
-    ColorKind color_kind(const Header& header) const;
 
     Bytes jpeg_;
     uint64_t position_ = 0;
@@ -103,10 +102,7 @@ private:
     uint32_t components_seen_ = 0;
     uint32_t restart_interval_ = 0;
     bool saw_eoi_ = false;
-    bool saw_jfif_ = false;
-    bool saw_exif_ = false;
-    int adobe_transform_ = -1;  // -1: no Adobe marker
-    uint8_t orientation_ = 1;
+    ApplicationSegments application_;
 };
 
 // Offset of the first marker from `offset_bytes` on that is neither RSTn nor a stuffed FF 00; the size of the data if there

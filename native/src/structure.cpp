@@ -16,24 +16,6 @@ uint64_t find_scan_end(Bytes jpeg, const Scan& scan) {
     return end;
 }
 
-void visit_segments(Bytes jpeg, StructureVisitor& visitor) {
-    uint64_t offset = 0;
-    while ((offset = find_marker(jpeg, offset)) < jpeg.size) {
-        Segment segment;
-        segment.marker = jpeg.data[offset + 1];
-        segment.offset_bytes = offset;
-        segment.size_bytes = 2;
-        if (segment.marker != SOI && segment.marker != EOI && segment.marker != TEM) {
-            if (jpeg.size - offset < 4) return;
-            segment.size_bytes += uint64_t(jpeg.data[offset + 2]) << 8 | jpeg.data[offset + 3];
-            if (segment.size_bytes > jpeg.size - offset) return;
-        }
-        visitor.segment(segment);
-        if (segment.marker == EOI) return;
-        offset += segment.size_bytes;
-    }
-}
-
 void add_table(const HuffmanSpec& spec, bool is_ac, uint8_t identifier, ScanStructure& scan) {
     for (int i = 0; i < scan.huffman_table_count; i++) {
         if (scan.huffman_tables[i].is_ac == is_ac && scan.huffman_tables[i].identifier == identifier) return;
@@ -74,6 +56,24 @@ void visit_scan(const MarkerReader& reader, const Header& header, const Scan& so
 }
 
 }  // namespace
+
+void visit_segments(Bytes jpeg, SegmentVisitor& visitor) {
+    uint64_t offset = 0;
+    while ((offset = find_marker(jpeg, offset)) < jpeg.size) {
+        Segment segment;
+        segment.marker = jpeg.data[offset + 1];
+        segment.offset_bytes = offset;
+        segment.size_bytes = 2;
+        if (segment.marker != SOI && segment.marker != EOI && segment.marker != TEM) {
+            if (jpeg.size - offset < 4) return;
+            segment.size_bytes += uint64_t(jpeg.data[offset + 2]) << 8 | jpeg.data[offset + 3];
+            if (segment.size_bytes > jpeg.size - offset) return;
+        }
+        visitor.segment(segment);
+        if (segment.marker == EOI) return;
+        offset += segment.size_bytes;
+    }
+}
 
 Status read_structure(Bytes jpeg, const Header& header, const Limits& limits, StructureVisitor& visitor) {
     visit_segments(jpeg, visitor);
