@@ -6,7 +6,7 @@ import json
 import os
 import pickle
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -17,10 +17,13 @@ from torch import nn
 
 from jpegfreq._files import write_whole
 from jpegfreq.format import TensorFormat
+from jpegfreq.models.frontend import FrequencyNetwork
+from jpegfreq.models.gate import ChannelGate, GatedNetwork
 from jpegfreq.models.networks.create import create_model
 from jpegfreq.models.predict import Classifier
+from jpegfreq.models.rgb_source import RgbSource, build_rgb, is_rgb_source, restored_rgb, runs_code
 
-__all__ = ["CheckpointError", "ModelConfig", "NetworkConfig", "load_model", "save_model"]
+__all__ = ["CheckpointError", "ModelConfig", "NetworkConfig", "load_model", "rgb_original", "save_model"]
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -37,15 +40,16 @@ class ModelConfig:
     """Everything needed to build a classifier and to prepare its input.
 
     Attributes:
-        architecture: as for `create_model`.
+        architecture: as for `create_model`; or the RGB network that was adapted, such as "torchvision:resnet50".
         num_classes: as for `create_model`.
         format: the format of its input, with the statistics that normalize it; None for RGB, which is normalized as for
-            torchvision's networks.
+            torchvision's networks unless the source says otherwise.
         size: (height, width) of the input in pixels, before the block DCT.
         shorter_side: the length in pixels to which an image's shorter side is resized before the centre is cropped.
         stride: as for `create_model`.
         gated: as for `create_model`.
         labels: the name of each class; () if the classes have no names.
+        source: how the RGB network is built that was adapted; None for the networks of `create_model`.
     """
 
     architecture: str
@@ -56,6 +60,7 @@ class ModelConfig:
     stride: str = "paper"
     gated: bool = False
     labels: tuple[str, ...] = ()
+    source: RgbSource | None = None
 
     def __post_init__(self) -> None:
         """Check everything that can be checked without building the network."""
@@ -71,8 +76,10 @@ class ModelConfig:
             raise ValueError(f"size must be (height, width), each from 1 to {_LARGEST} pixels, not {self.size}")
         if self.labels and len(self.labels) != self.num_classes:
             raise ValueError(f"there are {self.num_classes} classes but {len(self.labels)} labels")
+        if (self.source is not None) != is_rgb_source(self.architecture):
+            raise ValueError(f"the source of an RGB network and the architecture {self.architecture!r} contradict")
         height, width = self.size
-        if self.format is not None and (height % 8 or width % 8):
+        if self.format is not None and self.source is None and (height % 8 or width % 8):
             raise ValueError(f"height and width must be multiples of 8, not height {height} and width {width}")
         if max(self.size) > self.shorter_side:
             raise ValueError(
@@ -89,8 +96,70 @@ class ModelConfig:
             f"{width} pixels of a shorter side of {self.shorter_side}{extra})"
         )
 
+    @classmethod
+    def of(cls, network: nn.Module) -> ModelConfig:
+        """Describe a FrequencyNetwork of `from_torchvision` or `from_timm`, with a gate in front of it or without.
+
+        Raises:
+            CheckpointError: it is another network, or does not give one number per class.
+        """
+        inner = network.network if isinstance(network, GatedNetwork) else network
+        if not isinstance(inner, FrequencyNetwork):
+            raise CheckpointError(
+                f"a {type(inner).__name__} is not a FrequencyNetwork, so it needs a config to be saved"
+            )
+        if inner.source is None:
+            raise CheckpointError(
+                "the FrequencyNetwork cannot be saved, because nothing tells how to build its RGB network again: make "
+                "it with from_torchvision, from_timm or `jpegfreq from-rgb`, or keep it with torch.export.save"
+            )
+        if inner.shorter_side is None:
+            raise CheckpointError(
+                f"nothing tells what the shorter side of images is resized to for {inner.source}: give shorter_side"
+            )
+        weight = next(inner.parameters())
+        grid = (-(-side // 8) for side in inner.size)
+        x = torch.zeros(1, len(inner.format.selection), *grid, device=weight.device, dtype=weight.dtype)
+        modes = {module: module.training for module in inner.modules()}
+        with torch.no_grad():
+            output = inner.eval()(x)
+        for module, mode in modes.items():
+            module.training = mode
+        if not isinstance(output, torch.Tensor) or output.ndim != 2:
+            raise CheckpointError(f"{inner.source} is not a classifier: it does not give [N, classes]")
+        try:
+            source = RgbSource.of(inner)
+        except ValueError as error:
+            raise CheckpointError(str(error)) from error
+        return cls(
+            inner.source,
+            output.shape[1],
+            inner.format,
+            inner.size,
+            inner.shorter_side,
+            gated=inner is not network,
+            labels=inner.classes,
+            source=source,
+        )
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether `create` executes a file: for a network of one's own."""
+        return runs_code(self.architecture)
+
     def create(self) -> nn.Module:
         """Build the network with new weights."""
+        if self.source is not None:
+            network = self.source.create(
+                self.architecture,
+                format=self.format,
+                size=self.size,
+                shorter_side=self.shorter_side,
+                classes=self.labels,
+            )
+            if not self.gated or self.format is None:
+                return network
+            return GatedNetwork(ChannelGate(len(self.format.selection)), network)
         return create_model(
             self.architecture,
             format=self.format,
@@ -104,6 +173,7 @@ class ModelConfig:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         values |= {"size": list(self.size), "labels": list(self.labels)}
         values["format"] = None if self.format is None else self.format.to_dict()
+        values["source"] = None if self.source is None else self.source.to_dict()
         return {"jpegfreq_checkpoint": _VERSION, **values}
 
     @classmethod
@@ -116,7 +186,7 @@ class ModelConfig:
         if "jpegfreq_checkpoint" not in values:
             raise ValueError("the field jpegfreq_checkpoint is missing, so this is not the config of a classifier")
         version = values["jpegfreq_checkpoint"]
-        given = {name: value for name, value in values.items() if name != "jpegfreq_checkpoint"}
+        given = {"source": None, **{name: value for name, value in values.items() if name != "jpegfreq_checkpoint"}}
         known = {field.name for field in fields(cls)}
         unknown, missing = sorted(set(given) - known), sorted(known - set(given))
         if version != _VERSION or unknown:
@@ -126,6 +196,8 @@ class ModelConfig:
             raise ValueError(f"it lacks the fields {', '.join(missing)}")
         if given["format"] is not None:
             given["format"] = read_format(given["format"])
+        if given["source"] is not None:
+            given["source"] = RgbSource.from_dict(given["source"])
         return cls(**given)
 
     def to_json(self) -> str:
@@ -167,7 +239,7 @@ class NetworkConfig(Protocol):
         """Return the text of config.json."""
 
 
-def save_model(folder: str | os.PathLike[str], network: nn.Module, config: NetworkConfig) -> None:
+def save_model(folder: str | os.PathLike[str], network: nn.Module, config: NetworkConfig | None = None) -> None:
     """Write FOLDER/model.safetensors and FOLDER/config.json.
 
     If it is killed at any point, the folder holds the old network, the new one, or (when the config changes) no
@@ -176,15 +248,16 @@ def save_model(folder: str | os.PathLike[str], network: nn.Module, config: Netwo
     Args:
         folder: created if it does not exist; other files in it stay.
         network: the network that `config` describes, on any device and in any memory format.
-        config: how to build the network and prepare its input.
+        config: how to build the network and prepare its input; None for a FrequencyNetwork of `from_torchvision` or
+            `from_timm`, which knows it.
 
     Raises:
-        CheckpointError: the network is not the one that `config` describes.
+        CheckpointError: the network is not the one that `config` describes, or it needs a config.
     """
     folder = Path(folder)
+    config = ModelConfig.of(network) if config is None else config
     tensors = {name: tensor.detach().to("cpu").contiguous() for name, tensor in network.state_dict().items()}
-    with torch.device("meta"):
-        _check_tensors(config.create().state_dict(), tensors, "this network")
+    _check_tensors(_shapes(config), tensors, "this network")
     folder.mkdir(parents=True, exist_ok=True)
     text = config.to_json() + "\n"
     config_path = folder / CONFIG
@@ -193,6 +266,14 @@ def save_model(folder: str | os.PathLike[str], network: nn.Module, config: Netwo
     # Not save_file: it makes a file that only its owner may read, and raises a SafetensorError where the disk is full.
     write_whole(folder / WEIGHTS, save(tensors, metadata={"format": "pt"}))
     write_whole(config_path, text)
+
+
+def _shapes(config: NetworkConfig) -> Mapping[str, torch.Tensor]:
+    """Build a config's network for its tensors' names and shapes."""
+    if isinstance(config, ModelConfig) and config.source is not None:
+        return config.create().state_dict()  # timm's builders need real numbers
+    with torch.device("meta"):
+        return config.create().state_dict()
 
 
 def checkpoint_in(folder: str | os.PathLike[str]) -> Path:
@@ -228,12 +309,15 @@ def read_tensors(path: Path) -> Any:
         raise CheckpointError(f"{path} is damaged, or torch.save did not write it") from error
 
 
-def load_model(folder: str | os.PathLike[str], *, device: str | torch.device = "cpu") -> Classifier:
+def load_model(
+    folder: str | os.PathLike[str], *, device: str | torch.device = "cpu", run_code: bool = False
+) -> Classifier:
     """Read a classifier that `save_model` wrote.
 
     Args:
         folder: the folder of model.safetensors and config.json.
         device: where to put the network.
+        run_code: for a network of one's own, allow the file that makes it to be executed.
 
     Raises:
         CheckpointError: a file is missing or damaged, the architecture is unknown, a newer version wrote the folder, or
@@ -243,21 +327,43 @@ def load_model(folder: str | os.PathLike[str], *, device: str | torch.device = "
     >>> load_model("runs/dct24/best").predict("photo.jpg").label
     'tench'
     """
-    config, network = load_network(folder, ModelConfig.from_json)
+    config, network = load_network(folder, ModelConfig.from_json, run_code=run_code)
     classifier = Classifier(config, network.to(device))
     classifier.network.register_forward_pre_hook(classifier.input_check)
     return classifier
 
 
+def rgb_original(classifier: Classifier) -> Classifier | None:
+    """Return the RGB network from which a network on frequencies was made, with its weights, on the same device.
+
+    Args:
+        classifier: of a checkpoint.
+
+    Returns:
+        A classifier of RGB pixels; None if the network was not made from one, or was trained further since.
+    """
+    config, source = classifier.config, classifier.config.source
+    if source is None or source.tuned or config.format is None:
+        return None
+    network = build_rgb(config.architecture, source.options)
+    inner = classifier.network.network if isinstance(classifier.network, GatedNetwork) else classifier.network
+    network.load_state_dict(restored_rgb(network, source, inner.state_dict(), size=config.size))
+    device = next(classifier.network.parameters()).device
+    return Classifier(replace(config, format=None, gated=False), network.to(device))
+
+
 C = TypeVar("C", bound=NetworkConfig)
 
 
-def load_network(folder: str | os.PathLike[str], from_json: Callable[[str], C]) -> tuple[C, nn.Module]:
+def load_network(
+    folder: str | os.PathLike[str], from_json: Callable[[str], C], *, run_code: bool = False
+) -> tuple[C, nn.Module]:
     """Read any kind of network that `save_model` wrote.
 
     Args:
         folder: the folder of model.safetensors and config.json.
         from_json: builds the config from the text of config.json.
+        run_code: as for `load_model`.
 
     Raises:
         CheckpointError: as for `load_model`.
@@ -268,6 +374,11 @@ def load_network(folder: str | os.PathLike[str], from_json: Callable[[str], C]) 
         raise CheckpointError(f"{folder} is not a checkpoint: it has no {' and no '.join(missing)}")
     try:
         config = from_json((folder / CONFIG).read_text(encoding="utf-8"))
+        if isinstance(config, ModelConfig) and config.runs_code and not run_code:
+            raise ValueError(
+                "the network is one's own, and the code that makes it would be executed: if you trust it, allow this "
+                "with --run-code, in Python with run_code=True"
+            )
         network = config.create()
     except (ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"{folder / CONFIG}: {error}") from error

@@ -39,7 +39,17 @@ from jpegfreq._dct import dct_matrix
 from jpegfreq.channels import CHANNEL_COUNT
 from jpegfreq.format import TensorFormat
 
-__all__ = ["FrequencyNetwork", "PixelLayer", "checked_size", "from_rgb", "size_taken"]
+__all__ = [
+    "EvaluationFilter",
+    "Form",
+    "FrequencyNetwork",
+    "PixelLayer",
+    "checked_size",
+    "first_convolution",
+    "from_rgb",
+    "in_form",
+    "size_taken",
+]
 
 Form = Literal["layer", "folded patch", "folded stride 4"]
 EvaluationFilter = Literal["bilinear", "bicubic"]
@@ -125,9 +135,19 @@ class FrequencyNetwork(nn.Module):
             the size, as the network expects it; None if that is unknown. `EvaluationView` takes it.
         filter: the filter of that resize, as `read_batch` takes it.
         classes: the names of the network's outputs; () if they have none.
+        mean: the mean of R, G and B that the RGB network's input was normalized with, for pixels from 0 to 1.
+        std: the standard deviation of R, G and B, likewise.
+        source: where the RGB network comes from, such as "torchvision:resnet50", if `from_torchvision` or `from_timm`
+            made it; None for a network of one's own, which `save_model` cannot keep.
+        options: what its builder was called with.
         front: the PixelLayer; nn.Identity for the folded forms.
         network: a copy of the RGB network, with another first convolution in the folded forms.
+        stem_weight: in the folded forms the RGB network's first convolution, as it was; otherwise None.
+        stem_bias: its bias, if it has one.
     """
+
+    stem_weight: Tensor | None
+    stem_bias: Tensor | None
 
     def __init__(
         self,
@@ -140,8 +160,11 @@ class FrequencyNetwork(nn.Module):
         shorter_side: int | None,
         filter: EvaluationFilter,
         classes: tuple[str, ...],
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        stem: nn.Conv2d | None,
     ) -> None:
-        """Join the two parts."""
+        """Join the two parts; `stem` is the first convolution that was folded."""
         super().__init__()
         self.form = form
         self.format = format
@@ -149,8 +172,15 @@ class FrequencyNetwork(nn.Module):
         self.shorter_side = shorter_side
         self.filter = filter
         self.classes = classes
+        self.mean = mean
+        self.std = std
+        self.source: str | None = None
+        self.options: dict[str, Any] = {}
         self.front = front
         self.network = network
+        self.register_buffer("stem_weight", None if stem is None else stem.weight.detach().clone())
+        bias = None if stem is None or stem.bias is None else stem.bias.detach().clone()
+        self.register_buffer("stem_bias", bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the network on [N, C, H / 8, W / 8]."""
@@ -161,8 +191,6 @@ class FrequencyNetwork(nn.Module):
                 f"the input must be [N, {', '.join(map(str, wanted))}], that is {wanted[0]} channels x height "
                 f"{grid[0]} x width {grid[1]}, not {list(x.shape)}"
             )
-        if self.form != "layer":
-            x = x.to(next(self.network.parameters()).dtype)
         output: Tensor = self.network(self.front(x))
         return output
 
@@ -242,27 +270,90 @@ def from_rgb(
             f"the network's first convolution, {stem.name!r}, takes {stem.convolution.in_channels} channels, but that "
             "of an RGB network takes 3"
         )
-    weights = next((p for p in network.parameters() if p.is_floating_point()), torch.zeros(()))
-    layer = PixelLayer(format, (height, width), mean=mean, std=std).to(weights.device, weights.dtype)
-    form: Form = "layer"
+    common = _Common(format, (height, width), shorter_side, filter, tuple(classes), tuple(mean), tuple(std))
+    whole = _with_layer(network, common)
     if stem is not None and height % 8 == 0 and width % 8 == 0:
         folded = copy.deepcopy(network)
-        folded_form = _fold(folded, stem, format, mean, std)
-        if folded_form != "layer" and _gives_the_same(folded, network, layer, format):
-            form, network = folded_form, folded
-    front = layer if form == "layer" else nn.Identity()
-    made = FrequencyNetwork(
-        form,
-        front,
-        network,
-        format=format,
-        size=(height, width),
-        shorter_side=shorter_side,
-        filter=filter,
-        classes=tuple(classes),
-    )
-    made.training = network.training  # its layers keep their own modes: some may be frozen
-    return made
+        form = _fold(folded, stem, format, mean, std)
+        if form != "layer" and _gives_the_same(folded, whole):
+            return common.join(form, nn.Identity(), folded, stem.convolution)
+    return whole
+
+
+def in_form(
+    form: Form,
+    network: nn.Module,
+    *,
+    size: tuple[int, int],
+    mean: Sequence[float],
+    std: Sequence[float],
+    format: TensorFormat,
+    classes: Sequence[str] = (),
+    shorter_side: int | None = None,
+    filter: EvaluationFilter = "bilinear",
+) -> FrequencyNetwork:
+    """Make an RGB network take frequency tensors in the form that `from_rgb` once chose, without a trial.
+
+    Args:
+        form: the form of the FrequencyNetwork.
+        network: as for `from_rgb`, but it becomes a part of the result.
+        size: (height, width) of the images in pixels.
+        mean: as for `from_rgb`, and so are all others.
+        std: likewise.
+        format: likewise.
+        classes: likewise.
+        shorter_side: likewise.
+        filter: likewise.
+
+    Raises:
+        ValueError: the network cannot have this form.
+    """
+    common = _Common(format, size, shorter_side, filter, tuple(classes), tuple(mean), tuple(std))
+    if form == "layer":
+        return _with_layer(network, common)
+    stem = _find_stem(network, size)
+    made = "layer" if stem is None else _fold(network, stem, format, mean, std, even_if_dearer=True)
+    if made != form or stem is None:
+        raise ValueError(f"the network cannot have the form {form!r}, but only {made!r}")
+    return common.join(form, nn.Identity(), network, stem.convolution)
+
+
+@dataclass(frozen=True)
+class _Common:
+    """What a FrequencyNetwork of any form keeps."""
+
+    format: TensorFormat
+    size: tuple[int, int]
+    shorter_side: int | None
+    filter: EvaluationFilter
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def join(self, form: Form, front: nn.Module, network: nn.Module, stem: nn.Conv2d | None = None) -> FrequencyNetwork:
+        """Put a front end before a network; its layers keep their own modes, because some may be frozen."""
+        made = FrequencyNetwork(
+            form,
+            front,
+            network,
+            format=self.format,
+            size=self.size,
+            shorter_side=self.shorter_side,
+            filter=self.filter,
+            classes=self.classes,
+            mean=self.mean,
+            std=self.std,
+            stem=stem,
+        )
+        made.training = network.training
+        return made
+
+
+def _with_layer(network: nn.Module, common: _Common) -> FrequencyNetwork:
+    """Put a PixelLayer before a network, on its device and in its precision."""
+    weights = next((p for p in network.parameters() if p.is_floating_point()), torch.zeros(()))
+    layer = PixelLayer(common.format, common.size, mean=common.mean, std=common.std)
+    return common.join("layer", layer.to(weights.device, weights.dtype), network)
 
 
 def checked_size(size: int | tuple[int, int]) -> tuple[int, int]:
@@ -293,6 +384,16 @@ def size_taken(network: nn.Module) -> tuple[int, int] | None:
             if strict and _is_size(taken):
                 return _pair(taken)
     return None
+
+
+def first_convolution(network: nn.Module, size: tuple[int, int]) -> str:
+    """Return the name of the first convolution that an RGB network runs; "" without one.
+
+    Raises:
+        ValueError: the network refuses images of this size.
+    """
+    stem = _find_stem(network, size)
+    return "" if stem is None else stem.name
 
 
 @dataclass(frozen=True)
@@ -361,18 +462,18 @@ def _evaluate(network: nn.Module, images: Tensor) -> Any:
             module.training = mode
 
 
-def _gives_the_same(folded: nn.Module, network: nn.Module, layer: PixelLayer, format: TensorFormat) -> bool:
+def _gives_the_same(folded: nn.Module, whole: FrequencyNetwork) -> bool:
     """Whether a folded network gives what the layer form gives, tried on one tensor of noise.
 
     A network may use the size of its input elsewhere, and that size is in blocks after the fold.
     """
-    grid = (1, len(format.selection), layer.size[0] // 8, layer.size[1] // 8)
+    grid = (1, len(whole.format.selection), whole.size[0] // 8, whole.size[1] // 8)
     noise = torch.randn(grid, generator=torch.Generator().manual_seed(0))
-    if format.statistics is None:
+    if whole.format.statistics is None:
         noise *= 30  # grey levels
-    noise = noise.to(layer.shift)
+    noise = noise.to(next(whole.front.parameters()))
     with torch.no_grad():
-        expected = _evaluate(network, layer(noise))
+        expected = _evaluate(whole.network, whole.front(noise))
     try:
         found = _evaluate(folded, noise)
     except ValueError:
@@ -392,7 +493,15 @@ def _tensors(output: Any) -> list[Tensor]:
     return [tensor for part in parts for tensor in _tensors(part)]
 
 
-def _fold(network: nn.Module, stem: _Stem, format: TensorFormat, mean: Sequence[float], std: Sequence[float]) -> Form:
+def _fold(
+    network: nn.Module,
+    stem: _Stem,
+    format: TensorFormat,
+    mean: Sequence[float],
+    std: Sequence[float],
+    *,
+    even_if_dearer: bool = False,
+) -> Form:
     """Let the first convolution take the frequencies, if it can and that is not dearer; return the form chosen."""
     patch = _patch_of(stem.convolution)
     if patch is None or not stem.reads_images or not stem.name:
@@ -403,7 +512,7 @@ def _fold(network: nn.Module, stem: _Stem, format: TensorFormat, mean: Sequence[
     taken = None if size_name is None else getattr(holder, size_name)
     if patch == (4, 4):
         # torchvision's VisionTransformer derives its number of patches from the size of its input.
-        if size_name == "image_size" or not _folded_is_cheaper(stem.convolution, format):
+        if size_name == "image_size" or not (even_if_dearer or _folded_is_cheaper(stem.convolution, format)):
             return "layer"
     elif not (_is_size(taken, 8) and _is_size(getattr(holder, "patch_size", None), 8)):
         return "layer"
@@ -470,7 +579,7 @@ def _folded(convolution: nn.Conv2d, format: TensorFormat, mean: Sequence[float],
     scale, offset = _undo_statistics(format)
     bias = bias + np.einsum("okab,k->o", weight, offset)
     weight = weight[:, list(format.selection.channels)] * scale[:, None, None]
-    folded = nn.Conv2d(weight.shape[1], outputs, (high, wide), stride=(high, wide), dtype=torch.float64)
+    folded = _FrequencyConv2d(weight.shape[1], outputs, (high, wide), stride=(high, wide), dtype=torch.float64)
     with torch.no_grad():
         folded.weight.copy_(torch.from_numpy(weight))
         assert folded.bias is not None
@@ -478,6 +587,15 @@ def _folded(convolution: nn.Conv2d, format: TensorFormat, mean: Sequence[float],
     folded = folded.to(convolution.weight.device, convolution.weight.dtype)
     folded = folded.requires_grad_(convolution.weight.requires_grad)
     return nn.Sequential(folded, nn.PixelShuffle(2)) if quarters else folded
+
+
+class _FrequencyConv2d(nn.Conv2d):
+    """A convolution over frequencies, which autocast leaves in its own precision, as it does a PixelLayer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn [N, C, H / 8, W / 8] into [N, O, h, w]."""
+        with _full_precision(x.device):
+            return super().forward(x.to(self.weight.dtype))
 
 
 def _undo_statistics(format: TensorFormat) -> tuple[np.ndarray, np.ndarray]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,9 @@ from torchvision.models import WeightsEnum
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.frontend import FrequencyNetwork, checked_size, from_rgb, size_taken
 from jpegfreq.models.pretrained import read_pretrained
+from jpegfreq.models.rgb_source import check_name, import_timm
 
-__all__ = ["from_timm", "from_torchvision"]
+__all__ = ["from_timm", "from_torchvision", "load_weights"]
 
 
 def from_torchvision(
@@ -29,6 +29,7 @@ def from_torchvision(
     size: int | tuple[int, int] | None = None,
     format: TensorFormat | None = None,
     classes: Sequence[str] = (),
+    shorter_side: int | None = None,
     **options: Any,
 ) -> FrequencyNetwork:
     """Make one of torchvision's classifiers, and let it take frequency tensors. See `from_rgb`.
@@ -41,10 +42,10 @@ def from_torchvision(
         name: the network's name, such as "resnet50".
         weights: a file with a state dict; or weights that torchvision offers, such as "IMAGENET1K_V2" or "DEFAULT",
             which torchvision downloads unless it has done so before; or None for random weights.
-        size: (height, width) of the images in pixels, or one number for both; None for the usual size. The shorter
-            side changes in proportion.
+        size: (height, width) of the images in pixels, or one number for both; None for the usual size.
         format: the format of the tensors to come; see `from_rgb`.
         classes: the names of the network's outputs; by default those of the weights that torchvision offers.
+        shorter_side: see `from_rgb`; None for the usual one, in proportion to the size.
         options: are passed to torchvision's builder, such as `num_classes` or a vision transformer's `image_size`.
 
     Raises:
@@ -57,22 +58,26 @@ def from_torchvision(
     FrequencyNetwork(ResNet, layer, 24 channels of images of height 224 x width 224 pixels, shorter side 232, bilinear,
     1000 classes)
     """
-    _check_name(name, "torchvision", torchvision.models.list_models(module=torchvision.models))
+    check_name(name, "torchvision", torchvision.models.list_models(module=torchvision.models))
     offered = torchvision.models.get_model_weights(name)
     chosen = _offered(name, weights, offered)
     loaded_there = chosen if isinstance(weights, WeightsEnum) or weights in offered.__members__ else None
     options = {**_as_trained(name, chosen), **_with_classes(options, classes)}
     network = torchvision.models.get_model(name, weights=loaded_there, **options)
     if weights is not None and loaded_there is None:
-        _load_file(network, name, Path(weights))
+        load_weights(network, name, Path(weights))
     if chosen is not None and not classes:
         classes = chosen.meta["categories"]
     usual = (chosen or offered.DEFAULT).transforms()
-    (side,), (shorter_side,) = usual.crop_size, usual.resize_size
+    (side,), (usual_side,) = usual.crop_size, usual.resize_size
     preprocessing = _Preprocessing(
-        usual.mean, usual.std, (side, side), usual.interpolation.value, lambda new: round(new * shorter_side / side)
+        usual.mean, usual.std, (side, side), usual.interpolation.value, lambda new: round(new * usual_side / side)
     )
-    return _adapt(network.eval(), preprocessing, size, format, classes)
+    made = _adapt(network.eval(), preprocessing, size, format, classes, shorter_side)
+    if name in ("googlenet", "inception_v3"):  # torchvision drops the auxiliary outputs after it has loaded weights
+        options["aux_logits"] = network.aux_logits
+    made.source, made.options = f"torchvision:{name}", options
+    return made
 
 
 def from_timm(
@@ -82,6 +87,7 @@ def from_timm(
     size: int | tuple[int, int] | None = None,
     format: TensorFormat | None = None,
     classes: Sequence[str] = (),
+    shorter_side: int | None = None,
     **options: Any,
 ) -> FrequencyNetwork:
     """Make one of timm's networks, and let it take frequency tensors. See `from_rgb`.
@@ -94,10 +100,11 @@ def from_timm(
             chooses among several weights and their preprocessing.
         weights: a file with a state dict; or "DEFAULT" for timm's own, which timm downloads unless it has done so
             before; or None for random weights.
-        size: (height, width) of the images in pixels, or one number for both; None for the usual size. The shorter
-            side changes in proportion. A vision transformer also needs the option `img_size`.
+        size: (height, width) of the images in pixels, or one number for both; None for the usual size. A vision
+            transformer also needs the option `img_size`.
         format: the format of the tensors to come; see `from_rgb`.
         classes: the names of the network's outputs.
+        shorter_side: see `from_rgb`; None for the usual one, in proportion to the size.
         options: are passed to `timm.create_model`, such as `num_classes` or `img_size`.
 
     Raises:
@@ -111,16 +118,16 @@ def from_timm(
     FrequencyNetwork(VisionTransformer, folded patch, 24 channels of images of height 224 x width 224 pixels, shorter
     side 248, bicubic)
     """
-    try:
-        import timm
-    except ImportError as error:
-        raise ImportError("from_timm needs timm: pip install timm") from error
-    _check_name(name.partition(".")[0], "timm", timm.list_models())
-    network = timm.create_model(name, pretrained=weights == "DEFAULT", **_with_classes(options, classes))
+    timm = import_timm()
+    check_name(name.partition(".")[0], "timm", timm.list_models())
+    options = _with_classes(options, classes)
+    network = timm.create_model(name, pretrained=weights == "DEFAULT", **options)
     if weights not in (None, "DEFAULT"):
-        _load_file(network, name, Path(weights))
+        load_weights(network, name, Path(weights))
     config: Any = network.pretrained_cfg
-    return _adapt(network.eval(), _of_timm(name, config), size, format, classes)
+    made = _adapt(network.eval(), _of_timm(name, config), size, format, classes, shorter_side)
+    made.source, made.options = f"timm:{name}", options
+    return made
 
 
 @dataclass(frozen=True)
@@ -159,11 +166,11 @@ def _adapt(
     size: int | tuple[int, int] | None,
     format: TensorFormat | None,
     classes: Sequence[str],
+    shorter_side: int | None,
 ) -> FrequencyNetwork:
     """Let a network take frequency tensors; the size it was built for comes before the usual one."""
     height, width = checked_size((size_taken(network) or preprocessing.size) if size is None else size)
-    shorter_side = None
-    if height == width and preprocessing.shorter_side is not None:
+    if shorter_side is None and height == width and preprocessing.shorter_side is not None:
         shorter_side = preprocessing.shorter_side(height)
     return from_rgb(
         network,
@@ -220,21 +227,13 @@ def _with_classes(options: dict[str, Any], classes: Sequence[str]) -> dict[str, 
     return {**options, "num_classes": len(classes)}
 
 
-def _check_name(name: str, source: str, known: Iterable[str]) -> None:
-    """Require the name of a network, and suggest one that is like it.
-
-    Raises:
-        ValueError: there is none of this name.
-    """
-    known = list(known)
-    if name not in known:
-        like = difflib.get_close_matches(name, known, 1)
-        hint = f": did you mean {like[0]}?" if like else ""
-        raise ValueError(f"{source} has no network named {name!r}{hint}")
-
-
-def _load_file(network: nn.Module, name: str, path: Path) -> None:
+def load_weights(network: nn.Module, name: str, path: Path) -> None:
     """Load all weights of an RGB network from a file.
+
+    Args:
+        network: it gets the weights.
+        name: of the network, for errors.
+        path: a file as for `read_pretrained`.
 
     Raises:
         CheckpointError: the file holds no weights.

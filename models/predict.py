@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 import torch
 from torch import Tensor, nn
 
+from jpegfreq._resample import Filter
 from jpegfreq.format import TensorFormat
 from jpegfreq.sources.file_memory import BatchFiles
 from jpegfreq.sources.images import Images
@@ -21,7 +22,7 @@ from jpegfreq.views import EvaluationView
 if TYPE_CHECKING:
     from jpegfreq.models.checkpoint import ModelConfig
 
-__all__ = ["Classifier", "InputCheck", "Prediction"]
+__all__ = ["Classifier", "InputCheck", "Prediction", "evaluation_data"]
 
 Source: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview
 ReadError: TypeAlias = ValueError | OSError | MemoryError
@@ -73,7 +74,7 @@ class Classifier:
         """Wrap a network; `load_model` does this for a checkpoint."""
         self.config = config
         self.network = network.eval()
-        self.input_check = InputCheck(config.format)
+        self.input_check = InputCheck(None if config.source is not None else config.format)  # its layer normalizes
 
     def __repr__(self) -> str:
         """Give the config alone: the network has hundreds of layers."""
@@ -134,12 +135,7 @@ class Classifier:
         return [found[index] for index in range(len(dataset))]
 
     def _dataset(self, images: Sequence[Source], errors: Literal["raise", "return"]) -> CropDataset:
-        given = _Given(tuple(images))
-        view = EvaluationView(self.config.size, self.config.shorter_side)
-        skip: Literal["raise", "skip"] = "raise" if errors == "raise" else "skip"
-        if self.config.format is None:
-            return RgbDataset(given, view, errors=skip, fallback="pixels")
-        return FrequencyDataset(given, view, format=self.config.format, errors=skip, fallback="pixels")
+        return evaluation_data(self.config, _Given(tuple(images)), errors="raise" if errors == "raise" else "skip")
 
     @torch.inference_mode()
     def _classify(self, tensors: Tensor, top: int) -> list[Prediction]:
@@ -152,6 +148,30 @@ class Classifier:
             Prediction(tuple(labels[index] for index in indices), tuple(probabilities), tuple(indices))
             for probabilities, indices in zip(likely.values.tolist(), likely.indices.tolist(), strict=True)
         ]
+
+
+def evaluation_data(
+    config: ModelConfig, images: Images, *, errors: Literal["raise", "skip"], threads: int | None = None
+) -> FrequencyDataset | RgbDataset:
+    """Open images as a model takes them in validation: in its format, size, crop and normalization.
+
+    Args:
+        config: of the model.
+        images: the images to read; Pillow decodes those that are not YCbCr JPEGs.
+        errors: "raise" or "skip" unreadable images.
+        threads: native threads that read; None for one per core.
+    """
+    view = EvaluationView(config.size, config.shorter_side)
+    source = config.source
+    filter: Filter = "bilinear" if source is None else source.filter
+    if config.format is not None:
+        return FrequencyDataset(
+            images, view, format=config.format, errors=errors, fallback="pixels", filter=filter, threads=threads
+        )
+    if source is None:
+        return RgbDataset(images, view, errors=errors, fallback="pixels", filter=filter)
+    mean, std = source.mean, source.std
+    return RgbDataset(images, view, errors=errors, fallback="pixels", filter=filter, mean=mean, std=std)
 
 
 class _Given(Images):

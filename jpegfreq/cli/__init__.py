@@ -23,6 +23,7 @@ COMMANDS = (
     "stats",
     "convert",
     "profile",
+    "from-rgb",
     "train",
     "dense",
     "heatmap",
@@ -45,6 +46,8 @@ examples:
   jpegfreq convert photos/ --channels 24 --statistics stats.json --out store/
   # how much decoding time your own files save
   jpegfreq profile photos/
+  # a trained RGB network on frequencies, with the same answers
+  jpegfreq from-rgb --network torchvision:resnet50 --weights resnet50.pth --out model/
   # train a classifier, and one with a gate that learns which channels matter
   jpegfreq train photos/train photos/val --out runs/dct24 --channels 24
   jpegfreq train photos/train photos/val --out runs/gated --gate
@@ -120,7 +123,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, ModuleType], dict[str
     )
     parser.add_argument("--version", action="version", version=f"jpegfreq {jpegfreq.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    modules = {name: importlib.import_module(f"jpegfreq.cli.{name}") for name in COMMANDS}
+    modules = {name: importlib.import_module(f"jpegfreq.cli.{name.replace('-', '_')}") for name in COMMANDS}
     parsers = {}
     for name, module in modules.items():
         parsers[name] = commands.add_parser(

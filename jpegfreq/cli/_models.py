@@ -28,6 +28,15 @@ def add_device_argument(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def add_code_argument(parser: argparse._ActionsContainer) -> None:
+    """Declare --run-code."""
+    parser.add_argument(
+        "--run-code",
+        action="store_true",
+        help="execute the Python file that makes a network of your own (`jpegfreq from-rgb`), if you trust it",
+    )
+
+
 def device_from(arguments: argparse.Namespace) -> str:
     """Find the device that --device names and return PyTorch's name for it.
 
@@ -69,7 +78,7 @@ def load_classifier(path: Path, arguments: argparse.Namespace) -> Classifier:
     if is_dense(folder):
         raise CommandError(f"{folder} is a network for boxes or masks, but this command needs a classifier")
     with _named(folder):
-        return load_model(folder, device=device_from(arguments))
+        return load_model(folder, device=device_from(arguments), run_code=getattr(arguments, "run_code", False))
 
 
 def load_gated(path: Path, arguments: argparse.Namespace) -> Classifier | DenseModel:

@@ -26,7 +26,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    from jpegfreq.cli._models import add_device_argument
+    from jpegfreq.cli._models import add_code_argument, add_device_argument
     from jpegfreq.cli._options import positive
 
     parser.add_argument(
@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--html", type=Path, metavar="FILE", help="write an HTML page with the table")
     parser.add_argument("--batch-size", type=positive, default=64, metavar="N", help="images per batch (default: 64)")
     add_device_argument(parser)
+    add_code_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

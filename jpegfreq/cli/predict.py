@@ -29,7 +29,7 @@ _BATCH = 64
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    from jpegfreq.cli._models import add_device_argument
+    from jpegfreq.cli._models import add_code_argument, add_device_argument
     from jpegfreq.cli._options import positive
 
     parser.add_argument(
@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object per image, each on its own line")
     add_device_argument(parser)
+    add_code_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -39,7 +39,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    from jpegfreq.cli._models import add_device_argument
+    from jpegfreq.cli._models import add_code_argument, add_device_argument
     from jpegfreq.cli._options import positive
 
     parser.add_argument(
@@ -72,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="measure --by gate and --by loss on N images drawn at random (default: 256)",
     )
     add_device_argument(parser)
+    add_code_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from jpegfreq.torch import Batch, EvaluationView, FrequencyDataset, FrequencyLoader, Images, RgbDataset
+from jpegfreq.models.predict import evaluation_data
+from jpegfreq.torch import Batch, FrequencyDataset, FrequencyLoader, Images, RgbDataset
 
 if TYPE_CHECKING:
     from jpegfreq.models.predict import Classifier
@@ -35,11 +36,7 @@ def evaluation_dataset(
         images: the images to read.
         threads: native threads that read; None for one per core.
     """
-    config = classifier.config
-    view = EvaluationView(config.size, config.shorter_side)
-    if config.format is None:
-        return RgbDataset(images, view, errors="skip", fallback="pixels")
-    return FrequencyDataset(images, view, format=config.format, errors="skip", fallback="pixels", threads=threads)
+    return evaluation_data(classifier.config, images, errors="skip", threads=threads)
 
 
 def evaluation_batches(
