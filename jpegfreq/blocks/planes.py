@@ -1,4 +1,4 @@
-"""Exact operators on planes of 8 x 8 DCT blocks: flips, transpose, rotations, twofold enlargement.
+"""Exact operators on planes of 8 x 8 DCT blocks.
 
 A plane is an array [..., blocks_high, blocks_wide, 8, 8] of quantized or dequantized coefficients; its last two axes
 are vertical and horizontal frequency. Each operator returns the coefficients of what its pixel counterpart returns.
@@ -6,21 +6,18 @@ are vertical and horizontal frequency. Each operator returns the coefficients of
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
-from jpegfreq._arguments import check_choice, check_type, whole_number
+from jpegfreq._arguments import check_choice, whole_number
 from jpegfreq._dct import dct_matrix
-from jpegfreq.coefficients import Coefficients
-from jpegfreq.header import Upright
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["double_blocks", "flip_horizontal", "flip_vertical", "rotate", "transpose", "upright"]
+__all__ = ["double_blocks", "flip_horizontal", "flip_vertical", "rotate", "transpose"]
 
 _Number = TypeVar("_Number", bound=np.generic)
 
@@ -96,53 +93,6 @@ def rotate(plane: npt.NDArray[_Number], quarter_turns: int) -> npt.NDArray[_Numb
     return plane.copy()
 
 
-def upright(coefficients: Coefficients) -> Coefficients:
-    """Turn an image as its EXIF orientation asks, without loss.
-
-    Args:
-        coefficients: as `read_coefficients` gives them.
-
-    Returns:
-        Coefficients of the upright image, with orientation 1; the argument itself if it is already upright.
-
-    Raises:
-        ValueError: an axis to be mirrored does not end with a whole MCU, and so the mirrored image would not begin
-            with one. `resample` with `apply_orientation=True` turns any image.
-    """
-    check_type("coefficients", coefficients, Coefficients, ", as read_coefficients returns them")
-    header = coefficients.header
-    if header.orientation == 1:
-        return coefficients
-    turn = Upright.of(header.orientation)
-    planes, components = list(coefficients.planes), list(header.components)
-    height, width = header.upright_size
-    if turn.transpose:
-        planes = [transpose(plane) for plane in planes]
-        components = [
-            replace(
-                component,
-                horizontal_sampling_factor=component.vertical_sampling_factor,
-                vertical_sampling_factor=component.horizontal_sampling_factor,
-                blocks_high=component.blocks_wide,
-                blocks_wide=component.blocks_high,
-            )
-            for component in components
-        ]
-    if turn.mirror_columns:
-        _require_whole_mcus(width, max(component.horizontal_sampling_factor for component in components), "columns")
-        planes = [flip_horizontal(plane) for plane in planes]
-    if turn.mirror_rows:
-        _require_whole_mcus(height, max(component.vertical_sampling_factor for component in components), "rows")
-        planes = [flip_vertical(plane) for plane in planes]
-    tables = coefficients.quantization_tables
-    return Coefficients(
-        header=replace(header, height=height, width=width, components=tuple(components), orientation=1),
-        planes=tuple(planes),
-        quantization_tables=tuple(np.ascontiguousarray(table.T) for table in tables) if turn.transpose else tables,
-        damages=coefficients.damages,
-    )
-
-
 def _check_plane(plane: npt.NDArray[Any], *, signed: bool = False) -> None:
     if not isinstance(plane, np.ndarray):
         raise TypeError(
@@ -152,13 +102,6 @@ def _check_plane(plane: npt.NDArray[Any], *, signed: bool = False) -> None:
         raise ValueError(f"plane must have the shape [..., blocks_high, blocks_wide, 8, 8], not {plane.shape}")
     if signed and plane.dtype.kind not in "if":
         raise TypeError(f"plane must hold signed numbers, not {plane.dtype}")
-
-
-def _require_whole_mcus(size: int, factor: int, what: str) -> None:
-    if size % (8 * factor) != 0:
-        raise ValueError(
-            f"cannot mirror {size} {what} without loss: {size} is not a multiple of {8 * factor}, the MCU's size"
-        )
 
 
 def double_blocks(
