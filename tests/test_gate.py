@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from jpegfreq.models.gate import ChannelGate, GatedNetwork, GatedOutput  # noqa: E402
+from jpegfreq.models.gate import ChannelGate, GatedNetwork, GatedOutput, StaticGate  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -58,3 +58,29 @@ def test_gated_network_gives_logits_alone_in_evaluation() -> None:
     assert output.logits.shape == (4, 3)
     assert output.gate.on.shape == (4, 6)
     assert network.eval()(x).shape == (4, 3)
+
+
+@pytest.mark.parametrize("kind", [ChannelGate, StaticGate])
+def test_a_channel_that_is_off_stands_at_its_mean(kind: type[ChannelGate | StaticGate]) -> None:
+    gate = kind(3)
+    gate.close_at(torch.tensor([5.0, -2.0, 0.5]))
+    x = torch.randn(50, 3, 4, 4)
+    gated, decision = gate(x)
+    off = decision.on == 0
+    assert off.any()
+    assert torch.equal(gated[~off], x[~off])
+    closed = gate.closed[None, :, None, None].expand_as(x)
+    assert torch.equal(gated[off], closed[off])
+    again = kind(3)
+    again.load_state_dict(gate.state_dict())
+    assert torch.equal(again.closed, gate.closed)
+
+
+def test_a_static_gate_draws_for_each_image_and_learns_for_all() -> None:
+    gate = StaticGate(4, 0.5)
+    gated, decision = gate(torch.ones(2000, 4, 1, 1))
+    torch.testing.assert_close(decision.on.mean(0), torch.full((4,), 0.5), atol=0.04, rtol=0)
+    gated[:, 1].sum().backward()
+    assert gate.log_odds.grad[1] > 0
+    assert gate.log_odds.grad[[0, 2, 3]].abs().sum() == 0
+    assert gate.eval()(torch.ones(2, 4, 1, 1))[1].on.shape == (2, 4)

@@ -28,6 +28,7 @@ COMMANDS = (
     "dense",
     "heatmap",
     "select",
+    "needs",
     "predict",
     "compare",
 )
@@ -56,6 +57,8 @@ examples:
   # how often the gate uses each channel, and the 24 channels that matter most
   jpegfreq heatmap runs/gated photos/val --out heat.json
   jpegfreq select heat.json -k 24 --out learned24.json
+  # which channels any trained network needs, without labels
+  jpegfreq needs model/ photos/ --channels 24,48 --out needs/
   # trained models side by side
   jpegfreq compare runs/* --data photos/val
 

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from jpegfreq.models.analysis.heatmap import HeatMap
+    from jpegfreq.models.analysis.needs import Needs
     from jpegfreq.report.profile import Profile
 
-__all__ = ["curves_figure", "heat_figure", "png_bytes", "profile_figure"]
+__all__ = ["curves_figure", "heat_figure", "needs_figure", "png_bytes", "profile_figure"]
 
 _OURS, _THEIRS, _INK = "#1b7f5c", "#9aa5b1", "#22303c"
 
@@ -145,6 +146,29 @@ def curves_figure(panels: Mapping[str, Mapping[str, Sequence[float]]], *, axis: 
             axes.legend(frameon=False)
         axes.grid(color="#e3e7eb")
         _bare(axes)
+    return figure
+
+
+def needs_figure(needs: Needs) -> Figure:
+    """Draw how many answers of a network stay the same on fewer channels, by who chose the channels."""
+    figure = Figure(figsize=(7.2, 4.4), layout="constrained")
+    axes = figure.subplots()
+    for by, colour, label in (
+        ("energy", _THEIRS, "most energy"),
+        ("preset", "#c77f1a", "the presets"),
+        ("gate", _OURS, "the gate"),
+    ):
+        points = sorted((len(found.selection), 100 * found.agreement) for found in needs.measured if found.by == by)
+        axes.plot(*zip(*points, strict=True), marker="o", markersize=4, color=colour, label=label)
+    counts = sorted({len(found.selection) for found in needs.measured if found.by == "gate"})
+    axes.set_xscale("log")
+    axes.set_xticks(counts, [str(count) for count in counts], fontsize=9)
+    axes.minorticks_off()
+    axes.set_xlabel("number of channels; all others stand at their mean")
+    axes.set_ylabel(f"answers as on all channels\n(% of {needs.held_out} held-out images)")
+    axes.grid(color="#e3e7eb")
+    axes.legend(frameon=False, loc="lower right")
+    _bare(axes)
     return figure
 
 

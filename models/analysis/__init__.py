@@ -9,11 +9,13 @@ if TYPE_CHECKING:
     # `as` marks a name that is handed on.
     from jpegfreq.models.analysis import compare as compare
     from jpegfreq.models.analysis import evaluation as evaluation
+    from jpegfreq.models.analysis import frozen as frozen
     from jpegfreq.models.analysis import heatmap as heatmap
+    from jpegfreq.models.analysis import needs as needs
     from jpegfreq.models.analysis import probes as probes
     from jpegfreq.models.analysis import ranking as ranking
 
-_LAZY_MODULES = ("compare", "evaluation", "heatmap", "probes", "ranking")
+_LAZY_MODULES = ("compare", "evaluation", "frozen", "heatmap", "needs", "probes", "ranking")
 
 
 def __getattr__(name: str) -> object:

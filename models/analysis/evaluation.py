@@ -15,7 +15,15 @@ from jpegfreq.torch import Batch, FrequencyDataset, FrequencyLoader, Images, Rgb
 if TYPE_CHECKING:
     from jpegfreq.models.predict import Classifier
 
-__all__ = ["OnUnread", "Progress", "device_of", "evaluation_batches", "evaluation_dataset", "labelled_for"]
+__all__ = [
+    "OnUnread",
+    "Progress",
+    "device_of",
+    "evaluation_batches",
+    "evaluation_dataset",
+    "evaluation_tensor",
+    "labelled_for",
+]
 
 _NAMED = 10  # classes that an error lists
 
@@ -70,6 +78,27 @@ def evaluation_batches(
                 on_unread(message)
         if progress is not None:
             progress(len(batch.labels) + len(unread))
+
+
+def evaluation_tensor(
+    classifier: Classifier, images: Images, *, progress: Progress | None = None, on_unread: OnUnread | None = None
+) -> tuple[Tensor, Tensor]:
+    """Read all images into memory, prepared as `evaluation_batches` prepares them.
+
+    Returns:
+        The readable images as float32 [N, C, H, W] in the host's memory, and their labels [N].
+
+    Raises:
+        ValueError: no image could be read.
+    """
+    parts = [
+        (x.cpu(), batch.labels)
+        for x, batch in evaluation_batches(classifier, images, progress=progress, on_unread=on_unread)
+    ]
+    if not any(len(labels) for _, labels in parts):
+        raise ValueError("no image could be read")
+    tensors, labels = zip(*parts, strict=True)
+    return torch.cat(tensors), torch.cat(labels)
 
 
 def labelled_for(classifier: Classifier, images: Images) -> Images:

@@ -20,7 +20,7 @@ _BOUND = 1.0
 _SHARPNESS = 8.0
 _DECISION = 0.02
 _NEAR = 0.15
-_APPROACH = (0.1, 0.5)  # the set point falls to the target between these shares of the training
+_APPROACH = (0.1, 0.5)  # the set point falls to the target between these shares of a network's training
 _DECIDE = (0.2, 0.8)  # undecided channels become expensive between these
 _STEPS, _USUAL_GAIN, _FASTEST = 300, 7.0, 5.0  # `steps_to_target`
 
@@ -61,15 +61,17 @@ def _passed(share: float, between: tuple[float, float]) -> float:
 class TargetControl:
     """A proportional-integral control of lambda by the number of channels on (`sharpened_count`).
 
-    The set point falls geometrically from the count of a new gate to the target by the middle of the training, so that
-    the task has time to tell the channels apart; then it stays. Lambda may become negative: it then opens channels.
+    The set point falls geometrically from the count of a new gate to the target, by the middle of a network's training,
+    so that the task has time to tell the channels apart; then it stays. Lambda may become negative: it then opens
+    channels.
 
     Attributes:
         channels: how many the gate has.
         target: the wanted mean number of channels on.
         gate_weight: lambda now.
         integral: the control's memory.
-        start: where the set point begins; None before the first step.
+        start: where the set point begins; None before the first step, for the count of that step.
+        approach: between which shares of the training the set point falls.
     """
 
     channels: int
@@ -77,6 +79,7 @@ class TargetControl:
     gate_weight: float = 0.0
     integral: float = 0.0
     start: float | None = None
+    approach: tuple[float, float] = _APPROACH
 
     def step(self, count: float, share: float) -> None:
         """Set lambda after a step.
@@ -87,7 +90,7 @@ class TargetControl:
         """
         if self.start is None:
             self.start = max(count, 1.0)
-        set_point = self.start * (self.target / self.start) ** _passed(share, _APPROACH)
+        set_point = self.start * (self.target / self.start) ** _passed(share, self.approach)
         error = (count - set_point) / self.channels
         self.integral = min(max(self.integral + _INTEGRAL * error, -_BOUND), _BOUND)
         self.gate_weight = min(max(_PROPORTIONAL * error + self.integral, -_BOUND), _BOUND)
