@@ -26,6 +26,7 @@ COMMANDS = (
     "from-rgb",
     "train",
     "dense",
+    "plot",
     "heatmap",
     "select",
     "needs",
@@ -52,6 +53,8 @@ examples:
   # train a classifier, and one with a gate that learns which channels matter
   jpegfreq train photos/train photos/val --out runs/dct24 --channels 24
   jpegfreq train photos/train photos/val --out runs/gated --gate
+  # the curves of a run
+  jpegfreq plot runs/gated --out gated.html
   # the classes of an image
   jpegfreq predict runs/dct24 photo.jpg
   # how often the gate uses each channel, and the 24 channels that matter most

@@ -115,11 +115,12 @@ def run(arguments: argparse.Namespace) -> int:
             weights=arguments.weights,
             seed=arguments.seed,
             workers=arguments.workers,
+            compute_threads=arguments.compute_threads,
             device=arguments.device,
             checkpoint_every=arguments.checkpoint_every,
         )
         with RunBars(console, _line) as bars:
-            _, scores = train_dense(training, observer=bars)
+            _, scores = train_dense(training, observer=bars, extend=arguments.extend)
     except (ValueError, ImportError) as error:
         raise CommandError(str(error)) from error
     if arguments.target_channels is not None:

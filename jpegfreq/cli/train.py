@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +41,8 @@ examples:
   jpegfreq select heat.json -k 24 --out best.json
   jpegfreq train photos/train photos/val --out runs/best --channels best.json      # the gate's choice, fixed
   jpegfreq train photos/train photos/val --out runs/fine --weights resnet18.pth --learning-rate 0.02
+  jpegfreq train photos/train photos/val --out runs/dct24 --channels 24 --size 224 --epochs 60 --extend
+  jpegfreq plot runs/dct24 --out dct24.html                                        # its curves
   torchrun --nproc-per-node 2 -m jpegfreq train ...                                # two processes
 """
 
@@ -130,7 +133,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     recipe.add_argument("--amp", action="store_true", help="run the network in bfloat16 where that is safe")
     recipe.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="native threads that read (default: 1)")
+    parser.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="native threads that read files (default: 1)"
+    )
     add_run_arguments(parser)
 
 
@@ -175,19 +180,20 @@ def run(arguments: argparse.Namespace) -> int:
             seed=arguments.seed,
             device=arguments.device,
             threads=arguments.threads,
+            compute_threads=arguments.compute_threads,
         )
         config = replace(preset(arguments.recipe, config), **given)
         if not arguments.any_statistics:
             side = _stored(arguments.data).get("shorter_side", config.validation_side)
             check_statistics(arguments.statistics, EvaluationView((config.size, config.size), int(side)))
         with RunBars(console, _line) as bars:
-            result = train(config, observer=bars)
+            result = train(config, observer=bars, extend=arguments.extend)
     except (ValueError, ImportError) as error:
         raise CommandError(str(error)) from error
     best, last = best_epoch(result.epochs, config.target_channels), result.epochs[-1]
     console.print(
-        f"best top-1 {best.top1:.4f} in epoch {best.epoch}, last {last.top1:.4f}; the networks are in "
-        f"{result.folder / 'best'} and {result.folder / 'last'}"
+        f"validation accuracy: best {best.top1:.1%} in epoch {best.epoch}, last {last.top1:.1%}; the networks are in "
+        f"{result.folder / 'best'} and {result.folder / 'last'}; `jpegfreq plot` draws the run"
     )
     if config.target_channels is not None and missed_by(last.channels_on, config.target_channels):
         console.print(
@@ -250,10 +256,12 @@ def _stored(data: str) -> dict[str, int]:
 
 def _line(epoch: Epoch) -> str:
     """Return the text of an epoch."""
-    on = f"  {epoch.channels_on:5.1f} channels on" if epoch.channels_on == epoch.channels_on else ""
+    on = "" if math.isnan(epoch.channels_on) else f"  {epoch.channels_on:5.1f} channels on"
     out = f"  {epoch.left_out} left out" if epoch.left_out else ""
     waiting = epoch.seconds_waiting / max(epoch.seconds_waiting + epoch.seconds_computing, 1e-9)
+    training = "" if math.isnan(epoch.accuracy) else f"  training {epoch.accuracy:.1%}"
+    top5 = "" if math.isnan(epoch.top5) else f"  top-5 {epoch.top5:.1%}"
     return (
-        f"epoch {epoch.epoch:3}  loss {epoch.loss:6.3f}  top-1 {epoch.top1:.4f}  top-5 {epoch.top5:.4f}{on}  "
+        f"epoch {epoch.epoch:3}  loss {epoch.loss:6.3f}{training}  validation {epoch.top1:.1%}{top5}{on}  "
         f"{epoch.images_per_second:.1f} images/s, {waiting:.1%} waiting for input{out}"
     )

@@ -42,6 +42,7 @@ class DenseTraining:
         weights: what the backbone starts from, as for `read_pretrained`; None for new weights.
         seed: of weights, order, crops, flips and gate samples.
         workers: processes that read images.
+        compute_threads: as in TrainConfig.
         device: where to train: "auto", or a name such as "cpu" or "cuda" (`best_device`).
         checkpoint_every: how often to save the state within an epoch, such as "500 steps" or "10 minutes"; None saves
             it only when an epoch ends.
@@ -66,6 +67,7 @@ class DenseTraining:
     weights: str | None = None
     seed: int = 0
     workers: int = 0
+    compute_threads: int | None = None
     device: str = "cpu"
     checkpoint_every: str | None = None
 
@@ -81,6 +83,8 @@ class DenseTraining:
                 "a gate and DeepLabV3's head take means over a batch: batch_size must be at least 2, not "
                 f"{self.batch_size}"
             )
+        if self.compute_threads is not None and self.compute_threads < 1:
+            raise ValueError(f"compute_threads must be at least 1, not {self.compute_threads}")
         check_target(self.target_channels, self.format, gated=self.gated)
         CheckpointInterval(self.checkpoint_every)
 

@@ -79,7 +79,11 @@ class _Run:
 
 
 def train_dense(
-    training: DenseTraining, *, observer: Observer[Line] | None = None, stop: Callable[[], bool] | None = None
+    training: DenseTraining,
+    *,
+    observer: Observer[Line] | None = None,
+    stop: Callable[[], bool] | None = None,
+    extend: bool = False,
 ) -> tuple[DenseModel, Scores]:
     """Train, save and score, or resume the run in `training.out` where it was stopped.
 
@@ -91,6 +95,7 @@ def train_dense(
         observer: is told of each step and epoch.
         stop: asked before each epoch but the first; if it returns True, the model is scored as it is. The same call
             resumes the run later.
+        extend: resume a run that was to have fewer epochs; see `train`.
 
     Returns:
         The model, and its scores on the validation images.
@@ -99,7 +104,7 @@ def train_dense(
         OSError, ValueError: the data do not fit or have changed since the run was stopped, nothing can be read, or
             `out` holds another run. Nothing is trained then. ValueError also if the loss is not finite any more.
     """
-    run = _begin(training, observer if observer is not None else Silent())
+    run = _begin(training, observer if observer is not None else Silent(), extend=extend)
     state, steering, fewest = run.state, run.steering, training.fewest
     interval = CheckpointInterval(training.checkpoint_every)
     steps = _step_count(training, len(run.samples))  # type: ignore[arg-type]
@@ -173,12 +178,14 @@ def dense_config(
     )
 
 
-def _begin(training: DenseTraining, observer: Observer[Line]) -> _Run:
+def _begin(training: DenseTraining, observer: Observer[Line], *, extend: bool) -> _Run:
     """Check everything, and build or restore what the loop works with."""
     device = best_device(training.device)
+    if training.compute_threads is not None:
+        torch.set_num_threads(training.compute_threads)
     out = Path(training.out)
-    movable = {"out", "device", "workers", "checkpoint_every"}
-    check_run_folder(out, training, DenseTraining.from_dict, movable=movable)
+    movable = {"out", "device", "workers", "compute_threads", "checkpoint_every"}
+    check_run_folder(out, training, DenseTraining.from_dict, movable=movable, extend=extend)
     scenes, validation = (_sound(training, source, observer) for source in (training.data, training.validation))
     saved = read_state(out)
     pretrained = read_pretrained(training.weights) if training.weights is not None and saved is None else None
@@ -215,7 +222,7 @@ def _begin(training: DenseTraining, observer: Observer[Line]) -> _Run:
     )
     if saved is not None:
         state.resume(saved)
-    else:
+    if saved is None or extend:
         begin_run(out, training)
     run = _Run(
         training, out, device, config, _Seeded(Readable(train_set), training.seed), held_out, validation, network,

@@ -58,6 +58,8 @@ class TrainConfig:
         seed: of weights, order, crops, mixing and gate samples.
         device: where to train: "auto", or a name such as "cpu" or "cuda" (`best_device`).
         threads: native threads that read JPEG files while the network works; None for one per usable core.
+        compute_threads: threads in which PyTorch computes on a CPU; None for PyTorch's choice. The last bits of the
+            weights can depend on it.
         checkpoint_every: how often to save the state within an epoch, such as "500 steps" or "10 minutes"; None saves
             it only when an epoch ends.
     """
@@ -94,6 +96,7 @@ class TrainConfig:
     seed: int = 0
     device: str = "cpu"
     threads: int | None = 1
+    compute_threads: int | None = None
     checkpoint_every: str | None = None
 
     def __post_init__(self) -> None:
@@ -114,8 +117,9 @@ class TrainConfig:
             ("seed", math.inf), ("warmup_epochs", math.inf), ("gate_weight", math.inf),
         ):  # fmt: skip
             check_number(name, getattr(self, name), highest)
-        if self.threads is not None and self.threads < 1:
-            raise ValueError(f"threads must be at least 1, not {self.threads}")
+        for name in ("threads", "compute_threads"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.validation_side < self.size:
             raise ValueError(f"a crop of size {self.size} is larger than a shorter_side of {self.validation_side}")
         if not 0 < self.scale <= 1:

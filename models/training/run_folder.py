@@ -21,6 +21,10 @@ _LONG = 120  # characters of two values, too many to compare by eye
 class RunConfig(Protocol):
     """A frozen dataclass that describes a run."""
 
+    @property
+    def epochs(self) -> int:
+        """How many there are in the whole run."""
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values for JSON."""
 
@@ -29,7 +33,12 @@ AnyConfig = TypeVar("AnyConfig", bound=RunConfig)
 
 
 def check_run_folder(
-    out: Path, config: AnyConfig, from_dict: Callable[[dict[str, Any]], AnyConfig], *, movable: Collection[str]
+    out: Path,
+    config: AnyConfig,
+    from_dict: Callable[[dict[str, Any]], AnyConfig],
+    *,
+    movable: Collection[str],
+    extend: bool = False,
 ) -> None:
     """Require that a run can be kept in a folder.
 
@@ -39,6 +48,7 @@ def check_run_folder(
         from_dict: undoes `config.to_dict`.
         movable: fields that do not change the weights (on a CPU). Once a state is saved, the weights that the run
             started from are one of them.
+        extend: accept a run that was to have fewer epochs.
 
     Raises:
         OSError: the folder cannot be written.
@@ -57,13 +67,16 @@ def check_run_folder(
         known = from_dict(json.loads((out / _RUN).read_text(encoding="utf-8")))
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{out / _RUN} is not a run of this version ({error}): name a new folder") from error
-    free = {*movable, "weights"} if (out / STATE).exists() else movable
+    free = {*movable, "weights"} if (out / STATE).exists() else set(movable)
+    longer = config.epochs > known.epochs
+    if extend and longer:
+        free.add("epochs")
     names = [field.name for field in fields(config) if field.name not in free]  # type: ignore[arg-type]
     changed = [name for name in names if getattr(known, name) != getattr(config, name)]
     if changed:
         raise ValueError(
             f"{out} holds a run with other options: {', '.join(_difference(known, config, name) for name in changed)}. "
-            "Repeat its options to resume it, or name a new folder"
+            f"Repeat its options to resume it, or name a new folder{'; --extend makes it longer' if longer else ''}"
         )
 
 

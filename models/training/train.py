@@ -54,7 +54,7 @@ class Epoch:
         accuracy: top-1 on the training images as they were augmented, 0 to 1; NaN with mixup, where it has no meaning.
         validation_loss: mean cross-entropy.
         top1: validation accuracy, 0 to 1, of the averaged weights if there are any.
-        top5: the share of validation images whose class is among the five likeliest.
+        top5: the share of validation images whose class is among the five likeliest; NaN for fewer than ten classes.
         channels_expected: mean over training images of the sum of p(on); NaN without a gate.
         channels_on: mean over validation images of the channels that are on, by argmax; NaN without a gate.
         gate_weight: lambda at the last step; NaN without a gate.
@@ -119,7 +119,7 @@ class _Run:
     unreadable: UnreadableImages
 
 
-def train(config: TrainConfig, *, observer: Observer[Epoch] | None = None) -> TrainResult:
+def train(config: TrainConfig, *, observer: Observer[Epoch] | None = None, extend: bool = False) -> TrainResult:
     """Train, or resume the run in `config.out` where it was stopped.
 
     A run resumes from the end of its last epoch, or from a checkpoint within an epoch (`checkpoint_every`). On a CPU it
@@ -129,12 +129,14 @@ def train(config: TrainConfig, *, observer: Observer[Epoch] | None = None) -> Tr
     Args:
         config: the run.
         observer: is told of each step and epoch.
+        extend: resume a run that was to have fewer epochs. The learning rate goes on as in the longer run, so with the
+            cosine it rises again.
 
     Raises:
         OSError, ValueError, ImportError: the config, the sources or the device do not fit, `out` cannot be written or
             holds another run, or the images have changed since it was stopped. Nothing is measured or trained then.
     """
-    run = _begin(config, observer if observer is not None else Silent())
+    run = _begin(config, observer if observer is not None else Silent(), extend=extend)
     config, state, steering, optimizer = run.config, run.state, run.steering, run.optimizer
     interval = CheckpointInterval(config.checkpoint_every)
     steps = len(run.inputs.training)
@@ -347,14 +349,17 @@ def best_epoch(history: Sequence[Epoch], target_channels: float | None) -> Epoch
     return max(history, key=merit)
 
 
-def _begin(config: TrainConfig, observer: Observer[Epoch]) -> _Run:
+def _begin(config: TrainConfig, observer: Observer[Epoch], *, extend: bool) -> _Run:
     """Check everything, and build or restore what the loop works with."""
     device = best_device(config.device, bfloat16=config.amp)
+    if config.compute_threads is not None:
+        torch.set_num_threads(config.compute_threads)
     rank, world_size = join_processes(device)
     out = Path(config.out)
-    movable = {"out", "device", "threads", "checkpoint_every"}
-    check_run_folder(out, config, TrainConfig.from_dict, movable=movable)
+    movable = {"out", "device", "threads", "compute_threads", "checkpoint_every"}
+    check_run_folder(out, config, TrainConfig.from_dict, movable=movable, extend=extend)
     saved = read_state(out)
+    given = config
     if saved is not None and saved["facts"]["format"] is not None:
         config = replace(config, format=read_format(saved["facts"]["format"]))
     pretrained = read_pretrained(config.weights) if config.weights is not None and saved is None else None
@@ -387,8 +392,8 @@ def _begin(config: TrainConfig, observer: Observer[Epoch]) -> _Run:
     )
     if saved is not None:
         state.resume(saved, first_process=rank == 0)
-    elif rank == 0:
-        begin_run(out, config)
+    if rank == 0 and (saved is None or extend):
+        begin_run(out, given)
         if inputs.seconds_measuring and inputs.format is not None and inputs.format.statistics is not None:
             inputs.format.statistics.save(out / "statistics.json")  # for the --statistics of other runs
     run = _Run(

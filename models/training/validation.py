@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +13,9 @@ from jpegfreq.models.training.distributed import total_over_processes
 from jpegfreq.models.training.observer import UnreadableImages
 from jpegfreq.torch import FrequencyLoader
 
-__all__ = ["Validation", "validate"]
+__all__ = ["FEWEST_FOR_TOP5", "Validation", "validate"]
+
+FEWEST_FOR_TOP5 = 10  # classes; with fewer, five guesses tell little
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Validation:
     Attributes:
         loss: cross-entropy.
         top1: accuracy, 0 to 1.
-        top5: the share of images whose class is among the five likeliest.
+        top5: the share of images whose class is among the five likeliest; NaN for fewer than FEWEST_FOR_TOP5 classes.
         channels_on: channels that are on, by argmax; 0 without a gate.
         left_out: images that could not be read.
         rates: of each channel, the share of images for which it is on by argmax, and the mean of p(on).
@@ -44,6 +47,7 @@ def validate(
     network.eval()
     loader.set_epoch(0)
     sums = torch.zeros(5, dtype=torch.float64)  # images, loss, right, among five, left out
+    classes = 0
     gate = network.gate if isinstance(network, GatedNetwork) else None
     on = torch.zeros(2, 0 if gate is None else gate.mix.in_channels, dtype=torch.float64)
     for batch in loader:
@@ -59,6 +63,7 @@ def validate(
                 on += torch.stack([decision.on.sum(0), decision.on_probability.sum(0)]).double().cpu()
             else:
                 logits = network(x).float()
+        classes = logits.shape[1]
         likeliest = logits.topk(min(5, logits.shape[1]), 1).indices == labels[:, None]
         loss = nn.functional.cross_entropy(logits, labels, reduction="sum")
         sums[:4] += torch.stack([torch.tensor(len(labels)), loss.cpu(), likeliest[:, 0].sum(), likeliest.sum()])
@@ -68,7 +73,7 @@ def validate(
     return Validation(
         loss=float(sums[1]) / images,
         top1=float(sums[2]) / images,
-        top5=float(sums[3]) / images,
+        top5=float(sums[3]) / images if classes >= FEWEST_FOR_TOP5 else math.nan,
         channels_on=float(on[0].sum()),
         left_out=int(sums[4]),
         rates=(on[0].tolist(), on[1].tolist()),
