@@ -12,9 +12,6 @@ namespace jpegfreq {
 
 namespace {
 
-// What a large image needed is given back.
-constexpr size_t kept_bytes = 8 << 20;
-
 // F.1.2.1, F.1.2.2, G.1.2.2: how many bits follow a symbol.
 uint32_t further_bits(bool is_dc, uint32_t symbol) {
     const uint32_t run = symbol >> 4, size = symbol & 15;

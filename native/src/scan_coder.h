@@ -7,12 +7,17 @@
 
 namespace jpegfreq {
 
+// Buffers of more bytes are given back after each image.
+constexpr size_t kept_bytes = 8 << 20;
+
 class ScanCoder {
 public:
     void begin();
 
     // Room for `count` more symbols; nullptr if there is no memory.
     Symbol* room(uint64_t count);
+    // Where the symbols begin; room() may move them.
+    Symbol* begin_symbols() { return symbols_.data(); }
     // The symbols up to here are complete.
     void advance(const Symbol* next) { used_ = size_t(next - symbols_.data()); }
     // A restart marker follows the symbols so far. False if there is no memory.

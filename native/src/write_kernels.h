@@ -12,30 +12,10 @@ namespace jpegfreq {
 // Bit k is set where coefficient k of the zigzag order is not zero.
 static inline uint64_t nonzero_in_zigzag(const int16_t* block);
 
-// Note [Size and bits of a value]
-// A value v of size s (the bits of its magnitude) is followed by s bits: v itself if positive, else v - 1 (F.1.2.1). With
-// m = v >> 31, the magnitude is (v ^ m) - m, and the bits are the low s bits of v + m.
-struct Magnitude {
-    uint32_t magnitude;
-    uint32_t size;
-    uint32_t bits;
-};
-static inline Magnitude magnitude_of(int32_t value) {
-    const int32_t sign = value >> 31;
-    const uint32_t magnitude = uint32_t((value ^ sign) - sign);
-    const uint32_t size = 32 - uint32_t(__builtin_clz(magnitude | 1)) - (magnitude == 0);
-    return {magnitude, size, uint32_t(value + sign) & ((1u << size) - 1)};
-}
-
-static inline void add_symbol(uint32_t* counts, Symbol*& next, uint32_t number, uint32_t bits) {
-    counts[number]++;
-    *next++ = number | bits << 16;
-}
-
 static inline Symbol* gather_dc(GatheredScan& scan, GatheredComponent& component, int32_t dc, Symbol* next) {
     const Magnitude difference = magnitude_of(dc - component.dc_prediction);
     component.dc_prediction = dc;
-    scan.dc_magnitudes |= difference.magnitude;
+    component.dc_magnitudes |= difference.magnitude;
     add_symbol(scan.counts, next, component.dc_first + difference.size, difference.bits);
     return next;
 }
@@ -62,7 +42,7 @@ static inline Symbol* gather_block(GatheredScan& scan, GatheredComponent& compon
         magnitudes |= value.magnitude;
         add_symbol(counts, next, first + (run << 4) + value.size, value.bits);
     }
-    scan.ac_magnitudes |= magnitudes;
+    component.ac_magnitudes |= magnitudes;
     if (ends_early) add_symbol(counts, next, first + end_of_block, 0);
     return next;
 }

@@ -22,4 +22,24 @@ constexpr int most_ac_bits(const Header& header) { return header.precision == 8 
 // One sequential scan (F.1.2). write_sequential.cpp
 Status write_sequential_scan(const WriteTask& task, const Scan& scan);
 
+// The bit maps of a component's blocks, and their DC coefficients. See Note [Bit maps of a block] in symbols.h.
+struct MappedComponent {
+    Buffer<int16_t> dc;
+    Buffer<uint64_t> maps;
+    int top = 0;
+};
+struct ProgressiveMaps {
+    MappedComponent components[max_components];
+
+    void trim();
+};
+
+// Before the scans of a progressive file (G.1), which go over the maps. write_progressive.cpp
+Status map_components(const WriteTask& task, const ScanScript& script, ProgressiveMaps& maps);
+Status write_progressive_scan(const WriteTask& task, const Scan& scan, const ProgressiveMaps& maps);
+
+// Look for the coefficient that is out of range, and tell its place. out_of_range.cpp
+Status find_ac_out_of_range(const WriteTask& task, int component);
+Status find_dc_out_of_range(const WriteTask& task, const Scan& scan);
+
 }  // namespace jpegfreq

@@ -32,41 +32,6 @@ uint32_t blocks_per_mcu(const GatheredScan& gathered) {
     return blocks;
 }
 
-// Looks for the first coefficient that is out of range, as gathering met them: AC coefficients, and DC differences between
-// neighbours in the order of the MCUs.
-Status find_out_of_range(const WriteTask& task, const Scan& scan) {
-    const int ac_bits = most_ac_bits(task.header);
-    int32_t prediction[max_components] = {};
-    uint64_t mcu = 0;
-    const GatheredScan layout = gathered_scan(task, scan);
-    for (uint32_t row = 0; row < scan.mcus_high; row++) {
-        for (uint32_t column = 0; column < scan.mcus_wide; column++, mcu++) {
-            if (scan.restart_interval && mcu % scan.restart_interval == 0)
-                for (int32_t& value : prediction) value = 0;
-            for (int i = 0; i < layout.component_count; i++) {
-                const GatheredComponent& component = layout.components[i];
-                for (uint32_t n = 0; n < component.mcu_high * component.mcu_wide; n++) {
-                    const uint32_t block_row = row * component.mcu_high + n / component.mcu_wide;
-                    const uint32_t block_column = column * component.mcu_wide + n % component.mcu_wide;
-                    if (block_row >= component.blocks_high || block_column >= component.blocks_wide) continue;
-                    const int16_t* block =
-                        component.plane + 64 * (uint64_t(block_row) * component.blocks_wide + block_column);
-                    for (int k = 0; k < 64; k++) {
-                        const int32_t value = k == 0 ? block[0] - prediction[i] : block[k];
-                        const int bits = k == 0 ? ac_bits + 1 : ac_bits;
-                        if ((value < 0 ? -value : value) >> bits == 0) continue;
-                        task.place = {scan.components[i].index, block_row, block_column, uint8_t(k), value};
-                        return k == 0 ? malformed("", 0, "a DC difference of more than {} bits", "F.1.2.1.1", bits)
-                                      : malformed("", 0, "an AC coefficient of more than {} bits", "F.1.2.2.1", bits);
-                    }
-                    prediction[i] = block[0];
-                }
-            }
-        }
-    }
-    return malformed("", 0, "the coefficients changed while they were written", "");
-}
-
 }  // namespace
 
 Status write_sequential_scan(const WriteTask& task, const Scan& scan) {
@@ -91,8 +56,11 @@ Status write_sequential_scan(const WriteTask& task, const Scan& scan) {
         }
     }
     const int ac_bits = most_ac_bits(task.header);
-    if (gathered.ac_magnitudes >> ac_bits || gathered.dc_magnitudes >> (ac_bits + 1))
-        return find_out_of_range(task, scan);
+    for (int i = 0; i < scan.component_count; i++)
+        if (gathered.components[i].ac_magnitudes >> ac_bits)
+            return find_ac_out_of_range(task, scan.components[i].index);
+    for (int i = 0; i < scan.component_count; i++)
+        if (gathered.components[i].dc_magnitudes >> (ac_bits + 1)) return find_dc_out_of_range(task, scan);
     return task.coder.write(task.header, scan, task.optimize, task.sink);
 }
 

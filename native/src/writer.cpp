@@ -3,8 +3,8 @@
 
 #include <new>
 
-#include "status.h"
 #include "standard_tables.h"
+#include "status.h"
 #include "write_scans.h"
 #include "written_segments.h"
 #include "written_tables.h"
@@ -15,19 +15,20 @@ struct Writer::Scratch {
     JpegSink sink;
     ScanCoder coder;
     ScanScript script;
+    ProgressiveMaps maps;
     CoefficientPlace place;
 };
 
 namespace {
 
 constexpr uint64_t most_blocks = uint64_t(1) << 26;  // so that 32 bits count the symbols of a scan
-constexpr size_t kept_bytes = 8 << 20;
 
 uint32_t ceil_divide(uint32_t a, uint32_t b) { return (a + b - 1) / b; }
 
 // The caller may have built the header: nothing in it is trusted.
 Status check_header(const Header& header) {
-    if (header.process != Process::baseline && header.process != Process::extended)
+    if (header.process != Process::baseline && header.process != Process::extended &&
+        header.process != Process::progressive)
         return unsupported("SOF", 0, "this process cannot be written", "");
     if (header.precision != 8 && header.precision != 12)
         return unsupported("SOF", 0, "a sample precision of {} bits", "B.2.2", header.precision);
@@ -82,13 +83,19 @@ Status check_tables(const Header& header, const uint16_t (*tables)[64], bool opt
     return Status();
 }
 
-Status write_scans(const WriteTask& task, const ScanScript& script) {
+Status write_scans(const WriteTask& task, const ScanScript& script, ProgressiveMaps& maps) {
+    const bool progressive = is_progressive(task.header.process);
+    if (progressive) {
+        const Status status = map_components(task, script, maps);
+        if (!status.ok()) return status;
+    }
     uint32_t interval = 0;
     for (int n = 0; n < script.count; n++) {
         const Scan& scan = script.scans[n];
         if (scan.restart_interval != interval) write_restart_interval(scan.restart_interval, task.sink);
         interval = scan.restart_interval;
-        const Status status = write_sequential_scan(task, scan);
+        const Status status =
+            progressive ? write_progressive_scan(task, scan, maps) : write_sequential_scan(task, scan);
         if (!status.ok()) return status;
     }
     return Status();
@@ -124,8 +131,10 @@ Status Writer::write(const Header& given, const int16_t* const planes[], const u
         set_missing_tables(standard);
         write_huffman_tables(standard, sink);
     }
-    status = write_scans({header, planes, options.optimize, scratch_->coder, sink, scratch_->place}, scratch_->script);
+    status = write_scans({header, planes, options.optimize, scratch_->coder, sink, scratch_->place}, scratch_->script,
+                         scratch_->maps);
     scratch_->coder.trim();
+    scratch_->maps.trim();
     sink.marker(EOI);
     return status.ok() && !sink.ok() ? out_of_memory() : status;
 }
