@@ -18,6 +18,8 @@ from tests.support import files_limited_to
 COMMANDS = {
     "decode": (["decode", "photos", "--out", "out"], "out/"),
     "decode --npz": (["decode", "photos", "--out", "out", "--npz"], "out/"),
+    "transcode": (["transcode", "photos", "--out", "out"], "out/"),
+    "prepare": (["prepare", "photos", "--out", "out", "--sample", "1"], "out/"),
     "stats": (["stats", "photos", "--size", "32", "--out", "stats.json"], "stats.json"),
     "convert": (["convert", "photos", "--size", "32", "--out", "out"], "out/plan.json"),
     "convert --coefficients": (["convert", "photos", "--coefficients", "--out", "out"], "out/plan.json"),

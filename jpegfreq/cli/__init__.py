@@ -22,6 +22,8 @@ COMMANDS = (
     "show",
     "stats",
     "convert",
+    "transcode",
+    "prepare",
     "profile",
     "from-rgb",
     "train",
@@ -46,6 +48,10 @@ examples:
   jpegfreq stats photos/ --out stats.json
   # a data set of fixed-size tensors
   jpegfreq convert photos/ --channels 24 --statistics stats.json --out store/
+  # JPEG files turned upright without loss
+  jpegfreq transcode photos/ --out upright/ --upright
+  # a training set whose random crops decode faster
+  jpegfreq prepare photos/ --out prepared/
   # how much decoding time your own files save
   jpegfreq profile photos/
   # a trained RGB network on frequencies, with the same answers

@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import errno
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-from jpegfreq._files import WriteError, write_npy
-from jpegfreq.failures import Failure
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from jpegfreq.cli._options import Input
-    from jpegfreq.format import TensorFormat
-    from jpegfreq.store.outputs import Outputs, Source
+    from jpegfreq.store.outputs import Source
 
 SUMMARY = "decode images to frequency tensors (.npy files or one .npz)"
 DESCRIPTION = """\
@@ -35,8 +25,6 @@ examples:
   jpegfreq decode photos/ --out small/ --channels 24 --dtype float16 --statistics stats.json
   python -c "import numpy; print(numpy.load('tensors/photo.jpg.npy').shape)"
 """
-# A name that the file system cannot hold fails for one file; any other write error would fail for all.
-_NAME_ERRORS = (errno.ENAMETOOLONG, errno.EILSEQ)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,78 +48,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Decode every file whose tensor is not current; return 1 if some failed."""
+    from jpegfreq._files import write_npy
+    from jpegfreq.assembly.tensor import to_frequency_tensor
     from jpegfreq.cli import CommandError
+    from jpegfreq.cli._each_file import make_outputs, resumable
     from jpegfreq.cli._options import find_inputs, format_from, threads_from
-    from jpegfreq.cli._progress import list_failures, message_console
-    from jpegfreq.store.outputs import ArchiveOutputs, FileOutputs
+    from jpegfreq.cli._progress import list_failures, message_console, speed_bar
+    from jpegfreq.coefficients import read_coefficients
+    from jpegfreq.store.outputs import ArchiveOutputs, FileOutputs, read_source
 
-    format, threads = format_from(arguments), threads_from(arguments)
-    inputs = {f"{item.name}.npy": item for item in find_inputs(arguments.inputs)}
+    format, threads, damage = format_from(arguments), threads_from(arguments), arguments.damage
+    inputs = {f"{item.name}.npy": item.path for item in find_inputs(arguments.inputs)}
     container = ArchiveOutputs if arguments.npz else FileOutputs
     try:
-        outputs = container(arguments.out, {"format": format.to_dict(), "damage": arguments.damage})
-        missing = outputs.missing({name: item.path for name, item in inputs.items()})
+        outputs = container(arguments.out, {"format": format.to_dict(), "damage": damage})
+        missing = outputs.missing(inputs)
     except ValueError as error:
         raise CommandError(str(error)) from error
-    console = message_console()
-    if len(missing) < len(inputs):
-        console.print(f"{len(inputs) - len(missing)} of {len(inputs)} files are decoded already")
-    try:
-        outputs.begin()
-        waiting = {name: inputs[name] for name in missing}
-        failures = _decode_all(waiting, outputs, format, arguments.damage, threads, console)
-        outputs.finish()
-    finally:
-        outputs.close()
-    console.print(f"{len(inputs) - len(failures)} of {len(inputs)} files are decoded in {arguments.out}")
-    list_failures(console, failures)
-    return 1 if failures else 0
-
-
-def _decode_all(
-    inputs: dict[str, Input],
-    outputs: Outputs,
-    format: TensorFormat,
-    damage: Literal["raise", "keep"],
-    threads: int,
-    console: Console,
-) -> list[Failure]:
-    """Decode files in threads and commit their tensors in order; return the failures."""
-    from jpegfreq.assembly.tensor import to_frequency_tensor
-    from jpegfreq.cli._progress import speed_bar
-    from jpegfreq.coefficients import read_coefficients
-    from jpegfreq.store.outputs import read_source
 
     def decode(name: str, path: Path) -> tuple[Source, Any]:
         source, data = read_source(path)
         tensor = to_frequency_tensor(read_coefficients(data, damage=damage), format)
         return source, outputs.prepare(name, lambda file: write_npy(file, tensor))
 
-    failures: list[Failure] = []
-    with speed_bar(console, "decoding", len(inputs)) as advance, ThreadPoolExecutor(threads) as pool:
-        queue = iter(inputs.items())
-        running: deque[tuple[str, Path, Future[tuple[Source, Any]]]] = deque()
-        try:
-            while True:
-                for name, item in queue:  # a few in hand per thread, not a future for each of a million files
-                    running.append((name, item.path, pool.submit(decode, name, item.path)))
-                    if len(running) >= 4 * threads:
-                        break
-                if not running:
-                    return failures
-                name, path, future = running.popleft()
-                size_bytes = 0
-                try:
-                    source, prepared = future.result()
-                    outputs.commit(name, source, prepared)
-                    size_bytes = source.size_bytes
-                except (ValueError, OSError, MemoryError) as error:
-                    if isinstance(error, WriteError) and error.errno not in _NAME_ERRORS:
-                        raise
-                    failures.append(Failure.of_file(str(path), error, path))
-                advance(1, size_bytes)
-        except BaseException as error:
-            pool.shutdown(wait=True, cancel_futures=True)
-            if isinstance(error, KeyboardInterrupt):
-                console.print("interrupted; run the same command again to resume")
-            raise
+    console = message_console()
+    if len(missing) < len(inputs):
+        console.print(f"{len(inputs) - len(missing)} of {len(inputs)} files are decoded already")
+    try:
+        outputs.begin()
+        waiting = {name: inputs[name] for name in missing}
+        with resumable(console), speed_bar(console, "decoding", len(waiting)) as advance:
+            failures = make_outputs(waiting, outputs, decode, threads, advance)
+        outputs.finish()
+    finally:
+        outputs.close()
+    console.print(f"{len(inputs) - len(failures)} of {len(inputs)} files are decoded in {arguments.out}")
+    list_failures(console, failures)
+    return 1 if failures else 0

@@ -7,10 +7,10 @@ at a header that is cut. Then the images after that place are missing, and nothi
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-__all__ = ["Member", "read_members"]
+__all__ = ["Member", "read_members", "write_changed"]
 
 _BLOCK = 512
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"PK": "zip"}
@@ -35,12 +35,19 @@ class Member:
         header_bytes: where its header begins.
         offset_bytes: where its content begins.
         size_bytes: how long its content is.
+        size_in_record: whether a pax record before its header states the size.
     """
 
     name: str
     header_bytes: int
     offset_bytes: int
     size_bytes: int
+    size_in_record: bool = False
+
+    @property
+    def is_link(self) -> bool:
+        """Whether it is a hard link, whose content is that of another member."""
+        return self.offset_bytes != self.header_bytes + _BLOCK
 
 
 def read_members(path: str | os.PathLike[str]) -> list[Member]:
@@ -61,6 +68,70 @@ def read_members(path: str | os.PathLike[str]) -> list[Member]:
         reader.close()
 
 
+def write_changed(
+    path: str | os.PathLike[str], contents: Iterable[tuple[Member, bytes]], write: Callable[[bytes], object]
+) -> None:
+    """Copy a tar file with other contents for some of its members; everything else stays, byte for byte.
+
+    Args:
+        path: the tar file.
+        contents: members of `read_members`, in its order, that are no links and whose size no record states; and the
+            new content of each.
+        write: takes the parts of the copy, in order.
+
+    Raises:
+        ValueError: the file cannot be read, or became shorter; an OSError is one of `write`.
+    """
+    with _Parts(path) as parts:
+        for member, content in contents:
+            for part in parts.until(member.header_bytes):
+                write(part)
+            header = bytearray(b"".join(parts.until(member.offset_bytes)))
+            header[124:136] = b"%011o\0" % len(content)
+            header[148:156] = b" " * 8
+            header[148:156] = b"%06o\0 " % sum(header)
+            write(bytes(header))
+            write(content + bytes(_padded(len(content)) - len(content)))
+            parts.at = member.offset_bytes + _padded(member.size_bytes)
+        for part in parts.until(parts.size):
+            write(part)
+
+
+class _Parts:
+    """A file that is read in parts from front to back."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Open the file."""
+        self._path = os.fspath(path)
+        self.at = 0
+
+    def __enter__(self) -> _Parts:
+        try:
+            self._file = os.open(self._path, os.O_RDONLY)
+        except OSError as error:
+            raise self._error(error) from error
+        self.size = os.fstat(self._file).st_size
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        os.close(self._file)
+
+    def until(self, end: int) -> Iterator[bytes]:
+        """Yield what lies between the present place and another one, at most a megabyte at a time."""
+        while self.at < end:
+            try:
+                part = os.pread(self._file, min(1 << 20, end - self.at), self.at)
+            except OSError as error:
+                raise self._error(error) from error
+            if not part:
+                raise ValueError(f"{self._path} became shorter while it was read")
+            self.at += len(part)
+            yield part
+
+    def _error(self, error: OSError) -> ValueError:
+        return ValueError(f"{self._path} cannot be read: {error.strerror or error}")
+
+
 @dataclass
 class _Header:
     """One header block, and what the records before it said of the same member."""
@@ -70,6 +141,7 @@ class _Header:
     link: str
     size: int
     kind: bytes
+    size_in_record: bool = False
 
 
 class _Reader:
@@ -90,7 +162,7 @@ class _Reader:
                 continue
             if header.kind in _REFUSED:
                 raise self._error(header.at, header.name, f"it is {_REFUSED[header.kind]}, not a file")
-            member = Member(_plain(header.name), header.at, content, header.size)
+            member = Member(_plain(header.name), header.at, content, header.size, header.size_in_record)
             if header.kind == b"1":
                 target = found.get(_plain(header.link))
                 if target is None:
@@ -143,7 +215,7 @@ class _Reader:
                 at += _BLOCK + _padded(header.size)
                 continue
             header.name, header.link = name or header.name, link or header.link
-            header.size = header.size if size is None else size
+            header.size, header.size_in_record = (header.size, False) if size is None else (size, True)
             has_content = header.kind in (b"0", b"7") or (header.kind == b"\0" and not header.name.endswith("/"))
             if has_content and at + _BLOCK + _padded(header.size) > self._size:
                 short = at + _BLOCK + _padded(header.size) - self._size

@@ -68,7 +68,7 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") and name not in (".", "..")
 
 
-def find_files(root: str | os.PathLike[str], extensions: Collection[str] = IMAGE_EXTENSIONS) -> Found:
+def find_files(root: str | os.PathLike[str], extensions: Collection[str] | None = IMAGE_EXTENSIONS) -> Found:
     """Find the files below a folder, however deep.
 
     Links to files and folders are followed, and two links to one folder are both followed; only a link to a folder
@@ -77,7 +77,7 @@ def find_files(root: str | os.PathLike[str], extensions: Collection[str] = IMAGE
 
     Args:
         root: the folder. Its own name may be hidden.
-        extensions: of the files wanted, in lower case with their dot; upper case matches, too.
+        extensions: of the files wanted, in lower case with their dot; upper case matches, too. None for every file.
 
     Raises:
         OSError: a folder cannot be listed: no permission, a path longer than the system allows, links that lead only
@@ -102,7 +102,7 @@ def find_files(root: str | os.PathLike[str], extensions: Collection[str] = IMAGE
             kind = "hidden" if is_hidden(entry.name) else _kind(entry)
             if kind == "folder":
                 waiting.append((os.path.join(folder, entry.name), depth + 1, above | {identity}))
-            elif kind == "file" and os.path.splitext(entry.name)[1].lower() in extensions:
+            elif kind == "file" and (extensions is None or os.path.splitext(entry.name)[1].lower() in extensions):
                 names.append(os.path.join(folder, entry.name))
             else:
                 counts["other_files" if kind == "file" else kind] += 1

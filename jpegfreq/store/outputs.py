@@ -26,7 +26,15 @@ from typing import IO, Any, TypeAlias
 from jpegfreq._files import WriteError, name_complete, write_whole, written_whole
 from jpegfreq.store.plan import differences
 
-__all__ = ["ArchiveOutputs", "FileOutputs", "OutputConflictError", "Outputs", "Source", "read_source"]
+__all__ = [
+    "ArchiveOutputs",
+    "FileOutputs",
+    "OutputConflictError",
+    "Outputs",
+    "Source",
+    "describe_source",
+    "read_source",
+]
 
 _STAMP = "format.json"
 _MANIFEST = "manifest.jsonl"
@@ -84,6 +92,18 @@ def read_source(path: str | os.PathLike[str]) -> tuple[Source, bytes]:
         data = file.read()
     digest = hashlib.sha256(data).hexdigest()
     return Source(os.path.realpath(path), len(data), status.st_mtime_ns, status.st_ctime_ns, digest), data
+
+
+def describe_source(path: str | os.PathLike[str]) -> Source:
+    """Describe a file as the source of an output, without holding its content.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with open(path, "rb") as file:
+        status = os.fstat(file.fileno())
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Source(os.path.realpath(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns, digest)
 
 
 class Outputs(ABC):

@@ -209,7 +209,7 @@ _OPTIONS = {
 
 
 def differences(before: dict[str, Any], wanted: dict[str, Any]) -> str:
-    """Name what differs between two plans, or between two stamps of `jpegfreq decode`.
+    """Name what differs between two plans, or between the stamps of two folders of outputs.
 
     Args:
         before: of the folder, as it was written to JSON.
@@ -218,13 +218,18 @@ def differences(before: dict[str, Any], wanted: dict[str, Any]) -> str:
     Returns:
         Each option with both values: "--channels 24 (now 6), --dtype float32 (now float16)"; "" for equal plans.
     """
+    commands = before.get("command", "decode"), wanted.get("command", "decode")
+    if commands[0] != commands[1]:
+        return f"jpegfreq {commands[0]} (now {commands[1]})"
     before, wanted = _flat(before), _flat(wanted)
     found = {}
     for key, value in wanted.items():
         old = before.get(key)
         if old == value:
             continue
-        if key in _OPTIONS:
+        if key.startswith("--"):
+            found[key] = (old, value)
+        elif key in _OPTIONS:
             found[_OPTIONS[key]] = (old, value)
         elif key == "channels":
             found["--channels"] = (_channels_in_words(old, value), _channels_in_words(value, old))
@@ -242,8 +247,8 @@ def differences(before: dict[str, Any], wanted: dict[str, Any]) -> str:
 
 
 def _flat(plan: dict[str, Any]) -> dict[str, Any]:
-    """Put the fields of the format beside the others."""
-    flat = {**plan.get("format", {}), **plan}
+    """Put the fields of the format, and the options by their names, beside the others."""
+    flat = {**plan.get("format", {}), **plan.get("options", {}), **plan}
     if "storage" in flat:
         flat.pop("dtype", None)  # the storage implies it
     return flat
