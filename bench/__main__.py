@@ -16,6 +16,7 @@ from bench import machine, report, results, sets
 STAGES = {
     "coefficients": "bytes to coefficients, against libjpeg-turbo, jpeg2dct and jpeglib; header, import",
     "large": "the same for large photographs, with fresh memory for every image",
+    "write": "coefficients and whole files to JPEG bytes, against libjpeg-turbo and jpegtran",
     "rgb": "RGB decoders on the same bytes: simplejpeg, PyTurboJPEG, OpenCV, Pillow, torchvision",
     "tensor": "bytes to the float32 frequency tensor, against libjpeg-turbo's RGB decode",
     "crops": "bytes to a batch of random-resized crops, against torchvision and OpenCV",

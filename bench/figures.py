@@ -11,6 +11,7 @@ from bench import bench_memory as memory
 from bench import bench_store as store
 from bench import bench_tensor as tensor
 from bench import bench_training as training
+from bench import bench_write as write
 from bench.results import Result
 
 
@@ -97,6 +98,17 @@ FIGURES = (
         "B",
         tensor.CHW,
     ),
+    *(
+        Figure(f"coefficients to a {what} file against libjpeg-turbo, set {name} (times)", 1.2, 2, "write", title, name)
+        for what, title in (("baseline", write.WRITE), ("progressive", write.WRITE_PROGRESSIVE))
+        for name in ("A", "B", "C")
+    ),
+    *(
+        Figure(f"a file transcoded against jpegtran, set {name} (times)", 1.6, 2.2, "write", write.TRANSCODE, name)
+        for name in ("A", "B", "C")
+    ),
+    Figure("size of baseline files over jpegtran -optimize (times)", 1.001, 1.0, "write", write.SIZE),
+    Figure("size of progressive files over jpegtran -progressive (times)", 1.003, 1.0, "write", write.SIZE_PROGRESSIVE),
     Figure("crops against torchvision, set A (times)", 4, 5, "crops", crops.TITLE, "A", crops.HWC),
     Figure("crops against torchvision, 4:4:4 (times)", 3.7, 4.7, "crops", crops.TITLE, "A, 4:4:4", crops.HWC),
     Figure("crops against torchvision, 4:2:0 (times)", 6, 7.5, "crops", crops.TITLE, "A, 4:2:0", crops.HWC),

@@ -55,6 +55,14 @@ class JpegTurbo:
             output = (ctypes.c_void_p,) if name in ("layout", "planes", "rgb") else ()
             input_types = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t)
             getattr(self._functions, f"opponent_{name}").argtypes = input_types + output
+        size = ctypes.POINTER(ctypes.c_ulong)
+        self._functions.opponent_keep.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t)
+        self._functions.opponent_write.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p, size)
+        self._functions.opponent_transcode.argtypes = (
+            *(ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t),
+            *(ctypes.c_int, ctypes.c_void_p, size),
+        )
+        self._functions.opponent_close.argtypes = (ctypes.c_void_p,)
         self._functions.opponent_open.argtypes = (ctypes.c_char_p,)
         self._functions.opponent_open.restype = ctypes.c_void_p
         opened = self._functions.opponent_open(str(path).encode())
@@ -66,6 +74,7 @@ class JpegTurbo:
         self._rgb = self._functions.opponent_rgb
         self._pixels = np.empty(0, dtype=np.uint8)
         self._pixels_address = 0
+        self._file = np.zeros(64 << 20, dtype=np.uint8)  # the file that is written: untouched pages cost nothing
 
     @property
     def name(self) -> str:
@@ -89,6 +98,31 @@ class JpegTurbo:
     def rgb(self, data: bytes) -> int:
         """Decode to RGB, into one buffer that is reused; call `reserve` first."""
         return int(self._rgb(self._opened, data, len(data), self._pixels_address))
+
+    def keep(self, data: bytes) -> int:
+        """Read an image and keep its coefficients for `write`, until `close`; return the number of warnings, or -1."""
+        return int(self._functions.opponent_keep(self._opened, data, len(data)))
+
+    def write(self, progressive: bool, *, copy: bool = False) -> bytes | None:
+        """Write the kept image with optimal tables; return the file only if a copy of it is wanted."""
+        size = ctypes.c_ulong(self._file.size)
+        address = self._file.ctypes.data
+        if self._functions.opponent_write(self._opened, int(progressive), address, ctypes.byref(size)) < 0:
+            raise ValueError("libjpeg cannot write this image")
+        return self._file[: size.value].tobytes() if copy else None
+
+    def transcode(self, data: bytes, progressive: bool, *, copy: bool = False) -> bytes | None:
+        """Read and write a file as jpegtran does, with all its segments and optimal tables."""
+        size = ctypes.c_ulong(self._file.size)
+        address = self._file.ctypes.data
+        arguments = (self._opened, data, len(data), int(progressive), address, ctypes.byref(size))
+        if self._functions.opponent_transcode(*arguments) < 0:
+            raise ValueError("libjpeg cannot transcode this file")
+        return self._file[: size.value].tobytes() if copy else None
+
+    def close(self) -> None:
+        """Free the structs and what they keep; nothing else may be called after it."""
+        self._functions.opponent_close(self._opened)
 
     def layout(self, data: bytes) -> Layout:
         """Read the sizes that the header declares."""

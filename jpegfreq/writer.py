@@ -33,6 +33,16 @@ _HEADER_PROCESSES = (
     "arithmetic progressive",
 )
 _MOST_RESTART_ROWS = 65535
+# The numbers of a header, with the largest that its segments have room for.
+_HEADER_NUMBERS = {"height": 65535, "width": 65535, "precision": 255, "restart_interval": 65535, "orientation": 255}
+_COMPONENT_NUMBERS = {
+    "identifier": 255,
+    "horizontal_sampling_factor": 255,
+    "vertical_sampling_factor": 255,
+    "quantization_table_id": 255,
+    "blocks_high": 65535,
+    "blocks_wide": 65535,
+}
 
 
 class ScanParameters(NamedTuple):
@@ -218,22 +228,13 @@ def _image(name: str, coefficients: Any, process: str, segments: Any) -> tuple[A
         check_choice("segments", kept, ("keep", "strip"))
         kept = None
     bodies = () if kept is None else tuple(_segment(i, segment) for i, segment in enumerate(kept))
-    return header, planes, tables, _process(header, tables, process), bodies, kept is None
-
-
-def _process(header: Header, tables: Sequence[Any], process: str) -> str:
     check_choice("process", process, _PROCESSES)
-    if process != "keep":
-        return process
-    if header.process == "baseline" and (header.precision != 8 or any(int(table.max()) > 255 for table in tables)):
-        return "extended"
-    return header.process
+    keep = process == "keep"
+    return header, planes, tables, header.process if keep else process, keep, bodies, kept is None
 
 
 def _check_header(name: str, header: Header) -> None:
-    for field, most in (("height", 65535), ("width", 65535), ("precision", 255), ("orientation", 255)):
-        whole_number(f"{name}.{field}", getattr(header, field), least=0, most=most)
-    whole_number(f"{name}.restart_interval", header.restart_interval, least=0, most=65535)
+    _check_numbers(name, header, _HEADER_NUMBERS)
     check_choice(f"{name}.color", header.color, COMPONENTS)
     check_choice(f"{name}.process", header.process, _HEADER_PROCESSES)
     check_type(f"{name}.components", header.components, tuple)
@@ -241,9 +242,14 @@ def _check_header(name: str, header: Header) -> None:
         raise ValueError(f"{name} must have 1 to 4 components, not {len(header.components)}")
     for c, component in enumerate(header.components):
         check_type(f"{name}.components[{c}]", component, Component)
-        for field in Component.__slots__:
-            most = 65535 if field.startswith("blocks") else 255
-            whole_number(f"{name}.components[{c}].{field}", getattr(component, field), least=0, most=most)
+        _check_numbers(f"{name}.components[{c}]", component, _COMPONENT_NUMBERS)
+
+
+def _check_numbers(name: str, owner: object, fields: dict[str, int]) -> None:
+    for field, most in fields.items():
+        value = getattr(owner, field)
+        if type(value) is not int or not 0 <= value <= most:
+            whole_number(f"{name}.{field}", value, least=0, most=most)
 
 
 def _array(name: str, array: Any, dtype: type, axes: int) -> Any:

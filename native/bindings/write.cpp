@@ -86,7 +86,7 @@ struct SharedOptions {
 // One image as the core sees it; the arrays and bytes keep the memory alive. Made and destroyed with the GIL held.
 class Image {
 public:
-    // `image` is (header, planes, quantization_tables, process, segments, add_color_segment).
+    // `image` is (header, planes, quantization_tables, process, extend, segments, add_color_segment).
     Image(nb::handle image, const SharedOptions& shared) {
         nb::tuple parts = nb::cast<nb::tuple>(image);
         header_ = read_header_object(parts[0]);
@@ -104,7 +104,7 @@ public:
             planes_[c] = plane_arrays_[c].data();
             for (int i = 0; i < 64; i++) tables_[c][i] = table_arrays_[c].data()[i];
         }
-        for (nb::handle one : nb::cast<nb::tuple>(parts[4])) {
+        for (nb::handle one : nb::cast<nb::tuple>(parts[5])) {
             nb::tuple pair = nb::cast<nb::tuple>(one);
             nb::bytes body = nb::cast<nb::bytes>(pair[1]);
             segments_.push_back({nb::cast<uint8_t>(pair[0]), {static_cast<const uint8_t*>(body.data()), body.size()}});
@@ -112,7 +112,8 @@ public:
         }
         options_ = shared.options;
         options_.segments = {segments_.data(), segments_.size()};
-        options_.add_color_segment = nb::cast<bool>(parts[5]);
+        options_.extend = nb::cast<bool>(parts[4]);
+        options_.add_color_segment = nb::cast<bool>(parts[6]);
     }
     Image(const Image&) = delete;
     Image& operator=(const Image&) = delete;

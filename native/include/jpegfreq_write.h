@@ -22,6 +22,8 @@ struct WrittenScan {
 struct WriteOptions {
     // Huffman tables that fit this image best; else those of T.81 K.3, which sequential files of 8 bits can use.
     bool optimize = true;
+    // Makes a baseline file an extended one if its tables or precision need that.
+    bool extend = false;
     // MCU rows between restart markers, 0 = no markers; negative: header.restart_interval MCUs.
     int64_t restart_rows = -1;
     // Empty: one scan of all components or, where an MCU would have too many blocks, one scan per component; progressive

@@ -45,6 +45,14 @@ Status check_header(const Header& header) {
     return Status();
 }
 
+// Whether a baseline file can have the precision and the tables (B.2.2, B.2.4.1).
+bool fits_baseline(const Header& header, const uint16_t (*tables)[64]) {
+    for (int c = 0; c < header.component_count; c++)
+        for (int i = 0; i < 64; i++)
+            if (tables[c][i] > 255) return false;
+    return header.precision == 8;
+}
+
 // Fills what follows from the factors, and compares it with what the header says.
 Status check_components(Header& header) {
     header.max_horizontal_sampling_factor = header.max_vertical_sampling_factor = 1;
@@ -115,6 +123,9 @@ Status Writer::write(const Header& given, const int16_t* const planes[], const u
     sink.clear();
     scratch_->place = CoefficientPlace();
     Header header = given;
+    const bool is_counted = header.component_count <= max_components;
+    if (options.extend && header.process == Process::baseline && is_counted && !fits_baseline(header, tables))
+        header.process = Process::extended;
     Status status = check_header(header);
     if (status.ok()) status = check_components(header);
     if (status.ok()) status = check_tables(header, tables, options.optimize);
