@@ -5,7 +5,8 @@ a 448 x 448 px crop (56 x 56 blocks). torchvision and OpenCV produce the RGB ten
 instead. OpenCV with a block DCT produces the same frequency tensor, except for rounding and OpenCV's own filter, and
 shows what the tensor costs without jpegfreq. So does the released pipeline of "Learning in the Frequency Domain",
 rewritten from its description: the crop is encoded at quality 100 and 4:2:0 for Y, doubled and encoded again for Cb and
-Cr, and jpeg2dct reads both files. Two rows measure parts of our work alone, which no crop can avoid.
+Cr, and jpeg2dct reads both files. Two rows measure parts of our work alone, which no crop can avoid. torchvision and
+OpenCV run the pipelines that `jpegfreq profile` times.
 
 A second table has crops of 224 x 224 px (28 x 28 blocks): the input of RGB networks on frequencies. There the same
 photographs are read once more with a restart marker every MCU row, as `jpegfreq prepare` writes them. jpegtran makes
@@ -30,7 +31,10 @@ from bench.results import Options, Result, Table
 from bench.sets import Image
 from bench.timing import Method, compare
 from jpegfreq._dct import dct_matrix
-from jpegfreq.crops import Box, random_resized_crop_box
+from jpegfreq.crops import random_resized_crop_box
+from jpegfreq.report import pipelines
+from jpegfreq.report.laps import Laps
+from jpegfreq.report.pipelines import BATCH, Draw, Pipeline
 
 TITLE = "bytes to a batch of random-resized crops"
 TITLE_224 = f"{TITLE} of 224 px"
@@ -48,27 +52,29 @@ HWC_224, CHW_224 = "jpegfreq, 192 channels last, 224", "jpegfreq, 192 channels f
 HWC_48_224, HWC_24_224 = "jpegfreq, 48 channels last, float16, 224", "jpegfreq, 24 channels last, 224"
 PREPARED_224 = "jpegfreq, 192 channels last, 224, a restart marker per MCU row"
 DECODE, FILL = "part: coefficients of the whole images alone", "part: zeros to the 192 x 56 x 56 tensors alone"
-MOST = 50  # images per batch call
 
-Draw = tuple[Box, bool]
 Draws = dict[Image, Draw]
 
 
 def run(result: Result, options: Options) -> None:
     images = options.images("A")
-    if not images:
-        return
+    if images:
+        with pipelines.on_one_thread():
+            _run(result, options, images)
+
+
+def _run(result: Result, options: Options, images: Sequence[Image]) -> None:
     random = np.random.default_rng(0)
     draws = {image: _draw(image, random) for image in images}
     kinds = {"A": images, "A, 4:4:4": _sampled(images, 1, 1), "A, 4:2:0": _sampled(images, 2, 2)}
     for name, chosen in kinds.items():
         if not chosen:
             continue
-        units = [chosen[i : i + MOST] for i in range(0, len(chosen), MOST)]
+        units = [chosen[i : i + BATCH] for i in range(0, len(chosen), BATCH)]
         paper = _paper(draws)
         methods = [
-            _torchvision(draws),
-            _opencv(draws),
+            _method(TORCHVISION, pipelines.torchvision(), draws),
+            _method(OPENCV, pipelines.opencv(), draws),
             _blocks(draws),
             paper,
             _ours(draws, HWC, jpegfreq.TensorFormat(layout="HWC", statistics=_statistics())),
@@ -91,7 +97,7 @@ def _run_224(result: Result, options: Options, name: str, units: Sequence[ours.C
     last = jpegfreq.TensorFormat(layout="HWC", statistics=statistics)
     half_48 = jpegfreq.TensorFormat(48, layout="HWC", dtype="float16", statistics=statistics)
     methods = [
-        _torchvision(draws),
+        _method(TORCHVISION, pipelines.torchvision(), draws),
         _ours(draws, HWC_224, last, 224),
         _ours(draws, CHW_224, replace(last, layout="CHW"), 224),
         _ours(draws, HWC_48_224, half_48, 224),
@@ -146,7 +152,7 @@ def _ours(
     files: dict[Image, bytes] | None = None,
 ) -> Method[ours.Chunk]:
     """Make crops of `size` pixels, of the images themselves or of other files with the same coefficients."""
-    batch = _aligned_zeros((MOST, *tensor_format.shape(size, size)), tensor_format.dtype)
+    batch = _aligned_zeros((BATCH, *tensor_format.shape(size, size)), tensor_format.dtype)
 
     def data(image: Image) -> bytes:
         return files[image] if files else image.data
@@ -179,7 +185,7 @@ def _ours(
 
 def _fill() -> Method[ours.Chunk]:
     """Time the memory of the batch alone: the C library's memset, which uses non-temporal stores."""
-    batch = _aligned_zeros((MOST, 56, 56, 192))
+    batch = _aligned_zeros((BATCH, 56, 56, 192))
     return Method(FILL, lambda chunk: ctypes.memset(batch.ctypes.data, 0, len(chunk) * batch[0].nbytes))
 
 
@@ -200,48 +206,20 @@ def _each(work: Callable[[Image, int], None]) -> Callable[[ours.Chunk], None]:
     return run
 
 
-def _torchvision(draws: Draws) -> Method[ours.Chunk]:
-    import torch
-    from torchvision.io import ImageReadMode, decode_jpeg
-    from torchvision.transforms.v2 import functional
+def _method(name: str, pipeline: Pipeline, draws: Draws) -> Method[ours.Chunk]:
+    """Time a pipeline of `jpegfreq profile` from memory."""
 
-    torch.set_num_threads(1)
-    batch = torch.zeros(MOST, 3, 224, 224)
-    inputs = {image: torch.frombuffer(bytearray(image.data), dtype=torch.uint8) for image in draws}
-    mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
-    std = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+    def run(chunk: ours.Chunk) -> object:
+        return pipeline.run([image.data for image in chunk], [draws[image] for image in chunk], Laps())
 
-    def work(image: Image, slot: int) -> None:
-        (top, left, height, width), flip = draws[image]
-        pixels = decode_jpeg(inputs[image], mode=ImageReadMode.RGB)
-        pixels = functional.resized_crop(pixels, top, left, height, width, [224, 224], antialias=True)
-        if flip:
-            pixels = pixels.flip(-1)
-        batch[slot] = (pixels.float() / 255 - mean) / std
-
-    return Method(TORCHVISION, _each(work))
-
-
-def _opencv(draws: Draws) -> Method[ours.Chunk]:
-    import cv2
-
-    cv2.setNumThreads(1)
-    batch = np.zeros((MOST, 3, 224, 224), np.float32)
-    mean = 255 * np.array([0.485, 0.456, 0.406], np.float32)
-    scale = 1 / (255 * np.array([0.229, 0.224, 0.225], np.float32))
-
-    def work(image: Image, slot: int) -> None:
-        pixels = cv2.cvtColor(_opencv_crop(image, draws[image], 224), cv2.COLOR_BGR2RGB)
-        batch[slot] = ((pixels.astype(np.float32) - mean) * scale).transpose(2, 0, 1)
-
-    return Method(OPENCV, _each(work))
+    return Method(name, run)
 
 
 def _blocks(draws: Draws) -> Method[ours.Chunk]:
     import cv2
 
     cv2.setNumThreads(1)
-    batch = np.zeros((MOST, 56, 56, 192), np.float32)
+    batch = np.zeros((BATCH, 56, 56, 192), np.float32)
     dct = dct_matrix().astype(np.float32)
 
     def work(image: Image, slot: int) -> None:
@@ -257,7 +235,7 @@ def _paper(draws: Draws) -> Method[ours.Chunk]:
     import cv2
 
     cv2.setNumThreads(1)
-    batch = np.zeros((MOST, 56, 56, 192), np.float32)
+    batch = np.zeros((BATCH, 56, 56, 192), np.float32)
     options = [cv2.IMWRITE_JPEG_QUALITY, 100, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420]
     try:
         name, read = PAPER, importlib.import_module("jpeg2dct.numpy").loads

@@ -10,25 +10,22 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import statistics
 import sys
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
 import jpegfreq
 from bench import demo_training
 from bench.demo_images import collect_photographs, cut_crops
 from jpegfreq.cli import main as jpegfreq_command
-from jpegfreq.cli._facts import estimated_quality, subsampling
 from jpegfreq.cli._options import find_inputs
+from jpegfreq.cli._progress import share_bar
+from jpegfreq.cli.profile import print_profile
 from jpegfreq.report.page import Section, image_html, page, text_html, write_page
-from jpegfreq.report.profile import PROFILE_HEADINGS, Profile, profile, profile_cells
-from jpegfreq.report.sections import profile_section
+from jpegfreq.report.profile import Profile, profile
+from jpegfreq.report.profile_page import profile_sections
 
 DEMO = Path(__file__).resolve().parents[1] / "demo"
 TIMED = 200  # photographs
@@ -51,7 +48,7 @@ def main() -> int:
     files = [item.path for item in find_inputs([str(photos)])]
 
     console.rule(f"1. What is in {len(files)} photographs")
-    summarize(files)
+    command("inspect", str(photos))
     command("inspect", str(files[0]))
 
     console.rule("2. Every photograph as a frequency tensor: the paper's 24 channels, float16")
@@ -63,11 +60,11 @@ def main() -> int:
     console.rule("3. The 192 channels of one photograph, drawn")
     command("show", str(files[0]), "--out", str(DEMO / "channels.png"))
 
-    console.rule("4. How long RGB decoders take for the same photographs")
+    console.rule("4. What training input costs on the same photographs, with RGB libraries and with jpegfreq")
     sections = [channels_section(DEMO / "channels.png", files[0].name)]
     timed = compare(files)
     if timed is not None:
-        sections.insert(0, profile_section(timed, f"What decoding costs on {timed.images} photographs"))
+        sections = [*profile_sections(timed), *sections]
 
     console.rule("5. A small network that learns which channels matter")
     names = cut_crops(files, DEMO / "crops")
@@ -109,33 +106,6 @@ def channels_section(drawing: Path, name: str) -> Section:
     return Section("One photograph as 192 channels", text + image_html(drawing.read_bytes(), alt="frequency channels"))
 
 
-def summarize(files: list[Path]) -> None:
-    """Print how the photographs are coded."""
-    kinds: dict[str, Counter[str]] = {"coding": Counter(), "colour": Counter(), "subsampling": Counter()}
-    qualities, pixels, sizes = [], [], []
-    for path in files:
-        try:
-            header = jpegfreq.read_header(path)
-            coefficients = jpegfreq.read_coefficients(path, damage="keep")
-        except jpegfreq.JpegError as error:
-            console.print(f"[red]{error}")
-            continue
-        kinds["coding"][f"{header.process}, {header.precision} bits"] += 1
-        kinds["colour"][header.color] += 1
-        kinds["subsampling"][subsampling(header)] += 1
-        qualities.append(estimated_quality(coefficients.quantization_tables).value)
-        pixels.append(header.height * header.width / 1e6)
-        sizes.append(path.stat().st_size / 1e3)
-    grid = Table.grid(padding=(0, 2))
-    for name, counter in kinds.items():
-        grid.add_row(f"[cyan]{name}", ", ".join(f"{count} {kind}" for kind, count in counter.most_common()))
-    for name, values, unit in (("size", pixels, "Mpx"), ("file", sizes, "kB"), ("quality", qualities, "")):
-        if values:
-            text = f"median {statistics.median(values):.3g} {unit}, {min(values):.3g} to {max(values):.3g} {unit}"
-            grid.add_row(f"[cyan]{name}", text)
-    console.print(grid)
-
-
 def show_tensor(folder: Path) -> None:
     """Print the type and shape of one stored tensor, and the size of all."""
     first = min(folder.rglob("*.npy"), default=None)
@@ -146,24 +116,16 @@ def show_tensor(folder: Path) -> None:
 
 
 def compare(files: list[Path]) -> Profile | None:
-    """Time all decoders on the photographs and print the table."""
-    files = files[:: max(1, -(-len(files) // TIMED))]
+    """Measure all pipelines on the photographs and print the result."""
     try:
-        timed = profile(
-            files, progress=lambda turns: iter(track(turns, f"timing {len(files)} photographs", console=console))
-        )
+        with share_bar(console) as progress:
+            timed = profile(files, images=TIMED, progress=progress)
     except ValueError as error:
         console.print(f"There is nothing to time: {error}", style="yellow")
         return None
     for name, reason in timed.left_out:
         console.print(f"{name} is left out of the timing: {reason}", style="yellow", markup=False)
-    table = Table(title="CPU time of one core, one thread; medians", title_justify="left")
-    for n, heading in enumerate(PROFILE_HEADINGS):
-        table.add_column(heading, justify="right" if n > 1 else "left")
-    for row, cells in zip(timed.rows, profile_cells(timed), strict=True):
-        table.add_row(*cells, style="bold green" if row.ours else None)
-    console.print(table)
-    console.print(timed.verdict, highlight=False)
+    print_profile(console, timed)
     return timed
 
 

@@ -13,8 +13,8 @@ import pytest
 
 import jpegfreq
 from jpegfreq.cli import COMMANDS, main
-from jpegfreq.cli._facts import estimated_quality, subsampling
 from jpegfreq.format import TensorFormat
+from jpegfreq.report.facts import estimated_quality, subsampling
 from tests.images import make_jpeg
 
 
@@ -48,7 +48,7 @@ def test_missing_inputs_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_inspect_prints_one_json_object_per_line(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["inspect", "--json", str(photos)]) == 0
+    assert main(["inspect", "--json", "--each", str(photos)]) == 0
     facts = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [Path(fact["file"]).name for fact in facts] == ["a.jpg", "b.JPEG", "grey.jpg"]
     first = facts[0]
@@ -73,7 +73,7 @@ def test_inspect_counts_coefficients_as_numpy_does(photos: Path, capsys: pytest.
 def test_inspect_prints_the_facts_for_readers(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (photos / "bad.jpg").write_bytes(b"not a jpeg")
     (photos / "cut.jpg").write_bytes(make_jpeg(64, 64)[:-200])
-    assert main(["inspect", str(photos)]) == 1
+    assert main(["inspect", "--each", str(photos)]) == 1
     printed = capsys.readouterr()
     assert "height 24 x width 40 px, YCbCr, 4:2:0" in printed.out
     assert "80 (libjpeg's tables exactly)" in printed.out

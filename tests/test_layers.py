@@ -55,8 +55,8 @@ ALLOWED = {
 
 # Packages that only some modules may import.
 ONLY_IN = {
-    "torch": ("jpegfreq.torch.", "jpegfreq.models."),
-    "torchvision": ("jpegfreq.torch.", "jpegfreq.models."),
+    "torch": ("jpegfreq.torch.", "jpegfreq.models.", "jpegfreq.report.pipelines"),
+    "torchvision": ("jpegfreq.torch.", "jpegfreq.models.", "jpegfreq.report.pipelines"),
     "numba": ("jpegfreq.assembly.kernels",),
     "ray": ("jpegfreq.store.ray_engine",),
     "rich": ("jpegfreq.cli.", "jpegfreq.report."),

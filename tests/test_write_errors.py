@@ -24,10 +24,9 @@ COMMANDS = {
     "convert": (["convert", "photos", "--size", "32", "--out", "out"], "out/plan.json"),
     "convert --coefficients": (["convert", "photos", "--coefficients", "--out", "out"], "out/plan.json"),
     "show": (["show", "photos/0.jpg", "--dpi", "40", "--out", "figure.png"], "figure.png"),
-    "profile --json": (["profile", "photos", "--rounds", "1", "--json", "times.json"], "times.json"),
-    "profile --html": (["profile", "photos", "--rounds", "1", "--html", "page.html"], "page.html"),
+    "profile --json": (["profile", "photos", "--seconds", "1", "--json", "times.json"], "times.json"),
+    "profile --html": (["profile", "photos", "--seconds", "1", "--html", "page.html"], "page.html"),
     "select": (["select", "statistics.json", "-k", "6", "--out", "learned.json"], "learned.json"),
-    "profile --figure": (["profile", "photos", "--rounds", "1", "--figure", "chart.svg"], "chart.svg"),
 }
 
 
@@ -52,7 +51,7 @@ def test_a_full_disk_is_one_line_that_names_the_file(
 ) -> None:
     for module in (
         (["torch"] if command == "select" else [])
-        + (["matplotlib"] if "show" in command or "profile" in command else [])
+        + (["matplotlib"] if "show" in command else [])
         + (["h5py", "hdf5plugin"] if "coefficients" in command else [])
     ):
         pytest.importorskip(module)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -72,3 +72,16 @@ def list_failures(console: Console, failures: Sequence[Failure]) -> None:
     for failure in failures:
         table.add_row(Text(failure.name), failure.reason, Text(failure.message))
     console.print(table)
+
+
+@contextmanager
+def share_bar(console: Console) -> Iterator[Callable[[str, float], None]]:
+    """Show a progress bar for work that tells what it is doing and what share of it is done, from 0 to 1."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=1.0)
+
+        def show(what: str, share: float) -> None:
+            progress.update(task, description=what, completed=share)
+
+        yield show

@@ -1,4 +1,4 @@
-"""`jpegfreq inspect`: show what a JPEG file contains."""
+"""`jpegfreq inspect`: show what a JPEG file contains, and sum up the files of a folder."""
 
 from __future__ import annotations
 
@@ -11,27 +11,44 @@ from typing import TYPE_CHECKING, Any
 from jpegfreq._files import reason_of
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from collections import Counter
 
-SUMMARY = "show a file's header, scans, tables, quality and coefficients"
+    from rich.console import Console, RenderableType
+
+    from jpegfreq.report.folder import FolderSummary
+
+SUMMARY = "show what a file contains, or sum up the files of a folder"
 DESCRIPTION = """\
 Show what a JPEG file contains: its header, scans and quantization tables, the quality
 setting that these tables correspond to, and how its DCT coefficients are distributed.
+Of a folder, decode every file and count them by process, subsampling, size and
+quality, and list the damaged ones.
 
 examples:
   jpegfreq inspect photo.jpg
-  jpegfreq inspect photos/ --json | jq '{file, width, height, subsampling}'
+  jpegfreq inspect photos/
+  jpegfreq inspect photos/ --each --json | jq '{file, width, height, subsampling}'
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("inputs", nargs="+", metavar="FILE", help="JPEG files, or folders of them")
-    parser.add_argument("--json", action="store_true", help="print one JSON object per file, each on its own line")
+    parser.add_argument(
+        "inputs", nargs="+", metavar="SOURCE",
+        help="JPEG files; or folders of them, .tar shards or folders of shards, .txt lists",
+    )  # fmt: skip
+    parser.add_argument("--each", action="store_true", help="show every file of a folder by itself, without a sum")
+    parser.add_argument(
+        "--json", action="store_true",
+        help="print JSON: one object for a folder, or one per file, each on its own line",
+    )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the facts about each file; return 1 if a file cannot be read."""
+    """Print the facts about each file, or about all together; return 1 if a file cannot be read or is damaged."""
+    is_sum = any(Path(source).is_dir() or source.endswith((".tar", ".txt")) for source in arguments.inputs)
+    if is_sum and not arguments.each:
+        return _sum_up(arguments)
     from rich.console import Console
     from rich.text import Text
 
@@ -56,10 +73,74 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
+def _sum_up(arguments: argparse.Namespace) -> int:
+    """Read all files, print what they are, and list the failures."""
+    from rich.console import Console
+
+    from jpegfreq.cli import CommandError
+    from jpegfreq.cli._progress import list_failures, message_console, speed_bar
+    from jpegfreq.report.folder import sum_up
+    from jpegfreq.report.sampling import Files
+
+    messages = message_console()
+    try:
+        files = Files(arguments.inputs)
+    except (ValueError, OSError) as error:
+        raise CommandError(reason_of(error)) from error
+    for text in files.left_out:
+        messages.print(text)
+    with speed_bar(messages, "reading", len(files)) as advance:
+        summary = sum_up(files, advance)
+    if arguments.json:
+        sys.stdout.write(json.dumps(summary.to_dict()) + "\n")
+    else:
+        _print_summary(Console(highlight=False), summary)
+    list_failures(messages, summary.failures)
+    return 1 if summary.failures else 0
+
+
+def _print_summary(console: Console, summary: FolderSummary) -> None:
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_row("[cyan]files", f"{summary.files:,}, {summary.size_bytes / 1e6:,.1f} MB")
+    units = {"bytes": ("file size", "kB", 1e3), "megapixels": ("image size", "Mpx", 1.0)}
+    units |= {"height": ("height", "px", 1.0), "width": ("width", "px", 1.0)}
+    for name, (label, unit, scale) in units.items():
+        spread = summary.spreads[name]
+        if spread is not None:
+            low, middle, high = (f"{value / scale:,.4g}" for value in (spread.smallest, spread.median, spread.largest))
+            grid.add_row(f"[cyan]{label}", f"median {middle} {unit}, {low} to {high} {unit}")
+    for label, counts in (
+        ("process", summary.count(0)),
+        ("subsampling", summary.count(1)),
+        ("class of size", summary.count(2)),
+        ("quality", summary.qualities),
+    ):
+        grid.add_row(f"[cyan]{label}", _counted(counts))
+    others = {"restart markers": summary.markers, "turned by EXIF": summary.turned, "12 bits": summary.twelve_bits}
+    grid.add_row("[cyan]with", ", ".join(f"{name}: {count:,}" for name, count in others.items()))
+    grid.add_row("[cyan]not decoded", _counted(summary.failed) if summary.failures else "0")
+    console.print(grid)
+
+
+_COUNTED = 8  # values that are named; the others are added up
+
+
+def _counted(counts: Counter[str]) -> str:
+    """List the most frequent values and how many files have each."""
+    total = max(1, counts.total())
+    shown = [f"{name}: {count:,} ({count / total:.0%})" for name, count in counts.most_common(_COUNTED)]
+    if len(counts) > _COUNTED:
+        rest = counts.most_common()[_COUNTED:]
+        shown.append(f"{len(rest)} others: {sum(count for _, count in rest):,}")
+    return ", ".join(shown)
+
+
 def _facts(path: Path) -> dict[str, Any]:
-    from jpegfreq.cli._facts import file_facts
     from jpegfreq.coefficients import read_coefficients
     from jpegfreq.errors import UnsupportedJpegError
+    from jpegfreq.report.facts import file_facts
     from jpegfreq.structure import read_structure
 
     data = path.read_bytes()

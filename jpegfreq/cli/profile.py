@@ -1,22 +1,32 @@
-"""`jpegfreq profile`: measure what decoding costs on the user's own files, with jpegfreq and with RGB decoders."""
+"""`jpegfreq profile`: measure what training input costs on the user's own files, today and with jpegfreq."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-SUMMARY = "measure how much decoding time your own files save"
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from jpegfreq.report.profile import Profile
+
+SUMMARY = "measure what your training input costs today, and with jpegfreq"
 DESCRIPTION = """\
-Time jpegfreq and each installed RGB decoder (Pillow, OpenCV, simplejpeg,
-torchvision) on your own JPEG files. They decode from memory, in turn, on one
-thread. The table shows what each decoder returns and how many milliseconds of
-one core it takes per image.
+Measure what it costs to turn your own JPEG files into training input: from file to
+a normalized batch of random crops, with each RGB library that is installed
+(torchvision, Pillow, OpenCV, simplejpeg, PyTurboJPEG, DALI) and with jpegfreq, on
+one thread. The result is in images per second and core, cores to feed an
+accelerator, CPU time per epoch and bytes per image, with the stages of each.
 
 examples:
   jpegfreq profile photos/
-  # a page with a table and a chart
-  jpegfreq profile photos/ --images 1000 --html report.html
-  jpegfreq profile photos/ --figure chart.png --json times.json
+  # a page that shows everything
+  jpegfreq profile photos/ --html report.html
+  # compare with your own pipeline, at the speed of your accelerators
+  jpegfreq profile photos/ --today 'Pillow + torchvision' --target-rate 12000
+  # tar shards; the figures for other programs
+  jpegfreq profile shards/ --json profile.json
 """
 
 
@@ -24,74 +34,117 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     from jpegfreq.cli._options import positive
 
-    parser.add_argument("inputs", nargs="+", metavar="DIR|FILE", help="folders of JPEG files, or files")
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="SOURCE",
+        help="folders of JPEG files, .tar shards or folders of them, .txt lists, or files",
+    )
     parser.add_argument(
         "--images", type=positive, default=200, metavar="N",
-        help="time at most N images, drawn at random, the same ones every time (default: 200)",
+        help="measure at most N images, chosen so that every kind of file has its share (default: 200)",
     )  # fmt: skip
     parser.add_argument(
-        "--rounds", type=positive, default=7, metavar="N", help="how often each decoder is timed (default: 7)"
-    )
+        "--seconds", type=positive, default=40, metavar="S",
+        help="time for measuring; fewer images are measured if N of them take longer (default: 40)",
+    )  # fmt: skip
     parser.add_argument(
-        "--html", type=Path, metavar="FILE", help="write an HTML page that holds the table and the chart"
-    )
-    parser.add_argument("--figure", type=Path, metavar="FILE", help="write the chart: .png, .pdf or .svg")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the times as JSON")
+        "--target-rate", type=positive, default=3000, metavar="RATE",
+        help="images per second that your accelerators take (default: 3000)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--today", metavar="NAME",
+        help="the RGB pipeline you use, by its name in the table (default: the fastest that is installed)",
+    )  # fmt: skip
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page that shows everything")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure and print the times; return 1 if some files were left out."""
-    import numpy as np
+    """Measure, and print the result; return 1 if some files were left out."""
     from rich.console import Console
-    from rich.progress import track
-    from rich.table import Table
 
-    from jpegfreq._files import write_whole
+    from jpegfreq._files import reason_of, write_whole
     from jpegfreq.cli import CommandError
-    from jpegfreq.cli._options import find_inputs
-    from jpegfreq.cli._outputs import check_figure, check_matplotlib, check_outputs, write_figure
-    from jpegfreq.cli._progress import message_console
-    from jpegfreq.report.profile import PROFILE_HEADINGS, profile, profile_cells
+    from jpegfreq.cli._outputs import check_outputs
+    from jpegfreq.cli._progress import message_console, share_bar
+    from jpegfreq.report.profile import profile
 
-    check_outputs(arguments.html, arguments.json, arguments.figure, inputs=arguments.inputs)
-    check_figure(arguments.figure)
-    if arguments.html:
-        check_matplotlib()
-    files = [item.path for item in find_inputs(arguments.inputs)]
-    if len(files) > arguments.images:
-        chosen = np.random.default_rng(0).permutation(len(files))[: arguments.images]
-        files = [files[n] for n in sorted(chosen)]
-
-    progress = message_console()
+    check_outputs(arguments.html, arguments.json, inputs=arguments.inputs)
+    messages = message_console()
     try:
-        measured = profile(
-            files,
-            rounds=arguments.rounds,
-            progress=lambda turns: iter(track(turns, f"timing {len(files)} images", console=progress)),
-        )
-    except ValueError as error:
-        raise CommandError(str(error)) from error
-
-    table = Table(title=f"{measured.images} images: CPU time of one core, medians", title_justify="left")
-    for n, heading in enumerate(PROFILE_HEADINGS):
-        table.add_column(heading, justify="right" if n > 1 else "left")
-    for row, cells in zip(measured.rows, profile_cells(measured), strict=True):
-        table.add_row(*cells, style="bold green" if row.ours else None)
-    console = Console()
-    console.print(table)
-    console.print(measured.verdict, highlight=False)
+        with share_bar(messages) as progress:
+            measured = profile(
+                arguments.inputs,
+                images=arguments.images,
+                seconds=arguments.seconds,
+                target_rate=arguments.target_rate,
+                today=arguments.today,
+                progress=progress,
+            )
+    except (ValueError, OSError) as error:
+        raise CommandError(reason_of(error)) from error
+    print_profile(Console(highlight=False), measured)
     for name, reason in measured.left_out:
-        progress.print(f"left out: {name}: {reason}", style="yellow", markup=False, highlight=False)
+        messages.print(f"left out: {name}: {reason}", style="yellow")
     if arguments.json:
         write_whole(arguments.json, measured.to_json() + "\n")
-    if arguments.figure:
-        from jpegfreq.report.figures import profile_figure
-
-        write_figure(profile_figure(measured), arguments.figure)
     if arguments.html:
-        from jpegfreq.report.page import page, write_page
-        from jpegfreq.report.sections import profile_section
+        from jpegfreq.report.page import write_page
+        from jpegfreq.report.profile_page import profile_page
 
-        lead = "The time that jpegfreq and the RGB decoders installed here take on the same JPEG files."
-        write_page(arguments.html, page("What decoding costs", lead, [profile_section(measured)]))
+        write_page(arguments.html, profile_page(measured))
     return 1 if measured.left_out else 0
+
+
+def print_profile(console: Console, measured: Profile) -> None:
+    """Print the headline, the pipelines with their stages, and the kinds of file."""
+    from rich.table import Table
+
+    from jpegfreq.report.pipelines import ENTROPY
+    from jpegfreq.report.profile import READ
+
+    console.print(measured.verdict, style="bold")
+    for warning in measured.warnings:
+        console.print(f"Take care: {warning}.", style="yellow")
+    console.print()
+    headline = Table(box=None, pad_edge=False)
+    headline.add_column("")
+    headline.add_column("today", justify="right")
+    headline.add_column("jpegfreq", justify="right", style="bold green")
+    headline.add_column("", style="dim")
+    for tile in measured.tiles:
+        headline.add_row(tile.label, tile.today or "-", tile.then, tile.detail)
+    console.print(headline)
+    console.print()
+
+    pipelines = Table(
+        box=None, padding=(0, 1, 0, 0), title="From file to batch, ms of one core per image", title_justify="left"
+    )
+    for heading in ("pipeline", "network input"):
+        pipelines.add_column(heading)
+    for heading in ("total", "entropy", "rest", "images/s", "kB"):
+        pipelines.add_column(heading, justify="right")
+    for row in measured.rows:
+        entropy = row.stages.get(ENTROPY)
+        rest = None if entropy is None else row.seconds - row.stages[READ] - entropy
+        pipelines.add_row(
+            row.name,
+            " x ".join(map(str, row.shape)) + f" {row.dtype}",
+            *("-" if number is None else f"{1e3 * number:.2f}" for number in (row.seconds, entropy, rest)),
+            f"{row.images_per_second:,.0f}",
+            f"{row.size_bytes / 1e3:.0f}",
+            style="green" if row.ours else None,
+        )
+    console.print(pipelines)
+    console.print()
+
+    kinds = Table(box=None, pad_edge=False, title=f"{measured.sampling}.", title_justify="left")
+    kinds.add_column("kind of file")
+    for heading in ("files", "share", "measured"):
+        kinds.add_column(heading, justify="right")
+    for kind in measured.kinds:
+        kinds.add_row(kind.name, f"{kind.files:,}", f"{kind.share:.1%}", f"{kind.measured:,}")
+    console.print(kinds)
+    if measured.missing:
+        console.print(f"\nnot installed, and so not measured: {', '.join(measured.missing)}", style="dim")

@@ -68,7 +68,7 @@ def draw(coefficients: Coefficients, path: Path) -> Figure:
 
     from jpegfreq.assembly.tensor import to_frequency_tensor
     from jpegfreq.channels import COMPONENT_NAMES, ChannelSelection
-    from jpegfreq.cli._facts import estimated_quality, subsampling
+    from jpegfreq.report.facts import estimated_quality, subsampling
 
     header = coefficients.header
     tensor = to_frequency_tensor(coefficients)

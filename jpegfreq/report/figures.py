@@ -1,4 +1,4 @@
-"""The figures of the reports: heat maps, decoding times, training curves."""
+"""The figures of the reports: heat maps and training curves."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ if TYPE_CHECKING:
 
     from jpegfreq.models.analysis.heatmap import HeatMap
     from jpegfreq.models.analysis.needs import Needs
-    from jpegfreq.report.profile import Profile
 
-__all__ = ["curves_figure", "heat_figure", "needs_figure", "png_bytes", "profile_figure"]
+__all__ = ["curves_figure", "heat_figure", "needs_figure", "png_bytes"]
 
-_OURS, _THEIRS, _INK = "#1b7f5c", "#9aa5b1", "#22303c"
+_OURS, _THEIRS = "#1b7f5c", "#9aa5b1"
 
 
 def heat_figure(
@@ -105,27 +104,6 @@ def _frequency_axes(axes: Axes, title: str) -> None:
     axes.set_xlabel("horizontal frequency u \N{RIGHTWARDS ARROW}")
     axes.set_ylabel("\N{LEFTWARDS ARROW} vertical frequency v")
     axes.tick_params(length=0)
-
-
-def profile_figure(profile: Profile) -> Figure:
-    """Draw one bar per method: CPU time per image."""
-    rows = profile.rows
-    figure = Figure(figsize=(10, 0.5 * len(rows) + 1.4), layout="constrained")
-    axes = figure.subplots()
-    places = range(len(rows))
-    bars = axes.barh(
-        places, [1e3 * row.seconds for row in rows], color=[_OURS if row.ours else _THEIRS for row in rows], height=0.7
-    )
-    labels = [
-        f"{1e3 * row.seconds:.2f} ms" + ("" if row.speed_up is None else f"   {row.speed_up:.2f} x") for row in rows
-    ]
-    axes.bar_label(bars, labels, padding=5, color=_INK)
-    axes.set_yticks(places, [f"{row.name}: {row.result}" for row in rows])
-    axes.invert_yaxis()
-    axes.set_xlim(0, 1.35e3 * max(row.seconds for row in rows))
-    axes.set_xlabel(f"milliseconds of one core per image (median over {profile.images} images)")
-    _bare(axes)
-    return figure
 
 
 def curves_figure(panels: Mapping[str, Mapping[str, Sequence[float]]], *, axis: str = "epoch") -> Figure:

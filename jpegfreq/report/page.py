@@ -13,33 +13,73 @@ from jpegfreq._files import write_whole
 __all__ = ["Section", "image_html", "page", "table_html", "text_html", "tiles_html", "write_page"]
 
 _STYLE = """
-:root { --ink: #22303c; --soft: #5c6b79; --line: #e3e7eb; --ours: #1b7f5c; --ground: #f7f8f9; }
+:root {
+  color-scheme: light dark; --ground: #f4f6f8; --card: #fff; --ink: #1d2b36; --soft: #51606d; --line: #dde3e8;
+  --ours: #0b6b4a; --theirs: #5b6672; --band: #14323f; --warn: #fff4d6; --warn-line: #b98900;
+  --stage-0: #7d8a96; --stage-1: #c2570c; --stage-2: #b4307f; --stage-3: #2563b8; --stage-4: #6a4fc4;
+  --stage-5: #12805c;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --ground: #10171c; --card: #182128; --ink: #e3eaef; --soft: #a5b3be; --line: #2f3c46;
+    --ours: #57d3a4; --theirs: #b3bfc9; --band: #0c2530; --warn: #3a2f10; --warn-line: #d9a92a;
+    --stage-0: #8d9aa6; --stage-1: #f08a4b; --stage-2: #e56db3; --stage-3: #6ea8f0; --stage-4: #a994f2;
+    --stage-5: #3fbf8f;
+  }
+}
 * { box-sizing: border-box; }
-body { margin: 0; background: var(--ground); color: var(--ink); font: 16px/1.55 system-ui, "Segoe UI", sans-serif; }
-header { background: #14323f; color: #fff; padding: 3rem 1.5rem 2.5rem; }
-header > div, main, nav { max-width: 1080px; margin: 0 auto; }
-h1 { margin: 0 0 .5rem; font-size: 2.1rem; line-height: 1.2; }
-header p { margin: 0; max-width: 46rem; color: #cfe0e6; font-size: 1.1rem; }
-nav { padding: 1rem 1.5rem 0; font-size: .95rem; }
-nav a { margin-right: 1.2rem; color: var(--ours); white-space: nowrap; }
-main { padding: 1rem 1.5rem 4rem; }
-section { background: #fff; border: 1px solid var(--line); border-radius: 10px; }
-section { padding: 1.4rem 1.6rem; margin: 1.2rem 0; }
-h2 { margin: 0 0 .6rem; font-size: 1.35rem; }
-p { max-width: 50rem; margin: .5rem 0 .9rem; }
-img { max-width: 100%; height: auto; display: block; border-radius: 4px; }
-figure { margin: 1rem 0; overflow-x: auto; }
+html { -webkit-text-size-adjust: 100%; }
+body { margin: 0; background: var(--ground); color: var(--ink); font: 16px/1.5 system-ui, "Segoe UI", sans-serif; }
+body { overflow-wrap: anywhere; }
+header { background: var(--band); color: #fff; padding: 1.6rem 1rem 1.4rem; }
+main, nav, footer { max-width: 68rem; margin: 0 auto; }
+header > div { max-width: 66rem; margin: 0 auto; }
+h1 { margin: 0 0 .4rem; font-size: 1.7rem; line-height: 1.2; }
+header p { margin: 0; max-width: 50rem; color: #d5e5eb; }
+nav { padding: .7rem 1rem 0; font-size: .95rem; display: flex; flex-wrap: wrap; gap: .3rem 1.2rem; }
+nav a { color: var(--ours); }
+main { padding: .3rem 1rem 2rem; }
+section { background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
+section { padding: 1rem 1.1rem; margin: 1rem 0; }
+h2 { margin: 0 0 .5rem; font-size: 1.25rem; line-height: 1.3; }
+h3 { margin: 1.1rem 0 .4rem; font-size: 1rem; }
+p { max-width: 50rem; margin: .5rem 0 .8rem; }
+img { max-width: 100%; height: auto; display: block; border-radius: 4px; background: #fff; }
+figure { margin: 1rem 0; }
 figcaption { color: var(--soft); font-size: .9rem; margin-top: .4rem; }
-table { border-collapse: collapse; font-size: .95rem; margin: .8rem 0; }
+table { border-collapse: collapse; font-size: .95rem; margin: .6rem 0; }
 .wide { overflow-x: auto; }
-th, td { padding: .35rem .9rem .35rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
+th, td { padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 th { color: var(--soft); font-weight: 600; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 tr.strong td { color: var(--ours); font-weight: 600; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 1rem; }
 .tiles figure { margin: 0; }
-code { background: #eef1f3; padding: .1rem .35rem; border-radius: 4px; font-size: .92em; }
-footer { color: var(--soft); font-size: .9rem; text-align: center; padding-bottom: 2rem; }
+code { background: var(--ground); padding: .1rem .35rem; border-radius: 4px; font-size: .92em; }
+footer { color: var(--soft); font-size: .9rem; padding: 0 1rem 2rem; }
+.warning { background: var(--warn); border-left: 4px solid var(--warn-line); padding: .5rem .8rem; margin: .6rem 0; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(140px, 1fr)); gap: .6rem; margin: .8rem 0; }
+.figures > div { border: 1px solid var(--line); border-radius: 8px; padding: .5rem .7rem; }
+.figures .label { font-size: .9rem; color: var(--soft); line-height: 1.3; }
+.figures .values { display: flex; flex-wrap: wrap; align-items: baseline; gap: 0 .45rem; line-height: 1.25; }
+.figures .today { font-size: 1.15rem; color: var(--theirs); }
+.figures .then { font-size: 1.6rem; font-weight: 650; color: var(--ours); }
+.figures .detail { font-size: .85rem; color: var(--soft); }
+.legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; font-size: .9rem; margin: .3rem 0 .6rem; padding: 0; }
+.legend li { list-style: none; }
+.legend i { display: inline-block; width: .8rem; height: .8rem; border-radius: 3px; margin-right: .35rem; }
+.bars { margin: 0; padding: 0; }
+.bars li { list-style: none; margin: .55rem 0; }
+.bars .what { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 1rem; font-size: .95rem; }
+.bars .figure { font-variant-numeric: tabular-nums; color: var(--soft); }
+.bars .ours { color: var(--ours); font-weight: 600; }
+.bars .note { font-size: .85rem; color: var(--soft); }
+.bar { display: flex; gap: 1px; height: .95rem; margin-top: .15rem; }
+.bar span { display: block; height: 100%; min-width: 1px; }
+.bar span:first-child { border-radius: 3px 0 0 3px; }
+.bar span:last-child { border-radius: 0 3px 3px 0; }
+.s0 { background: var(--stage-0); } .s1 { background: var(--stage-1); } .s2 { background: var(--stage-2); }
+.s3 { background: var(--stage-3); } .s4 { background: var(--stage-4); } .s5 { background: var(--stage-5); }
 """
 
 
@@ -103,10 +143,11 @@ def page(title: str, lead: str, sections: Sequence[Section], *, footer: str = ""
     Args:
         title: of the page.
         lead: a sentence below the title.
-        sections: in order; each gets a link at the top.
+        sections: in order; each gets a link at the top, unless there is only one.
         footer: a line below.
     """
-    links = "".join(f'<a href="#s{n}">{escape(section.title)}</a>' for n, section in enumerate(sections))
+    several = sections if len(sections) > 1 else ()
+    links = "".join(f'<a href="#s{n}">{escape(section.title)}</a>' for n, section in enumerate(several))
     body = "\n".join(
         f'<section id="s{n}"><h2>{escape(section.title)}</h2>\n{section.html}</section>'
         for n, section in enumerate(sections)
@@ -121,7 +162,7 @@ def page(title: str, lead: str, sections: Sequence[Section], *, footer: str = ""
 </head>
 <body>
 <header><div><h1>{escape(title)}</h1><p>{escape(lead)}</p></div></header>
-<nav>{links}</nav>
+{f'<nav aria-label="sections">{links}</nav>' if links else ""}
 <main>
 {body}
 </main>

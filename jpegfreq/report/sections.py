@@ -5,37 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from jpegfreq.report.figures import heat_figure, png_bytes, profile_figure
-from jpegfreq.report.page import Section, image_html, table_html, text_html
-from jpegfreq.report.profile import PROFILE_HEADINGS, profile_cells
+from jpegfreq.report.figures import heat_figure, png_bytes
+from jpegfreq.report.page import Section, image_html, text_html
 
 if TYPE_CHECKING:
     from jpegfreq.channels import ChannelSelection
     from jpegfreq.models.analysis.heatmap import HeatMap
-    from jpegfreq.report.profile import Profile
 
-__all__ = ["heat_section", "prediction_tile", "profile_section"]
-
-
-def profile_section(profile: Profile, title: str = "What decoding costs on your files") -> Section:
-    """Make the section that holds a profile's table and chart."""
-    ours = [n for n, row in enumerate(profile.rows) if row.ours]
-    explained = (
-        f"{profile.images} images, {profile.size_bytes / 1e6:.1f} MB, were decoded from memory on one thread, by each "
-        "decoder in turn. Times are CPU times, medians over the rounds. An RGB decoder returns pixels; jpegfreq stops "
-        "before the inverse DCT and returns the frequencies that the file stores."
-    )
-    parts = [
-        text_html(profile.verdict, explained),
-        image_html(png_bytes(profile_figure(profile)), alt="CPU time of each decoder"),
-        table_html(PROFILE_HEADINGS, profile_cells(profile), strong=ours),
-    ]
-    if profile.left_out:
-        parts.append(
-            text_html(f"{len(profile.left_out)} files were left out, because not every decoder can read them:")
-        )
-        parts.append(table_html(("file", "reason"), [list(pair) for pair in profile.left_out[:20]]))
-    return Section(title, "\n".join(parts))
+__all__ = ["heat_section", "prediction_tile"]
 
 
 def heat_section(heat: HeatMap, selection: ChannelSelection, title: str = "Which channels the gate uses") -> Section:

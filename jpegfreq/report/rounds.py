@@ -1,0 +1,196 @@
+"""The rounds in which a profile takes its times: every method on every batch in turn, by CPU time."""
+
+from __future__ import annotations
+
+import gc
+import random
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import jpegfreq
+from jpegfreq.failures import message_of
+from jpegfreq.report.laps import Laps
+from jpegfreq.report.pipelines import BATCH, Draw, Pipeline, entropy_of_ours, scaled_decoders
+
+if TYPE_CHECKING:
+    from jpegfreq.report.sampling import File, Files
+
+__all__ = ["Progress", "Rounds"]
+
+LEAST_ROUNDS, MOST_ROUNDS = 3, 15
+
+Progress: TypeAlias = Callable[[str, float], None]
+_Work: TypeAlias = Callable[[Sequence[bytes], Sequence[Draw]], Any]
+
+
+class Rounds:
+    """Times by pipeline and stage, per image, one value per round.
+
+    Attributes:
+        pipelines: what is timed.
+        read: seconds to read a file.
+        stages: the seconds of each stage of each pipeline.
+        scaled: the seconds of decoding at 1/8 of the size, by decoder.
+        entropy: the seconds of jpegfreq's entropy decoding.
+        whole: the seconds of jpegfreq on whole images, by what it returns.
+    """
+
+    def __init__(self, files: Files, pipelines: Sequence[Pipeline], draws: dict[int, Draw]) -> None:
+        """Prepare everything that is timed; `draws` has the crop of each file by its index."""
+        self.pipelines = pipelines
+        self._files = files
+        self._draws = draws
+        self.read: list[float] = []
+        self.stages: list[dict[str, list[float]]] = [{} for _ in pipelines]
+        self.scaled: dict[str, list[float]] = {}
+        self.entropy: list[float] = []
+        self.whole: dict[str, list[float]] = {}
+        self._scaled = {name: _each(decode) for name, decode in scaled_decoders()}
+        self._whole = _whole_images()
+
+    @property
+    def count(self) -> int:
+        """How many rounds were timed."""
+        return len(self.read)
+
+    def readable(
+        self, sample: Sequence[File], seconds: float, progress: Progress
+    ) -> tuple[list[File], list[tuple[str, str]]]:
+        """Let every pipeline read every image once, which also loads and compiles what is done at first use.
+
+        Args:
+            sample: the images.
+            seconds: stop after this time; the images read until then are drawn at random.
+            progress: is told what is being done.
+
+        Returns:
+            The images that every pipeline can read, in the order of the sample; the names of the others, and why.
+        """
+        order = random.Random(0).sample(sample, len(sample))
+        found: set[int] = set()
+        left_out: list[tuple[str, str]] = []
+        start = time.perf_counter()
+        for n, file in enumerate(order):
+            if n == 1:  # the first image loads and compiles what is done at first use
+                start = time.perf_counter()
+            passed = time.perf_counter() - start
+            if n > 1 and passed > seconds:
+                break
+            progress("reading every image once", min(1, max(n / len(order), passed / max(1e-9, seconds))))
+            name = ""
+            try:
+                data = self._files.read(file.index)
+                for pipeline in self.pipelines:
+                    name = f"{pipeline.name}: "
+                    pipeline.run([data], [self._draws[file.index]], Laps())
+            except Exception as error:  # each library has its own
+                left_out.append((self._files.name(file.index), name + message_of(error)))
+            else:
+                found.add(file.index)
+        return [file for file in sample if file.index in found], left_out
+
+    def time(self, chosen: Sequence[File], end: float, progress: Progress) -> None:
+        """Time everything on these images, in rounds, until `end` of time.perf_counter(), but at least three times."""
+        start = time.perf_counter()
+        chunks = [chosen[n : n + BATCH] for n in range(0, len(chosen), BATCH)]
+        with _collector_off():
+            while self.count < MOST_ROUNDS and (self.count < LEAST_ROUNDS or self._another_fits(start, end)):
+                progress("timing", min(1, (time.perf_counter() - start) / max(1e-9, end - start)))
+                self._round(chunks, len(chosen))
+
+    def _another_fits(self, start: float, end: float) -> bool:
+        now = time.perf_counter()
+        return now + (now - start) / self.count <= end
+
+    def _round(self, chunks: Sequence[Sequence[File]], count: int) -> None:
+        works: list[Callable[[Sequence[bytes], Sequence[Draw], Laps], Any]] = [
+            *(pipeline.run for pipeline in self.pipelines),
+            *map(_one_lap, (entropy_of_ours, *self._scaled.values(), *self._whole.values())),
+        ]
+        taken: list[Counter[str]] = [Counter() for _ in works]
+        read = 0
+        for part, chunk in enumerate(chunks):
+            laps = Laps()
+            images = [self._files.read(file.index) for file in chunk]
+            laps.lap("")
+            read += laps.nanoseconds[""]
+            draws = [self._draws[file.index] for file in chunk]
+            for turn in range(len(works)):
+                n = (turn + part + self.count) % len(works)
+                laps = Laps()
+                works[n](images, draws, laps)
+                taken[n].update(laps.nanoseconds)
+        per_image = 1e-9 / count
+        self.read.append(read * per_image)
+        for stages, nanoseconds in zip(self.stages, taken, strict=False):
+            for stage, value in nanoseconds.items():
+                stages.setdefault(stage, []).append(value * per_image)
+        entropy, *others = (nanoseconds[""] * per_image for nanoseconds in taken[len(self.pipelines) :])
+        self.entropy.append(entropy)
+        for name, seconds in zip(self._scaled, others, strict=False):
+            self.scaled.setdefault(name, []).append(seconds)
+        for name, seconds in zip(self._whole, others[len(self._scaled) :], strict=True):
+            self.whole.setdefault(name, []).append(seconds)
+
+    def totals(self, pipeline: int) -> list[float]:
+        """Return the seconds per image of a pipeline, reading included, of each round."""
+        return [sum(values) for values in zip(self.read, *self.stages[pipeline].values(), strict=True)]
+
+    def entropy_seconds(self, pipeline: Pipeline) -> float | None:
+        """Return the seconds per image of a pipeline's entropy decoding; None if nothing installed tells."""
+        if pipeline.ours:
+            return statistics.median(self.entropy)
+        known = self.scaled.get(pipeline.decoder) or next(iter(self.scaled.values()), None)
+        return None if known is None else statistics.median(known)
+
+
+def _one_lap(work: _Work) -> Callable[[Sequence[bytes], Sequence[Draw], Laps], None]:
+    def run(images: Sequence[bytes], draws: Sequence[Draw], laps: Laps) -> None:
+        work(images, draws)
+        laps.lap("")
+
+    return run
+
+
+def _each(decode: Callable[[bytes], Any]) -> _Work:
+    def run(images: Sequence[bytes], draws: Sequence[Draw]) -> None:
+        for data in images:
+            decode(data)
+
+    return run
+
+
+def _whole_images() -> dict[str, _Work]:
+    """Make jpegfreq's ways to decode whole images, by what they return."""
+    small = jpegfreq.TensorFormat(24)
+
+    def batch(images: Sequence[bytes], draws: Sequence[Draw]) -> None:
+        jpegfreq.read_coefficients_batch(images, threads=1)
+
+    return {
+        "int16 coefficients, one image at a time": _each(jpegfreq.read_coefficients),
+        "int16 coefficients, in a batch": batch,
+        "float32 tensor of 192 channels": _each(
+            lambda data: jpegfreq.to_frequency_tensor(jpegfreq.read_coefficients(data))
+        ),
+        "float32 tensor of 24 channels": _each(
+            lambda data: jpegfreq.to_frequency_tensor(jpegfreq.read_coefficients(data), small)
+        ),
+    }
+
+
+@contextmanager
+def _collector_off() -> Iterator[None]:
+    """Keep Python's garbage collector from running inside a measurement."""
+    gc.collect()
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
