@@ -10,6 +10,7 @@ __all__ = ["MissingExtraError", "needs_extra"]
 # The extra of pyproject.toml that brings each package.
 _EXTRAS = {
     "PIL": "train",
+    "fsspec": "remote",
     "h5py": "storage",
     "hdf5plugin": "storage",
     "matplotlib": "plot",

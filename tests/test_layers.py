@@ -43,7 +43,7 @@ ALLOWED = {
     "jpegfreq._resample": DECODER | FORMAT | {"assembly.*", "crops"},
     "jpegfreq.batch": DECODER | FORMAT | {"assembly.*", "crops", "_resample"},
     "jpegfreq.writer": DECODER | {"_files", "batch"},
-    "jpegfreq.sources.*": {"errors"},
+    "jpegfreq.sources.*": {"errors", "_extras"},
     "jpegfreq.compat.*": DECODER - {"_native"} | {"_files", "_segments", "structure", "writer"},
     "jpegfreq.store.*": {"_extras"} | TENSORS - {"_native"} | SOURCES | {"_segments", "blocks.*", "writer"},
     "jpegfreq.torch.*": {"_extras"} | TENSORS - {"_native"} | SOURCES | {"_dct"},

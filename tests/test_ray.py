@@ -112,3 +112,54 @@ def test_a_cluster_that_does_not_answer_is_an_early_error(folder: Path) -> None:
 def test_an_address_needs_ray(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["convert", str(folder), "--out", str(tmp_path / "store"), "--address", "head:6379"]) == 2
     assert "goes with --engine ray" in capsys.readouterr().err
+
+
+@pytest.mark.long
+def test_a_cluster_that_loses_a_machine_makes_the_same_store(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    import ray
+    from ray.cluster_utils import Cluster
+
+    if ray.is_initialized():
+        ray.shutdown()
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for n in range(48):
+        (folder / f"{n:02d}.jpg").write_bytes(make_jpeg(600, 800, seed=n))
+    options = ["--size", "32", "--channels", "6"]
+    assert main(["stats", str(folder), "--size", "32", "--out", str(tmp_path / "plain.json")]) == 0
+    names = tuple(sorted(path.name for path in folder.glob("*.jpg")))
+    conversion = Conversion(folder, names, TensorFormat(6), EvaluationView((32, 32), 40), shard_bytes=4 * 6 * 4 * 4 * 4)
+    begin(conversion, tmp_path / "plain")
+    convert_shards(conversion, tmp_path / "plain", missing_shards(conversion, tmp_path / "plain"))
+    assert finish(conversion, tmp_path / "plain")[0] == 0
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        worker = cluster.add_node(num_cpus=1)
+        cluster.wait_for_nodes()
+        statistics = ["stats", str(folder), "--size", "32", "--engine", "ray", "--address", cluster.address]
+        assert main([*statistics, "--out", str(tmp_path / "ray.json")]) == 0
+        assert (tmp_path / "ray.json").read_bytes() == (tmp_path / "plain.json").read_bytes()
+        begin(conversion, tmp_path / "ray")
+        done: list[int] = []
+
+        def lose_the_worker(images: int, size_bytes: int) -> None:
+            done.append(images)
+            if len(done) == 2:
+                cluster.remove_node(worker, allow_graceful=False)
+
+        with ray_session(address=cluster.address):
+            assert len([node for node in ray.nodes() if node["Alive"]]) == 2
+            missing = missing_shards(conversion, tmp_path / "ray")
+            assert len(missing) > 8
+            convert_shards_on_ray(conversion, tmp_path / "ray", missing, progress=lose_the_worker)
+            assert len([node for node in ray.nodes() if node["Alive"]]) == 1
+        assert sum(done) == len(names)
+        assert finish(conversion, tmp_path / "ray")[0] == 0
+        assert content(tmp_path / "ray") == content(tmp_path / "plain")
+        command = ["convert", str(folder), "--engine", "ray", "--address", cluster.address, *options]
+        assert main([*command, "--out", str(tmp_path / "command")]) == 0
+    finally:
+        ray.shutdown()
+        cluster.shutdown()

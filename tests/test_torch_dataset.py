@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import pickle
 import subprocess
@@ -546,10 +547,28 @@ def test_ranks_share_the_steps_of_one_process(folder: Path, world_size: int) -> 
         loader_of(folder, rank=2, world_size=2)
 
 
-def test_two_processes_of_torchrun_see_disjoint_shards(folder: Path, tmp_path: Path) -> None:
+def packed(folder: Path, out: Path, sizes: tuple[int, ...]) -> Path:
+    """Pack a folder's images into tar shards with so many images each."""
+    out.mkdir()
+    images = image_folder(folder)
+    assert sum(sizes) == len(images)
+    index = iter(range(len(images)))
+    for number, size in enumerate(sizes):
+        with tarfile.open(out / f"{number}.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
+            for n in itertools.islice(index, size):
+                for suffix, content in (("jpg", images.read(n)), ("cls", str(images.labels[n]).encode())):
+                    info = tarfile.TarInfo(f"{n:02}.{suffix}")
+                    info.size = len(content)
+                    tar.addfile(info, io.BytesIO(content))
+    return out
+
+
+@pytest.mark.parametrize("shards", [(), (7, 1, 3)], ids=["folder", "unequal tar shards"])
+def test_two_processes_of_torchrun_see_disjoint_shards(folder: Path, tmp_path: Path, shards: tuple[int, ...]) -> None:
     script = Path(__file__).with_name("torch_shards.py")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
-    run = subprocess.run([*command, str(folder), str(tmp_path)], capture_output=True, text=True, timeout=100)
+    source = packed(folder, tmp_path / "shards", shards) if shards else folder
+    run = subprocess.run([*command, str(source), str(tmp_path)], capture_output=True, text=True, timeout=100)
     assert run.returncode == 0, run.stderr
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
     alone = loader_of(folder, 6)

@@ -10,10 +10,11 @@ from pathlib import Path
 import torch.distributed
 
 from jpegfreq import TensorFormat
-from jpegfreq.torch import FrequencyDataset, FrequencyLoader, TrainingView, image_folder
+from jpegfreq.sources.images import open_images
+from jpegfreq.torch import FrequencyDataset, FrequencyLoader, TrainingView
 
 torch.distributed.init_process_group("gloo")
-dataset = FrequencyDataset(image_folder(sys.argv[1]), TrainingView((16, 16)), format=TensorFormat(6))
+dataset = FrequencyDataset(open_images(sys.argv[1]), TrainingView((16, 16)), format=TensorFormat(6))
 loader = FrequencyLoader(dataset, 3)
 epochs = [[batch.indices.tolist() for batch in loader] for _ in range(2)]
 torch.distributed.barrier()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jpegfreq.sources.opened import is_remote, read_remote
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -61,7 +63,10 @@ class BatchFiles:
 
         Raises:
             OSError: the file cannot be read.
+            ImportError: as for Opened.
         """
+        if is_remote(path):
+            return memoryview(read_remote(path, offset_bytes, size_bytes))
         file = os.open(path, os.O_RDONLY)
         try:
             size = os.fstat(file).st_size - offset_bytes if size_bytes is None else size_bytes

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from jpegfreq.sources.file_memory import BatchFiles, FileMemory
 from jpegfreq.sources.labels import check_numbers
 from jpegfreq.sources.lists import read_list
+from jpegfreq.sources.opened import is_remote
 from jpegfreq.sources.packed import PackedNames, pack_numbers
 from jpegfreq.sources.shards import ShardImage, read_shard
 from jpegfreq.sources.walk import IMAGE_EXTENSIONS, JPEG_EXTENSIONS, LeftOut, find_files, is_hidden
@@ -107,7 +108,8 @@ def open_images(source: str | os.PathLike[str], *, labels: bool = True) -> Image
     """Find the images of any source: a folder, a .txt list, a .tar shard, or a folder of shards.
 
     Args:
-        source: the folder, list or shard; without labels, a JPEG file, too.
+        source: the folder, list or shard; without labels, a JPEG file, too. A list or a shard may lie in an object
+            store, as in "s3://photos/0.tar", and so may the files of a list; this needs fsspec.
         labels: whether every image needs a label. Then a folder has one folder per class, or shards. Without it, the
             JPEG files of a folder are taken however deep they lie, and its shards only where there are none; the label
             of an image that has none is -1.
@@ -118,6 +120,8 @@ def open_images(source: str | os.PathLike[str], *, labels: bool = True) -> Image
         ValueError: the source is of another kind or damaged, or an image has no label although it needs one.
     """
     path = os.fspath(source)
+    if is_remote(path):
+        return _open_remote(path, labels=labels)
     if not os.path.lexists(path):
         raise FileNotFoundError(f"{path}: no such folder, list or shard")
     if not os.path.isdir(path):
@@ -151,6 +155,15 @@ def open_images(source: str | os.PathLike[str], *, labels: bool = True) -> Image
     if not labels:
         raise FileNotFoundError(f"{path} has neither JPEG files ({', '.join(JPEG_EXTENSIONS)}) nor .tar shards")
     return image_folder(path)
+
+
+def _open_remote(path: str, *, labels: bool) -> Images:
+    """Find the images of a source in an object store: a list or a shard; see `open_images`."""
+    if path.endswith(".txt"):
+        return list_file(path, labels=labels)
+    if path.endswith(".tar"):
+        return tar_shards([path], labels=labels)
+    raise ValueError(f"{path} is neither a .txt list nor a .tar shard, and folders of object stores are not listed")
 
 
 def _refuse_beside_shards(folder: str, shard: str, entries: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 
 from jpegfreq.sources.labels import check_numbers, class_number
+from jpegfreq.sources.opened import Opened, is_remote, remote_exists
 
 __all__ = ["Listed", "read_list"]
 
@@ -43,12 +44,12 @@ def read_list(path: str | os.PathLike[str], *, labels: bool = True) -> Listed:
         ValueError: the list is empty or not UTF-8, or a line is wrong; the message names the list and the line.
     """
     name = os.fspath(path)
-    with open(name, "rb") as file:
-        data = file.read()
+    with Opened(name) as file:
+        data = file.read(file.size_bytes, 0)
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             raise ValueError(f"{name} is encoded as {encoding}: save it as UTF-8")
-    folder = os.path.dirname(name)
+    folder = os.path.dirname(name)  # of a remote list, too: its names are remote
     listed, lines, missing = Listed([], []), list[int](), list[str]()
     for number, raw in enumerate(data.removeprefix(codecs.BOM_UTF8).split(b"\n"), 1):
         line = raw.removesuffix(b"\r")
@@ -56,8 +57,8 @@ def read_list(path: str | os.PathLike[str], *, labels: bool = True) -> Listed:
             continue
         where = f"{name}, line {number}"
         file_name, label = _parse(line, where, labels)
-        full = os.path.join(folder, file_name)
-        if not os.path.isfile(full):
+        full = file_name if is_remote(file_name) else os.path.join(folder, file_name)
+        if not (remote_exists(full) if is_remote(full) else os.path.isfile(full)):
             missing.append(f"{where}: {_why_missing(full, line)}")
         listed.paths.append(full)
         listed.labels.append(label)
@@ -90,7 +91,7 @@ def _parse(line: bytes, where: str, labels: bool) -> tuple[str, int]:
 
 def _why_missing(path: str, line: bytes) -> str:
     shown = os.fsencode(path).decode("utf-8", "backslashreplace")
-    if os.path.isdir(path):
+    if not is_remote(path) and os.path.isdir(path):
         return f"{shown} is a folder, not a file"
     try:
         line.decode("utf-8")

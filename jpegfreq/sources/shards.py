@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 
 from jpegfreq.sources.labels import class_number
+from jpegfreq.sources.opened import Opened
 from jpegfreq.sources.tar import Member, read_members
 from jpegfreq.sources.walk import IMAGE_EXTENSIONS, is_hidden
 
@@ -110,11 +111,8 @@ def _label(path: str, member: Member, json_key: str) -> int | str:
     place = f"{path}/{member.name}, byte {member.offset_bytes:,}"
     if member.size_bytes > _MOST_LABEL_BYTES:
         raise ValueError(f"{place}: a label of {member.size_bytes:,} bytes; at most {_MOST_LABEL_BYTES:,} are read")
-    file = os.open(path, os.O_RDONLY)
-    try:
-        content = os.pread(file, member.size_bytes, member.offset_bytes)
-    finally:
-        os.close(file)
+    with Opened(path) as file:
+        content = file.read(member.size_bytes, member.offset_bytes)
     if not member.name.lower().endswith(".json"):
         number = class_number(content)
         if number is None:

@@ -10,6 +10,8 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from jpegfreq.sources.opened import Opened
+
 __all__ = ["Member", "read_members", "write_changed"]
 
 _BLOCK = 512
@@ -147,11 +149,11 @@ class _Header:
 class _Reader:
     def __init__(self, path: str) -> None:
         self.path = path
-        self._file = os.open(path, os.O_RDONLY)
-        self._size = os.fstat(self._file).st_size
+        self._file = Opened(path)
+        self._size = self._file.size_bytes
 
     def close(self) -> None:
-        os.close(self._file)
+        self._file.close()
 
     def members(self) -> Iterator[Member]:
         """Go through the archive's files in order."""
@@ -178,7 +180,7 @@ class _Reader:
 
     def _no_tar(self) -> ValueError:
         """Say what a file is that does not begin with a tar header."""
-        start = os.pread(self._file, 8, 0)
+        start = self._file.read(8, 0)
         if not start:
             return ValueError(f"{self.path} is empty, not a tar file")
         for magic, name in _COMPRESSED.items():
@@ -233,7 +235,7 @@ class _Reader:
             raise self._error(at, name, "the shard ends without the two zero blocks that end a tar file: it was cut")
         if at + size > self._size:
             raise self._error(at, name, f"the shard ends {at + size - self._size:,} bytes before {what} does")
-        data = os.pread(self._file, size, at)
+        data = self._file.read(size, at)
         if len(data) < size:
             raise self._error(at, name, "the shard became shorter while it was read")
         return data
@@ -243,7 +245,7 @@ class _Reader:
         if at + 2 * _BLOCK > self._size:
             raise self._error(at, "", "the shard ends without the two zero blocks that end a tar file: it was cut")
         place = at
-        while data := os.pread(self._file, 1 << 20, place):
+        while data := self._file.read(1 << 20, place):
             if any(data):
                 place += len(data) - len(data.lstrip(b"\0"))
                 raise self._error(
