@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from jpegfreq import assembly as assembly
     from jpegfreq import blocks as blocks
     from jpegfreq import channels as channels
+    from jpegfreq import compat as compat
     from jpegfreq import crops as crops
     from jpegfreq import failures as failures
     from jpegfreq import models as models
@@ -51,6 +52,7 @@ _LAZY_MODULES = (
     "assembly",
     "blocks",
     "channels",
+    "compat",
     "crops",
     "failures",
     "models",
