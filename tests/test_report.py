@@ -29,7 +29,7 @@ from jpegfreq.report.pipelines import CROP, DECODE, ENTROPY, ONE_CALL, Draw, Pip
 from jpegfreq.report.profile import READ, Prepared, Profile, Row, WholeRow, profile
 from jpegfreq.report.profile_page import STAGES, profile_page
 from jpegfreq.report.rounds import Rounds
-from jpegfreq.report.sampling import Files, FolderKind, even_sample, kinds_of, scan, size_class
+from jpegfreq.report.sampling import Files, FolderKind, even_sample, kinds_of, scan, size_class, spread_order
 from tests.browser import page_faults
 from tests.images import make_jpeg
 
@@ -63,7 +63,7 @@ MADE_UP = Profile(
           row("jpegfreq", 1.5e-3, True, input="24 channels of 448 px", shape=(24, 56, 56))),
     whole=(WholeRow("Pillow", "uint8 RGB", False, 2e-3), WholeRow("jpegfreq", "int16 coefficients", True, 5e-4)),
     today="Pillow + torchvision", speed_up=4.0, speed_up_low=3.9, speed_up_high=4.2,
-    prepared=Prepared(8e-4, 1.02), target_rate=3000, rounds=5, left_out=(("<odd>.jpg", "Pillow: no"),),
+    prepared=Prepared(8e-4, 1.25, 1.02), target_rate=3000, rounds=5, left_out=(("<odd>.jpg", "Pillow: no"),),
     missing=("DALI on the CPU",), warnings=("other programs used 40% of this machine's cores",),
     machine={"processor": "a processor", "cores": 2, "system": "Linux", "python": "3.11", "versions": {"numpy": "2"}},
     seconds_taken=12,
@@ -92,6 +92,10 @@ def test_sampling_gives_every_common_kind_its_share(photos: Path) -> None:
     }
     assert sum(kind.share for kind in kinds) == pytest.approx(1)
     assert even_sample(found.files, 100) == list(found.files)
+    ordered = spread_order(found.files)
+    assert sorted(file.index for file in ordered) == [file.index for file in found.files]
+    for count in (8, 16, 40):
+        assert sum(file.kind[0] == "progressive" for file in ordered[:count]) == pytest.approx(count * 30 / 63, abs=1.5)
 
 
 def test_only_so_many_headers_are_read_of_a_large_folder(photos: Path) -> None:
@@ -183,12 +187,15 @@ def test_fewer_images_are_measured_where_time_is_short(photos: Path) -> None:
     seen: list[tuple[str, int]] = []
     files = Files([photos])
     sample = list(scan(files, 10).files)
-    rounds = Rounds(files, [fake("a", seen)], {file.index: ((0, 0, 8, 8), False) for file in sample})
+    draws = {file.index: ((0, 0, 8, 8), False) for file in sample}
+    rounds = Rounds(files, [fake("a", seen)], draws, fake("jpegfreq", seen, is_ours=True))
     chosen, left_out = rounds.readable(sample, 0, lambda what, share: None)
     assert 1 <= len(chosen) < len(sample)
     assert left_out == []
     rounds.time(chosen, 0, lambda what, share: None)  # the time is over
     assert rounds.count == 3
+    assert seen.count(("jpegfreq", len(chosen))) == len(rounds.prepared) == 3
+    assert rounds.prepared_size_ratio > 0
 
 
 def test_a_folder_that_no_pipeline_can_read_is_an_error(tmp_path: Path) -> None:
@@ -243,9 +250,9 @@ def test_the_headline_answers_what_it_costs_today_and_then() -> None:
     assert tiles == {
         "images/s per core": ("250", "1,000"),
         "cores to feed 3,000 images/s": ("12.0", "3.0"),
-        "CPU hours per epoch": ("1.42", "0.356"),
+        "CPU hours per epoch": ("1.4", "0.36"),
         "kB per image to the accelerator": ("602", "75"),
-        "images/s per core after `jpegfreq prepare`": ("1,000", "1,250"),
+        "images/s per core after jpegfreq prepare": ("1,000", "1,250"),
     }
     headline = json.loads(MADE_UP.to_json())["headline"]
     assert headline["today"]["cpu_hours_per_epoch"] == pytest.approx(1281167 * 4e-3 / 3600)

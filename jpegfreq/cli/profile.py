@@ -84,9 +84,6 @@ def run(arguments: argparse.Namespace) -> int:
             )
     except (ValueError, OSError) as error:
         raise CommandError(reason_of(error)) from error
-    print_profile(Console(highlight=False), measured)
-    for name, reason in measured.left_out:
-        messages.print(f"left out: {name}: {reason}", style="yellow")
     if arguments.json:
         write_whole(arguments.json, measured.to_json() + "\n")
     if arguments.html:
@@ -94,6 +91,9 @@ def run(arguments: argparse.Namespace) -> int:
         from jpegfreq.report.profile_page import profile_page
 
         write_page(arguments.html, profile_page(measured))
+    print_profile(Console(highlight=False), measured)
+    for name, reason in measured.left_out:
+        messages.print(f"left out: {name}: {reason}", style="yellow")
     return 1 if measured.left_out else 0
 
 

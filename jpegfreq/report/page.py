@@ -64,7 +64,7 @@ footer { color: var(--soft); font-size: .9rem; padding: 0 1rem 2rem; }
 .figures .values { display: flex; flex-wrap: wrap; align-items: baseline; gap: 0 .45rem; line-height: 1.25; }
 .figures .today { font-size: 1.15rem; color: var(--theirs); }
 .figures .then { font-size: 1.6rem; font-weight: 650; color: var(--ours); }
-.figures .detail { font-size: .85rem; color: var(--soft); }
+.figures .detail { font-size: .85rem; color: var(--soft); line-height: 1.35; }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; font-size: .9rem; margin: .3rem 0 .6rem; padding: 0; }
 .legend li { list-style: none; }
 .legend i { display: inline-block; width: .8rem; height: .8rem; border-radius: 3px; margin-right: .35rem; }

@@ -37,7 +37,7 @@ __all__ = ["READ", "Prepared", "Profile", "Row", "Tile", "WholeRow", "profile"]
 
 READ = "read the file"
 
-CHECK_SHARE = 0.2  # of the time, at most, for reading every image once; each of at least three rounds takes as long
+CHECK_SHARE = 0.14  # of the time, at most, for reading every image once; at least three longer rounds have to fit, too
 UNSTEADY = 0.1  # a spread between rounds that is worth a warning, as a share of the median
 BUSY = 0.1  # a share of the cores that other processes use, likewise
 LARGE = 1_000_000  # pixels: half the images must have more for a decoder at reduced size to be measured
@@ -106,10 +106,12 @@ class Prepared:
 
     Attributes:
         seconds: CPU time per image of the headline's pipeline on them, median over the rounds.
+        speed_up: how many times as fast as on the files as they are that is, median over the rounds.
         size_ratio: their size divided by that of the files as they are.
     """
 
     seconds: float
+    speed_up: float
     size_ratio: float
 
 
@@ -147,7 +149,7 @@ class Profile:
         speed_up: how many times as fast as today's row jpegfreq is, median over the rounds; None if none is installed.
         speed_up_low: 10th percentile.
         speed_up_high: 90th percentile.
-        prepared: the gain by `jpegfreq prepare`.
+        prepared: the same files after `jpegfreq prepare`.
         target_rate: images per second that the accelerators take.
         rounds: how often everything was timed.
         left_out: names of the files that a pipeline could not read, and why.
@@ -169,7 +171,7 @@ class Profile:
     speed_up: float | None
     speed_up_low: float | None
     speed_up_high: float | None
-    prepared: Prepared | None
+    prepared: Prepared
     target_rate: float
     rounds: int
     left_out: tuple[tuple[str, str], ...]
@@ -248,7 +250,7 @@ class Profile:
             Tile(
                 f"cores to feed {rate} images/s",
                 *both(lambda row: f"{self.target_rate * row.seconds:.1f}"),
-                "set the rate with --target-rate",
+                "the rate of --target-rate",
             ),
             Tile(
                 f"CPU {unit} per epoch",
@@ -261,16 +263,15 @@ class Profile:
                 f"float32 RGB; as uint8 {today.size_bytes / 4e3:.0f} kB" if today else "",
             ),
         ]
-        if self.prepared is not None:
-            faster = then.seconds / max(self.prepared.seconds, 1e-9)
-            tiles.append(
-                Tile(
-                    "images/s per core after `jpegfreq prepare`",
-                    f"{then.images_per_second:,.0f}" if today else "",
-                    f"{1 / max(self.prepared.seconds, 1e-9):,.0f}",
-                    f"{faster:.2f} times as fast, files {self.prepared.size_ratio - 1:+.1%}; the same coefficients",
-                )
+        prepared = self.prepared
+        tiles.append(
+            Tile(
+                "images/s per core after jpegfreq prepare",
+                f"{then.images_per_second:,.0f}" if today else "",
+                f"{1 / max(prepared.seconds, 1e-9):,.0f}",
+                f"{prepared.speed_up:.2f} times as fast, files {prepared.size_ratio - 1:+.1%}, the same coefficients",
             )
+        )
         return tuple(tiles)
 
 
@@ -279,7 +280,7 @@ def _time_unit(seconds: float) -> tuple[str, float]:
 
 
 def _short(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def profile(
@@ -326,7 +327,7 @@ def profile(
         names = [pipeline.name for pipeline in rgb]
         if today is not None and today not in names:
             raise ValueError(f"no installed pipeline is called {today!r}; there are: {', '.join(names) or 'none'}")
-        rounds = Rounds(files, [*rgb, *_our_pipelines()], draws)
+        rounds = Rounds(files, [*rgb, *_our_pipelines()], draws, ours(48, RGB_SIZE, "float16"))
         chosen, left_out = rounds.readable(
             sample, CHECK_SHARE * seconds, lambda what, share: progress(what, CHECK_SHARE * share)
         )
@@ -340,6 +341,7 @@ def profile(
     rows = _rows(rounds)
     today_row = _today(rows, rgb, today)
     then = next(n for n, row in enumerate(rows) if row.ours and (row.input, row.dtype) == THEN)
+    totals = [a + b for a, b in zip(rounds.read, rounds.prepared, strict=True)]
     ratios = (
         [] if today_row is None else [a / b for a, b in zip(rounds.totals(today_row), rounds.totals(then), strict=True)]
     )
@@ -357,7 +359,11 @@ def profile(
         speed_up=middle,
         speed_up_low=low,
         speed_up_high=high,
-        prepared=None,
+        prepared=Prepared(
+            statistics.median(totals),
+            statistics.median(a / b for a, b in zip(rounds.totals(then), totals, strict=True)),
+            rounds.prepared_size_ratio,
+        ),
         target_rate=target_rate,
         rounds=rounds.count,
         left_out=(*headers.failed, *left_out),

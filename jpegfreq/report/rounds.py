@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import random
 import statistics
 import time
 from collections import Counter
@@ -15,6 +14,8 @@ import jpegfreq
 from jpegfreq.failures import message_of
 from jpegfreq.report.laps import Laps
 from jpegfreq.report.pipelines import BATCH, Draw, Pipeline, entropy_of_ours, scaled_decoders
+from jpegfreq.report.sampling import spread_order
+from jpegfreq.store.prepare import prepare_jpeg
 
 if TYPE_CHECKING:
     from jpegfreq.report.sampling import File, Files
@@ -37,10 +38,21 @@ class Rounds:
         scaled: the seconds of decoding at 1/8 of the size, by decoder.
         entropy: the seconds of jpegfreq's entropy decoding.
         whole: the seconds of jpegfreq on whole images, by what it returns.
+        prepared: the seconds of one pipeline on the files as `jpegfreq prepare` writes them, without reading.
+        prepared_size_ratio: the size of those files divided by that of the originals.
     """
 
-    def __init__(self, files: Files, pipelines: Sequence[Pipeline], draws: dict[int, Draw]) -> None:
-        """Prepare everything that is timed; `draws` has the crop of each file by its index."""
+    def __init__(
+        self, files: Files, pipelines: Sequence[Pipeline], draws: dict[int, Draw], on_prepared: Pipeline
+    ) -> None:
+        """Get ready for everything that is timed.
+
+        Args:
+            files: the files.
+            pipelines: what is timed on them as they are.
+            draws: the crop of each file, by its index.
+            on_prepared: what is timed on them as `jpegfreq prepare` writes them.
+        """
         self.pipelines = pipelines
         self._files = files
         self._draws = draws
@@ -49,6 +61,10 @@ class Rounds:
         self.scaled: dict[str, list[float]] = {}
         self.entropy: list[float] = []
         self.whole: dict[str, list[float]] = {}
+        self.prepared: list[float] = []
+        self.prepared_size_ratio = 1.0
+        self._on_prepared = on_prepared
+        self._prepared: dict[int, bytes] = {}
         self._scaled = {name: _each(decode) for name, decode in scaled_decoders()}
         self._whole = _whole_images()
 
@@ -64,13 +80,13 @@ class Rounds:
 
         Args:
             sample: the images.
-            seconds: stop after this time; the images read until then are drawn at random.
+            seconds: stop after this time; the images read until then have each kind in its share.
             progress: is told what is being done.
 
         Returns:
             The images that every pipeline can read, in the order of the sample; the names of the others, and why.
         """
-        order = random.Random(0).sample(sample, len(sample))
+        order = spread_order(sample)
         found: set[int] = set()
         left_out: list[tuple[str, str]] = []
         start = time.perf_counter()
@@ -96,6 +112,8 @@ class Rounds:
     def time(self, chosen: Sequence[File], end: float, progress: Progress) -> None:
         """Time everything on these images, in rounds, until `end` of time.perf_counter(), but at least three times."""
         start = time.perf_counter()
+        self._prepared = {file.index: prepare_jpeg(self._files.read(file.index)) for file in chosen}
+        self.prepared_size_ratio = sum(map(len, self._prepared.values())) / sum(file.size_bytes for file in chosen)
         chunks = [chosen[n : n + BATCH] for n in range(0, len(chosen), BATCH)]
         with _collector_off():
             while self.count < MOST_ROUNDS and (self.count < LEAST_ROUNDS or self._another_fits(start, end)):
@@ -109,6 +127,7 @@ class Rounds:
     def _round(self, chunks: Sequence[Sequence[File]], count: int) -> None:
         works: list[Callable[[Sequence[bytes], Sequence[Draw], Laps], Any]] = [
             *(pipeline.run for pipeline in self.pipelines),
+            self._on_prepared.run,
             *map(_one_lap, (entropy_of_ours, *self._scaled.values(), *self._whole.values())),
         ]
         taken: list[Counter[str]] = [Counter() for _ in works]
@@ -118,18 +137,20 @@ class Rounds:
             images = [self._files.read(file.index) for file in chunk]
             laps.lap("")
             read += laps.nanoseconds[""]
+            prepared = [self._prepared[file.index] for file in chunk]
             draws = [self._draws[file.index] for file in chunk]
             for turn in range(len(works)):
                 n = (turn + part + self.count) % len(works)
                 laps = Laps()
-                works[n](images, draws, laps)
+                works[n](prepared if n == len(self.pipelines) else images, draws, laps)
                 taken[n].update(laps.nanoseconds)
         per_image = 1e-9 / count
         self.read.append(read * per_image)
         for stages, nanoseconds in zip(self.stages, taken, strict=False):
             for stage, value in nanoseconds.items():
                 stages.setdefault(stage, []).append(value * per_image)
-        entropy, *others = (nanoseconds[""] * per_image for nanoseconds in taken[len(self.pipelines) :])
+        self.prepared.append(taken[len(self.pipelines)].total() * per_image)
+        entropy, *others = (nanoseconds[""] * per_image for nanoseconds in taken[len(self.pipelines) + 1 :])
         self.entropy.append(entropy)
         for name, seconds in zip(self._scaled, others, strict=False):
             self.scaled.setdefault(name, []).append(seconds)

@@ -15,7 +15,18 @@ from jpegfreq.header import Header, read_header
 from jpegfreq.report.facts import subsampling
 from jpegfreq.sources.images import Images, open_images
 
-__all__ = ["File", "Files", "FolderKind", "Scan", "even_sample", "kind_of", "kinds_of", "scan", "size_class"]
+__all__ = [
+    "File",
+    "Files",
+    "FolderKind",
+    "Scan",
+    "even_sample",
+    "kind_of",
+    "kinds_of",
+    "scan",
+    "size_class",
+    "spread_order",
+]
 
 # Megapixels at which another class of sizes begins.
 _SIZES = (0.1, 0.5, 2, 8)
@@ -186,9 +197,21 @@ def even_sample(files: Sequence[File], count: int) -> list[File]:
     """Choose `count` files so that each kind has its share: sorted by kind, every n-th is taken; in the old order."""
     if count >= len(files):
         return list(files)
-    ordered = sorted(files, key=lambda file: (file.kind, file.header.height * file.header.width, file.index))
+    ordered = sorted(files, key=_kind_first)
     chosen = [ordered[(2 * n + 1) * len(ordered) // (2 * count)] for n in range(count)]
     return sorted(chosen, key=lambda file: file.index)
+
+
+def spread_order(files: Sequence[File]) -> list[File]:
+    """Put files in an order of which every beginning has each kind in about its share."""
+    ordered = sorted(files, key=_kind_first)
+    digits = max(1, (len(ordered) - 1).bit_length())
+    places = (int(f"{n:0{digits}b}"[::-1], 2) for n in range(1 << digits))  # 0, 1/2, 1/4, 3/4, 1/8 ... of the way
+    return [ordered[place] for place in places if place < len(ordered)]
+
+
+def _kind_first(file: File) -> tuple[tuple[str, str, str], int, int]:
+    return file.kind, file.header.height * file.header.width, file.index
 
 
 def kinds_of(files: Sequence[File], measured: Sequence[File]) -> tuple[FolderKind, ...]:
