@@ -18,20 +18,15 @@ from jpegfreq.header import Component, Header
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    Process: TypeAlias = Literal["keep", "baseline", "extended", "progressive"]
+    Process: TypeAlias = Literal[
+        "keep", "baseline", "extended", "progressive", "arithmetic extended", "arithmetic progressive"
+    ]
     Segments: TypeAlias = Literal["keep", "strip"] | Sequence[tuple[int, bytes]]
 
 __all__ = ["ScanParameters", "write_jpeg", "write_jpeg_batch"]
 
-_PROCESSES = ("keep", "baseline", "extended", "progressive")
-_HEADER_PROCESSES = (
-    "baseline",
-    "extended",
-    "progressive",
-    "lossless",
-    "arithmetic extended",
-    "arithmetic progressive",
-)
+_PROCESSES = ("keep", "baseline", "extended", "progressive", "arithmetic extended", "arithmetic progressive")
+_HEADER_PROCESSES = (*_PROCESSES[1:], "lossless")
 _MOST_RESTART_ROWS = 65535
 # The numbers of a header, with the largest that its segments have room for.
 _HEADER_NUMBERS = {"height": 65535, "width": 65535, "precision": 255, "restart_interval": 65535, "orientation": 255}
@@ -84,16 +79,17 @@ def write_jpeg(
         coefficients: from `read_coefficients`, `Coefficients.from_planes`, or an edit of either.
         path: also write the bytes to this file, whole or not at all.
         process: "keep" for the process of the header, where "baseline" becomes "extended" if the tables or the
-            precision need it; or "baseline", "extended" or "progressive".
+            precision need it; or "baseline", "extended", "progressive", "arithmetic extended" or "arithmetic
+            progressive". Few programs read arithmetic coding.
         optimize: use the Huffman tables that make this file smallest. False: those of T.81 K.3, which is possible for
-            sequential files with 8 bits per sample.
+            sequential Huffman files with 8 bits per sample.
         restart_rows: rows of MCUs between restart markers; 0 for no markers; None for the restart interval of the
             header.
         segments: "keep" writes `coefficients.segments`. "strip" leaves them out and writes a JFIF or Adobe segment for
             the colour, as libjpeg does; so does "keep" if the segments were not read. Or a sequence of (marker,
             bytes): 0xE0 to 0xEF or 0xFE, and at most 65533 bytes.
-        scans: the scans of the file; None for one scan of all components or, for "progressive", the ten scans of
-            libjpeg's default. Where an MCU would have more than ten blocks, each component gets its own scan.
+        scans: the scans of the file; None for one scan of all components, or for libjpeg's default script if the
+            process is progressive. Where an MCU would have more than ten blocks, each component gets its own scan.
 
     Returns:
         The bytes of the file.

@@ -22,7 +22,7 @@ from tests.writer import WrittenScan, write
 
 _PROJECT = Path(__file__).parents[1]
 _BUILD = _PROJECT / "build" / "sanitizers"
-TARGETS = ["header", "coefficients", "batch", "resample"]
+TARGETS = ["header", "coefficients", "batch", "resample", "write"]
 SECONDS_A_FILE = 5.0  # of a sanitizer's build, a few decodes of the file, on a loaded machine
 
 

@@ -133,7 +133,7 @@ def test_components_with_one_identifier_cannot_be_told_apart_by_scans() -> None:
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 5])
-@pytest.mark.parametrize("process", ["baseline", "progressive"])
+@pytest.mark.parametrize("process", ["baseline", "progressive", "arithmetic extended", "arithmetic progressive"])
 @pytest.mark.parametrize("sampling", ["4:2:0", "grey of 2x2", "4:1:0"])
 def test_restart_markers_stand_after_so_many_rows(sampling: str, process: str, rows: int, oracle: Oracle) -> None:
     coefficients = make_coefficients(150, 100, SAMPLINGS[sampling])
@@ -333,13 +333,13 @@ def test_twelve_bits_hold_larger_values_and_need_optimal_tables() -> None:
         [plane], [np.ones((8, 8))], sampling=[(1, 1)], color="grey", precision=12, size=(8, 31)
     )
     assert_same(write_jpeg(coefficients), coefficients)
-    with pytest.raises(ValueError, match=r"for sequential files with 8 bits"):
+    with pytest.raises(ValueError, match="for sequential Huffman files with 8 bits"):
         write_jpeg(coefficients, optimize=False)
     with pytest.raises(ValueError, match="baseline files have 8 bits per sample, not 12"):
         write_jpeg(coefficients, process="baseline")
 
 
-@pytest.mark.parametrize("process", ["baseline", "progressive"])
+@pytest.mark.parametrize("process", ["baseline", "progressive", "arithmetic extended", "arithmetic progressive"])
 @pytest.mark.parametrize(
     ("value", "frequency", "message"),
     [
@@ -503,8 +503,6 @@ def test_real_files_are_written_as_they_were(folder: str, oracle: Oracle) -> Non
         try:
             coefficients = read_coefficients(path, segments=True)
         except ValueError:
-            continue
-        if coefficients.header.process.startswith("arithmetic"):
             continue
         data = write_jpeg(coefficients)
         assert assert_same(data, coefficients).segments == coefficients.segments, path

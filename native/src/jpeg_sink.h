@@ -28,6 +28,8 @@ public:
     }
     void advance(size_t count) { size_ += count; }
 
+    void shorten(size_t count) { size_ -= count; }
+
     void put(uint8_t byte) {
         if (uint8_t* next = room(1)) {
             *next = byte;

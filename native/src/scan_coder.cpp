@@ -6,6 +6,7 @@
 #include "huffman_codes.h"
 #include "standard_tables.h"
 #include "status.h"
+#include "stuffing.h"
 #include "written_tables.h"
 
 namespace jpegfreq {
@@ -76,23 +77,9 @@ uint64_t ScanCoder::code_symbols(const HuffmanSpec& spec, uint32_t first) {
 
 bool ScanCoder::write_interval(size_t begin, size_t end, JpegSink& sink) {
     const Symbol* const symbols = symbols_.data();
-    const uint8_t* in = packed_.data();
-    const uint8_t* const stop = kernels().write->pack_symbols(symbols + begin, symbols + end, coded_, packed_.data());
-    // Every byte may need a stuffed one, and copying runs ahead by 32 bytes.
-    uint8_t* const start = sink.room(2 * size_t(stop - in) + 32);
-    if (!start) return false;
-    uint8_t* out = start;
-    while (true) {
-        const size_t run = kernels().copy_to_ff(in, stop, out);
-        in += run;
-        out += run;
-        if (in == stop) break;
-        in++;
-        *out++ = 0xFF;
-        *out++ = 0;  // B.1.1.5
-    }
-    sink.advance(size_t(out - start));
-    return true;
+    uint8_t* const packed = packed_.data();
+    const uint8_t* const stop = kernels().write->pack_symbols(symbols + begin, symbols + end, coded_, packed);
+    return write_stuffed({packed, size_t(stop - packed)}, sink);
 }
 
 Status ScanCoder::write(const Header& header, const Scan& scan, bool optimize, JpegSink& sink) {

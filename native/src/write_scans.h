@@ -11,7 +11,8 @@ struct WriteTask {
     const Header& header;
     const int16_t* const* planes;
     bool optimize;
-    ScanCoder& coder;
+    ScanCoder& coder;           // of Huffman-coded scans
+    JpegSink& arithmetic_data;  // of arithmetic-coded ones, before stuffing
     JpegSink& sink;
     CoefficientPlace& place;  // where a coefficient is out of range
 };
@@ -37,6 +38,9 @@ struct ProgressiveMaps {
 // Before the scans of a progressive file (G.1), which go over the maps. write_progressive.cpp
 Status map_components(const WriteTask& task, const ScanScript& script, ProgressiveMaps& maps);
 Status write_progressive_scan(const WriteTask& task, const Scan& scan, const ProgressiveMaps& maps);
+
+// One arithmetic-coded scan, sequential or progressive (F.1.4, G.1.3), with the default conditioning. write_arithmetic.cpp
+Status write_arithmetic_scan(const WriteTask& task, const Scan& scan);
 
 // Look for the coefficient that is out of range, and tell its place. out_of_range.cpp
 Status find_ac_out_of_range(const WriteTask& task, int component);

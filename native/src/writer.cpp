@@ -14,6 +14,7 @@ namespace jpegfreq {
 struct Writer::Scratch {
     JpegSink sink;
     ScanCoder coder;
+    JpegSink arithmetic_data;
     ScanScript script;
     ProgressiveMaps maps;
     CoefficientPlace place;
@@ -27,8 +28,8 @@ uint32_t ceil_divide(uint32_t a, uint32_t b) { return (a + b - 1) / b; }
 
 // The caller may have built the header: nothing in it is trusted.
 Status check_header(const Header& header) {
-    if (header.process != Process::baseline && header.process != Process::extended &&
-        header.process != Process::progressive)
+    if (!is_huffman_sequential(header.process) && header.process != Process::progressive &&
+        !is_arithmetic(header.process))
         return unsupported("SOF", 0, "this process cannot be written", "");
     if (header.precision != 8 && header.precision != 12)
         return unsupported("SOF", 0, "a sample precision of {} bits", "B.2.2", header.precision);
@@ -54,7 +55,7 @@ bool fits_baseline(const Header& header, const uint16_t (*tables)[64]) {
 }
 
 // Fills what follows from the factors, and compares it with what the header says.
-Status check_components(Header& header) {
+Status check_components(Header& header, const int16_t* const planes[]) {
     header.max_horizontal_sampling_factor = header.max_vertical_sampling_factor = 1;
     for (int c = 0; c < header.component_count; c++) {
         const Component& component = header.components[c];
@@ -74,6 +75,7 @@ Status check_components(Header& header) {
         if (component.blocks_wide != wide || component.blocks_high != high)
             return malformed("SOF", 0, "component {}, counted from 0, has not the blocks that its size needs", "A.1.1",
                              c);
+        if (!planes[c]) return malformed("SOF", 0, "component {}, counted from 0, has no plane", "", c);
         blocks += uint64_t(wide) * high;
     }
     if (blocks > most_blocks) return unsupported("SOF", 0, "more than {} blocks", "", int64_t(most_blocks));
@@ -81,8 +83,9 @@ Status check_components(Header& header) {
 }
 
 Status check_tables(const Header& header, const uint16_t (*tables)[64], bool optimize) {
-    if (!optimize && (is_progressive(header.process) || header.precision != 8))
-        return unsupported("DHT", 0, "the tables of T.81 K.3 are for sequential files with 8 bits per sample", "K.3");
+    if (!optimize && (!is_huffman_sequential(header.process) || header.precision != 8))
+        return unsupported("DHT", 0, "the tables of T.81 K.3 are for sequential Huffman files with 8 bits per sample",
+                           "K.3");
     if (header.process != Process::baseline) return Status();
     for (int c = 0; c < header.component_count; c++)
         for (int i = 0; i < 64; i++)
@@ -92,8 +95,9 @@ Status check_tables(const Header& header, const uint16_t (*tables)[64], bool opt
 }
 
 Status write_scans(const WriteTask& task, const ScanScript& script, ProgressiveMaps& maps) {
+    const bool arithmetic = is_arithmetic(task.header.process);
     const bool progressive = is_progressive(task.header.process);
-    if (progressive) {
+    if (progressive && !arithmetic) {
         const Status status = map_components(task, script, maps);
         if (!status.ok()) return status;
     }
@@ -102,8 +106,9 @@ Status write_scans(const WriteTask& task, const ScanScript& script, ProgressiveM
         const Scan& scan = script.scans[n];
         if (scan.restart_interval != interval) write_restart_interval(scan.restart_interval, task.sink);
         interval = scan.restart_interval;
-        const Status status =
-            progressive ? write_progressive_scan(task, scan, maps) : write_sequential_scan(task, scan);
+        const Status status = arithmetic    ? write_arithmetic_scan(task, scan)
+                              : progressive ? write_progressive_scan(task, scan, maps)
+                                            : write_sequential_scan(task, scan);
         if (!status.ok()) return status;
     }
     return Status();
@@ -127,7 +132,7 @@ Status Writer::write(const Header& given, const int16_t* const planes[], const u
     if (options.extend && header.process == Process::baseline && is_counted && !fits_baseline(header, tables))
         header.process = Process::extended;
     Status status = check_header(header);
-    if (status.ok()) status = check_components(header);
+    if (status.ok()) status = check_components(header, planes);
     if (status.ok()) status = check_tables(header, tables, options.optimize);
     if (status.ok()) status = make_script(header, options, scratch_->script);
     if (!status.ok()) return status;
@@ -142,8 +147,10 @@ Status Writer::write(const Header& given, const int16_t* const planes[], const u
         set_missing_tables(standard);
         write_huffman_tables(standard, sink);
     }
-    status = write_scans({header, planes, options.optimize, scratch_->coder, sink, scratch_->place}, scratch_->script,
-                         scratch_->maps);
+    const WriteTask task = {header, planes,         options.optimize, scratch_->coder, scratch_->arithmetic_data,
+                            sink,   scratch_->place};
+    status = write_scans(task, scratch_->script, scratch_->maps);
+    scratch_->arithmetic_data.trim(kept_bytes);
     scratch_->coder.trim();
     scratch_->maps.trim();
     sink.marker(EOI);

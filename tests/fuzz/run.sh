@@ -37,13 +37,13 @@ minimize() {
     rm -rf "$build/corpus/$target" && mv "$smaller" "$build/corpus/$target"
 }
 
-for target in header coefficients batch resample; do minimize "$target"; done
+for target in header coefficients batch resample write; do minimize "$target"; done
 seeds=()
 
 failed=()
 total=0
 # Every path of the run-time dispatch: what this machine has, and the plain C++ that others run.
-for run in header: coefficients: coefficients:generic batch: batch:generic resample: resample:generic; do
+for run in header: coefficients: coefficients:generic batch: batch:generic resample: resample:generic write: write:generic; do
     fuzz "$run" -max_total_time="$seconds" || failed+=("$run")
     executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$build/${run%%:*}.log")
     total=$((total + ${executions:-0}))
