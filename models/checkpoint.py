@@ -23,7 +23,16 @@ from jpegfreq.models.networks.create import create_model
 from jpegfreq.models.predict import Classifier
 from jpegfreq.models.rgb_source import RgbSource, build_rgb, is_rgb_source, restored_rgb, runs_code
 
-__all__ = ["CheckpointError", "ModelConfig", "NetworkConfig", "load_model", "rgb_original", "save_model"]
+__all__ = [
+    "CheckpointError",
+    "ModelConfig",
+    "NetworkConfig",
+    "check_code",
+    "load_model",
+    "read_config",
+    "rgb_original",
+    "save_model",
+]
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -141,11 +150,6 @@ class ModelConfig:
             labels=inner.classes,
             source=source,
         )
-
-    @property
-    def runs_code(self) -> bool:
-        """Whether `create` executes a file: for a network of one's own."""
-        return runs_code(self.architecture)
 
     def create(self) -> nn.Module:
         """Build the network with new weights."""
@@ -369,16 +373,11 @@ def load_network(
         CheckpointError: as for `load_model`.
     """
     folder = Path(folder)
-    missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
-    if missing:
-        raise CheckpointError(f"{folder} is not a checkpoint: it has no {' and no '.join(missing)}")
+    _require_files(folder)
     try:
         config = from_json((folder / CONFIG).read_text(encoding="utf-8"))
-        if isinstance(config, ModelConfig) and config.runs_code and not run_code:
-            raise ValueError(
-                "the network is one's own, and the code that makes it would be executed: if you trust it, allow this "
-                "with --run-code, in Python with run_code=True"
-            )
+        if isinstance(config, ModelConfig):
+            check_code(config.architecture, run_code=run_code)
         network = config.create()
     except (ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"{folder / CONFIG}: {error}") from error
@@ -389,6 +388,43 @@ def load_network(
     _check_tensors(network.state_dict(), tensors, str(folder / WEIGHTS))
     network.load_state_dict(tensors)
     return config, network
+
+
+def read_config(folder: str | os.PathLike[str]) -> ModelConfig | None:
+    """Read the config of a classifier that `save_model` wrote; None for a network for boxes or masks.
+
+    Raises:
+        CheckpointError: as for `load_model`.
+    """
+    folder = Path(folder)
+    _require_files(folder)
+    try:
+        values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        if isinstance(values, dict) and "jpegfreq_checkpoint" not in values:
+            return None
+        return ModelConfig.from_json(json.dumps(values))
+    except ValueError as error:
+        raise CheckpointError(f"{folder / CONFIG}: {error}") from error
+
+
+def _require_files(folder: Path) -> None:
+    missing = [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
+    if missing:
+        raise CheckpointError(f"{folder} is not a checkpoint: it has no {' and no '.join(missing)}")
+
+
+def check_code(architecture: str, *, run_code: bool) -> None:
+    """Require that the file may be executed that makes a network of one's own.
+
+    Raises:
+        ValueError: the architecture is one, but `run_code` is False.
+    """
+    if runs_code(architecture) and not run_code:
+        file, _, function = architecture.rpartition(":")
+        raise ValueError(
+            f"the network is made by {function}() of {file}, whose code would be executed: if you trust it, allow this "
+            "with --run-code, in Python with run_code=True"
+        )
 
 
 def _check_tensors(expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor], where: str) -> None:

@@ -194,6 +194,24 @@ class FrequencyNetwork(nn.Module):
         output: Tensor = self.network(self.front(x))
         return output
 
+    def with_rgb_weights(self, network: nn.Module) -> FrequencyNetwork:
+        """Adapt another RGB network of the same kind as this one was: to the same format and in the same form.
+
+        Args:
+            network: the RGB network, which becomes a part of the result.
+        """
+        return in_form(
+            self.form,
+            network,
+            size=self.size,
+            mean=self.mean,
+            std=self.std,
+            format=self.format,
+            classes=self.classes,
+            shorter_side=self.shorter_side,
+            filter=self.filter,
+        )
+
     def __repr__(self) -> str:
         """Name the network, its form and its input, not the network's layers."""
         classes = f", {len(self.classes)} classes" if self.classes else ""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,11 +14,20 @@ from torch import Tensor, nn
 
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.checkpoint import CheckpointError, ModelConfig, checkpoint_in, load_network, read_tensors
+from jpegfreq.models.frontend import FrequencyNetwork
 from jpegfreq.models.gate import ChannelGate, GatedNetwork
 from jpegfreq.models.networks.adapt import adaptation_of
 from jpegfreq.models.networks.create import create_model
+from jpegfreq.models.rgb_source import build_rgb, restored_rgb
 
-__all__ = ["LoadedWeights", "Pretrained", "load_pretrained", "load_rgb_weights", "read_pretrained"]
+__all__ = [
+    "LoadedWeights",
+    "Pretrained",
+    "load_adapted",
+    "load_pretrained",
+    "load_rgb_weights",
+    "read_pretrained",
+]
 
 
 @dataclass(frozen=True)
@@ -75,11 +84,15 @@ class Pretrained:
         return f"Pretrained({str(self.path)!r}, {len(self.tensors)} tensors{gate})"
 
 
-def read_pretrained(path: str | os.PathLike[str]) -> Pretrained:
+def read_pretrained(path: str | os.PathLike[str], *, run_code: bool = False) -> Pretrained:
     """Read weights from a checkpoint folder, from the best epoch of a training run, or from an RGB network's file.
 
     A file (.pth, .pt or .safetensors) holds a state dict, directly or under "model", as torchvision's training
     scripts write it, or "state_dict".
+
+    Args:
+        path: the folder or file.
+        run_code: as for `load_model`.
 
     Raises:
         CheckpointError: the path holds none of these.
@@ -88,7 +101,7 @@ def read_pretrained(path: str | os.PathLike[str]) -> Pretrained:
     path = Path(path)
     if path.is_dir():
         path = checkpoint_in(path)
-        config, network = load_network(path, ModelConfig.from_json)
+        config, network = load_network(path, ModelConfig.from_json, run_code=run_code)
         gate = network.gate.state_dict() if isinstance(network, GatedNetwork) else None
         inner = network.network if isinstance(network, GatedNetwork) else network
         return Pretrained(path, inner.state_dict(), config, gate)
@@ -167,12 +180,56 @@ def load_pretrained(
             theirs = create_model(architecture, format=source.format, num_classes=1)
             input_layers += adaptation_of(theirs).input_layers
     body = _load(network, source.tensors, input_layers)
-    own = [] if gate is None else [f"gate.{name}" for name in gate.state_dict()]
-    theirs_gate = [] if source.gate is None else [f"gate.{name}" for name in source.gate]
+    own = () if gate is None else _of_gate(gate.state_dict())
+    theirs_gate = _of_gate(source.gate or ())
     if gate is not None and source.gate is not None and same:
         gate.load_state_dict(source.gate)
         return LoadedWeights((*body.loaded, *own), body.left, body.fresh)
     return LoadedWeights(body.loaded, (*body.left, *theirs_gate), (*body.fresh, *own))
+
+
+def load_adapted(network: nn.Module, source: Pretrained, model: ModelConfig) -> LoadedWeights:
+    """Load the weights of an adapted RGB network into another one, which may take other channels, or RGB.
+
+    For other channels or statistics, the RGB network is adapted anew: a PixelLayer and a folded first convolution are
+    those of the RGB network again, whatever was trained of them. The last layer is loaded if it has the same number of
+    classes, and the gate if it has the same channels.
+
+    Args:
+        network: what `model.create()` returned.
+        source: the weights.
+        model: the network's config.
+
+    Raises:
+        ValueError: the weights belong to another RGB network.
+    """
+    theirs = source.config
+    if theirs is None or theirs.source is None or theirs.architecture != model.architecture or model.source is None:
+        found = "an RGB network's file" if theirs is None else f"a {theirs.architecture}"
+        raise ValueError(f"{source.path} is {found}, but the network is a {model.architecture}")
+    gate = network.gate if isinstance(network, GatedNetwork) else None
+    inner = network.network if isinstance(network, GatedNetwork) else network
+    if theirs.format == model.format:
+        body = _load(inner, source.tensors, ())
+    else:
+        tensors = source.tensors
+        if theirs.format is not None:
+            original = build_rgb(theirs.architecture, theirs.source.options)
+            tensors = restored_rgb(original, theirs.source, tensors, size=theirs.size)
+        rgb = replace(model, format=None, gated=False).create()
+        body = _load(rgb, tensors, ())
+        if isinstance(inner, FrequencyNetwork):
+            rgb = inner.with_rgb_weights(rgb)
+        inner.load_state_dict(rgb.state_dict())
+    own = () if gate is None else _of_gate(gate.state_dict())
+    if gate is not None and source.gate is not None and _channels(theirs.format) == _channels(model.format):
+        gate.load_state_dict(source.gate)
+        return LoadedWeights((*body.loaded, *own), body.left, body.fresh)
+    return LoadedWeights(body.loaded, (*body.left, *_of_gate(source.gate or ())), (*body.fresh, *own))
+
+
+def _of_gate(tensors: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"gate.{name}" for name in tensors)
 
 
 def _check_rgb_weights(network: nn.Module, state_dict: Mapping[str, Tensor]) -> None:

@@ -11,7 +11,7 @@ import importlib.util
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -118,6 +118,20 @@ class RgbSource:
         )
         made.source, made.options = name, self.options
         return made
+
+    def for_training(self, name: str, num_classes: int) -> RgbSource:
+        """Return how a network like this is built to be trained further: with a last layer for so many classes.
+
+        Args:
+            name: of the RGB network.
+            num_classes: a network of one's own gets it if its options hold a `num_classes`.
+        """
+        options = dict(self.options)
+        if "num_classes" in options or not runs_code(name):
+            options["num_classes"] = num_classes
+        if name in ("torchvision:googlenet", "torchvision:inception_v3"):
+            options["aux_logits"] = False  # in training they would give three outputs
+        return replace(self, options=options, tuned=True)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values for JSON."""

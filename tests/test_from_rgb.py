@@ -237,9 +237,7 @@ def test_a_network_of_ones_own_runs_only_with_the_flag(tmp_path: Path, capsys: p
     assert main([*words, *preprocessing, "--run-code", "--option", "num_classes=4"]) == 0
     assert "folded stride 4, 24 channels" in capsys.readouterr().err
     assert main(["predict", str(out), str(photo)]) == 2
-    assert "the code that makes it would be executed: if you trust it, allow this with --run-code" in (
-        capsys.readouterr().err
-    )
+    assert "whose code would be executed: if you trust it, allow this with --run-code" in (capsys.readouterr().err)
     assert main(["predict", str(out), str(photo), "--run-code", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["predictions"]) == 4
     loaded = load_model(out, run_code=True)
@@ -317,3 +315,57 @@ def test_names_of_classes_are_read_line_by_line(
         (tmp_path / "names.txt").write_text(text)
         assert main([*words, "--classes", str(tmp_path / "names.txt"), "--out", str(tmp_path / "model")]) == 2
         assert message in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of three classes on six channels."""
+    folder = tmp_path_factory.mktemp("model") / "model"
+    torch.manual_seed(3)
+    save_model(folder, from_torchvision(SMALL, size=64, format=TensorFormat(6), classes=("a", "b", "c")))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of the model's."""
+    folder = tmp_path_factory.mktemp("photos")
+    for n, name in enumerate("aab"):
+        (folder / name).mkdir(exist_ok=True)
+        (folder / name / f"{n}.jpg").write_bytes(make_jpeg(90, 70, seed=n))
+    return folder
+
+
+def test_its_channels_are_ranked_by_their_loss(model: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "best.json"
+    assert main(["select", str(model), str(photos), "--by", "loss", "-k", "2", "--out", str(out)]) == 0
+    assert len(json.loads(out.read_text())["channels"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["heatmap", "{model}", "{photos}", "--out", "heat.json"],
+            "the model has no gate, so every channel is always on",
+        ),
+        (["select", "{model}", "--by", "weights", "--out", "w.json"], f"no convolution of torchvision:{SMALL}"),
+        (
+            ["select", "{model}", "--by", "energy", "--out", "e.json"],
+            "the model's format holds no statistics, which --by",
+        ),
+        (["select", "{model}", "--out", "e.json"], "the model has no gate: choose --by energy, loss or weights"),
+    ],
+)
+def test_what_a_network_without_a_gate_cannot_tell_is_explained(
+    words: list[str],
+    message: str,
+    model: Path,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([word.format(model=model, photos=photos) for word in words]) == 2
+    assert message in capsys.readouterr().err

@@ -258,6 +258,47 @@ def test_float16_tensors_and_autocast_keep_the_front_end_precise() -> None:
         torch.testing.assert_close(layer(channels).double(), expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", ["vit", "convnext"])
+def test_autocast_keeps_a_folded_convolution_precise(name: str, dtype: Any) -> None:
+    made = from_rgb(network(name), size=64, mean=MEAN, std=STD, format=TensorFormat(24))
+    assert made.form != "layer"
+    channels = in_format(coefficients(pixels() + 100), made.format).float()  # bright: DC coefficients near their limit
+    found: list[Tensor] = []
+    stem = next(module for module in made.modules() if isinstance(module, nn.Conv2d))
+    stem.register_forward_hook(lambda module, inputs, output: found.append(output))
+    with torch.no_grad():
+        expected = made(channels)
+        with torch.autocast("cpu", dtype):
+            answers = made(channels)
+            again = made(channels.half())
+    assert torch.equal(found[1], found[0])
+    for each in (answers, again):
+        assert each.dtype == dtype
+        assert float((each.float() - expected).norm() / expected.norm()) < 0.02
+
+
+@pytest.mark.parametrize("name", ["small", "vit", "convnext"])
+def test_channels_last_changes_nothing(name: str) -> None:
+    made = from_rgb(network(name), size=64, mean=MEAN, std=STD, format=TensorFormat(24, statistics=STATISTICS))
+    x = in_format(coefficients(pixels()), made.format).float()
+    with torch.no_grad():
+        expected = made(x)
+        found = made.to(memory_format=torch.channels_last)(x.contiguous(memory_format=torch.channels_last))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["small", "vit", "convnext"])
+def test_training_in_bfloat16_reaches_every_weight(name: str) -> None:
+    made = from_rgb(network(name), size=64, mean=MEAN, std=STD, format=TensorFormat(24)).train()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = made(50 * torch.randn(2, 24, 8, 8)).float().square().mean()
+    loss.backward()
+    for parameter, value in made.network.named_parameters():
+        assert value.grad is not None, parameter
+        assert torch.isfinite(value.grad).all(), parameter
+
+
 @pytest.mark.parametrize(("name", "added"), [("resnet18", 0.0107e9), ("vit_b_16", 0)])
 def test_it_adds_few_multiply_adds(name: str, added: float) -> None:
     original = network(name)

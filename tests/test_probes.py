@@ -59,7 +59,14 @@ def classifier(*, gated: bool = True, channels: tuple[int, ...] = CHANNELS) -> A
     torch.manual_seed(0)
     format = TensorFormat(ChannelSelection(channels))
     config = SimpleNamespace(
-        architecture="tiny", num_classes=2, labels=(), format=format, size=(32, 32), shorter_side=32, gated=gated
+        architecture="tiny",
+        num_classes=2,
+        labels=(),
+        format=format,
+        size=(32, 32),
+        shorter_side=32,
+        gated=gated,
+        source=None,
     )
     return SimpleNamespace(config=config, network=GatedNetwork(Gate(4), Network()) if gated else Network())
 

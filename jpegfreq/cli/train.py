@@ -10,10 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jpegfreq.cli._models import add_code_argument
 from jpegfreq.cli._options import add_any_statistics
 from jpegfreq.cli._training import CHANNELS_HELP, WEIGHTS_HELP, RunBars, add_run_arguments
 
 if TYPE_CHECKING:
+    from jpegfreq.format import TensorFormat
+    from jpegfreq.models.checkpoint import ModelConfig
     from jpegfreq.models.training.train import Epoch
 
 SUMMARY = "train a classifier on frequency tensors, with or without a gate, or on RGB"
@@ -41,6 +44,8 @@ examples:
   jpegfreq select heat.json -k 24 --out best.json
   jpegfreq train photos/train photos/val --out runs/best --channels best.json      # the gate's choice, fixed
   jpegfreq train photos/train photos/val --out runs/fine --weights resnet18.pth --learning-rate 0.02
+  jpegfreq from-rgb --network torchvision:resnet18 --weights resnet18.pth --out model/
+  jpegfreq train photos/train photos/val --out runs/tuned --weights model/ --learning-rate 0.02 --epochs 5
   jpegfreq train photos/train photos/val --out runs/dct24 --channels 24 --size 224 --epochs 60 --extend
   jpegfreq plot runs/dct24 --out dct24.html                                        # its curves
   torchrun --nproc-per-node 2 -m jpegfreq train ...                                # two processes
@@ -56,8 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, type=Path, metavar="FOLDER", help="the run's folder")
     model = parser.add_argument_group("the network and its input")
     model.add_argument(
-        "--architecture", default="resnet18", metavar="NAME",
-        help=f"{', '.join(architectures())} (default: resnet18)",
+        "--architecture", metavar="NAME",
+        help=f"{', '.join(architectures())} (default: resnet18, or the network of --weights)",
     )  # fmt: skip
     model.add_argument("--rgb", action="store_true", help="train the same network on RGB pixels: the baseline")
     model.add_argument("--channels", metavar="CHANNELS", help=CHANNELS_HELP)
@@ -80,7 +85,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='"paper" keeps the strides after the stem; "full" turns the first stride-2 stage into stride 1, which '
         "doubles the grid of every later stage (default: paper; use full for mobilenet_v2 below 896 px)",
     )  # fmt: skip
-    model.add_argument("--weights", metavar="PATH", help=WEIGHTS_HELP)
+    model.add_argument(
+        "--weights", metavar="PATH",
+        help=f"{WEIGHTS_HELP}. A network of `jpegfreq from-rgb` is trained further at its own size and on its own "
+        "channels; with other --channels or --rgb it is adapted anew",
+    )  # fmt: skip
+    model.add_argument(
+        "--free-front",
+        action="store_true",
+        help="train the layer too that turns frequencies into pixels for a network of `jpegfreq from-rgb`, which stays "
+        "fixed otherwise",
+    )
+    add_code_argument(model)
     gate = parser.add_argument_group("the gate")
     gate.add_argument("--gate", action="store_true", help="let a gate choose the channels of each image")
     gate.add_argument(
@@ -142,7 +158,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 _GIVEN = (
     "epochs", "batch_size", "learning_rate", "weight_decay", "label_smoothing", "mixup", "average_decay",
     "gate_weight", "gate_learning_rate", "temperature", "final_temperature", "target_channels", "shorter_side",
-    "weights", "checkpoint_every",
+    "checkpoint_every",
 )  # fmt: skip
 _GATE_OPTIONS = ("target_channels", "gate_weight", "gate_learning_rate", "temperature", "final_temperature")
 
@@ -150,9 +166,8 @@ _GATE_OPTIONS = ("target_channels", "gate_weight", "gate_learning_rate", "temper
 def run(arguments: argparse.Namespace) -> int:
     """Train; an error in the data or the options ends the command before the first step."""
     from jpegfreq.cli import CommandError
-    from jpegfreq.cli._options import _selection, _statistics, check_statistics
+    from jpegfreq.cli._options import check_statistics
     from jpegfreq.cli._progress import message_console
-    from jpegfreq.format import TensorFormat
     from jpegfreq.models.training.recipe import TrainConfig, preset
     from jpegfreq.models.training.steering import missed_by
     from jpegfreq.models.training.train import best_epoch, train
@@ -162,19 +177,22 @@ def run(arguments: argparse.Namespace) -> int:
     _check_options(arguments, given)
     console = message_console(quiet=os.environ.get("RANK", "0") != "0")  # only torchrun's first process prints
     try:
+        adapted = _adapted(arguments)
         form = None
         if not arguments.rgb:
-            form = TensorFormat(
-                _selection(arguments.channels or "all"), layout="HWC", statistics=_statistics(arguments.statistics)
-            )
+            form = _format(arguments, adapted)
         config = TrainConfig(
             arguments.data,
             arguments.validation,
             str(arguments.out),
-            architecture=arguments.architecture,
+            architecture=adapted.architecture if adapted else arguments.architecture or "resnet18",
             format=form,
-            size=_size(arguments.data, arguments.size),
+            size=_size(arguments.data, arguments.size if adapted is None else adapted.size[0]),
             stride=arguments.stride,
+            source=None if adapted is None else adapted.source,
+            weights=arguments.weights,
+            free_front=arguments.free_front,
+            run_code=arguments.run_code,
             gated=arguments.gate,
             amp=arguments.amp,
             seed=arguments.seed,
@@ -182,6 +200,8 @@ def run(arguments: argparse.Namespace) -> int:
             threads=arguments.threads,
             compute_threads=arguments.compute_threads,
         )
+        if adapted is not None:
+            given.setdefault("shorter_side", adapted.shorter_side)
         config = replace(preset(arguments.recipe, config), **given)
         if not arguments.any_statistics:
             side = _stored(arguments.data).get("shorter_side", config.validation_side)
@@ -202,6 +222,59 @@ def run(arguments: argparse.Namespace) -> int:
             style="yellow",
         )
     return 0
+
+
+def _adapted(arguments: argparse.Namespace) -> ModelConfig | None:
+    """Return the config of the adapted RGB network that --weights names; None for all other weights.
+
+    Raises:
+        CommandError: an option does not fit it, or its folder is damaged.
+    """
+    from jpegfreq.cli import CommandError
+    from jpegfreq.models.checkpoint import checkpoint_in, read_config
+
+    if arguments.weights is None or not Path(arguments.weights).is_dir():
+        config = None
+    else:
+        config = read_config(checkpoint_in(arguments.weights))
+    if config is None or config.source is None:
+        for name in ("free_front", "run_code"):
+            if getattr(arguments, name):
+                raise CommandError(
+                    f"--{name.replace('_', '-')} would have no effect: it is for --weights of `jpegfreq from-rgb`"
+                )
+        return None
+    if arguments.architecture not in (None, config.architecture):
+        raise CommandError(f"--architecture is {arguments.architecture}, but {arguments.weights} is a {config}")
+    height, width = config.size
+    if height != width:
+        raise CommandError(
+            f"{arguments.weights} takes images of height {height} x width {width}, but `jpegfreq train` only trains on "
+            "square ones"
+        )
+    if arguments.size not in (None, height):
+        raise CommandError(
+            f"--size is {arguments.size}, but {arguments.weights} takes images of {height} x {height} pixels: make one "
+            f"for your size with `jpegfreq from-rgb --size {arguments.size}`"
+        )
+    return config
+
+
+def _format(arguments: argparse.Namespace, adapted: ModelConfig | None) -> TensorFormat:
+    """Return the format of the input: the adapted network's own, but for the options that were given."""
+    from jpegfreq.cli._options import _selection, _statistics
+    from jpegfreq.format import TensorFormat
+
+    if adapted is None or adapted.format is None:
+        return TensorFormat(
+            _selection(arguments.channels or "all"), layout="HWC", statistics=_statistics(arguments.statistics)
+        )
+    own = replace(adapted.format, layout="HWC")
+    if arguments.channels is not None:
+        own = replace(own, channels=_selection(arguments.channels))
+    if arguments.statistics is not None:
+        own = replace(own, statistics=_statistics(arguments.statistics))
+    return own
 
 
 def _check_options(arguments: argparse.Namespace, given: dict[str, Any]) -> None:

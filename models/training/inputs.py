@@ -15,7 +15,7 @@ from torch import nn
 
 from jpegfreq.channels import CHANNEL_COUNT
 from jpegfreq.format import TensorFormat
-from jpegfreq.models.networks.create import create_model
+from jpegfreq.models.gate import GatedOutput
 from jpegfreq.models.training.recipe import TrainConfig
 from jpegfreq.models.training.state import DataSummary
 from jpegfreq.sources import open_images
@@ -187,7 +187,11 @@ def open_inputs(
     form = config.format
     datasets: list[CropDataset]
     common: dict[str, Any] = {"seed": config.seed, "errors": "skip", "fallback": "pixels"}
+    if config.source is not None:
+        common.update(filter=config.source.filter)
     if form is None:
+        if config.source is not None:
+            common.update(mean=config.source.mean, std=config.source.std)
         datasets = [RgbDataset(training, crops, **common), RgbDataset(validation, centre, **common)]
     else:
         common.update(format=form, threads=config.threads)
@@ -195,7 +199,7 @@ def open_inputs(
     for source, dataset in zip((config.data, config.validation), datasets, strict=True):
         _try_reading(source, dataset)
     seconds_measuring = 0.0
-    if form is not None and form.statistics is None:
+    if form is not None and form.statistics is None and config.needs_statistics:
         if statistics is None:
             start = time.perf_counter()
             statistics = measure_statistics(training, crops, config.threads)
@@ -233,15 +237,15 @@ def _fewest_images(
     shape = (3, *size) if form is None else (len(form.selection), size[0] // 8, size[1] // 8)
     if config.target_channels is not None and config.target_channels > shape[0]:
         raise ValueError(f"target_channels is {config.target_channels:g}, but the input has only {shape[0]} channels")
+    model = config.model(format=form, size=size, shorter_side=max(size), classes=("", ""))
+    with torch.device("meta" if config.source is None else "cpu"):  # timm's builders need real numbers
+        network = model.create().to("meta")
     with torch.device("meta"):
-        network = create_model(
-            config.architecture, format=form, num_classes=2, stride=config.stride, gated=config.gated
-        )
         if config.amp and device.type == "cpu":
             _refuse_wrong_gradients(config, network, shape)
         for count in (1, 2)[:batch_size]:
             try:
-                network(torch.zeros(count, *shape))
+                output = network(torch.zeros(count, *shape))
             except (ValueError, RuntimeError) as error:
                 if count == min(batch_size, 2):
                     batch = " x ".join(map(str, (batch_size, *shape)))
@@ -249,6 +253,11 @@ def _fewest_images(
                         f"{config.architecture} cannot be trained on batches of {batch}: {error}"
                     ) from error
             else:
+                if not isinstance(output, torch.Tensor | GatedOutput):
+                    raise ValueError(
+                        f"{config.architecture} gives {type(output).__name__} in training, but only networks that give "
+                        "[N, classes] can be trained"
+                    )
                 return count
     raise AssertionError("the last count returns or raises")
 
@@ -311,7 +320,7 @@ def _open_stores(config: TrainConfig, each: int, options: dict[str, Any], device
             f"{config.data} holds the channels {form.selection.name}, but {wanted.selection.name} were asked for: "
             "convert the images again, or leave out the channels"
         )
-    if form.statistics is None:
+    if form.statistics is None and config.needs_statistics:
         raise ValueError(
             f"{config.data} was converted without --statistics, but a network needs normalized input: convert the "
             "images again with the statistics of `jpegfreq stats`"

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from jpegfreq.format import TensorFormat
-from jpegfreq.models.checkpoint import read_format
+from jpegfreq.models.checkpoint import ModelConfig, read_format
+from jpegfreq.models.rgb_source import RgbSource, is_rgb_source
 from jpegfreq.models.training.state import CheckpointInterval
 
 __all__ = ["PRESETS", "TrainConfig", "check_number", "check_target", "preset"]
@@ -54,6 +55,11 @@ class TrainConfig:
         final_temperature: in the last epoch; it falls geometrically between. The paper's code keeps 1.0.
         weights: what the network starts from, as for `read_pretrained`; None for new weights. For JPEG files, a format
             without statistics takes those of the checkpoint.
+        source: how the RGB network is built, if `architecture` names one that was adapted, such as
+            "torchvision:resnet50"; then `weights` must be its checkpoint. Without a gate, its tensors need no
+            statistics.
+        free_front: train the layer too that turns frequencies into pixels for an adapted network.
+        run_code: execute the file that makes a network of one's own.
         amp: run the network in bfloat16 where that is safe.
         seed: of weights, order, crops, mixing and gate samples.
         device: where to train: "auto", or a name such as "cpu" or "cuda" (`best_device`).
@@ -92,6 +98,9 @@ class TrainConfig:
     temperature: float = 1.0
     final_temperature: float = 1.0
     weights: str | None = None
+    source: RgbSource | None = None
+    free_front: bool = False
+    run_code: bool = False
     amp: bool = False
     seed: int = 0
     device: str = "cpu"
@@ -104,6 +113,12 @@ class TrainConfig:
         for name in ("epochs", "batch_size", "size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if (self.source is not None) != is_rgb_source(self.architecture):
+            raise ValueError(f"the source of an RGB network and the architecture {self.architecture!r} contradict")
+        if self.source is not None and self.weights is None:
+            raise ValueError(f"{self.architecture} is trained further from a checkpoint: name it as weights")
+        if self.free_front and (self.source is None or self.source.form != "layer" or self.format is None):
+            raise ValueError("the network has no layer before it that could be trained: leave out free_front")
         if self.format is not None and self.size % 8:
             raise ValueError(f"size must be a multiple of 8, not {self.size}")
         if self.schedule not in ("steps", "cosine"):
@@ -133,6 +148,32 @@ class TrainConfig:
     def validation_side(self) -> int:
         """What a validation image's shorter side is resized to, pixels."""
         return round(self.size * 8 / 7) if self.shorter_side is None else self.shorter_side
+
+    @property
+    def needs_statistics(self) -> bool:
+        """Whether the tensors must be normalized; for an adapted RGB network, only a gate in front of it needs that."""
+        return self.format is not None and (self.source is None or self.gated)
+
+    def model(
+        self,
+        *,
+        format: TensorFormat | None,
+        size: tuple[int, int],
+        shorter_side: int,
+        classes: tuple[str, ...],
+    ) -> ModelConfig:
+        """Describe the network that is trained.
+
+        Args:
+            format: of the tensors that are read.
+            size: (height, width) of the images in pixels.
+            shorter_side: what a validation image's shorter side is resized to, pixels.
+            classes: the name of each class.
+        """
+        source = None if self.source is None else self.source.for_training(self.architecture, len(classes))
+        return ModelConfig(
+            self.architecture, len(classes), format, size, shorter_side, self.stride, self.gated, classes, source
+        )
 
     @property
     def gate_rate(self) -> float:
@@ -165,13 +206,18 @@ class TrainConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values for JSON."""
         values: dict[str, Any] = {known.name: getattr(self, known.name) for known in fields(self)}
-        return {**values, "format": None if self.format is None else self.format.to_dict()}
+        return {
+            **values,
+            "format": None if self.format is None else self.format.to_dict(),
+            "source": None if self.source is None else self.source.to_dict(),
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
         """Build the config that `to_dict` described; unknown fields are an error."""
         format = None if values["format"] is None else read_format(values["format"])
-        return cls(**{**values, "format": format})
+        source = None if values["source"] is None else RgbSource.from_dict(values["source"])
+        return cls(**{**values, "format": format, "source": source})
 
 
 def check_number(name: str, value: float, highest: float = math.inf) -> None:

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from jpegfreq.models.checkpoint import ModelConfig, read_format, save_model
+from jpegfreq.models.checkpoint import ModelConfig, check_code, read_format, save_model
 from jpegfreq.models.device import best_device
+from jpegfreq.models.frontend import PixelLayer
 from jpegfreq.models.gate import ChannelGate, GateDecision, GatedNetwork, GatedOutput
-from jpegfreq.models.pretrained import Pretrained, load_pretrained, read_pretrained
+from jpegfreq.models.pretrained import Pretrained, load_adapted, load_pretrained, read_pretrained
 from jpegfreq.models.training.average import averaged
 from jpegfreq.models.training.distributed import (
     broadcast_buffers,
@@ -356,13 +357,16 @@ def _begin(config: TrainConfig, observer: Observer[Epoch], *, extend: bool) -> _
         torch.set_num_threads(config.compute_threads)
     rank, world_size = join_processes(device)
     out = Path(config.out)
-    movable = {"out", "device", "threads", "compute_threads", "checkpoint_every"}
+    movable = {"out", "device", "threads", "compute_threads", "checkpoint_every", "run_code"}
     check_run_folder(out, config, TrainConfig.from_dict, movable=movable, extend=extend)
     saved = read_state(out)
     given = config
     if saved is not None and saved["facts"]["format"] is not None:
         config = replace(config, format=read_format(saved["facts"]["format"]))
-    pretrained = read_pretrained(config.weights) if config.weights is not None and saved is None else None
+    check_code(config.architecture, run_code=config.run_code)
+    pretrained = None
+    if config.weights is not None and saved is None:
+        pretrained = read_pretrained(config.weights, run_code=config.run_code)
     inputs = open_inputs(
         config,
         rank=rank,
@@ -370,14 +374,17 @@ def _begin(config: TrainConfig, observer: Observer[Epoch], *, extend: bool) -> _
         device=device,
         statistics=None if pretrained is None or pretrained.format is None else pretrained.format.statistics,
     )
-    model = ModelConfig(
-        config.architecture, len(inputs.classes), inputs.format, inputs.size, inputs.shorter_side, config.stride,
-        config.gated, inputs.classes,
-    )  # fmt: skip
+    model = config.model(
+        format=inputs.format, size=inputs.size, shorter_side=inputs.shorter_side, classes=inputs.classes
+    )
     torch.manual_seed(config.seed)
     network = model.create()
     if pretrained is not None:
         _start_from(pretrained, network, model, observer)
+    if config.free_front:
+        for module in network.modules():
+            if isinstance(module, PixelLayer):
+                module.requires_grad_()
     network = network.to(device).to(memory_format=torch.channels_last)
     optimizer = _optimizer(config, network)
     steps = len(inputs.training)
@@ -407,13 +414,16 @@ def _begin(config: TrainConfig, observer: Observer[Epoch], *, extend: bool) -> _
 
 def _start_from(pretrained: Pretrained, network: nn.Module, model: ModelConfig, observer: Observer[Epoch]) -> None:
     """Load the weights that a run starts from, and report what was loaded."""
-    loaded = load_pretrained(
-        network.network if isinstance(network, GatedNetwork) else network,
-        pretrained,
-        architecture=model.architecture,
-        format=model.format,
-        gate=network.gate if isinstance(network, GatedNetwork) else None,
-    )
+    if model.source is not None:
+        loaded = load_adapted(network, pretrained, model)
+    else:
+        loaded = load_pretrained(
+            network.network if isinstance(network, GatedNetwork) else network,
+            pretrained,
+            architecture=model.architecture,
+            format=model.format,
+            gate=network.gate if isinstance(network, GatedNetwork) else None,
+        )
     observer.note(f"{pretrained.path}: {loaded.summary}")
     for name in ("format", "size", "stride") if pretrained.config is not None else ():
         if getattr(pretrained.config, name) != getattr(model, name):
