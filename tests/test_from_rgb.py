@@ -369,3 +369,27 @@ def test_what_a_network_without_a_gate_cannot_tell_is_explained(
     monkeypatch.chdir(tmp_path)
     assert main([word.format(model=model, photos=photos) for word in words]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_compare_shows_the_rgb_network_beside_what_was_made_of_it(
+    model: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(3)
+    whole = tmp_path / "whole"
+    save_model(whole, from_torchvision(SMALL, size=64, classes=("a", "b", "c")))  # the same network as the model's
+    table = tmp_path / "table.json"
+    words = ["compare", str(whole), str(model), "--data", str(photos), "--json", str(table)]
+    assert main(words) == 0
+    assert "answers" in capsys.readouterr().out
+    rows = json.loads(table.read_text())
+    assert [row["name"] for row in rows] == ["whole, RGB", "whole", "model"]  # the RGB network stands there once
+    assert [row["input_shape"] for row in rows] == [[3, 64, 64], [192, 8, 8], [6, 8, 8]]
+    assert [row["input_bytes"] for row in rows] == [3 * 64 * 64, 2 * 192 * 64, 2 * 6 * 64]
+    assert rows[0]["agreement"] is None
+    data = [str(path) for path in sorted(photos.rglob("*.jpg"))]
+    original = rgb_original(load_model(model))
+    assert original is not None
+    expected = [prediction.label for prediction in original.predict(data)]
+    found = [prediction.label for prediction in load_model(model).predict(data)]
+    assert rows[2]["agreement"] == sum(a == b for a, b in zip(expected, found, strict=True)) / 3
+    assert rows[1]["top5"] == 1

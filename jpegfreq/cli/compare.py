@@ -16,10 +16,15 @@ SUMMARY = "compare trained models: accuracy, multiply-adds, cost of the input"
 DESCRIPTION = """\
 Measure trained classifiers on the same labelled images: accuracy, multiply-adds,
 parameters, the size of one image's input (float16 for frequencies, 8 bits for
-pixels), the CPU time to read it on one thread, and the time to copy it.
+pixels), the CPU time to read it on one thread, and the time to copy it. "Same
+answers" is the share of images that get the first model's answer.
+
+A network that `jpegfreq from-rgb` adapted is shown beside the RGB network it was
+made of, which takes pixels that torchvision decodes.
 
 examples:
   jpegfreq compare runs/rgb runs/dct24 runs/learned24 --data photos/val
+  jpegfreq compare model/ --data photos/val           # an adapted network, beside RGB
   jpegfreq compare runs/* --data photos/val --csv compared.csv --html compared.html
 """
 
@@ -57,10 +62,10 @@ def run(arguments: argparse.Namespace) -> int:
     from jpegfreq.cli._outputs import check_outputs
 
     check_outputs(arguments.csv, arguments.json, arguments.html, inputs=(*arguments.checkpoints, arguments.data))
-    models = [(_name(path), load_classifier(path, arguments)) for path in arguments.checkpoints]
-    from jpegfreq.models.analysis.compare import compare_models, to_csv, to_json
+    from jpegfreq.models.analysis.compare import compare_models, to_csv, to_json, with_originals
     from jpegfreq.report.compared import COMPARED_HEADINGS, compared_cells
 
+    models = with_originals([(_name(path), load_classifier(path, arguments)) for path in arguments.checkpoints])
     images = labelled_images(arguments.data)
     unread = Unread()
     try:
@@ -88,9 +93,9 @@ def _write_page(path: Path, rows: Sequence[ComparedModel]) -> None:
     from jpegfreq.report.page import Section, page, table_html, text_html, write_page
 
     explained = (
-        "The size of an image's input is that of float16 values for frequencies and of 8-bit values for pixels. The "
-        "time to read is CPU time on one thread, from the file to the normalized tensor. The time to copy is that of "
-        "one image as part of a batch."
+        "Same answers is the share of images with the first model's answer. The size of an image's input is that of "
+        "float16 values for frequencies and of 8-bit values for pixels. The time to read is CPU time on one thread, "
+        "from the file to the normalized tensor. The time to copy is that of one image as part of a batch."
     )
     html = text_html(explained) + table_html(COMPARED_HEADINGS, compared_cells(rows))
     lead = f"{len(rows)} models on the same {rows[0].images} images."

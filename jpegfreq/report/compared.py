@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 __all__ = ["COMPARED_HEADINGS", "compared_cells"]
 
 COMPARED_HEADINGS = (
-    "model", "input", "top-1", "top-5", "GMAC", "million parameters", "kB per image", "ms to read", "ms to copy",
+    "model", "input", "top-1", "top-5", "same answers", "GMAC", "million parameters", "kB per image",
+    "ms to read", "ms to copy",
 )  # fmt: skip
 
 
@@ -23,6 +24,7 @@ def compared_cells(rows: Sequence[ComparedModel]) -> list[list[str]]:
             " x ".join(map(str, row.input_shape)),
             f"{row.top1:.1%}",
             f"{row.top5:.1%}",
+            "-" if row.agreement is None else f"{row.agreement:.1%}",
             f"{row.macs / 1e9:.3g}",
             f"{row.parameters / 1e6:.1f}",
             f"{row.input_bytes / 1e3:.1f}",

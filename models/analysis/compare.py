@@ -1,4 +1,4 @@
-"""Compare trained models: accuracy, multiply-adds, and what their input costs to read and to copy."""
+"""Compare trained models: accuracy, agreement, multiply-adds, and what their input costs to read and to copy."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import io
 import json
 import statistics
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,13 +22,15 @@ from jpegfreq.models.analysis.evaluation import (
     labelled_for,
 )
 from jpegfreq.models.analysis.probes import sample_images
+from jpegfreq.models.checkpoint import rgb_original
 from jpegfreq.models.networks.summary import model_summary
 from jpegfreq.torch import Images
 
 if TYPE_CHECKING:
+    from jpegfreq.models.checkpoint import ModelConfig
     from jpegfreq.models.predict import Classifier
 
-__all__ = ["ComparedModel", "compare_models", "to_csv", "to_json"]
+__all__ = ["ComparedModel", "compare_models", "to_csv", "to_json", "with_originals"]
 
 _ROUNDS = 5
 _BATCH = 32
@@ -45,6 +47,8 @@ class ComparedModel:
             for RGB.
         top1: the share of images whose most likely class is right.
         top5: the share of images whose class is among the five most likely.
+        agreement: the share of images for which the most likely class is also the first model's; None for the first
+            model, and for models with other classes.
         images: the number of images that were read.
         macs: multiply-adds per image.
         parameters: trainable numbers.
@@ -58,6 +62,7 @@ class ComparedModel:
     input_shape: tuple[int, int, int]
     top1: float
     top5: float
+    agreement: float | None
     images: int
     macs: int
     parameters: int
@@ -68,6 +73,30 @@ class ComparedModel:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values for JSON."""
         return asdict(self) | {"input_shape": list(self.input_shape)}
+
+
+def with_originals(models: Sequence[tuple[str, Classifier]]) -> list[tuple[str, Classifier]]:
+    """Put the RGB network before each model that `jpegfreq from-rgb` made of it, once for all models of one network.
+
+    Models that were trained further have none.
+    """
+    found: list[tuple[str, Classifier]] = []
+    originals: list[Classifier] = []
+    for name, classifier in models:
+        original = rgb_original(classifier)
+        if original is not None and not any(_is_same(original, known) for known in originals):
+            originals.append(original)
+            found.append((f"{name}, RGB", original))
+        found.append((name, classifier))
+    return found
+
+
+def _is_same(one: Classifier, other: Classifier) -> bool:
+    """Whether two RGB classifiers have the same weights and see the same images."""
+    if replace(one.config, labels=()) != replace(other.config, labels=()):
+        return False
+    ours, theirs = one.network.state_dict(), other.network.state_dict()
+    return all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
 
 
 def compare_models(
@@ -85,7 +114,7 @@ def compare_models(
     several rounds.
 
     Args:
-        models: pairs of a name and a model, at least one.
+        models: pairs of a name and a model, at least one; `with_originals` adds RGB networks to them.
         images: labelled by the names of the models' classes or by their numbers.
         batch_size: images per batch.
         timed_images: how many images to time reading on.
@@ -103,11 +132,15 @@ def compare_models(
             raise ValueError(f"{name}: {error}") from error
     reading = _reading_milliseconds([classifier for _, classifier in models], sample_images(images, timed_images))
     rows: list[ComparedModel] = []
+    first: dict[int, int] = {}
     for (name, classifier), own, read_milliseconds in zip(models, labelled, reading, strict=True):
         config = classifier.config
-        top1, top5, count = _accuracy(classifier, own, batch_size, progress, None if rows else on_unread)
-        height, width = config.size
-        shape = (3, height, width) if config.format is None else (len(config.format.selection), height // 8, width // 8)
+        found = _answers(classifier, own, batch_size, progress, None if rows else on_unread)
+        comparable = rows and _classes(config) == _classes(models[0][1].config)
+        first = first or found.answers
+        shape = (3, *config.size)
+        if config.format is not None:
+            shape = (len(config.format.selection), -(-config.size[0] // 8), -(-config.size[1] // 8))
         summary = model_summary(classifier.network, shape)
         bytes_per_value = 1 if config.format is None else 2
         values = shape[0] * shape[1] * shape[2]
@@ -116,9 +149,10 @@ def compare_models(
                 name,
                 config.architecture,
                 shape,
-                top1,
-                top5,
-                count,
+                found.top1,
+                found.top5,
+                _agreement(found.answers, first) if comparable else None,
+                len(found.answers),
                 summary.macs,
                 summary.parameters,
                 bytes_per_value * values,
@@ -129,23 +163,48 @@ def compare_models(
     return rows
 
 
+def _classes(config: ModelConfig) -> tuple[int, tuple[str, ...]]:
+    return config.num_classes, config.labels
+
+
+def _agreement(one: Mapping[int, int], other: Mapping[int, int]) -> float | None:
+    """Return the share of images with the same answer, of those that both models could read."""
+    both = one.keys() & other.keys()
+    return sum(one[index] == other[index] for index in both) / len(both) if both else None
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """A model's accuracy, and the most likely class of each image that was read, by its index."""
+
+    top1: float
+    top5: float
+    answers: dict[int, int]
+
+
 @torch.inference_mode()
-def _accuracy(
+def _answers(
     classifier: Classifier, images: Images, batch_size: int, progress: Progress | None, on_unread: OnUnread | None
-) -> tuple[float, float, int]:
-    """Measure top-1, top-5, and how many images were read."""
+) -> _Answers:
+    """Let a model answer for all images.
+
+    Raises:
+        ValueError: no image could be read.
+    """
     network = classifier.network.eval()
-    first = among = count = 0
+    right = among = 0
+    answers: dict[int, int] = {}
     batches = evaluation_batches(classifier, images, batch_size=batch_size, progress=progress, on_unread=on_unread)
     for x, batch in batches:
         logits = network(x)  # [N, classes]
-        likely = logits.topk(min(5, logits.shape[1]), dim=1).indices.cpu() == batch.labels[:, None]  # [N, 5]
-        first += int(likely[:, 0].sum())
-        among += int(likely.sum())
-        count += len(batch.labels)
-    if not count:
+        likely = logits.topk(min(5, logits.shape[1]), dim=1).indices.cpu()  # [N, 5]
+        answers.update(zip(batch.indices.tolist(), likely[:, 0].tolist(), strict=True))
+        hits = likely == batch.labels[:, None]
+        right += int(hits[:, 0].sum())
+        among += int(hits.sum())
+    if not answers:
         raise ValueError("no image could be read")
-    return first / count, among / count, count
+    return _Answers(right / len(answers), among / len(answers), answers)
 
 
 def _reading_milliseconds(models: Sequence[Classifier], images: Images) -> list[float]:
