@@ -318,11 +318,27 @@ def test_names_of_classes_are_read_line_by_line(
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint of three classes on six channels."""
-    folder = tmp_path_factory.mktemp("model") / "model"
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weights of a network of three classes, whose answers depend on the image."""
     torch.manual_seed(3)
-    save_model(folder, from_torchvision(SMALL, size=64, format=TensorFormat(6), classes=("a", "b", "c")))
+    network = torchvision.models.get_model(SMALL, num_classes=3).train()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        network(torch.randn(16, 3, 64, 64))
+        network.classifier[3].weight *= 20
+    path = tmp_path_factory.mktemp("trained") / "trained.pth"
+    torch.save(network.state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its checkpoint on six channels."""
+    folder = tmp_path_factory.mktemp("model") / "model"
+    network = from_torchvision(SMALL, weights=trained, size=64, format=TensorFormat(6), classes=("a", "b", "c"))
+    save_model(folder, network)
     return folder
 
 
@@ -372,11 +388,10 @@ def test_what_a_network_without_a_gate_cannot_tell_is_explained(
 
 
 def test_compare_shows_the_rgb_network_beside_what_was_made_of_it(
-    model: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: Path, model: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    torch.manual_seed(3)
     whole = tmp_path / "whole"
-    save_model(whole, from_torchvision(SMALL, size=64, classes=("a", "b", "c")))  # the same network as the model's
+    save_model(whole, from_torchvision(SMALL, weights=trained, size=64, classes=("a", "b", "c")))
     table = tmp_path / "table.json"
     words = ["compare", str(whole), str(model), "--data", str(photos), "--json", str(table)]
     assert main(words) == 0
@@ -389,7 +404,9 @@ def test_compare_shows_the_rgb_network_beside_what_was_made_of_it(
     data = [str(path) for path in sorted(photos.rglob("*.jpg"))]
     original = rgb_original(load_model(model))
     assert original is not None
-    expected = [prediction.label for prediction in original.predict(data)]
+    predictions = original.predict(data)
+    assert all(prediction.probabilities[0] - prediction.probabilities[1] > 1e-3 for prediction in predictions)
+    expected = [prediction.label for prediction in predictions]
     found = [prediction.label for prediction in load_model(model).predict(data)]
     assert rows[2]["agreement"] == sum(a == b for a, b in zip(expected, found, strict=True)) / 3
     assert rows[1]["top5"] == 1
