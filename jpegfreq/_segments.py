@@ -11,7 +11,14 @@ import struct
 from collections.abc import Callable
 from typing import TypeAlias
 
-__all__ = ["orientation_of", "with_orientation", "with_size", "without_color_profile", "without_thumbnails"]
+__all__ = [
+    "orientation_of",
+    "with_orientation",
+    "with_size",
+    "without_color_profile",
+    "without_further_images",
+    "without_thumbnails",
+]
 
 Segments: TypeAlias = tuple[tuple[int, bytes], ...]
 _Edit: TypeAlias = Callable[[int, bytes], bytes | None]
@@ -140,14 +147,16 @@ def without_color_profile(segments: Segments | None) -> Segments | None:
     return _edited(segments, lambda marker, body: None if _starts(_APP2, _COLOR_PROFILE, marker, body) else body)
 
 
-def without_thumbnails(segments: Segments | None) -> Segments | None:
-    """Leave out every smaller copy of the image: those of JFIF, EXIF and Photoshop, and the index of an MPO file.
+def without_further_images(segments: Segments | None) -> Segments | None:
+    """Leave out the index of an MPO file: its further images lie after the end of the first one, and are not kept."""
+    return _edited(segments, lambda marker, body: None if _starts(_APP2, _MULTI_PICTURE, marker, body) else body)
 
-    The images that this index names lie after the end of the first one, and no edit copies them.
-    """
+
+def without_thumbnails(segments: Segments | None) -> Segments | None:
+    """Leave out the smaller copies of the image that JFIF, EXIF and Photoshop hold."""
 
     def edit(marker: int, body: bytes) -> bytes | None:
-        if _starts(_APP0, _JFXX, marker, body) or _starts(_APP2, _MULTI_PICTURE, marker, body):
+        if _starts(_APP0, _JFXX, marker, body):
             return None
         if _starts(_APP0, _JFIF, marker, body) and len(body) > 14:
             return body[:12] + b"\0\0"

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from jpegfreq import Coefficients, blocks, read_coefficients, write_jpeg
-from jpegfreq._segments import with_orientation, with_size, without_thumbnails
+from jpegfreq._segments import with_orientation, with_size, without_further_images, without_thumbnails
 from tests.coefficient_maker import SAMPLINGS, make_coefficients
 from tests.generate import Sampling, jpegtran, random_image
 from tests.images import make_jpeg, segment, with_segments
@@ -289,7 +289,6 @@ def test_thumbnails_can_be_dropped() -> None:
         (0xE0, jfif + b"\x01\x02" + bytes(6)),
         (0xE0, b"JFXX\0\x10" + THUMBNAIL),
         (0xE1, body),
-        (0xE2, b"MPF\0..."),
         (0xED, resources + note + b"8BIM\x04\x0c\0\0\0\0\0\x05image\0" + note),
         (0xED, resources + preview[:9]),
         (0xFE, b"kept"),
@@ -300,8 +299,14 @@ def test_thumbnails_can_be_dropped() -> None:
     assert b"thumbnail" not in after[1][1]
     assert len(after[1][1]) == len(body) - len(THUMBNAIL)
     assert with_orientation(after[1:2], 1) != after[1:2]  # the first directory is still there
-    assert after[2:] == ((0xED, resources + note + note), before[5], before[6])
+    assert after[2:] == ((0xED, resources + note + note), before[4], before[5])
     assert without_thumbnails(after) == after
+
+
+def test_the_index_of_further_images_can_be_dropped() -> None:
+    kept = ((0xE1, b"MPF\0"), (0xE2, b"ICC_PROFILE\0"))
+    assert without_further_images((kept[0], (0xE2, b"MPF\0MM\0*"), kept[1])) == kept
+    assert without_further_images(None) is None
 
 
 def test_a_thumbnail_before_other_data_is_wiped_out() -> None:

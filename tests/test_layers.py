@@ -17,6 +17,7 @@ DECODER = {"_native", "_arguments", "errors", "header", "coefficients"}
 FORMAT = {"_arguments", "errors", "channels", "statistics", "format"}
 TENSORS = DECODER | FORMAT | {"", "failures", "crops", "views", "assembly.*", "_resample", "batch"}
 SOURCES = {"_files", "sources.*"}
+EDITS = {"_segments", "blocks.*", "structure", "writer"}
 
 # What a module may import of jpegfreq, for types alone or in earnest. A name that ends in ".*" stands for a folder's
 # modules, which may also import one another; "*" is everything.
@@ -45,7 +46,7 @@ ALLOWED = {
     "jpegfreq.writer": DECODER | {"_files", "batch"},
     "jpegfreq.sources.*": {"errors", "_extras"},
     "jpegfreq.compat.*": DECODER - {"_native"} | {"_files", "_segments", "structure", "writer"},
-    "jpegfreq.store.*": {"_extras"} | TENSORS - {"_native"} | SOURCES | {"_segments", "blocks.*", "writer"},
+    "jpegfreq.store.*": {"_extras"} | TENSORS - {"_native"} | SOURCES | EDITS,
     "jpegfreq.torch.*": {"_extras"} | TENSORS - {"_native"} | SOURCES | {"_dct"},
     "jpegfreq.models.networks.*": FORMAT | {"models.gate"},
     "jpegfreq.models.*": {"_extras"} | TENSORS - {"_native"} | SOURCES | {"_dct", "store.*", "torch.*"},

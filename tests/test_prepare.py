@@ -104,6 +104,13 @@ def test_files_that_cannot_be_prepared_are_listed_and_copied(folder: Path, capsy
             assert (folder / "out" / "cat" / name).read_bytes() == (folder / "set" / "cat" / name).read_bytes()
 
 
+def test_the_speed_is_measured_on_images_that_give_tensors(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "set" / "cat" / "print.jpg").write_bytes(make_jpeg(mode="CMYK"))
+    assert prepare("set", "--out", "out") == 0
+    check_prepared(make_jpeg(mode="CMYK"), (folder / "out" / "cat" / "print.jpg").read_bytes())
+    assert "the originals (4 images" in capsys.readouterr().err
+
+
 def test_thumbnails_are_left_out_unless_asked_for(folder: Path) -> None:
     (folder / "one").mkdir()
     profile = segment(0xE2, b"ICC_PROFILE\0\x01\x01profile")

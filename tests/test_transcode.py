@@ -153,3 +153,21 @@ def test_wrong_options_are_explained(options: list[str], message: str, capsys: p
 def test_a_box_beyond_an_image_fails_for_that_image(capsys: pytest.CaptureFixture[str]) -> None:
     assert transcode("in", "--out", "out", "--crop", "0,0,40,40") == 1
     assert "a/odd.jpg: unsupported: the box (top 0, left 0, height 40, width 40) ends below" in capsys.readouterr().err
+
+
+def test_further_images_of_a_file_are_counted(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    index = segment(0xE2, b"MPF\0MM\0*\0\0\0\x08\0\0")
+    (photos / "in" / "a" / "two.mpo").write_bytes(with_segments(make_jpeg(), index) + make_jpeg())
+    assert transcode("in", "--out", "out") == 0
+    assert main(["prepare", "in", "--out", "prepared", "--thumbnails"]) == 0
+    assert capsys.readouterr().err.count("1 file holds further images after the first, as MPO files do; these are") == 2
+    for folder in ("out", "prepared"):
+        assert b"MPF" not in (photos / folder / "a" / "two.mpo").read_bytes()
+
+
+@pytest.mark.usefixtures("photos")
+def test_an_output_folder_inside_an_input_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert transcode("in", "--out", "in/turned") == 2
+    assert "--out in/turned lies in the input in: choose a folder outside of it" in capsys.readouterr().err
+    assert main(["prepare", "in", "--out", "in/b/prepared"]) == 2
+    assert "--out in/b/prepared lies in the input in" in capsys.readouterr().err

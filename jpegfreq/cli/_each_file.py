@@ -116,3 +116,10 @@ def sizes(outputs: Outputs, names: Iterable[str]) -> str:
     if not before:
         return ""
     return f": {after:,} bytes, {after / before:.3f} times the {before:,} bytes of their sources"
+
+
+def report_further_images(console: Console, count: int) -> None:
+    """Say how many files held more images than the one that was copied."""
+    if count:
+        files = "1 file holds" if count == 1 else f"{count} files hold"
+        console.print(f"{files} further images after the first, as MPO files do; these are not copied")

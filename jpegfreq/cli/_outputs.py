@@ -64,6 +64,18 @@ def _refuse_input(path: Path, source: Path) -> None:
         raise CommandError(f"{path} is an input of this command: it would be overwritten; choose another name")
 
 
+def refuse_inside(out: Path, inputs: Iterable[str | Path]) -> None:
+    """Refuse a folder of JPEG files inside an input folder, because the next run would take its files for inputs.
+
+    Raises:
+        CommandError: it lies inside one.
+    """
+    real = Path(os.path.realpath(out))
+    for source in inputs:
+        if os.path.isdir(source) and Path(os.path.realpath(source)) in real.parents:
+            raise CommandError(f"--out {out} lies in the input {source}: choose a folder outside of it")
+
+
 def check_figure(path: Path | None, *, inputs: Iterable[str | Path | None] = ()) -> None:
     """Check that a figure can be drawn and written.
 

@@ -31,8 +31,9 @@ does every other file of DIR. So OUT can take the place of DIR. Only an index of
 offsets in shards, such as an .idx file, must be made again.
 
 Metadata is kept, except for smaller copies of the image, which training does not need;
---thumbnails keeps them, too. A JPEG file that cannot be written in this way is listed
-and copied as it is; the next run tries again, but does not look into a shard again.
+--thumbnails keeps them, too. Of an MPO file, only the first image is written. A JPEG file
+that cannot be written in this way is listed and copied as it is; the next run tries
+again, but does not look into a shard again.
 
 At the end the command prints the size of OUT, and how much faster random-resized crops
 of height 224 x width 224 pixels are, measured on a sample on one core.
@@ -66,8 +67,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Prepare every file and shard that is not current; return 1 if some failed."""
     from jpegfreq.cli import CommandError
-    from jpegfreq.cli._each_file import resumable, sizes
+    from jpegfreq.cli._each_file import report_further_images, resumable, sizes
     from jpegfreq.cli._options import threads_from
+    from jpegfreq.cli._outputs import refuse_inside
     from jpegfreq.cli._progress import list_failures, message_console, speed_bar
     from jpegfreq.failures import Failure
     from jpegfreq.store.outputs import FileOutputs
@@ -78,6 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError(f"{source}: no such folder or shard")
     if not source.is_dir() and source.suffix != ".tar":
         raise CommandError(f"{source} is neither a folder nor a .tar shard; jpegfreq transcode takes single files")
+    refuse_inside(arguments.out, [source])
     parts = find_parts(source)
     console = message_console()
     if parts.left_out:
@@ -110,6 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
     if parts.others:
         words = "file is" if len(parts.others) == 1 else "files are"
         console.print(f"{len(parts.others)} other {words} copied unchanged")
+    report_further_images(console, len(work.further))
     _print_speed_up(parts, arguments.out, arguments.sample, console)
     list_failures(console, [*damaged, *failures])
     return 1 if damaged or failures else 0
@@ -135,6 +139,7 @@ class _Work:
         self._threads = threads
         self._advance = advance
         self.failed_members = 0
+        self.further: list[str] = []
 
     def files(self) -> list[Failure]:
         """Prepare the JPEG files and copy the others; return those that failed."""
@@ -147,17 +152,25 @@ class _Work:
     def _make(self, name: str, path: Path) -> tuple[Source, Any]:
         from jpegfreq.sources.tar import write_changed
         from jpegfreq.store.outputs import describe_source, read_source
-        from jpegfreq.store.prepare import prepare_jpeg
 
         if name in self._parts.others:
             return describe_source(path), self._outputs.prepare(name, lambda file: write_changed(path, (), file.write))
         source, data = read_source(path)
         try:
-            content = prepare_jpeg(data, thumbnails=self._thumbnails)
+            content = self._prepare(name, data)
         except (ValueError, MemoryError):
             self._outputs.prepare(name, lambda file: file.write(data))  # not recorded: the next run tries again
             raise
         return source, self._outputs.prepare(name, lambda file: file.write(content))
+
+    def _prepare(self, name: str, data: bytes) -> bytes:
+        from jpegfreq.store.prepare import prepare_jpeg
+        from jpegfreq.store.transcode import holds_further_images
+
+        content = prepare_jpeg(data, thumbnails=self._thumbnails)
+        if holds_further_images(data):
+            self.further.append(name)
+        return content
 
     def shards(self) -> list[Failure]:
         """Prepare the shards; return the members and shards that failed."""
@@ -185,7 +198,7 @@ class _Work:
         """Yield the new content of a shard's members; those that fail keep their old one."""
         from jpegfreq.cli._each_file import in_threads
         from jpegfreq.failures import Failure
-        from jpegfreq.store.prepare import prepare_jpeg, read_member
+        from jpegfreq.store.prepare import read_member
 
         def prepare(member: Member) -> bytes | Failure:
             data = b""
@@ -193,7 +206,7 @@ class _Work:
                 data = read_member(path, member)
                 if member.size_in_record:
                     raise ValueError("its size is in a pax record: pack the shard again, in the ustar or GNU format")
-                return prepare_jpeg(data, thumbnails=self._thumbnails)
+                return self._prepare(f"{name}/{member.name}", data)
             except (ValueError, OSError, MemoryError) as error:
                 return Failure.of(f"{path}/{member.name}", error, data)
 

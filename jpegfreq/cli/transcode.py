@@ -28,7 +28,8 @@ it, and --perfect refuses it.
 
 Segments such as EXIF and ICC profiles are kept, and --upright sets the orientation in
 them to 1. Thumbnails are kept as they are, so after an edit they show the old image;
---strip drops them, as all metadata that decoding does not need.
+--strip drops them, as all metadata that decoding does not need. Of an MPO file, which
+holds several images, only the first one is written.
 
 Run the same command again after an interruption or after files have changed: a file is
 written again only if its source has changed. OUT/format.json holds the options, and
@@ -89,13 +90,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Transcode every file that is not current; return 1 if some failed."""
     from jpegfreq.cli import CommandError
-    from jpegfreq.cli._each_file import make_outputs, resumable, sizes
+    from jpegfreq.cli._each_file import make_outputs, report_further_images, resumable, sizes
     from jpegfreq.cli._options import find_inputs, threads_from
+    from jpegfreq.cli._outputs import refuse_inside
     from jpegfreq.cli._progress import list_failures, message_console, speed_bar
     from jpegfreq.store.outputs import FileOutputs, read_source
+    from jpegfreq.store.transcode import holds_further_images
 
     options, threads = _transcoding(arguments), threads_from(arguments)
     inputs = {item.name: item.path for item in find_inputs(arguments.inputs)}
+    refuse_inside(arguments.out, arguments.inputs)
     stamp = {f"--{name.replace('_', '-')}": getattr(arguments, name) for name in _OPTIONS}
     try:
         outputs = FileOutputs(arguments.out, {"command": "transcode", "options": stamp})
@@ -103,9 +107,13 @@ def run(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         raise CommandError(str(error)) from error
 
+    further: list[str] = []
+
     def transcode(name: str, path: Path) -> tuple[Source, Any]:
         source, data = read_source(path)
         written = options.apply(data)
+        if holds_further_images(data):
+            further.append(name)
         return source, outputs.prepare(name, lambda file: file.write(written))
 
     console = message_console()
@@ -122,6 +130,7 @@ def run(arguments: argparse.Namespace) -> int:
     done = f"{len(inputs) - len(failures)} of {len(inputs)} files are transcoded in {arguments.out}"
     failed = {failure.name for failure in failures}
     console.print(done + sizes(outputs, [name for name, path in inputs.items() if str(path) not in failed]))
+    report_further_images(console, len(further))
     list_failures(console, failures)
     return 1 if failures else 0
 

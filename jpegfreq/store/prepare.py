@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jpegfreq._segments import without_thumbnails
+from jpegfreq._segments import without_further_images, without_thumbnails
 from jpegfreq.batch import read_batch
 from jpegfreq.coefficients import read_coefficients
 from jpegfreq.crops import random_resized_crop_box
@@ -98,15 +98,15 @@ def prepare_jpeg(data: bytes, *, thumbnails: bool = False) -> bytes:
     where T.81 allows that: not for samples of 12 bits, and not for quantization tables with entries above 255.
 
     Args:
-        data: the file.
-        thumbnails: whether to keep smaller copies of the image.
+        data: the file; of an MPO file, only the first image is kept.
+        thumbnails: whether to keep smaller copies of the image in the segments.
 
     Raises:
         JpegError: the file cannot be read, or its coefficients do not fit into a sequential file.
     """
     image = read_coefficients(data, segments=True)
-    if not thumbnails:
-        image = replace(image, segments=without_thumbnails(image.segments))
+    segments = without_further_images(image.segments)
+    image = replace(image, segments=segments if thumbnails else without_thumbnails(segments))
     eight_bits = image.header.precision == 8 and all(table.max() <= 255 for table in image.quantization_tables)
     return write_jpeg(image, process="baseline" if eight_bits else "extended", restart_rows=1)
 
@@ -147,7 +147,7 @@ def sample_pairs(parts: Parts, out: Path, count: int) -> list[tuple[bytes, bytes
         count: how many images at most, drawn at random, always the same ones.
 
     Returns:
-        Pairs of an original and the prepared file; images that cannot be read are left out.
+        Pairs of an original and the prepared file; images that give no tensor are left out.
     """
     images: list[tuple[str, Member | None]] = [(name, None) for name in parts.images]
     images += [(name, member) for name, members in parts.members.items() for member in members]
@@ -162,7 +162,7 @@ def sample_pairs(parts: Parts, out: Path, count: int) -> list[tuple[bytes, bytes
                 if name not in tables:
                     tables[name] = {each.name: each for each in read_members(out / name)}
                 pair = read_member(parts.shards[name], member), read_member(out / name, tables[name][member.name])
-            read_coefficients(pair[0])
+            read_batch(list(pair), size=CROP, threads=1)
         except (OSError, ValueError):
             continue
         pairs.append(pair)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from jpegfreq import blocks
+from jpegfreq._segments import without_further_images
 from jpegfreq.coefficients import Coefficients, read_coefficients
 from jpegfreq.crops import Box
+from jpegfreq.structure import read_structure
 from jpegfreq.writer import write_jpeg
 
-__all__ = ["TURNS", "Transcoding"]
+__all__ = ["TURNS", "Transcoding", "holds_further_images"]
 
 # The turns of an image by their names.
 TURNS: dict[str, Callable[[Coefficients, blocks.Edge], Coefficients]] = {
@@ -26,7 +28,7 @@ TURNS: dict[str, Callable[[Coefficients, blocks.Edge], Coefficients]] = {
 
 @dataclass(frozen=True)
 class Transcoding:
-    """What becomes of each file, in this order.
+    """What becomes of each file, in this order. Only the first image of an MPO file is kept.
 
     Attributes:
         upright: turn it as its EXIF orientation asks.
@@ -58,6 +60,7 @@ class Transcoding:
             ValueError: an edit is not possible without loss.
         """
         image = read_coefficients(data, segments=not self.strip)
+        image = replace(image, segments=without_further_images(image.segments))
         if self.upright:
             image = blocks.upright(image, edge=self.edge)
         if self.turn is not None:
@@ -73,3 +76,15 @@ class Transcoding:
             restart_rows=self.restart_rows,
             segments="strip" if self.strip else "keep",
         )
+
+
+def holds_further_images(data: bytes) -> bool:
+    """Return whether a JPEG names images that follow its first one, as an MPO file does.
+
+    Raises:
+        JpegError: the file is not a JPEG.
+    """
+    return any(
+        segment.name == "APP2" and data.startswith(b"MPF\0", segment.offset_bytes + 4)
+        for segment in read_structure(data, damage="keep").segments
+    )
