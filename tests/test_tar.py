@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jpegfreq.sources.images import tar_shards
+from jpegfreq.sources.images import open_images, tar_shards
+from jpegfreq.sources.patterns import expand
 from jpegfreq.sources.tar import read_members
 from jpegfreq.sources.walk import LeftOut
 
@@ -260,3 +261,48 @@ def test_a_shard_that_was_cut_after_its_table_was_read_is_named(write: Any) -> N
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(OSError, match=r"s\.tar ends 212 bytes before its member s\.tar/0\.jpg does"):
         images.read(0)
+
+
+def test_patterns_name_many_shards(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"train-{number:03d}.tar").write_bytes(shard({"0.jpg": bytes([number]), "0.cls": b"1"}))
+    for pattern in (
+        "train-{000..002}.tar",
+        "train-00{0,1,2}.tar",
+        "train-*.tar",
+        "train-00[0-2].tar",
+        "{train-00?}.tar",
+    ):
+        for images in (tar_shards(str(tmp_path / pattern)), open_images(tmp_path / pattern)):
+            assert [images.read(n) for n in range(len(images))] == [b"\0", b"\1", b"\2"], pattern
+    assert len(tar_shards([tmp_path / "train-{000..001}.tar", tmp_path / "train-002.tar"])) == 3
+    assert len(tar_shards(tmp_path / "train-001.tar")) == 1
+
+
+def test_braces_are_replaced_from_left_to_right() -> None:
+    assert expand("{a,b}-{8..10}.tar") == ["a-8.tar", "a-9.tar", "a-10.tar", "b-8.tar", "b-9.tar", "b-10.tar"]
+    assert expand("s3://photos/{08..09}.tar") == ["s3://photos/08.tar", "s3://photos/09.tar"]
+    assert expand("plain.tar") == ["plain.tar"]
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path: Path) -> None:
+    path = tmp_path / "a[1]{0..9}.tar"
+    path.write_bytes(shard(GOOD))
+    assert expand(str(path)) == [str(path)]
+    assert len(tar_shards(path)) == 3
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"),
+    [
+        ("{5..3}.tar", "the range 5..3 runs backwards"),
+        ("{0..99999999}.tar", "more than 1,000,000 files"),
+        ("{0..9999}{0..9999}.tar", "more than 1,000,000 files"),
+        ("gone/*.tar", "gone/\\*.tar: no file matches"),
+        ("s3://photos/*.tar", "name the others by braces"),
+        ("gone-{0..1}.tar", "gone-0.tar"),
+    ],
+)
+def test_a_pattern_that_names_nothing_is_an_error(pattern: str, words: str) -> None:
+    with pytest.raises((ValueError, OSError), match=words):
+        tar_shards(pattern)

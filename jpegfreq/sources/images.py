@@ -11,6 +11,7 @@ from jpegfreq.sources.labels import check_numbers
 from jpegfreq.sources.lists import read_list
 from jpegfreq.sources.opened import is_remote
 from jpegfreq.sources.packed import PackedNames, pack_numbers
+from jpegfreq.sources.patterns import expand, is_pattern
 from jpegfreq.sources.shards import ShardImage, read_shard
 from jpegfreq.sources.walk import IMAGE_EXTENSIONS, JPEG_EXTENSIONS, LeftOut, find_files, is_hidden
 
@@ -108,7 +109,8 @@ def open_images(source: str | os.PathLike[str], *, labels: bool = True) -> Image
     """Find the images of any source: a folder, a .txt list, a .tar shard, or a folder of shards.
 
     Args:
-        source: the folder, list or shard; without labels, a JPEG file, too. A list or a shard may lie in an object
+        source: the folder, list or shard, or a pattern of shards, such as "train-{000..127}.tar" or "shards/*.tar";
+            without labels, a JPEG file, too. A list or a shard may lie in an object
             store, as in "s3://photos/0.tar", and so may the files of a list; this needs fsspec.
         labels: whether every image needs a label. Then a folder has one folder per class, or shards. Without it, the
             JPEG files of a folder are taken however deep they lie, and its shards only where there are none; the label
@@ -120,6 +122,8 @@ def open_images(source: str | os.PathLike[str], *, labels: bool = True) -> Image
         ValueError: the source is of another kind or damaged, or an image has no label although it needs one.
     """
     path = os.fspath(source)
+    if path.endswith(".tar") and is_pattern(path):
+        return tar_shards(path, labels=labels)
     if is_remote(path):
         return _open_remote(path, labels=labels)
     if not os.path.lexists(path):
@@ -236,7 +240,12 @@ def list_file(path: str | os.PathLike[str], *, labels: bool = True) -> Images:
     return Images(listed.paths, listed.labels)
 
 
-def tar_shards(shards: Iterable[str | os.PathLike[str]], *, labels: bool = True, json_key: str | None = None) -> Images:
+def tar_shards(
+    shards: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    *,
+    labels: bool = True,
+    json_key: str | None = None,
+) -> Images:
     """Find the images in uncompressed tar files laid out as WebDataset writes them: `key.jpg` beside `key.cls`.
 
     The shards' tables are read once, here, and checked whole; an image is then read from its place, in any order. A
@@ -244,7 +253,8 @@ def tar_shards(shards: Iterable[str | os.PathLike[str]], *, labels: bool = True,
     nor a label, are left out and counted in `Images.left_out`.
 
     Args:
-        shards: the tar files.
+        shards: the tar files, or one of them. A name may be a pattern: "train-{000..127}.tar" stands for 128 files,
+            "{a,b}.tar" for two, and "shards/*.tar" for all that match, sorted.
         labels: whether every image needs a label and every label an image. Without it, nothing but images is read, and
             every label is -1: enough for statistics.
         json_key: take an image's label from this key of its `key.json`: a class number, or a class name in every
@@ -257,7 +267,9 @@ def tar_shards(shards: Iterable[str | os.PathLike[str]], *, labels: bool = True,
             no image, a label is neither a class number nor a name, two images have one key, a member's extension only
             ends in that of an image, or a shard holds no image. The message names the shard and the member.
     """
-    found = [read_shard(os.fspath(shard), labels=labels, json_key=json_key) for shard in shards]
+    names = [shards] if isinstance(shards, str | os.PathLike) else shards
+    paths = [path for name in names for path in expand(os.fspath(name))]
+    found = [read_shard(path, labels=labels, json_key=json_key) for path in paths]
     images = [image for shard in found for image in shard.images]
     numbers, classes = _numbered(images) if labels else ([-1] * len(images), ())
     left_out = LeftOut(

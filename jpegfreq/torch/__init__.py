@@ -7,13 +7,16 @@ with needs_extra(__name__):
     from jpegfreq.torch.dataset import Batch, FrequencyDataset, Stray, collate
     from jpegfreq.torch.loader import FrequencyLoader
     from jpegfreq.torch.rgb import RgbDataset
+    from jpegfreq.torch.transform import BatchCollate, FrequencyTransform
     from jpegfreq.views import EvaluationView, TrainingView
 
 __all__ = [
     "Batch",
+    "BatchCollate",
     "EvaluationView",
     "FrequencyDataset",
     "FrequencyLoader",
+    "FrequencyTransform",
     "Images",
     "RgbDataset",
     "Stray",

@@ -22,6 +22,7 @@ from jpegfreq.format import TensorFormat
 from jpegfreq.header import read_header
 from jpegfreq.sources.file_memory import FileMemory
 from jpegfreq.sources.images import Images
+from jpegfreq.sources.samples import IndexedImages, Samples
 from jpegfreq.torch.pixels import crop_pixels, read_pixels, to_frequency
 from jpegfreq.views import Crop, TrainingView, View, draw_crop, read_size
 
@@ -132,7 +133,7 @@ class CropDataset(Dataset[Sample], ABC):
     epoch, and a warning says so. FrequencyLoader sets the epoch by itself.
 
     Attributes:
-        images: where the images lie.
+        images: where the images lie: Images, or IndexedImages of anything that can be indexed.
         view: what is cut out of each.
         seed: the seed of everything that is drawn.
         errors: "raise" ends the epoch at an image that cannot be read; "skip" leaves it out.
@@ -146,7 +147,7 @@ class CropDataset(Dataset[Sample], ABC):
 
     def __init__(
         self,
-        images: Images,
+        images: Images | Samples,
         view: View,
         *,
         seed: int = 0,
@@ -164,7 +165,7 @@ class CropDataset(Dataset[Sample], ABC):
             raise ValueError(f'filter must be "bilinear", "bicubic" or "box", not {filter!r}')
         if filter == "box" and (fallback is not None or not self.has_box_filter):
             raise ValueError('pixels are resized by "bilinear" or "bicubic", not "box"')
-        self.images = images
+        self.images: Any = images if isinstance(images, Images) else IndexedImages(images)
         self.view = view
         self.seed = seed
         self.errors = errors
@@ -177,7 +178,7 @@ class CropDataset(Dataset[Sample], ABC):
         self._files = FileMemory()
         # In shared memory, so that workers that outlive an epoch see the next one's number.
         self._epoch = _shared(torch.zeros((), dtype=torch.int64))
-        self._read_before = _ReadBefore(len(images)) if isinstance(view, TrainingView) else None
+        self._read_before = _ReadBefore(len(self.images)) if isinstance(view, TrainingView) else None
 
     def __repr__(self) -> str:
         """Name the images, the view and the seed."""
@@ -388,7 +389,7 @@ class FrequencyDataset(CropDataset):
 
     def __init__(
         self,
-        images: Images,
+        images: Images | Samples,
         view: View,
         *,
         format: TensorFormat | None = None,
@@ -402,7 +403,9 @@ class FrequencyDataset(CropDataset):
         """Check the options, which are those of CropDataset and three more.
 
         Args:
-            images: where the images lie.
+            images: where the images lie: what `image_folder` and its siblings return; or anything with a length whose
+                items are (image, label), such as a list of (bytes, label) or a data set of your own, or mappings as
+                those of Hugging Face's datasets with `Image(decode=False)`.
             view: what is cut out of each; height and width are multiples of 8.
             format: channels, chroma, layout ("HWC" gives channels_last), dtype and statistics.
             seed: the seed of boxes and flips.
