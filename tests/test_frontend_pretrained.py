@@ -162,6 +162,19 @@ def test_densenets_older_names_are_understood(tmp_path: Path) -> None:
     assert_adapted(made, original, 32, *IMAGENET)
 
 
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_network_that_asks_for_the_version_of_its_weights_loads_them_from_a_file(suffix: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    original = torchvision.models.mnasnet0_5(num_classes=2).eval()
+    if suffix == ".pth":
+        path = save(original, tmp_path / "own.pth")
+    else:
+        path = tmp_path / "own.safetensors"
+        pytest.importorskip("safetensors.torch").save_file(original.state_dict(), path)
+    made = from_torchvision("mnasnet0_5", weights=path, size=32, num_classes=2)
+    assert_adapted(made, original, 32, *IMAGENET)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
