@@ -170,6 +170,7 @@ class ModelConfig:
             num_classes=self.num_classes,
             stride=self.stride,
             gated=self.gated,
+            size=self.size,
         )
 
     def to_dict(self) -> dict[str, Any]:

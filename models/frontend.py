@@ -75,14 +75,14 @@ class PixelLayer(nn.Module):
     """
 
     def __init__(
-        self, format: TensorFormat, size: tuple[int, int], *, mean: Sequence[float], std: Sequence[float]
+        self, format: TensorFormat, size: tuple[int, int] | None, *, mean: Sequence[float], std: Sequence[float]
     ) -> None:
         """Make the layer.
 
         Args:
             format: the format of the input.
             size: (height, width) of the output in pixels. The input's grid is an eighth of it, rounded up, and pixels
-                beyond the size are cut off.
+                beyond the size are cut off. None for whole blocks, in a grid of any size.
             mean: the network's mean of R, G and B, for pixels from 0 to 1.
             std: the network's standard deviation of R, G and B, likewise.
         """
@@ -113,14 +113,15 @@ class PixelLayer(nn.Module):
                     planes.append(nn.functional.conv2d(_take(x, places), weight, bias))  # [N, 64, H / 8, W / 8]
                 else:
                     planes.append(bias[:, None, None].expand(x.shape[0], 64, *x.shape[2:]))
-            height, width = self.size
-            pixels = nn.functional.pixel_shuffle(torch.cat(planes, 1), 8)[:, :, :height, :width]  # [N, 3, H, W]: YCbCr
+            pixels = nn.functional.pixel_shuffle(torch.cat(planes, 1), 8)  # [N, 3, H, W]: YCbCr
+            if self.size is not None:
+                pixels = pixels[:, :, : self.size[0], : self.size[1]]
             return nn.functional.conv2d(pixels, self.color, self.shift)  # [N, 3, H, W]: RGB, normalized
 
     def extra_repr(self) -> str:
         """Give the sizes."""
-        channels = sum(map(len, self.places))
-        return f"{channels} channels -> 3 x height {self.size[0]} x width {self.size[1]}"
+        pixels = "pixels of whole blocks" if self.size is None else f"height {self.size[0]} x width {self.size[1]}"
+        return f"{sum(map(len, self.places))} channels -> 3 x {pixels}"
 
 
 class FrequencyNetwork(nn.Module):

@@ -266,6 +266,6 @@ def load_weights(network: nn.Module, name: str, path: Path) -> None:
         faults.append(f"{reshaped[0]} has shape {found} instead of {wanted} (is num_classes right?)")
     if faults:
         raise ValueError(f"{path} holds the weights of another network than this {name}: {'; '.join(faults)}")
-    # Names and shapes are this version's, so the tensors are too: MNASNet refuses those that do not state their version.
+    # Names and shapes are this version's, so the tensors are too: MNASNet refuses those that do not state it.
     tensors._metadata = own._metadata  # type: ignore[attr-defined]
     network.load_state_dict(tensors, strict=False)  # num_batches_tracked may be missing

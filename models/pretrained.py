@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.checkpoint import CheckpointError, ModelConfig, checkpoint_in, load_network, read_tensors
-from jpegfreq.models.frontend import FrequencyNetwork
+from jpegfreq.models.frontend import FrequencyNetwork, PixelLayer
 from jpegfreq.models.gate import ChannelGate, GatedNetwork
 from jpegfreq.models.networks.adapt import adaptation_of
 from jpegfreq.models.networks.create import create_model
@@ -135,7 +135,8 @@ def load_rgb_weights(network: nn.Module, state_dict: Mapping[str, Tensor]) -> Lo
     LoadedWeights(312 loaded, 8 left, 2 fresh)
     """
     _check_rgb_weights(network, state_dict)
-    return _load(getattr(network, "network", network), state_dict, adaptation_of(network).input_layers)
+    inner = getattr(network, "network", network)
+    return _load(inner, state_dict, adaptation_of(network).input_layers, _fixed(inner))
 
 
 def load_pretrained(
@@ -179,7 +180,7 @@ def load_pretrained(
         elif not same:  # the two networks need not have the same input layers: see `resnet` on 64 channels
             theirs = create_model(architecture, format=source.format, num_classes=1)
             input_layers += adaptation_of(theirs).input_layers
-    body = _load(network, source.tensors, input_layers)
+    body = _load(network, source.tensors, input_layers, _fixed(network))
     own = () if gate is None else _of_gate(gate.state_dict())
     theirs_gate = _of_gate(source.gate or ())
     if gate is not None and source.gate is not None and same:
@@ -232,6 +233,12 @@ def _of_gate(tensors: Iterable[str]) -> tuple[str, ...]:
     return tuple(f"gate.{name}" for name in tensors)
 
 
+def _fixed(network: nn.Module) -> tuple[str, ...]:
+    """Return how the names of the tensors begin that follow from the format alone: a PixelLayer's of `create_model`."""
+    inner = getattr(network, "network", network)
+    return tuple(f"{name}." for name, module in inner.named_modules() if isinstance(module, PixelLayer))
+
+
 def _check_rgb_weights(network: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
     """Require the weights of the RGB network from which a network was made, whatever their last layer.
 
@@ -243,6 +250,7 @@ def _check_rgb_weights(network: nn.Module, state_dict: Mapping[str, Tensor]) -> 
     elsewhere = tuple(
         f"{name}." for name in (*adaptation.input_layers, *((*entry.stem, entry.last_layer) if entry else ()))
     )
+    elsewhere += _fixed(network) + (entry.sized if entry else ())
     own = getattr(network, "network", network).state_dict()
     wrong = [
         f"{name} of shape {tuple(tensor.shape)}"
@@ -258,10 +266,20 @@ def _check_rgb_weights(network: nn.Module, state_dict: Mapping[str, Tensor]) -> 
         raise ValueError(f"these weights belong to another architecture: they have {', '.join(wrong[:2])}")
 
 
-def _load(network: nn.Module, tensors: Mapping[str, Tensor], input_layers: tuple[str, ...]) -> LoadedWeights:
-    """Load the tensors that fit by name and shape, except those of the input layers."""
+def _load(
+    network: nn.Module, tensors: Mapping[str, Tensor], input_layers: tuple[str, ...], fixed: tuple[str, ...] = ()
+) -> LoadedWeights:
+    """Load the tensors that fit by name and shape, except those of the input layers; those that are fixed do not count.
+
+    Args:
+        network: what they are loaded into.
+        tensors: the tensors by name.
+        input_layers: the names of the layers.
+        fixed: how the names of tensors begin that are neither loaded nor reported.
+    """
     excluded = tuple(f"{name}." for name in input_layers)
-    own = network.state_dict()
+    own = {name: tensor for name, tensor in network.state_dict().items() if not name.startswith(fixed)}
+    tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(fixed)}
     loaded = {
         name: value
         for name, value in tensors.items()

@@ -54,7 +54,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments. Those without a value take it from the recipe."""
-    from jpegfreq.models.networks.registry import architectures
+    from jpegfreq.models.networks.registry import architectures_help
 
     parser.add_argument("data", metavar="DATA", help="training images")
     parser.add_argument("validation", metavar="VALIDATION", help="validation images")
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model = parser.add_argument_group("the network and its input")
     model.add_argument(
         "--architecture", metavar="NAME",
-        help=f"{', '.join(architectures())} (default: resnet18, or the network of --weights)",
+        help=f"{architectures_help()} (default: resnet18, or the network of --weights)",
     )  # fmt: skip
     model.add_argument("--rgb", action="store_true", help="train the same network on RGB pixels: the baseline")
     model.add_argument("--channels", metavar="CHANNELS", help=CHANNELS_HELP)
@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--size", type=int, metavar="PIXELS",
         help="height and width of the input before the block DCT; --rgb at 224 costs about as much as frequencies at "
-        "448 (default: 448, or the store's)",
+        "448 (default: 448, or 224 for networks with patches or pixels; or the store's)",
     )  # fmt: skip
     model.add_argument(
         "--shorter-side", type=int, metavar="PIXELS",
@@ -82,8 +82,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     model.add_argument(
         "--stride", default="paper",
-        help='"paper" keeps the strides after the stem; "full" turns the first stride-2 stage into stride 1, which '
-        "doubles the grid of every later stage (default: paper; use full for mobilenet_v2 below 896 px)",
+        help='"paper" keeps the strides after the stem; "full" doubles the grid of every stage after the first, and of '
+        "every stage of ConvNeXt and Swin (default: paper; use full for mobilenet_v2 below 896 px, and for ConvNeXt "
+        "and Swin below 448)",
     )  # fmt: skip
     model.add_argument(
         "--weights", metavar="PATH",
@@ -178,6 +179,7 @@ def run(arguments: argparse.Namespace) -> int:
     console = message_console(quiet=os.environ.get("RANK", "0") != "0")  # only torchrun's first process prints
     try:
         adapted = _adapted(arguments)
+        architecture = adapted.architecture if adapted else arguments.architecture or "resnet18"
         form = None
         if not arguments.rgb:
             form = _format(arguments, adapted)
@@ -185,9 +187,9 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.data,
             arguments.validation,
             str(arguments.out),
-            architecture=adapted.architecture if adapted else arguments.architecture or "resnet18",
+            architecture=architecture,
             format=form,
-            size=_size(arguments.data, arguments.size if adapted is None else adapted.size[0]),
+            size=_size(arguments.data, arguments.size if adapted is None else adapted.size[0], architecture),
             stride=arguments.stride,
             source=None if adapted is None else adapted.source,
             weights=arguments.weights,
@@ -295,18 +297,21 @@ def _check_options(arguments: argparse.Namespace, given: dict[str, Any]) -> None
             raise CommandError(f"--{name} is for frequencies, but --rgb trains on pixels: choose one")
 
 
-def _size(data: str, size: int | None) -> int:
-    """Return the input's height and width: as asked for, the store's, or 448.
+def _size(data: str, size: int | None, architecture: str) -> int:
+    """Return the input's height and width: as asked for, the store's, or the architecture's usual one.
 
     Raises:
         CommandError: the store has another size, or its manifest is damaged.
     """
     from jpegfreq.cli import CommandError
+    from jpegfreq.models.networks.registry import ARCHITECTURES
 
     stored = _stored(data).get("size", size)
     if size not in (None, stored):
         raise CommandError(f"{data} holds tensors of {stored} px, but --size is {size}: convert the images again")
-    return 448 if stored is None else stored
+    if stored is None and architecture in ARCHITECTURES:
+        return ARCHITECTURES[architecture].size
+    return stored or 448  # an unknown architecture is refused later
 
 
 def _stored(data: str) -> dict[str, int]:

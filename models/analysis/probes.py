@@ -99,7 +99,7 @@ def weight_ranking(classifier: Classifier) -> Ranking:
     format normalizes the channels.
 
     Raises:
-        ValueError: the model takes pixels, or `create_model` did not build it.
+        ValueError: the model takes pixels, a PixelLayer makes them for it, or `create_model` did not build it.
     """
     selection = _selection(classifier)
     network = classifier.network
@@ -119,7 +119,9 @@ def weight_ranking(classifier: Classifier) -> Ranking:
             elif isinstance(module, nn.BatchNorm2d) and alone:
                 scale = module.weight.double().abs().cpu()  # [C]
     if not first:
-        raise ValueError(f"the registry names no convolution of {classifier.config.architecture} as an input layer")
+        raise ValueError(
+            f"no convolution of {classifier.config.architecture} takes the channels themselves: its weights rank none"
+        )
     norms = scale * squares.sqrt()
     scores = {channel: (float(norms[n]),) for n, channel in enumerate(selection)}
     return Ranking.of("weights", scores, f"L2 norm of the weights of {', '.join(first)}")

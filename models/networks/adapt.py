@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -9,7 +10,16 @@ from torch import nn
 
 from jpegfreq.models.networks.registry import Architecture
 
-__all__ = ["Adaptation", "adaptation_of", "note_adaptation", "remove", "unstride", "widen"]
+__all__ = [
+    "Adaptation",
+    "adaptation_of",
+    "draw_embedding",
+    "embed_blocks",
+    "note_adaptation",
+    "remove",
+    "unstride",
+    "widen",
+]
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,26 @@ def widen(convolution: nn.Conv2d, in_channels: int) -> nn.Conv2d:
     )
     nn.init.kaiming_normal_(wide.weight, mode="fan_out", nonlinearity="relu")
     return wide
+
+
+def embed_blocks(convolution: nn.Conv2d, in_channels: int, *, cells: int) -> nn.Module:
+    """Return what makes cells of blocks instead of patches of pixels, with new weights.
+
+    Args:
+        convolution: what makes cells of patches of pixels.
+        in_channels: the number of frequency channels.
+        cells: each block becomes cells x cells.
+    """
+    embedding = nn.Conv2d(in_channels, cells * cells * convolution.out_channels, 1)
+    draw_embedding(embedding)
+    return embedding if cells == 1 else nn.Sequential(embedding, nn.PixelShuffle(cells))
+
+
+def draw_embedding(convolution: nn.Conv2d) -> None:
+    """Draw the weights of a patch embedding as vision transformers do: it keeps the variance of its input."""
+    nn.init.trunc_normal_(convolution.weight, std=math.sqrt(1 / convolution.weight[0].numel()))
+    if convolution.bias is not None:
+        nn.init.zeros_(convolution.bias)
 
 
 def unstride(block: nn.Module) -> None:

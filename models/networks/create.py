@@ -22,8 +22,19 @@ def create_model(
     num_classes: int,
     stride: str = "paper",
     gated: bool = False,
+    size: tuple[int, int] = (224, 224),
 ) -> nn.Module:
     """Build a network with new weights, for frequency tensors or for RGB.
+
+    Networks take frequencies in one of three forms, which `Architecture.form` names:
+
+    - "no stem" (ResNet, SE-ResNet, MobileNetV2, RegNet, ConvNeXt, Swin): the stem is dropped, and the first stage takes
+      the channels, a cell per block. Images of 448 x 448 pixels then cost what RGB at 224 costs (MobileNetV2: 896).
+    - "patches" (ViT/16, ViT/32): the patch embedding takes whole blocks, 2 x 2 or 4 x 4 of them. The "_separate"
+      networks embed luma and chroma apart from each other.
+    - "pixels" (EfficientNet, MobileNetV3): these reduce the image by 2 only before the first stage, where the blocks
+      are 4 times coarser. So the network stays as it is behind a PixelLayer, which undoes the format's statistics and
+      normalizes pixels as torchvision does.
 
     Args:
         architecture: one of `architectures()`.
@@ -31,12 +42,15 @@ def create_model(
             width), where C is the number of the format's channels. None builds the RGB network, which takes
             [N, 3, H, W].
         num_classes: how many numbers the last layer gives.
-        stride: "paper" keeps the strides after the stem; "full" turns the first stride-2 stage into stride 1. `resnet`
-            and `mobilenet_v2` list the grids and costs. An RGB network has "paper" only.
+        stride: "paper" keeps the strides after the stem; "full" doubles the grid of every stage after the first. The
+            builders (`resnet`, `mobilenet_v2` ...) list the grids and costs. RGB networks, and those of the forms
+            "patches" and "pixels", have "paper" only.
         gated: put a ChannelGate in front of it, which makes it a GatedNetwork.
+        size: (height, width) of the images in pixels. Only a ViT is bound to it, by its position embedding.
 
     Raises:
-        ValueError: the name is unknown, or an RGB network is asked for another stride or a gate.
+        ValueError: the name is unknown, the network does not have that stride or take that size, or an RGB network is
+            asked for another stride or a gate.
         ImportError: the architecture comes from a package that is not installed.
 
     >>> network = create_model("resnet50", format=TensorFormat(24), num_classes=1000)
@@ -52,13 +66,14 @@ def create_model(
     if format is None and (gated or stride != "paper"):
         raise ValueError(f"an RGB network has no {'gate' if gated else f'stride {stride!r}'}: give it a format")
     entry = ARCHITECTURES[architecture]
-    channels = None if format is None else len(format.selection)
-    network = entry.build(channels=channels, num_classes=num_classes, stride=stride)
+    if stride not in entry.strides:
+        raise ValueError(f"{architecture} has no stride {stride!r}: choose {', '.join(entry.strides)}")
+    network = entry.build(format=format, num_classes=num_classes, stride=stride, size=size)
     if adaptation_of(network).architecture is None:
         note_adaptation(network, Adaptation(entry))
     if gated:
         from jpegfreq.models.gate import ChannelGate, GatedNetwork
 
-        assert channels is not None
-        network = GatedNetwork(ChannelGate(channels), network)
+        assert format is not None
+        network = GatedNetwork(ChannelGate(len(format.selection)), network)
     return network

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import nn
 from torchvision import models
 
 from jpegfreq.models.networks.adapt import Adaptation, note_adaptation, remove, unstride, widen
 from jpegfreq.models.networks.registry import Architecture
 
+if TYPE_CHECKING:
+    from jpegfreq.format import TensorFormat
+
 __all__ = ["mobilenet_v2"]
 
 
-def mobilenet_v2(architecture: Architecture, *, channels: int | None, num_classes: int, stride: str) -> nn.Module:
-    """Build torchvision's MobileNetV2; with `channels`, without its stem.
+def mobilenet_v2(
+    architecture: Architecture, *, format: TensorFormat | None, num_classes: int, stride: str, size: tuple[int, int]
+) -> nn.Module:
+    """Build torchvision's MobileNetV2; for frequencies without its stem.
 
     The stem (features.0) has stride 2, so RGB at 224 px reaches the first block as [N, 32, 112, 112]. The paper gives
     the network a grid of 112 x 112, hence an image of 896 px: that is "paper". On a 28 x 28 grid (224 px) only 2 x 2
@@ -28,12 +35,14 @@ def mobilenet_v2(architecture: Architecture, *, channels: int | None, num_classe
 
     Args:
         architecture: the entry of "mobilenet_v2".
-        channels: C; None for the RGB network as it is.
+        format: the format of its input, with C channels; None for the RGB network as it is.
         num_classes: how many numbers the last layer gives.
         stride: "paper" or "full".
+        size: not used, since the network takes any.
     """
     network = models.get_model(architecture.upstream, weights=None, num_classes=num_classes)
-    if channels is not None:
+    if format is not None:
+        channels = len(format.selection)
         remove(network, architecture.stem)  # [N, C, H, W] reaches features.1 unchanged
         depthwise, project = network.features[1].conv[0], network.features[1].conv[1]
         depthwise[0] = widen(depthwise[0], channels)  # [N, C, H, W] -> [N, C, H, W]

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import nn
 from torchvision import models
 
 from jpegfreq.models.networks.adapt import Adaptation, note_adaptation, remove, unstride, widen
 from jpegfreq.models.networks.registry import Architecture
 
+if TYPE_CHECKING:
+    from jpegfreq.format import TensorFormat
+
 __all__ = ["resnet", "take_frequencies"]
 
 
-def resnet(architecture: Architecture, *, channels: int | None, num_classes: int, stride: str) -> nn.Module:
-    """Build one of torchvision's ResNets; with `channels`, without its stem.
+def resnet(
+    architecture: Architecture, *, format: TensorFormat | None, num_classes: int, stride: str, size: tuple[int, int]
+) -> nn.Module:
+    """Build one of torchvision's ResNets; for frequencies without its stem.
 
     RGB at 224 px reaches the first stage as [N, 64, 56, 56], and so do the frequencies of 448 px: [N, C, 56, 56]. At
     half that size, RGB at 112 px and the frequencies of 224 px meet at 28 x 28.
@@ -33,14 +40,15 @@ def resnet(architecture: Architecture, *, channels: int | None, num_classes: int
 
     Args:
         architecture: the entry of the ResNet.
-        channels: C; None for the RGB network as it is.
+        format: the format of its input, with C channels; None for the RGB network as it is.
         num_classes: how many numbers the last layer gives.
         stride: "paper" gives the four stages strides 1, 2, 2, 2, as in the RGB network. "full" gives them 1, 1, 2, 2,
             as the paper's released code does for its ResNet-50, at 3.4 times the cost.
+        size: not used, since the network takes any.
     """
     network: nn.Module = models.get_model(architecture.upstream, weights=None, num_classes=num_classes)
-    if channels is not None:
-        take_frequencies(network, architecture, channels, stride)
+    if format is not None:
+        take_frequencies(network, architecture, len(format.selection), stride)
     return network
 
 

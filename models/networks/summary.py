@@ -64,7 +64,7 @@ def model_summary(network: nn.Module, input_shape: tuple[int, int, int]) -> Mode
     stem_stride = adaptation_of(network).stem_stride
     return ModelSummary(
         macs=counter.get_total_flops() // 2,
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        parameters=sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad),
         normalized_input_size=math.prod(input_shape) / (3 * height * stem_stride * width * stem_stride),
         input_shape=(channels, height, width),
     )
