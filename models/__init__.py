@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jpegfreq.models import pretrained as pretrained
     from jpegfreq.models import training as training
     from jpegfreq.models.checkpoint import CheckpointError, ModelConfig, load_model, save_model
+    from jpegfreq.models.dense.frontend import WholeImage, from_rgb_dense, read_whole
     from jpegfreq.models.frontend import FrequencyNetwork, from_rgb
     from jpegfreq.models.frontend_pretrained import from_timm, from_torchvision
     from jpegfreq.models.networks.create import create_model
@@ -39,9 +40,11 @@ _LAZY_NAMES = {
     "ModelConfig": "checkpoint",
     "ModelSummary": "networks.summary",
     "Prediction": "predict",
+    "WholeImage": "dense.frontend",
     "architectures": "networks.registry",
     "create_model": "networks.create",
     "from_rgb": "frontend",
+    "from_rgb_dense": "dense.frontend",
     "from_timm": "frontend_pretrained",
     "from_torchvision": "frontend_pretrained",
     "load_model": "checkpoint",
@@ -49,6 +52,7 @@ _LAZY_NAMES = {
     "load_rgb_weights": "pretrained",
     "model_summary": "networks.summary",
     "read_pretrained": "pretrained",
+    "read_whole": "dense.frontend",
     "save_model": "checkpoint",
 }
 _LAZY_MODULES = ("analysis", "checkpoint", "dense", "frontend", "gate", "networks", "predict", "pretrained", "training")
@@ -61,9 +65,11 @@ __all__ = [
     "ModelConfig",
     "ModelSummary",
     "Prediction",
+    "WholeImage",
     "architectures",
     "create_model",
     "from_rgb",
+    "from_rgb_dense",
     "from_timm",
     "from_torchvision",
     "load_model",
@@ -71,6 +77,7 @@ __all__ = [
     "load_rgb_weights",
     "model_summary",
     "read_pretrained",
+    "read_whole",
     "save_model",
 ]
 

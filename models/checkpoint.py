@@ -21,7 +21,7 @@ from jpegfreq.models.frontend import FrequencyNetwork
 from jpegfreq.models.gate import ChannelGate, GatedNetwork
 from jpegfreq.models.networks.create import create_model
 from jpegfreq.models.predict import Classifier
-from jpegfreq.models.rgb_source import RgbSource, build_rgb, is_rgb_source, restored_rgb, runs_code
+from jpegfreq.models.rgb_source import RgbSource, build_rgb, is_rgb_source, load_fitting, restored_rgb, runs_code
 
 __all__ = [
     "CheckpointError",
@@ -352,7 +352,7 @@ def rgb_original(classifier: Classifier) -> Classifier | None:
         return None
     network = build_rgb(config.architecture, source.options)
     inner = classifier.network.network if isinstance(classifier.network, GatedNetwork) else classifier.network
-    network.load_state_dict(restored_rgb(network, source, inner.state_dict(), size=config.size))
+    load_fitting(network, restored_rgb(network, source, inner.state_dict(), size=config.size))
     device = next(classifier.network.parameters()).device
     return Classifier(replace(config, format=None, gated=False), network.to(device))
 
@@ -387,7 +387,7 @@ def load_network(
     except SafetensorError as error:
         raise CheckpointError(f"{folder / WEIGHTS}: {error}") from error
     _check_tensors(network.state_dict(), tensors, str(folder / WEIGHTS))
-    network.load_state_dict(tensors)
+    load_fitting(network, tensors)
     return config, network
 
 

@@ -44,6 +44,7 @@ __all__ = [
     "Form",
     "FrequencyNetwork",
     "PixelLayer",
+    "check_mean_and_std",
     "checked_size",
     "first_convolution",
     "from_rgb",
@@ -266,10 +267,7 @@ def from_rgb(
     torch.Size([1, 1000])
     """
     height, width = checked_size(size)
-    for name, values, low in (("mean", mean, 0.0), ("std", std, 1e-6)):
-        if values is None or len(values) != 3 or not all(low <= value <= 1 for value in values):
-            given = None if values is None else tuple(values)
-            raise ValueError(f"{name} must be three numbers, for R, G and B as values from 0 to 1, not {given}")
+    check_mean_and_std(mean, std)
     taken = size_taken(network)
     if taken not in (None, (height, width)):
         raise ValueError(
@@ -373,6 +371,18 @@ def _with_layer(network: nn.Module, common: _Common) -> FrequencyNetwork:
     weights = next((p for p in network.parameters() if p.is_floating_point()), torch.zeros(()))
     layer = PixelLayer(common.format, common.size, mean=common.mean, std=common.std)
     return common.join("layer", layer.to(weights.device, weights.dtype), network)
+
+
+def check_mean_and_std(mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
+    """Require three numbers each.
+
+    Raises:
+        ValueError: they are others.
+    """
+    for name, values, low in (("mean", mean, 0.0), ("std", std, 1e-6)):
+        if values is None or len(values) != 3 or not all(low <= value <= 1 for value in values):
+            given = None if values is None else tuple(values)
+            raise ValueError(f"{name} must be three numbers, for R, G and B as values from 0 to 1, not {given}")
 
 
 def checked_size(size: int | tuple[int, int]) -> tuple[int, int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from torchvision.models import WeightsEnum
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.frontend import FrequencyNetwork, checked_size, from_rgb, size_taken
 from jpegfreq.models.pretrained import read_pretrained
-from jpegfreq.models.rgb_source import check_name, import_timm
+from jpegfreq.models.rgb_source import check_name, import_timm, load_fitting
 
 __all__ = ["from_timm", "from_torchvision", "load_weights"]
 
@@ -249,10 +248,10 @@ def load_weights(network: nn.Module, name: str, path: Path) -> None:
         )
     own = network.state_dict()
     # The files of torchvision's DenseNets are older than the names of their layers.
-    tensors = OrderedDict(
-        (key if key in own else re.sub(r"\b(norm|conv)\.([12])\.", r"\1\2.", key), tensor)
+    tensors = {
+        key if key in own else re.sub(r"\b(norm|conv)\.([12])\.", r"\1\2.", key): tensor
         for key, tensor in source.tensors.items()
-    )
+    }
     lacking = [key for key in own if key not in tensors and not key.endswith("num_batches_tracked")]
     unknown = [key for key in tensors if key not in own]
     reshaped = [key for key in own if key in tensors and own[key].shape != tensors[key].shape]
@@ -266,6 +265,4 @@ def load_weights(network: nn.Module, name: str, path: Path) -> None:
         faults.append(f"{reshaped[0]} has shape {found} instead of {wanted} (is num_classes right?)")
     if faults:
         raise ValueError(f"{path} holds the weights of another network than this {name}: {'; '.join(faults)}")
-    # Names and shapes are this version's, so the tensors are too: MNASNet refuses those that do not state it.
-    tensors._metadata = own._metadata  # type: ignore[attr-defined]
-    network.load_state_dict(tensors, strict=False)  # num_batches_tracked may be missing
+    load_fitting(network, tensors)

@@ -10,6 +10,7 @@ import difflib
 import importlib.util
 import json
 import sys
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -24,7 +25,16 @@ from jpegfreq.models.frontend import EvaluationFilter, Form, FrequencyNetwork, f
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["RgbSource", "build_rgb", "check_name", "import_timm", "is_rgb_source", "restored_rgb", "runs_code"]
+__all__ = [
+    "RgbSource",
+    "build_rgb",
+    "check_name",
+    "import_timm",
+    "is_rgb_source",
+    "load_fitting",
+    "restored_rgb",
+    "runs_code",
+]
 
 # Options with which a builder would read other files or download something.
 _REFUSED = ("weights", "weights_backbone", "pretrained", "checkpoint_path", "cache_dir")
@@ -228,6 +238,16 @@ def restored_rgb(
         if f"stem_{part}" in tensors:
             inner[f"{stem}.{part}"] = tensors[f"stem_{part}"]
     return inner
+
+
+def load_fitting(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Load tensors whose names and shapes are the network's; num_batches_tracked may be missing.
+
+    They are as new as the network's own, which some networks ask for: MNASNet refuses tensors without a version.
+    """
+    versioned = OrderedDict(tensors)
+    versioned._metadata = network.state_dict()._metadata  # type: ignore[attr-defined]
+    network.load_state_dict(versioned, strict=False)
 
 
 def import_timm() -> Any:

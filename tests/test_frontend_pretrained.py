@@ -21,6 +21,7 @@ from jpegfreq.models import (  # noqa: E402
     from_rgb,
     from_timm,
     from_torchvision,
+    load_model,
     save_model,
 )
 
@@ -173,6 +174,8 @@ def test_a_network_that_asks_for_the_version_of_its_weights_loads_them_from_a_fi
         pytest.importorskip("safetensors.torch").save_file(original.state_dict(), path)
     made = from_torchvision("mnasnet0_5", weights=path, size=32, num_classes=2)
     assert_adapted(made, original, 32, *IMAGENET)
+    save_model(tmp_path / "model", made)
+    assert_adapted(load_model(tmp_path / "model").network, original, 32, *IMAGENET)
 
 
 @pytest.mark.parametrize(
