@@ -46,7 +46,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    from jpegfreq.cli._models import add_device_argument
+    from jpegfreq.cli._models import add_code_argument, add_device_argument
     from jpegfreq.cli._options import positive
 
     parser.add_argument(
@@ -69,7 +69,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--images", type=positive, default=400, metavar="N",
         help="use N images drawn at random, the same ones every time (default: 400)",
     )  # fmt: skip
-    parser.add_argument("--steps", type=positive, default=160, metavar="N", help="of the gate (default: 160)")
+    parser.add_argument(
+        "--steps", type=positive, default=160, metavar="N", help="of the gate, at least 40 (default: 160)"
+    )
     parser.add_argument("--batch-size", type=positive, default=20, metavar="N", help="images per step (default: 20)")
     parser.add_argument(
         "--amp",
@@ -77,6 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="run the network in bfloat16 while the gate learns; twice as fast on some CPUs",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
+    add_code_argument(parser)
     add_device_argument(parser)
 
 

@@ -27,14 +27,13 @@ from jpegfreq.models.analysis.evaluation import Progress, device_of
 from jpegfreq.models.analysis.heatmap import HeatMap, heat_map_of
 from jpegfreq.models.analysis.ranking import Ranking, energy_ranking
 from jpegfreq.models.gate import ChannelGate, GateDecision, StaticGate
-from jpegfreq.models.training.steering import TargetControl
+from jpegfreq.models.training.steering import Descent
 from jpegfreq.statistics import ChannelStatistics, StatisticsAccumulator
 
 __all__ = ["MOST", "FrozenNetwork", "Learned", "Measured", "by_probability"]
 
 MOST = 5 / 6  # the share of the channels with which the descent begins
 _EVALUATED = 50  # images per batch, without gradients
-_APPROACH = (0.0, 0.75)  # the share of the steps in which the descent ends
 _RATE, _MOMENTUM, _LARGEST = 15.0, 0.7, 6.0
 _READING_RATE = 0.01  # of the weights that read the image in a gate per image, as a share of the rate
 
@@ -200,7 +199,7 @@ class FrozenNetwork:
             self._new_gate(StaticGate(channels, MOST)) if per_image is None else self._new_gate(ChannelGate(channels))
         )
         optimizer = torch.optim.SGD(_groups(gate), lr=_RATE, momentum=_MOMENTUM)
-        control = TargetControl(channels, target, start=MOST * channels, approach=_APPROACH)
+        control = Descent(MOST * channels, target)
         kept: dict[int, ChannelGate | StaticGate] = {}
         random = np.random.default_rng(seed)
         order: list[int] = []

@@ -20,9 +20,10 @@ from jpegfreq.models.analysis.frozen import MOST, FrozenNetwork, Measured, by_pr
 from jpegfreq.models.analysis.heatmap import HeatMap
 from jpegfreq.models.analysis.ranking import Ranking, save_selection, select
 
-__all__ = ["CURVE", "Needs", "fewest_images", "find_needs", "held_out", "needs_work"]
+__all__ = ["CURVE", "LEAST_STEPS", "Needs", "fewest_images", "find_needs", "held_out", "needs_work"]
 
 CURVE = (6, 16, 24, 32, 48, 64, 96, 128, 192)  # numbers of channels at which the curve is measured
+LEAST_STEPS = 40
 _HELD_OUT = 4  # every fourth image
 
 
@@ -166,7 +167,7 @@ def find_needs(
         labels: [N], the images' class numbers, to learn what is right instead of what the network answers.
         format: the format of the inputs; None for the network's own, if it has one, or else all channels without
             statistics. A missing channel stands at the mean in the format's statistics, or else of these inputs.
-        steps: of the optimizer.
+        steps: of the optimizer, at least 40; in fewer, channels close faster than the gate can tell which.
         batch: images per step.
         per_image: let the gate decide image by image (ChannelGate) instead of once for all (StaticGate).
         amp: run the network in bfloat16 while the gate learns; everything is measured in float32.
@@ -180,7 +181,7 @@ def find_needs(
     """
     format = format or getattr(network, "format", None) or TensorFormat()
     counts = _checked(inputs, counts, labels, format, whole_number("batch", batch, least=1))
-    whole_number("steps", steps, least=1)
+    whole_number("steps", steps, least=LEAST_STEPS)
     training, kept = held_out(len(inputs))
     frozen = FrozenNetwork(network, inputs, labels, format, training, progress or (lambda images: None))
     heats = frozen.learn(
