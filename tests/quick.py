@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-SLOW_IMPORTS = ("torch", "torchvision", "ray", "hypothesis", "jpegfreq.torch", "jpegfreq.models")
+SLOW_IMPORTS = ("torch", "torchvision", "ray", "hypothesis", "conseal", "jpegfreq.torch", "jpegfreq.models")
 SLOW_NAMES = {"data_files"}  # thousands of real files
 SLOW_FILES = {
     "test_sanitizers.py",  # compiles the fuzz targets

@@ -83,7 +83,7 @@ def test_trimmed_turns_drop_the_edge_as_jpegtran_does(frame: str) -> None:
 
 
 def test_refused_turns_are_those_that_jpegtran_calls_imperfect() -> None:
-    for frame, (arguments, operator), size in itertools.product(FRAMES.values(), TURNS.values(), SIZES):
+    for frame, (arguments, operator), size in itertools.product(FRAMES.values(), TURNS.values(), SIZES[1:4]):
         data = jpeg_of(frame, *size)
         done = subprocess.run([tool("jpegtran"), "-perfect", *arguments], input=data, capture_output=True)
         if done.returncode == 0:
@@ -181,13 +181,13 @@ def test_requantizing_rounds_to_the_nearest_multiple() -> None:
 def test_requantizing_checks_its_tables() -> None:
     image = make_coefficients(16, 16, SAMPLINGS["grey"])
     ones = np.ones((8, 8), np.uint16)
-    for tables, error, message in (
-        ([], ValueError, "an image of 1 components needs as many tables, not 0"),
-        ([ones[:4]], ValueError, "the table of component 0 must have the shape (8, 8), not (4, 8)"),
-        ([ones * 0], ValueError, "must hold values from 1 to 65535, not 0 to 0"),
-        ([ones * 1.5], TypeError, "must hold whole numbers, not float64"),
+    for tables, message in (
+        ([], "an image of 1 components needs as many tables, not 0"),
+        ([ones[:4]], "quantization_tables[0] must be 8 x 8 whole numbers, not an array of uint16 of shape (4, 8)"),
+        ([ones * 0], "quantization_tables[0] must hold whole numbers from 1 to 65535"),
+        ([ones * 1.5], "quantization_tables[0] must hold whole numbers from 1 to 65535"),
     ):
-        with pytest.raises(error) as caught:
+        with pytest.raises(ValueError) as caught:
             blocks.requantize(image, tables)
         assert message in str(caught.value)
     wide = replace(image, planes=(np.full((2, 2, 8, 8), 1000, np.int16),), quantization_tables=(ones * 200,))

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import random
+import signal
+import subprocess
+import sys
 import tarfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -185,6 +190,37 @@ def test_a_shard_keeps_its_members_and_their_order(
         before_images, after_images = tar_shards([source]), tar_shards([result])
         assert list(after_images.labels) == list(before_images.labels)
         check_prepared(before_images.read(4), after_images.read(4))  # the hard link
+
+
+def test_a_killed_run_resumes_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "set" / "class").mkdir(parents=True)
+    for n in range(8):
+        (tmp_path / "set" / "class" / f"{n}.jpg").write_bytes(make_jpeg(60 + n, 50, seed=n))
+    for n in range(4):
+        shard(tmp_path / "set" / f"{n}.tar")
+    assert prepare("set", "--out", "whole", "--threads", "2") == 1
+    code = (
+        "import sys, time; from jpegfreq.cli import main; import jpegfreq.store.prepare\n"
+        "import jpegfreq._files as files; real = files.Path.replace\n"
+        "files.Path.replace = lambda *paths: (time.sleep(0.03), real(*paths))\n"  # a slow disk
+        "print('ready', flush=True); sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, "prepare", "set", "--out", "killed", "--threads", "2"]
+    delays = random.Random(5)
+    for _ in range(3):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(delays.uniform(0.05, 0.3))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    prepare("set", "--out", "killed", "--threads", "2")
+    whole, killed = (
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (tmp_path / "whole", tmp_path / "killed")
+    )
+    assert killed == whole
 
 
 def test_a_shard_is_given_alone_or_found_in_a_folder_and_damaged_ones_are_listed(

@@ -11,7 +11,7 @@ import numpy as np
 from jpegfreq._arguments import check_choice, check_type, whole_number
 from jpegfreq._segments import with_orientation, with_size, without_color_profile
 from jpegfreq.blocks import planes as of_planes
-from jpegfreq.coefficients import Coefficients
+from jpegfreq.coefficients import Coefficients, _checked_table
 from jpegfreq.crops import checked_box
 from jpegfreq.header import Upright
 
@@ -235,7 +235,7 @@ def grey(coefficients: Coefficients) -> Coefficients:
     )
 
 
-def requantize(coefficients: Coefficients, tables: Sequence[npt.NDArray[Any]]) -> Coefficients:
+def requantize(coefficients: Coefficients, tables: Sequence[npt.ArrayLike]) -> Coefficients:
     """Quantize an image again with other tables, which rounds and so loses detail.
 
     Args:
@@ -246,7 +246,6 @@ def requantize(coefficients: Coefficients, tables: Sequence[npt.NDArray[Any]]) -
         Coefficients of the same image: each is the nearest multiple of the new table's entry, halves away from zero.
 
     Raises:
-        TypeError: a table is not an array of whole numbers.
         ValueError: there are not as many tables as components, a table has another shape or a value out of range, or a
             coefficient does not fit into 16 bits.
     """
@@ -278,19 +277,6 @@ def requantize(coefficients: Coefficients, tables: Sequence[npt.NDArray[Any]]) -
         planes=tuple(planes),
         quantization_tables=tuple(wanted),
     )
-
-
-def _checked_table(index: int, table: Any) -> npt.NDArray[np.uint16]:
-    values = np.asarray(table)
-    if values.dtype.kind not in "iu":
-        raise TypeError(f"the table of component {index} must hold whole numbers, not {values.dtype}")
-    if values.shape != (8, 8):
-        raise ValueError(f"the table of component {index} must have the shape (8, 8), not {values.shape}")
-    if values.min() < 1 or values.max() > 65535:
-        raise ValueError(
-            f"the table of component {index} must hold values from 1 to 65535, not {values.min()} to {values.max()}"
-        )
-    return values.astype(np.uint16)
 
 
 def _turned(image: Coefficients, turn: Upright, edge: Edge) -> Coefficients:
