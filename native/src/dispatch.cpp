@@ -21,7 +21,7 @@ constexpr Kernels avx2 = {"avx2",
                           split_frequencies_avx2,
                           &write_kernels_avx2};
 
-// All that CMakeLists.txt compiles the *_avx2.cpp files for, except F16C, which every machine with AVX2 and FMA has.
+// All that CMakeLists.txt compiles the *_avx2.cpp files for, except F16C and LZCNT, which every machine with the others has.
 bool has_avx2() {
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
