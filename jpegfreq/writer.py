@@ -223,7 +223,7 @@ def _image(name: str, coefficients: Any, process: str, segments: Any) -> tuple[A
     if isinstance(kept, str):
         check_choice("segments", kept, ("keep", "strip"))
         kept = None
-    bodies = () if kept is None else tuple(_segment(i, segment) for i, segment in enumerate(kept))
+    bodies = () if kept is None else _segments(kept)
     check_choice("process", process, _PROCESSES)
     keep = process == "keep"
     return header, planes, tables, header.process if keep else process, keep, bodies, kept is None
@@ -257,6 +257,16 @@ def _array(name: str, array: Any, dtype: type, axes: int) -> Any:
     return np.ascontiguousarray(array)
 
 
+def _segments(segments: Any) -> tuple[tuple[int, bytes], ...]:
+    try:
+        pairs = list(segments)
+    except TypeError:
+        raise TypeError(
+            f'segments must be "keep", "strip" or a list of (marker, bytes), not {given(segments)}'
+        ) from None
+    return tuple(_segment(i, pair) for i, pair in enumerate(pairs))
+
+
 def _segment(position: int, segment: Any) -> tuple[int, bytes]:
     try:
         marker, body = segment
@@ -273,8 +283,12 @@ def _restart_rows(rows: int | None) -> int:
 def _scans(scans: Any) -> list[ScanParameters]:
     if scans is None:
         return []
+    try:
+        given_scans = list(scans)
+    except TypeError:
+        raise TypeError(f"scans must be a list of (components, Ss, Se, Ah, Al), not {given(scans)}") from None
     checked = []
-    for i, scan in enumerate(scans):
+    for i, scan in enumerate(given_scans):
         try:
             parameters = ScanParameters(*scan)
             components = tuple(whole_number("", component, least=0, most=255) for component in parameters.components)

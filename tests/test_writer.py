@@ -261,6 +261,7 @@ def test_segments_may_be_given() -> None:
         ([0xFE], TypeError, r"segments\[0\] must be \(marker, bytes\)"),
         ([(0xFE, "text")], TypeError, r"segments\[0\]\[1\] must be a bytes"),
         ("all", ValueError, 'segments must be "keep" or "strip"'),
+        (5, TypeError, 'segments must be "keep", "strip" or a list'),
         ([adobe(0)], ValueError, "tell another colour"),
     ],
 )
@@ -457,6 +458,7 @@ def test_anything_else_than_coefficients_is_refused() -> None:
         ({"restart_rows": -1}, ValueError, "restart_rows must be from 0 to 65535"),
         ({"restart_rows": 40000}, ValueError, "more than 65535 MCUs in a restart interval"),
         ({"restart_rows": 1.5}, TypeError, "restart_rows must be a whole number"),
+        ({"scans": 3}, TypeError, "scans must be a list"),
     ],
 )
 def test_options_out_of_range_are_refused(options: dict, error: type, message: str) -> None:
@@ -495,22 +497,45 @@ def test_one_bad_image_of_a_batch_does_not_spoil_the_others() -> None:
         write_jpeg_batch(images[:2])
 
 
+def assert_written_as_it_was(path: Path, oracle: Oracle, process: str = "keep") -> bool:
+    """Write a file that we read, compare everything that is kept, and let libjpeg read it; False for other files."""
+    try:
+        coefficients = read_coefficients(path, segments=True)
+    except ValueError:
+        return False
+    try:
+        data = write_jpeg(coefficients, process=process)
+    except ValueError as error:
+        assert process != "keep", (path, error)
+        assert "components with one identifier" in str(error), (path, error)
+        return False
+    read = read_coefficients(data, segments=True)
+    assert read.segments == coefficients.segments, path
+    if process != "keep":
+        header = dataclasses.replace(coefficients.header, process=read.header.process)
+        coefficients = dataclasses.replace(coefficients, header=header)
+    assert same_coefficients(read, coefficients), path
+    if coefficients.header.precision == 8 and coefficients.header.height * coefficients.header.width < 1 << 20:
+        result = oracle.read(data)
+        assert result.error is None, path
+        assert not [text for text in result.warnings if "Unknown Adobe color transform" not in text], path
+        pairs = zip(result.components, coefficients.planes, strict=True)
+        assert all(np.array_equal(component.plane, plane) for component, plane in pairs), path
+    return True
+
+
 @pytest.mark.parametrize("folder", ["photos", "odd", "large"])
 def test_real_files_are_written_as_they_were(folder: str, oracle: Oracle) -> None:
-    """Every third file: the process, and with it the rest, stays; libjpeg reads ours as it was."""
-    written = 0
-    for path in data_files(folder)[::3]:
-        try:
-            coefficients = read_coefficients(path, segments=True)
-        except ValueError:
-            continue
-        data = write_jpeg(coefficients)
-        assert assert_same(data, coefficients).segments == coefficients.segments, path
-        if coefficients.header.height * coefficients.header.width < 1 << 20:
-            result = oracle.read(data)
-            assert result.error is None
-            assert not set(result.warnings) - {f"Unknown Adobe color transform code {n}" for n in range(256)}
-            pairs = zip(result.components, coefficients.planes, strict=True)
-            assert all(np.array_equal(component.plane, plane) for component, plane in pairs), path
-        written += 1
-    assert written > 0
+    """Take every third file; the next test takes all."""
+    assert sum(assert_written_as_it_was(path, oracle) for path in data_files(folder)[::3]) > 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "process", ["keep", "extended", "progressive", "arithmetic extended", "arithmetic progressive"]
+)
+@pytest.mark.parametrize("folder", ["photos", "odd", "large"])
+def test_every_real_file_is_written_in_every_process(folder: str, process: str, oracle: Oracle) -> None:
+    counts = {"photos": 200, "odd": 405, "large": 6}
+    written = sum(assert_written_as_it_was(path, oracle, process) for path in data_files(folder))
+    assert written >= counts[folder] - (process.endswith("progressive"))
