@@ -150,6 +150,12 @@ def test_wrong_options_are_explained(options: list[str], message: str, capsys: p
 
 
 @pytest.mark.usefixtures("photos")
+def test_standard_tables_do_not_go_with_progressive_files(capsys: pytest.CaptureFixture[str]) -> None:
+    assert transcode("in", "--out", "out", "--progressive", "--no-optimize") == 2
+    assert "--no-optimize goes with sequential files" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("photos")
 def test_a_box_beyond_an_image_fails_for_that_image(capsys: pytest.CaptureFixture[str]) -> None:
     assert transcode("in", "--out", "out", "--crop", "0,0,40,40") == 1
     assert "a/odd.jpg: unsupported: the box (top 0, left 0, height 40, width 40) ends below" in capsys.readouterr().err

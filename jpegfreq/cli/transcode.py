@@ -28,8 +28,8 @@ it, and --perfect refuses it.
 
 Segments such as EXIF and ICC profiles are kept, and --upright sets the orientation in
 them to 1. Thumbnails are kept as they are, so after an edit they show the old image;
---strip drops them, as all metadata that decoding does not need. Of an MPO file, which
-holds several images, only the first one is written.
+--strip drops them, as all metadata except what decoding needs and the orientation. Of an
+MPO file, which holds several images, only the first one is written.
 
 Run the same command again after an interruption or after files have changed: a file is
 written again only if its source has changed. OUT/format.json holds the options, and
@@ -84,7 +84,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--restart-rows", type=_rows, metavar="N",
         help="with a restart marker after every N rows of MCUs; 0 for none (default: as the source)",
     )  # fmt: skip
-    form.add_argument("--strip", action="store_true", help="without metadata that decoding does not need")
+    form.add_argument(
+        "--strip", action="store_true", help="without metadata, except what decoding needs and the orientation"
+    )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -97,6 +99,8 @@ def run(arguments: argparse.Namespace) -> int:
     from jpegfreq.store.outputs import FileOutputs, read_source
     from jpegfreq.store.transcode import holds_further_images
 
+    if arguments.progressive and not arguments.optimize:
+        raise CommandError("--no-optimize goes with sequential files: T.81 K.3 has no tables for --progressive")
     options, threads = _transcoding(arguments), threads_from(arguments)
     inputs = {item.name: item.path for item in find_inputs(arguments.inputs)}
     refuse_inside(arguments.out, arguments.inputs)
