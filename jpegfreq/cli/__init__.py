@@ -25,6 +25,7 @@ COMMANDS = (
     "transcode",
     "prepare",
     "profile",
+    "verify",
     "from-rgb",
     "train",
     "dense",
@@ -52,8 +53,10 @@ examples:
   jpegfreq transcode photos/ --out upright/ --upright
   # a training set whose random crops decode faster
   jpegfreq prepare photos/ --out prepared/
-  # how much decoding time your own files save
+  # what training input costs today, and with jpegfreq
   jpegfreq profile photos/
+  # every coefficient of your own files, compared with other readers
+  jpegfreq verify photos/
   # a trained RGB network on frequencies, with the same answers
   jpegfreq from-rgb --network torchvision:resnet50 --weights resnet50.pth --out model/
   # train a classifier, and one with a gate that learns which channels matter
