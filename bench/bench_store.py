@@ -65,7 +65,7 @@ def _format() -> jpegfreq.TensorFormat:
 
 
 def _alone(files: Unit) -> Method[Unit]:
-    boxes = [VIEW.box(jpegfreq.read_header(file)) for file in files]
+    boxes = [VIEW.window(jpegfreq.read_header(file)) for file in files]
 
     def run(unit: Unit) -> None:
         for start in range(0, len(unit), BATCH):
@@ -92,7 +92,7 @@ def _convert(files: Unit, folder: Path) -> Method[Unit]:
         if store.names != [file.name for file in unit]:
             return "files are missing"
         chosen = unit[:: max(1, len(unit) // 20)]
-        boxes = [VIEW.box(jpegfreq.read_header(file)) for file in chosen]
+        boxes = [VIEW.window(jpegfreq.read_header(file)) for file in chosen]
         tensors = jpegfreq.read_batch(chosen, size=VIEW.size, boxes=boxes, format=_format())
         same = all(
             np.array_equal(store[store.names.index(file.name)][0], tensor)

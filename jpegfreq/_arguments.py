@@ -77,13 +77,12 @@ def whole_numbers(name: str, value: Any, parts: Sequence[str]) -> tuple[int, ...
     return numbers
 
 
-def pixel_size(name: str, value: Any, *, multiple: int = 1, most: int | None = None) -> tuple[int, int]:
+def pixel_size(name: str, value: Any, *, most: int | None = None) -> tuple[int, int]:
     """Return a size as (height, width) in pixels.
 
     Args:
         name: the argument.
         value: what was given.
-        multiple: what both sides must be a multiple of.
         most: the longest side that is possible.
 
     Raises:
@@ -93,10 +92,9 @@ def pixel_size(name: str, value: Any, *, multiple: int = 1, most: int | None = N
     if isinstance(value, int) and not isinstance(value, bool):
         raise TypeError(f"{name} must be (height, width) in pixels, not {value}; a square is ({value}, {value})")
     height, width = whole_numbers(name, value, ("height", "width"))
-    if min(height, width) < 1 or height % multiple or width % multiple or (most and max(height, width) > most):
-        bounds = f"multiples of {multiple} pixels" if multiple > 1 else "pixels"
+    if min(height, width) < 1 or (most and max(height, width) > most):
         limit = f"1 to {most}" if most else "1 or more"
-        raise ValueError(f"{name} must be (height, width) in {bounds}, each {limit}, not ({height}, {width})")
+        raise ValueError(f"{name} must be (height, width) in pixels, each {limit}, not ({height}, {width})")
     return height, width
 
 

@@ -17,7 +17,8 @@ def read_coefficients_batch(
 ) -> list[Any]: ...
 def read_batch(
     images: list[Source],
-    boxes: npt.NDArray[np.int64] | None,
+    size: tuple[int, int],
+    regions: npt.NDArray[np.int64] | None,
     flips: npt.NDArray[np.uint8] | None,
     apply_orientation: bool,
     filter: int,
@@ -35,7 +36,8 @@ def read_batch(
 ) -> list[Any]: ...
 def resample(
     coefficients: Coefficients,
-    box: tuple[int, int, int, int],
+    region: tuple[int, int, int, int, int, int],
+    size: tuple[int, int],
     horizontal_flip: bool,
     vertical_flip: bool,
     apply_orientation: bool,

@@ -11,7 +11,7 @@ from jpegfreq._arguments import check_choice, check_flag, check_type, pixel_size
 from jpegfreq.assembly.checks import check_color, check_out
 from jpegfreq.assembly.tensor import CHROMA_NUMBERS
 from jpegfreq.coefficients import Coefficients
-from jpegfreq.crops import checked_box
+from jpegfreq.crops import FILTERS, Filter, Window, checked_box, region_of
 from jpegfreq.format import TensorFormat
 
 if TYPE_CHECKING:
@@ -19,18 +19,16 @@ if TYPE_CHECKING:
 
     from jpegfreq.crops import Box
 
-__all__ = ["Chroma", "Filter", "resample"]
+__all__ = ["Chroma", "resample"]
 
-Filter = Literal["bilinear", "bicubic", "box"]
 Chroma = Literal["fancy", "replicate", "direct"]
 
-_FILTERS = {"box": 0, "bilinear": 1, "bicubic": 2}  # enum Filter of jpegfreq_resample.h
 _MAX_SIZE = 65536
 
 
 def resample(
     coefficients: Coefficients,
-    box: Box,
+    box: Box | Window,
     size: tuple[int, int],
     *,
     flip: bool = False,
@@ -49,11 +47,17 @@ def resample(
     `torch.nn.functional.interpolate(size=size, mode=filter, antialias=antialias)`; flip; block DCT. Filter "box" is
     Pillow's with antialias, and the nearest pixel without. The GIL is released.
 
+    With a Window, the whole image is resized, and the window is cropped afterwards: the result equals, likewise, what
+    torchvision's Resize and CenterCrop give. No more of the image is transformed than the window's filter reaches.
+
     Args:
         coefficients: of a YCbCr or grey image; of a YCCK image, luma channels alone are possible, as for
             `to_frequency_tensor`.
-        box: (top, left, height, width) in pixels of the full image. It must lie inside the image.
-        size: (height, width) of the resized box in pixels, multiples of 8.
+        box: (top, left, height, width) in pixels of the full image; or a Window of the resized image. It must lie
+            inside the image.
+        size: (height, width) of the resized box or of the window in pixels. If they are not multiples of 8, the tensor
+            has whole blocks nevertheless; their further pixels lie below and right of the window in the resized image,
+            whose edge is repeated. PixelLayer cuts them off.
         flip: mirror the result left to right.
         vertical_flip: mirror the result top to bottom.
         filter: "bilinear", "bicubic" or "box".
@@ -66,11 +70,11 @@ def resample(
         out: the array to write to: C-contiguous, with the dtype of the format and the shape of the result.
 
     Returns:
-        `out`, or a new array: [C, height / 8, width / 8], or [.., .., C] for layout "HWC".
+        `out`, or a new array: [C, height / 8, width / 8], rounded up, or [.., .., C] for layout "HWC".
 
     Raises:
         UnsupportedJpegError: the image is RGB, CMYK, YCCK (unless only luma is selected) or of unknown colour.
-        ValueError: the box is empty or not inside the image, the size is not a multiple of 8, or `out` does not fit.
+        ValueError: the box is empty or not inside the image, the window does not have the size, or `out` does not fit.
         TypeError: an argument has the wrong type.
 
     >>> from jpegfreq import read_coefficients
@@ -82,15 +86,19 @@ def resample(
     header = coefficients.header
     check_color(header, format)
     upright = check_flag("apply_orientation", apply_orientation)
-    box = checked_box(box, *(header.upright_size if upright else (header.height, header.width)))
-    shape = _tensor_shape(size, format)
+    size = _output_size(size)
+    if not isinstance(box, Window):
+        box = checked_box(box, *(header.upright_size if upright else (header.height, header.width)))
+    region = region_of(box, size)
+    shape = format.shape(*size)
     if out is None:
         out = np.empty(shape, format.numpy_dtype)
     else:
         check_out(out, shape, format.numpy_dtype)
     _native.resample(
         coefficients,
-        box,
+        region,
+        size,
         check_flag("flip", flip),
         check_flag("vertical_flip", vertical_flip),
         upright,
@@ -104,13 +112,13 @@ def resample(
     return out
 
 
-def _tensor_shape(size: tuple[int, int], format: TensorFormat) -> tuple[int, int, int]:
-    return format.shape(*pixel_size("size", size, multiple=8, most=_MAX_SIZE))
+def _output_size(size: tuple[int, int]) -> tuple[int, int]:
+    return pixel_size("size", size, most=_MAX_SIZE)
 
 
 def _filter_number(filter: str) -> int:
-    check_choice("filter", filter, _FILTERS)
-    return _FILTERS[filter]
+    check_choice("filter", filter, FILTERS)
+    return FILTERS.index(filter)
 
 
 def _chroma_number(chroma: str | None, format: TensorFormat) -> int:

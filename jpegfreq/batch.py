@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import numpy as np
 
 from jpegfreq import _native
 from jpegfreq._arguments import check_choice, check_flag, image_list, whole_number
-from jpegfreq._resample import _chroma_number, _filter_number, _tensor_shape
+from jpegfreq._resample import _chroma_number, _filter_number, _output_size
 from jpegfreq.assembly.checks import check_out
 from jpegfreq.coefficients import DEFAULT_MAX_PIXELS, _keep_damage, _pixel_limit
+from jpegfreq.crops import Window, region_of
 from jpegfreq.format import TensorFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     import numpy.typing as npt
 
-    from jpegfreq._resample import Chroma, Filter
+    from jpegfreq._resample import Chroma
     from jpegfreq.coefficients import Coefficients
-    from jpegfreq.crops import Box
+    from jpegfreq.crops import Box, Filter
     from jpegfreq.errors import JpegError
     from jpegfreq.header import Source
 
@@ -94,7 +96,7 @@ def read_batch(
     images: Iterable[Source],
     *,
     size: tuple[int, int],
-    boxes: Sequence[Box] | npt.NDArray[np.integer[Any]] | None = None,
+    boxes: Sequence[Box | Window] | npt.NDArray[np.integer[Any]] | None = None,
     flips: Sequence[bool] | npt.NDArray[np.bool_] | None = None,
     filter: Filter = "bilinear",
     antialias: bool = True,
@@ -112,7 +114,7 @@ def read_batch(
     images: Iterable[Source],
     *,
     size: tuple[int, int],
-    boxes: Sequence[Box] | npt.NDArray[np.integer[Any]] | None = None,
+    boxes: Sequence[Box | Window] | npt.NDArray[np.integer[Any]] | None = None,
     flips: Sequence[bool] | npt.NDArray[np.bool_] | None = None,
     filter: Filter = "bilinear",
     antialias: bool = True,
@@ -129,7 +131,7 @@ def read_batch(
     images: Iterable[Source],
     *,
     size: tuple[int, int],
-    boxes: Sequence[Box] | npt.NDArray[np.integer[Any]] | None = None,
+    boxes: Sequence[Box | Window] | npt.NDArray[np.integer[Any]] | None = None,
     flips: Sequence[bool] | npt.NDArray[np.bool_] | None = None,
     filter: Filter = "bilinear",
     antialias: bool = True,
@@ -152,8 +154,8 @@ def read_batch(
 
     Args:
         images: JPEG files, each bytes or a path as for `read_coefficients`. The threads read the paths.
-        size: (height, width) of every resized box in pixels, multiples of 8.
-        boxes: one (top, left, height, width) per image, as for `resample`; None for whole images.
+        size: (height, width) of every resized box and of every window in pixels, as for `resample`.
+        boxes: one (top, left, height, width) or Window per image, as for `resample`; None for whole images.
         flips: one bool per image: whether to mirror it left to right; None to mirror no image.
         filter: "bilinear", "bicubic" or "box".
         antialias: widen the filter where a box is reduced.
@@ -169,7 +171,7 @@ def read_batch(
         max_pixels: the most pixels an image may have.
 
     Returns:
-        `out`, or a new array: [N, C, height / 8, width / 8], or [N, .., .., C] for layout "HWC". With
+        `out`, or a new array: [N, C, height / 8, width / 8], rounded up, or [N, .., .., C] for layout "HWC". With
         `errors="return"`, a pair: the array, in which the slots of failed images are zero, and a list with None or the
         error of each image. With `damage="keep"` the list also holds the error of a damaged image, although its slot
         holds what could be decoded.
@@ -178,7 +180,7 @@ def read_batch(
         JpegError: as for `read_coefficients` and `resample`, with `errors="raise"`.
         OSError: a path cannot be read, with `errors="raise"`.
         ValueError: a box is empty or not inside its image, with `errors="raise"`; for both values of
-            `errors`, the size is not a multiple of 8, or `boxes`, `flips` or `out` do not fit.
+            `errors`, a window is not inside the resized image, or `boxes`, `flips` or `out` do not fit.
         TypeError: an argument has the wrong type, or an image is neither contiguous bytes nor a path.
 
     >>> read_batch([gray_16x8, gray_16x8], size=(8, 8), boxes=[(0, 0, 8, 8), (0, 8, 8, 8)]).shape
@@ -186,14 +188,16 @@ def read_batch(
     """
     format = TensorFormat.of(format)
     sources = image_list(images)
-    shape = (len(sources), *_tensor_shape(size, format))
+    size = _output_size(size)
+    shape = (len(sources), *format.shape(*size))
     if out is None:
         out = aligned_empty(shape, format.numpy_dtype)
     else:
         check_out(out, shape, format.numpy_dtype)
     found = _native.read_batch(
         sources,
-        None if boxes is None else _boxes(boxes, len(sources)),
+        size,
+        None if boxes is None else _regions(boxes, len(sources), size),
         None if flips is None else _flips(flips, len(sources)),
         check_flag("apply_orientation", apply_orientation),
         _filter_number(filter),
@@ -210,12 +214,22 @@ def read_batch(
     return out if errors == "raise" else (out, found)
 
 
-def _boxes(boxes: Any, count: int) -> npt.NDArray[Any]:
+def _regions(boxes: Any, count: int, size: tuple[int, int]) -> npt.NDArray[np.int64]:
+    """Return boxes and windows as the native code takes them: int64 [N, 6]."""
+    if isinstance(boxes, Sequence) and any(isinstance(box, Window) for box in boxes):
+        regions = []
+        for index, box in enumerate(boxes):
+            try:
+                regions.append(region_of(box, size))
+            except (ValueError, TypeError) as error:
+                raise type(error)(f"image {index}: {error}") from None
+        return _one_each(np.array(regions, np.int64), (count, 6), "boxes", "a box or a Window")
     values = _array("boxes", boxes)
     if values.size and values.dtype.kind not in "iu":
         raise ValueError(f"boxes must be whole numbers of pixels, not {values.dtype}")
     entry = "a box (top, left, height, width)"
-    return _one_each(values.astype(np.int64).reshape(values.shape if count else (0, 4)), (count, 4), "boxes", entry)
+    values = _one_each(values.astype(np.int64).reshape(values.shape if count else (0, 4)), (count, 4), "boxes", entry)
+    return np.pad(values, ((0, 0), (0, 2)))
 
 
 def _flips(flips: Any, count: int) -> npt.NDArray[np.uint8]:

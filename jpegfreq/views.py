@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from numbers import Integral
 from random import Random
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-from jpegfreq.crops import Box, center_crop_box, random_resized_crop_box
+from jpegfreq._arguments import check_choice, check_flag, whole_number
+from jpegfreq.crops import (
+    FILTERS,
+    ROUNDINGS,
+    Box,
+    Filter,
+    Rounding,
+    Window,
+    center_crop_window,
+    random_resized_crop_box,
+)
 from jpegfreq.header import Header
 
 __all__ = ["Crop", "EvaluationView", "TrainingView", "View", "draw_crop", "read_size"]
 
 
 class Crop(NamedTuple):
-    """A box of an image, and whether it is mirrored left to right after it has been resized."""
+    """A box of an image or a window of the resized image, and whether it is mirrored left to right in the end."""
 
-    box: Box
+    box: Box | Window
     flip: bool
 
 
@@ -31,6 +41,7 @@ class TrainingView:
         scale: lower and upper bound of the crop's share of the image's area.
         ratio: lower and upper bound of the crop's width / height.
         flip_probability: the probability that a crop is mirrored.
+        filter: the filter of the resize, as for `resample`.
         apply_orientation: turn the image upright first, as its EXIF orientation says; the crop is of the upright image.
 
     Raises:
@@ -41,6 +52,7 @@ class TrainingView:
     scale: tuple[float, float] = (0.08, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     flip_probability: float = 0.5
+    filter: Filter = "bilinear"
     apply_orientation: bool = False
 
     def __post_init__(self) -> None:
@@ -52,12 +64,13 @@ class TrainingView:
             raise ValueError(f"ratio must be two ratios of width / height, the lower one first, not {self.ratio}")
         if not 0 <= self.flip_probability <= 1:
             raise ValueError(f"flip_probability must lie in 0 to 1, not {self.flip_probability}")
+        check_choice("filter", self.filter, FILTERS)
 
     def __repr__(self) -> str:
         """Give the size in words, and the bounds."""
         scale, ratio = (f"{low:.3g} to {high:.3g}" for low, high in (self.scale, self.ratio))
         bounds = f"scale {scale}, ratio {ratio}, flip {self.flip_probability:g}"
-        return f"TrainingView({_in_words(self.size)}, {bounds}{_upright(self)})"
+        return f"TrainingView({_in_words(self.size)}, {bounds}{_filtered(self)}{_upright(self)})"
 
     def crop(self, height: int, width: int, random: Random) -> Crop:
         """Draw the crop of an image of height x width pixels."""
@@ -67,44 +80,90 @@ class TrainingView:
 
 @dataclass(frozen=True, repr=False)
 class EvaluationView:
-    """The centre of an image: its shorter side is resized, then the centre is cropped.
+    """The centre of an image: the image is resized by its shorter side, then the centre is cropped.
 
-    Both steps are done at once, by resizing the box of the image that the crop keeps.
+    The result is what torchvision's Resize(shorter_side) and CenterCrop(size) give, but no more of the image is read
+    than the crop needs.
 
     Attributes:
-        size: (height, width) of the crop, pixels.
+        size: (height, width) of the crop, pixels. Its tensor has whole blocks: for 300 pixels 38, as `resample` says.
         shorter_side: the length to which the image's shorter side is resized, pixels.
+        filter: the filter of the resize, as for `resample`.
+        rounding: how the resized image and the crop's place become whole pixels, as for `center_crop_window`.
         apply_orientation: turn the image upright first, as its EXIF orientation says.
 
     Raises:
-        ValueError: the size is not a height and a width, or is larger than the shorter side.
+        TypeError: one of them has the wrong type.
+        ValueError: the size is not a height and a width, or is larger than the shorter side, or a choice is unknown.
     """
 
     size: tuple[int, int]
     shorter_side: int
+    filter: Filter = "bilinear"
+    rounding: Rounding = "torchvision"
     apply_orientation: bool = False
 
     def __post_init__(self) -> None:
-        """Check the size."""
+        """Check everything."""
         _check_size(self.size)
+        whole_number("shorter_side", self.shorter_side, least=1)
         if max(self.size) > self.shorter_side:
             raise ValueError(f"a crop of {_in_words(self.size)} is larger than a shorter side of {self.shorter_side}")
+        check_choice("filter", self.filter, FILTERS)
+        check_choice("rounding", self.rounding, ROUNDINGS)
+        check_flag("apply_orientation", self.apply_orientation)
 
     def __repr__(self) -> str:
         """Give the size in words, and the shorter side."""
-        return f"EvaluationView({_in_words(self.size)}, shorter side {self.shorter_side}{_upright(self)})"
+        return f"EvaluationView({_in_words(self.size)}, shorter side {self.shorter_side}{self._options()})"
 
     def __str__(self) -> str:
         """Put the view in words, for what was measured on it."""
-        return f"{_in_words(self.size)}, shorter side {self.shorter_side}, centre crop{_upright(self)}"
+        return f"{_in_words(self.size)}, shorter side {self.shorter_side}, centre crop{self._options()}"
 
-    def box(self, header: Header) -> Box:
-        """Return the box of an image that is resized to the crop."""
-        return center_crop_box(*read_size(self, header), self.size, shorter_side=self.shorter_side)
+    def _options(self) -> str:
+        rounding = "" if self.rounding == "torchvision" else f", {self.rounding}'s rounding"
+        return f"{_filtered(self)}{rounding}{_upright(self)}"
+
+    def window(self, header: Header) -> Window:
+        """Return the window of an image."""
+        return self._window(*read_size(self, header))
 
     def crop(self, height: int, width: int, random: Random) -> Crop:
         """Return the crop of an image of height x width pixels; nothing is drawn."""
-        return Crop(center_crop_box(height, width, self.size, shorter_side=self.shorter_side), False)
+        return Crop(self._window(height, width), False)
+
+    def _window(self, height: int, width: int) -> Window:
+        return center_crop_window(height, width, self.size, shorter_side=self.shorter_side, rounding=self.rounding)
+
+    @classmethod
+    def field_names(cls) -> tuple[str, ...]:
+        """Return the keys of `to_dict`."""
+        return tuple(field.name for field in fields(cls))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that JSON can hold; the size of a square crop is one number."""
+        height, width = self.size
+        return {**asdict(self), "size": int(height) if height == width else [int(height), int(width)]}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> EvaluationView:
+        """Make the view that `to_dict` was called on.
+
+        Raises:
+            ValueError: a field is missing, wrong or unknown.
+        """
+        if not isinstance(values, Mapping):
+            raise ValueError("not an evaluation view, which is a mapping of its fields")
+        names = set(cls.field_names())
+        for name in sorted(names ^ set(values)):
+            fault = "is missing" if name in names else "is unknown; a newer version of jpegfreq may have written it"
+            raise ValueError(f'not an evaluation view: the field "{name}" {fault}')
+        size = values["size"]
+        try:
+            return cls(**{**values, "size": (size, size) if isinstance(size, int) else tuple(size)})
+        except TypeError as error:
+            raise ValueError(f"not an evaluation view: {error}") from error
 
 
 View: TypeAlias = TrainingView | EvaluationView
@@ -113,6 +172,10 @@ View: TypeAlias = TrainingView | EvaluationView
 def read_size(view: View, header: Header) -> tuple[int, int]:
     """Return (height, width) in pixels of an image as a view reads it: upright, or as it is stored."""
     return header.upright_size if view.apply_orientation else (header.height, header.width)
+
+
+def _filtered(view: View) -> str:
+    return "" if view.filter == "bilinear" else f", {view.filter}"
 
 
 def _upright(view: View) -> str:

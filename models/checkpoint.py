@@ -8,7 +8,7 @@ import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, get_args
 
 import torch
 from safetensors import SafetensorError
@@ -17,11 +17,12 @@ from torch import nn
 
 from jpegfreq._files import write_whole
 from jpegfreq.format import TensorFormat
-from jpegfreq.models.frontend import FrequencyNetwork
+from jpegfreq.models.frontend import EvaluationFilter, FrequencyNetwork
 from jpegfreq.models.gate import ChannelGate, GatedNetwork
 from jpegfreq.models.networks.create import create_model
 from jpegfreq.models.predict import Classifier
 from jpegfreq.models.rgb_source import RgbSource, build_rgb, is_rgb_source, load_fitting, restored_rgb, runs_code
+from jpegfreq.views import EvaluationView
 
 __all__ = [
     "CheckpointError",
@@ -58,6 +59,7 @@ class ModelConfig:
         stride: as for `create_model`.
         gated: as for `create_model`.
         labels: the name of each class; () if the classes have no names.
+        filter: the filter of that resize.
         source: how the RGB network is built that was adapted; None for the networks of `create_model`.
     """
 
@@ -69,6 +71,7 @@ class ModelConfig:
     stride: str = "paper"
     gated: bool = False
     labels: tuple[str, ...] = ()
+    filter: EvaluationFilter = "bilinear"
     source: RgbSource | None = None
 
     def __post_init__(self) -> None:
@@ -94,6 +97,8 @@ class ModelConfig:
             raise ValueError(
                 f"the crop, height {height} x width {width}, is larger than a shorter_side of {self.shorter_side}"
             )
+        if self.filter not in get_args(EvaluationFilter):
+            raise ValueError(f"filter must be one of {', '.join(get_args(EvaluationFilter))}, not {self.filter!r}")
 
     def __repr__(self) -> str:
         """Name the network and its input, without the statistics and the labels."""
@@ -148,8 +153,14 @@ class ModelConfig:
             inner.shorter_side,
             gated=inner is not network,
             labels=inner.classes,
+            filter=inner.filter,
             source=source,
         )
+
+    @property
+    def view(self) -> EvaluationView:
+        """The part of each image that the network sees."""
+        return EvaluationView(self.size, self.shorter_side, self.filter)
 
     def create(self) -> nn.Module:
         """Build the network with new weights."""
@@ -159,6 +170,7 @@ class ModelConfig:
                 format=self.format,
                 size=self.size,
                 shorter_side=self.shorter_side,
+                filter=self.filter,
                 classes=self.labels,
             )
             if not self.gated or self.format is None:

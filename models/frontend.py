@@ -38,6 +38,7 @@ from jpegfreq._arguments import check_choice
 from jpegfreq._dct import dct_matrix
 from jpegfreq.channels import CHANNEL_COUNT
 from jpegfreq.format import TensorFormat
+from jpegfreq.views import EvaluationView
 
 __all__ = [
     "EvaluationFilter",
@@ -134,7 +135,7 @@ class FrequencyNetwork(nn.Module):
         format: the format of its input.
         size: (height, width) in pixels of the images.
         shorter_side: the length in pixels to which an image's shorter side is resized before its centre is cropped to
-            the size, as the network expects it; None if that is unknown. `EvaluationView` takes it.
+            the size, as the network expects it; None if that is unknown.
         filter: the filter of that resize, as `read_batch` takes it.
         classes: the names of the network's outputs; () if they have none.
         mean: the mean of R, G and B that the RGB network's input was normalized with, for pixels from 0 to 1.
@@ -183,6 +184,17 @@ class FrequencyNetwork(nn.Module):
         self.register_buffer("stem_weight", None if stem is None else stem.weight.detach().clone())
         bias = None if stem is None or stem.bias is None else stem.bias.detach().clone()
         self.register_buffer("stem_bias", bias)
+
+    @property
+    def view(self) -> EvaluationView:
+        """The part of each image that the network expects, for `FrequencyDataset` and `convert`.
+
+        Raises:
+            ValueError: the shorter side is unknown.
+        """
+        if self.shorter_side is None:
+            raise ValueError("the shorter side to which the network expects images to be resized is unknown")
+        return EvaluationView(self.size, self.shorter_side, self.filter)
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the network on [N, C, H / 8, W / 8]."""

@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 import torch
 from torch import Tensor, nn
 
-from jpegfreq._resample import Filter
 from jpegfreq.format import TensorFormat
 from jpegfreq.sources.file_memory import BatchFiles
 from jpegfreq.sources.images import Images
 from jpegfreq.torch.dataset import CropDataset, FrequencyDataset
 from jpegfreq.torch.rgb import RgbDataset
-from jpegfreq.views import EvaluationView
 
 if TYPE_CHECKING:
     from jpegfreq.models.checkpoint import ModelConfig
@@ -161,17 +159,12 @@ def evaluation_data(
         errors: "raise" or "skip" unreadable images.
         threads: native threads that read; None for one per core.
     """
-    view = EvaluationView(config.size, config.shorter_side)
-    source = config.source
-    filter: Filter = "bilinear" if source is None else source.filter
+    view, source = config.view, config.source
     if config.format is not None:
-        return FrequencyDataset(
-            images, view, format=config.format, errors=errors, fallback="pixels", filter=filter, threads=threads
-        )
+        return FrequencyDataset(images, view, format=config.format, errors=errors, fallback="pixels", threads=threads)
     if source is None:
-        return RgbDataset(images, view, errors=errors, fallback="pixels", filter=filter)
-    mean, std = source.mean, source.std
-    return RgbDataset(images, view, errors=errors, fallback="pixels", filter=filter, mean=mean, std=std)
+        return RgbDataset(images, view, errors=errors, fallback="pixels")
+    return RgbDataset(images, view, errors=errors, fallback="pixels", mean=source.mean, std=source.std)
 
 
 class _Given(Images):

@@ -48,7 +48,6 @@ class RgbSource:
         options: what its builder is called with, as JSON can hold it.
         mean: the mean of R, G and B that its input was normalized with, for pixels from 0 to 1.
         std: the standard deviation, likewise.
-        filter: the filter with which images are resized for it.
         form: the form of its FrequencyNetwork.
         tuned: whether it was trained further after it had been adapted.
     """
@@ -56,7 +55,6 @@ class RgbSource:
     options: dict[str, Any]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    filter: EvaluationFilter
     form: Form
     tuned: bool = False
 
@@ -72,9 +70,8 @@ class RgbSource:
             object.__setattr__(self, name, tuple(map(float, values)))
             if len(values) != 3 or not all((0 if name == "mean" else 1e-6) <= value <= 1 for value in values):
                 raise ValueError(f"{name} must be three numbers from 0 to 1, not {values!r}")
-        for name, known in (("filter", get_args(EvaluationFilter)), ("form", get_args(Form))):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
+        if self.form not in get_args(Form):
+            raise ValueError(f"form must be one of {', '.join(get_args(Form))}, not {self.form!r}")
 
     @classmethod
     def of(cls, network: FrequencyNetwork, *, tuned: bool = False) -> RgbSource:
@@ -89,7 +86,7 @@ class RgbSource:
             except TypeError:
                 raise ValueError(f"the option {name} of {network.source} cannot be stored: {value!r}") from None
         mean, std = tuple(network.mean), tuple(network.std)
-        return cls(dict(network.options), mean, std, network.filter, network.form, tuned)  # type: ignore[arg-type]
+        return cls(dict(network.options), mean, std, network.form, tuned)  # type: ignore[arg-type]
 
     def create(
         self,
@@ -98,6 +95,7 @@ class RgbSource:
         format: TensorFormat | None,
         size: tuple[int, int],
         shorter_side: int | None,
+        filter: EvaluationFilter,
         classes: Sequence[str],
     ) -> nn.Module:
         """Build the FrequencyNetwork with new weights; the RGB network itself if `format` is None.
@@ -107,6 +105,7 @@ class RgbSource:
             format: as for `from_rgb`, and so are the others.
             size: likewise.
             shorter_side: likewise.
+            filter: likewise.
             classes: likewise.
 
         Raises:
@@ -124,7 +123,7 @@ class RgbSource:
             format=format,
             classes=classes,
             shorter_side=shorter_side,
-            filter=self.filter,
+            filter=filter,
         )
         made.source, made.options = name, self.options
         return made

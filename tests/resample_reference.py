@@ -1,4 +1,7 @@
-"""The specification of `resample` in float64: inverse DCT without clamp, crop, resize, flip, block DCT."""
+"""The specification of `resample` in float64: inverse DCT without clamp, crop, resize, flip, block DCT.
+
+With a Window: inverse DCT without clamp, resize of the whole image, crop, flip, block DCT.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jpegfreq import Coefficients
+from jpegfreq.crops import Window
 
 Matrix = npt.NDArray[np.float64]
 
@@ -101,9 +105,15 @@ def _axis_matrix(
     return np.pad(resize, ((0, 0), (first, samples - last)))
 
 
+def positions(first: int, size: int, resized: int, flip: bool) -> npt.NDArray[np.intp]:
+    """Which samples of the resized image make `size` outputs from `first` on, and those that fill the last block."""
+    outputs = np.arange(-(-size // 8) * 8)
+    return np.clip(first + (size - 1 - outputs if flip else outputs), 0, resized - 1)
+
+
 def resample_reference(
     coefficients: Coefficients,
-    box: tuple[int, int, int, int],
+    box: tuple[int, int, int, int] | Window,
     size: tuple[int, int],
     *,
     flip: bool = False,
@@ -112,9 +122,16 @@ def resample_reference(
     antialias: bool = True,
     chroma: str = "fancy",
 ) -> Matrix:
-    """[64 * components, height / 8, width / 8]."""
+    """[64 * components, height / 8, width / 8], rounded up."""
     header = coefficients.header
-    top, left, height, width = box
+    if isinstance(box, Window):
+        top, left, height, width = 0, 0, header.height, header.width
+        resized, first = box.resized, (box.top, box.left)
+    else:
+        top, left, height, width = box
+        resized, first = size, (0, 0)
+    rows = positions(first[0], size[0], resized[0], vertical_flip)
+    columns = positions(first[1], size[1], resized[1], flip)
     most_vertical = max(c.vertical_sampling_factor for c in header.components)
     most_horizontal = max(c.horizontal_sampling_factor for c in header.components)
     channels = []
@@ -127,7 +144,7 @@ def resample_reference(
             most_vertical,
             top,
             height,
-            size[0],
+            resized[0],
             filter,
             antialias,
             chroma,
@@ -138,16 +155,11 @@ def resample_reference(
             most_horizontal,
             left,
             width,
-            size[1],
+            resized[1],
             filter,
             antialias,
             chroma,
         )
         samples = samples_of(plane, table)[: vertical.shape[1], : horizontal.shape[1]]
-        resized = vertical @ samples @ horizontal.T
-        if flip:
-            resized = resized[:, ::-1]
-        if vertical_flip:
-            resized = resized[::-1]
-        channels.append(blocks_of(resized))
+        channels.append(blocks_of(vertical[rows] @ samples @ horizontal[columns].T))
     return np.concatenate(channels)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from jpegfreq import TensorFormat, read_batch, read_header
 from jpegfreq.cli import main
-from jpegfreq.crops import center_crop_box
+from jpegfreq.crops import center_crop_window
 from jpegfreq.statistics import ChannelStatistics, StatisticsAccumulator
 from jpegfreq.store import StoredDataset
 from tests.images import make_jpeg
@@ -40,7 +40,7 @@ def convert(photos: Path, out: Path, *options: str) -> int:
 def views(photos: Path) -> np.ndarray:
     paths = sorted(photos.rglob("*.jpg"))
     headers = [read_header(path) for path in paths]
-    boxes = [center_crop_box(h.height, h.width, (32, 32), shorter_side=37) for h in headers]
+    boxes = [center_crop_window(h.height, h.width, (32, 32), shorter_side=37) for h in headers]
     return read_batch(paths, size=(32, 32), boxes=boxes)
 
 
@@ -140,7 +140,7 @@ def test_images_are_turned_upright_on_request(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").write_bytes(data)
     assert convert(tmp_path / "photos", tmp_path / "store", "--apply-orientation") == 0
-    box = center_crop_box(80, 60, (32, 32), shorter_side=37)
+    box = center_crop_window(80, 60, (32, 32), shorter_side=37)
     want = read_batch([data], size=(32, 32), boxes=[box], apply_orientation=True, format=TensorFormat("24"))
     store = StoredDataset(tmp_path / "store")
     np.testing.assert_array_equal(store[0][0], want[0])
@@ -205,6 +205,7 @@ def test_statistics_of_another_size_are_refused_unless_asked_for(
     for others, view in (
         (("--size", "64"), "height 64 x width 64, shorter side 73"),
         (("--shorter-side", "50"), "shorter side 50"),
+        (("--filter", "bicubic"), "shorter side 37, centre crop, bicubic"),
     ):
         assert convert(photos, tmp_path / "other", *options, *others) == 2
         shown = capsys.readouterr().err
@@ -309,7 +310,7 @@ def test_convert_again_keeps_the_shards_and_the_exit_code(
 
 def test_wrong_options_are_named(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for options, complaint in (
-        (("--size", "30"), "multiple of 8"),
+        (("--size", "0"), "must be at least 1"),
         (("--shorter-side", "16"), "must not be below"),
         (("--channels", "25"), "no preset of 25"),
         (("--threads", "0"), "threads"),

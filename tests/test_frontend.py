@@ -20,11 +20,14 @@ from jpegfreq import (  # noqa: E402
     ChannelSelection,
     ChannelStatistics,
     TensorFormat,
+    read_batch,
     read_coefficients,
+    read_header,
     to_frequency_tensor,
 )
 from jpegfreq.models import from_rgb, model_summary  # noqa: E402
 from jpegfreq.models.frontend import PixelLayer  # noqa: E402
+from jpegfreq.views import EvaluationView  # noqa: E402
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 RNG = np.random.default_rng(0)
@@ -248,6 +251,25 @@ def test_a_size_that_is_not_a_multiple_of_8_is_cut_from_the_blocks() -> None:
     made = from_rgb(original, size=(65, 70), mean=MEAN, std=STD)
     with torch.no_grad():
         assert relative(made(coefficients(rgb)), original(normalized(rgb[:, :, :65, :70]))) < 1e-10
+
+
+@pytest.mark.parametrize("size", [(30, 30), (37, 52), (32, 24)])
+@pytest.mark.parametrize("filter", ["bilinear", "bicubic"])
+def test_an_evaluation_view_gives_the_pixels_of_resize_and_centre_crop(size: tuple[int, int], filter: Any) -> None:
+    """Compared with torchvision's transforms of the float pixels of the whole image."""
+    from torchvision import transforms
+
+    file = io.BytesIO()
+    rgb = pixels(1, 120)[0, :, :101].permute(1, 2, 0).round().byte().numpy()
+    Image.fromarray(rgb).save(file, "JPEG", quality=95, subsampling=0)
+    view = EvaluationView(size, 60, filter)
+    tensor = read_batch([file.getvalue()], size=size, boxes=[view.window(read_header(file.getvalue()))], filter=filter)
+    layer = PixelLayer(TensorFormat(), size, mean=(0, 0, 0), std=(1 / 255,) * 3).float()
+    whole = to_frequency_tensor(read_coefficients(file.getvalue()))
+    image = rgb_of(torch.from_numpy(whole).double()[None])[0, :, :101, :120]
+    mode = transforms.InterpolationMode(filter)
+    theirs = transforms.Compose([transforms.Resize(60, mode, antialias=True), transforms.CenterCrop(size)])(image)
+    torch.testing.assert_close(layer(torch.from_numpy(tensor))[0].double(), theirs, atol=1e-3, rtol=0)
 
 
 def test_float16_tensors_and_autocast_keep_the_front_end_precise() -> None:

@@ -19,7 +19,7 @@ from PIL import Image  # noqa: E402
 
 from jpegfreq import ChannelStatistics, JpegError, TensorFormat, read_batch  # noqa: E402
 from jpegfreq.cli import main  # noqa: E402
-from jpegfreq.crops import center_crop_box  # noqa: E402
+from jpegfreq.crops import center_crop_window  # noqa: E402
 from jpegfreq.models import Classifier, ModelConfig, Prediction, load_model, save_model  # noqa: E402
 from jpegfreq.statistics import StatisticsAccumulator  # noqa: E402
 from tests.images import make_jpeg  # noqa: E402
@@ -50,7 +50,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def test_a_prediction_is_the_softmax_on_the_centre_crop(classifier: Classifier) -> None:
-    box = center_crop_box(80, 120, (64, 64), shorter_side=72)
+    box = center_crop_window(80, 120, (64, 64), shorter_side=72)
     tensor = torch.from_numpy(read_batch(PICTURES[:1], size=(64, 64), boxes=[box], format=FORMAT))
     with torch.no_grad():
         expected = classifier.network(tensor).softmax(1)[0].numpy()

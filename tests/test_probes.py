@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from jpegfreq import TensorFormat, read_batch, read_header
 from jpegfreq.channels import ChannelSelection
 from jpegfreq.cli import main
-from jpegfreq.crops import center_crop_box
+from jpegfreq.crops import center_crop_window
 from jpegfreq.models import Classifier, ModelConfig, create_model, load_model, save_model
 from jpegfreq.models.analysis.heatmap import HeatMap, heat_map
 from jpegfreq.models.analysis.probes import loss_ranking, sample_images, weight_ranking
@@ -27,6 +27,7 @@ from jpegfreq.models.dense.config import DenseConfig
 from jpegfreq.models.gate import ChannelGate, GateDecision, GatedNetwork
 from jpegfreq.statistics import ChannelStatistics
 from jpegfreq.torch import Images, image_folder
+from jpegfreq.views import EvaluationView
 from tests.images import make_jpeg
 from tests.scenes import FORMAT
 
@@ -63,8 +64,7 @@ def classifier(*, gated: bool = True, channels: tuple[int, ...] = CHANNELS) -> A
         num_classes=2,
         labels=(),
         format=format,
-        size=(32, 32),
-        shorter_side=32,
+        view=EvaluationView((32, 32), 32),
         gated=gated,
         source=None,
     )
@@ -82,7 +82,7 @@ def images(tmp_path: Path) -> Images:
 
 def tensors(images: Images) -> np.ndarray:
     headers = [read_header(path) for path in images.paths]
-    boxes = [center_crop_box(h.height, h.width, (32, 32), shorter_side=32) for h in headers]
+    boxes = [center_crop_window(h.height, h.width, (32, 32), shorter_side=32) for h in headers]
     return read_batch(images.paths, size=(32, 32), boxes=boxes, format=TensorFormat(ChannelSelection(CHANNELS)))
 
 

@@ -230,7 +230,7 @@ def test_arguments_are_checked() -> None:
         ({"flips": []}, "flips must have one entry per image"),
         ({"flips": True}, "flips must have one entry per image"),
         ({"out": np.empty((2, 192, 8, 6), np.float32)}, "out must be"),
-        ({"size": (60, 64)}, "multiples of 8"),
+        ({"size": (0, 64)}, "size must be"),
     ):
         with pytest.raises(ValueError, match=message):
             read_batch([image], **{"size": SIZE, **wrong})  # type: ignore[call-overload]

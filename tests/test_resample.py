@@ -259,11 +259,19 @@ def test_a_box_outside_the_image_is_refused(box: tuple[int, int, int, int], appl
         resample(coefficients, box, (8, 8), apply_orientation=apply_orientation)
 
 
-@pytest.mark.parametrize("size", [(0, 8), (8, 12), (-8, 8), (65544, 8)])
-def test_a_size_that_is_not_whole_blocks_is_refused(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("size", [(0, 8), (-8, 8), (65544, 8)])
+def test_a_size_out_of_bounds_is_refused(size: tuple[int, int]) -> None:
     coefficients = make_coefficients(40, 50, SAMPLINGS["4:4:4"])
-    with pytest.raises(ValueError, match="multiples of 8"):
+    with pytest.raises(ValueError, match="each 1 to 65536"):
         resample(coefficients, whole(coefficients), size)
+
+
+@pytest.mark.parametrize("flips", [{}, {"flip": True}, {"vertical_flip": True}])
+def test_a_size_that_is_not_whole_blocks_is_followed_by_its_repeated_edge(flips: dict[str, bool]) -> None:
+    coefficients = make_coefficients(75, 93, SAMPLINGS["4:2:0"])
+    for size in ((8, 12), (13, 24), (1, 30)):
+        assert_equals_reference(coefficients, (3, 5, 60, 80), size, **flips)
+        assert_equals_reference(coefficients, (3, 5, 60, 80), size, filter="bicubic", chroma="direct", **flips)
 
 
 def test_unknown_choices_and_wrong_outputs_are_refused() -> None:

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jpegfreq import read_batch
+from jpegfreq import read_batch, read_header
 from jpegfreq._files import NpyFile
-from jpegfreq.crops import center_crop_box
+from jpegfreq.crops import center_crop_window
 from jpegfreq.format import TensorFormat
 from jpegfreq.statistics import ChannelStatistics
 from jpegfreq.store import (
@@ -79,10 +79,8 @@ def content(store: Path) -> dict[str, bytes]:
 
 
 def expected(path: Path, format: TensorFormat) -> np.ndarray:
-    from jpegfreq import read_header
-
     header = read_header(path)
-    box = center_crop_box(header.height, header.width, VIEW.size, shorter_side=VIEW.shorter_side)
+    box = center_crop_window(header.height, header.width, VIEW.size, shorter_side=VIEW.shorter_side)
     return read_batch([path], size=VIEW.size, boxes=[box], format=format)[0]
 
 
@@ -101,6 +99,19 @@ def test_a_store_holds_what_read_batch_returns(folder: Path, tmp_path: Path, dty
     np.testing.assert_array_equal(store[-1][0], store[12][0])
     with pytest.raises(IndexError):
         store[13]
+
+
+def test_a_store_of_a_size_off_the_grid_knows_its_view(folder: Path, tmp_path: Path) -> None:
+    view = EvaluationView((30, 30), 33, "bicubic")
+    names = ("cat/00.jpg", "dog/01.jpg")
+    store = convert(Conversion(folder, names, FORMAT, view), tmp_path / "store")
+    assert store.view == view
+    assert "crops of 30 x 30 px" in repr(store)
+    dataset = [store[index][0] for index in range(2)]
+    assert dataset[0].shape == (24, 4, 4)
+    data = (folder / names[0]).read_bytes()
+    want = read_batch([data], size=(30, 30), boxes=[view.window(read_header(data))], filter="bicubic", format=FORMAT)
+    np.testing.assert_array_equal(dataset[0], want[0])
 
 
 def test_the_manifest_names_every_file_once(folder: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jpegfreq import JpegError, TensorFormat, read_batch, read_header
+from jpegfreq import JpegError, TensorFormat, UnsupportedJpegError, read_batch, read_header
 from jpegfreq.statistics import ChannelStatistics
 from tests.images import make_jpeg
 from tests.support import unavailable
@@ -40,7 +40,7 @@ try:
         tar_shards,
     )
     from jpegfreq.torch.dataset import stray_reason
-    from jpegfreq.torch.pixels import read_pixels
+    from jpegfreq.torch.pixels import decode_rgb, read_pixels
 except ImportError:
     torch = None  # type: ignore[assignment]
 
@@ -359,13 +359,13 @@ def test_filters_equal_those_of_read_batch_and_of_the_rgb_twin(folder: Path, fil
     from jpegfreq.torch.pixels import to_frequency
 
     images, format = image_folder(folder), TensorFormat(range(64))
-    view = EvaluationView((24, 24), 40)
-    options: dict[str, Any] = {"filter": filter, "antialias": antialias}
+    view = EvaluationView((24, 24), 40, filter)
+    options: dict[str, Any] = {"antialias": antialias}
     dataset = FrequencyDataset(images, view, format=format, **options)
     got = np.stack([dataset[i][0].numpy() for i in range(3)])
     files = [images.read(i) for i in range(3)]
     boxes = [dataset.crop(i, read_header(f).height, read_header(f).width, 0).box for i, f in enumerate(files)]
-    want = read_batch(files, size=view.size, boxes=boxes, format=format, **options)
+    want = read_batch(files, size=view.size, boxes=boxes, format=format, filter=filter, **options)
     np.testing.assert_array_equal(got, want)
     if filter == "box":
         with pytest.raises(ValueError, match='not "box"'):
@@ -376,6 +376,49 @@ def test_filters_equal_those_of_read_batch_and_of_the_rgb_twin(folder: Path, fil
         rgb = RgbDataset(images, view, mean=(0, 0, 0), std=(1 / 255,) * 3, **options)
         for index in range(3):
             assert np.abs(to_frequency(rgb[index][0], format) - got[index]).mean() < 2
+
+
+@pytest.mark.parametrize("filter", ["bilinear", "bicubic"])
+def test_an_evaluation_view_of_pixels_is_torchvisions_resize_and_centre_crop(folder: Path, filter: Any) -> None:
+    from torchvision import transforms
+
+    images, view = image_folder(folder), EvaluationView((25, 30), 37, filter)
+    rgb = RgbDataset(images, view, mean=(0, 0, 0), std=(1 / 255,) * 3)
+    mode = transforms.InterpolationMode(filter)
+    theirs = transforms.Compose([transforms.Resize(37, mode, antialias=True), transforms.CenterCrop((25, 30))])
+    for index in range(3):
+        pixels = decode_rgb(images.read(index))
+        torch.testing.assert_close(rgb[index][0], theirs(pixels.float()), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("view", [EvaluationView((25, 30), 37, "bicubic"), TrainingView((25, 30), flip_probability=1)])
+def test_views_off_the_grid_have_whole_blocks_and_equal_the_pixels(folder: Path, view: Any) -> None:
+    """The same pixels as PNG: read through Pillow, and through the same steps, context included."""
+    from jpegfreq.torch.pixels import crop_pixels
+
+    images = image_folder(folder)
+    dataset = FrequencyDataset(images, view, format=TensorFormat(64))
+    assert dataset.batch_shape(3) == (3, 64, 4, 4)
+    for index in range(3):
+        pixels = decode_rgb(images.read(index))
+        crop = dataset.crop(index, pixels.shape[1], pixels.shape[2], 0)
+        assert dataset._resized(pixels, crop).shape == (3, 25, 30)
+        cut = crop_pixels(pixels, crop, (25, 30), filter=view.filter)
+        whole = dataset._resized(pixels, crop, whole_blocks=True)
+        torch.testing.assert_close(whole[:, :25, :30], cut)
+        difference = np.abs(dataset._from_pixels(pixels, crop) - dataset[index][0].numpy())
+        assert difference.mean() < 2
+        luma = dataset.format.selection.channels.index(0)
+        assert difference[luma, -1].mean() < 8  # the last blocks are mostly context
+
+
+def test_a_long_image_is_left_out_rather_than_resized_in_memory(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "long.jpg").write_bytes(make_jpeg(16000, 1))
+    images, view = image_folder(tmp_path), EvaluationView((224, 224), 256)
+    with pytest.raises(UnsupportedJpegError, match="when it is resized: height 256 x width 4096000"):
+        RgbDataset(images, view)[0]
+    assert FrequencyDataset(images, view)[0][0].shape == (192, 28, 28)
 
 
 def loader_of(folder: Path, batch_size: int = 4, **options: Any) -> Any:

@@ -88,6 +88,10 @@ def test_transform_keeps_the_layout_and_the_dtype_of_the_format() -> None:
     assert found.stride() == (1, 8 * 24, 24)
 
 
+def test_sizes_off_the_grid_give_whole_blocks() -> None:
+    assert FrequencyTransform(TrainingView((60, 59)))(make_jpeg(90, 80)).shape == (192, 8, 8)
+
+
 def test_random_crops_follow_the_seed_of_torch_and_differ_from_call_to_call() -> None:
     transform = FrequencyTransform(RANDOM, format=DCT24)
     torch.manual_seed(5)
@@ -169,8 +173,8 @@ def test_decoded_images_of_pillow_are_refused_with_a_way_out() -> None:
 
 
 def test_wrong_options_are_errors_at_once() -> None:
-    with pytest.raises(ValueError, match="multiples of 8"):
-        FrequencyTransform(TrainingView((60, 60)))
+    with pytest.raises(ValueError, match="fallback must be"):
+        FrequencyTransform(VIEW, fallback="rgb")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="errors must be"):
         BatchCollate(VIEW, errors="ignore")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="the sample has no 'img', only 'jpg'"):
@@ -184,7 +188,7 @@ def test_collate_reads_a_batch_in_one_call_as_read_batch_does() -> None:
     loader = DataLoader(Pairs(), batch_size=3, collate_fn=BatchCollate(VIEW, format=DCT24))
     for number, (tensors, labels) in enumerate(loader):
         data = JPEGS[3 * number : 3 * number + 3]
-        boxes = [VIEW.box(read_header(each)) for each in data]
+        boxes = [VIEW.window(read_header(each)) for each in data]
         assert np.array_equal(tensors.numpy(), read_batch(data, size=(64, 64), boxes=boxes, format=DCT24))
         assert labels.tolist() == list(range(3 * number, 3 * number + 3))
 

@@ -15,6 +15,7 @@ from jpegfreq._files import reason_of
 from jpegfreq.batch import usable_cores
 from jpegfreq.channels import ChannelSelection
 from jpegfreq.cli import CommandError
+from jpegfreq.crops import FILTERS, Filter
 from jpegfreq.format import TensorFormat
 from jpegfreq.sources.walk import JPEG_EXTENSIONS, find_files
 from jpegfreq.statistics import ChannelStatistics
@@ -154,7 +155,7 @@ def format_from(arguments: argparse.Namespace) -> TensorFormat:
 
 # The options of add_format_arguments, and those of add_view_arguments except --threads.
 FORMAT_OPTIONS = ("channels", "order", "chroma", "layout", "dtype", "statistics")
-VIEW_OPTIONS = ("size", "shorter_side", "apply_orientation")
+VIEW_OPTIONS = ("size", "shorter_side", "filter", "apply_orientation")
 
 
 def refuse_unused(arguments: argparse.Namespace, names: Sequence[str], reason: str) -> None:
@@ -178,7 +179,7 @@ def add_view_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the part of each image that becomes a tensor, and the threads that make it."""
     parser.add_argument(
         "--size", type=int, metavar="PIXELS",
-        help="height and width of the crop, a multiple of 8; the tensor's grid is an eighth of it "
+        help="height and width of the crop; the tensor's grid is an eighth of it, rounded up "
         f"(default: {DEFAULT_SIZE})",
     )  # fmt: skip
     parser.add_argument(
@@ -186,6 +187,7 @@ def add_view_arguments(parser: argparse.ArgumentParser) -> None:
         help="length to which the shorter side is resized before the centre is cropped "
         "(default: 8/7 of the size, such as 512 for 448)",
     )  # fmt: skip
+    parser.add_argument("--filter", choices=FILTERS, help="the filter of the resize (default: bilinear)")
     parser.add_argument(
         "--apply-orientation", action="store_true", help="first turn images upright as their EXIF orientation says"
     )
@@ -222,11 +224,12 @@ def view_from(arguments: argparse.Namespace) -> EvaluationView:
     """
     size = DEFAULT_SIZE if arguments.size is None else arguments.size
     shorter_side = round(size * 8 / 7) if arguments.shorter_side is None else arguments.shorter_side
-    if size < 8 or size % 8:
-        raise CommandError(f"--size must be a multiple of 8, not {size}")
+    if size < 1:
+        raise CommandError(f"--size must be at least 1, not {size}")
     if shorter_side < size:
         raise CommandError(f"--shorter-side {shorter_side} must not be below --size {size}")
-    return EvaluationView((size, size), shorter_side, arguments.apply_orientation)
+    filter: Filter = arguments.filter or "bilinear"
+    return EvaluationView((size, size), shorter_side, filter, apply_orientation=arguments.apply_orientation)
 
 
 def add_any_statistics(parser: argparse._ActionsContainer) -> None:
@@ -249,12 +252,15 @@ def check_statistics(statistics: str | None, view: EvaluationView) -> None:
     if statistics is None or not statistics.endswith(".json"):
         return
     facts = json.loads(Path(statistics).read_text(encoding="utf-8")).get("measured_on")
+    names = EvaluationView.field_names()
     if not isinstance(facts, dict) or not {"size", "shorter_side"} <= set(facts):
         return
-    size = (facts["size"], facts["size"])
     try:
-        measured = EvaluationView(size, facts["shorter_side"], facts.get("apply_orientation", False))
-    except (ValueError, TypeError) as error:
+        # What a file does not record has its default.
+        measured = EvaluationView.from_dict(
+            {name: facts.get(name, getattr(EvaluationView, name, None)) for name in names}
+        )
+    except ValueError as error:
         raise CommandError(f"--statistics {statistics}: measured_on is damaged: {error}") from error
     if measured != view:
         raise CommandError(

@@ -147,9 +147,7 @@ def _measure(arguments: argparse.Namespace, console: Console) -> int:
         "grey_images": grey,
         "failed": len(failures),
         "sample_seed": arguments.seed if sample else None,
-        "size": view.size[0],
-        "shorter_side": view.shorter_side,
-        "apply_orientation": view.apply_orientation,
+        **view.to_dict(),
         "jpegfreq": __version__,
     }
     console.print(f"{arguments.out}: {_save(total, source, measured_on, arguments.std, arguments.out)}")
@@ -175,6 +173,8 @@ def _save(total: StatisticsAccumulator, source: str, measured_on: dict[str, Any]
 _SAME = {
     "size": "--size",
     "shorter_side": "--shorter-side",
+    "filter": "--filter",
+    "rounding": "rounding",
     "apply_orientation": "--apply-orientation",
     "jpegfreq": "jpegfreq version",
 }

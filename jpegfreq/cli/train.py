@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jpegfreq.format import TensorFormat
     from jpegfreq.models.checkpoint import ModelConfig
     from jpegfreq.models.training.train import Epoch
+    from jpegfreq.views import EvaluationView
 
 SUMMARY = "train a classifier on frequency tensors, with or without a gate, or on RGB"
 DESCRIPTION = """\
@@ -172,7 +173,6 @@ def run(arguments: argparse.Namespace) -> int:
     from jpegfreq.models.training.recipe import TrainConfig, preset
     from jpegfreq.models.training.steering import missed_by
     from jpegfreq.models.training.train import best_epoch, train
-    from jpegfreq.views import EvaluationView
 
     given = {name: getattr(arguments, name) for name in _GIVEN if getattr(arguments, name) is not None}
     _check_options(arguments, given)
@@ -204,10 +204,11 @@ def run(arguments: argparse.Namespace) -> int:
         )
         if adapted is not None:
             given.setdefault("shorter_side", adapted.shorter_side)
+            given["filter"] = adapted.filter
         config = replace(preset(arguments.recipe, config), **given)
         if not arguments.any_statistics:
-            side = _stored(arguments.data).get("shorter_side", config.validation_side)
-            check_statistics(arguments.statistics, EvaluationView((config.size, config.size), int(side)))
+            stored = _stored_view(arguments.data)
+            check_statistics(arguments.statistics, config.validation_view if stored is None else stored)
         with RunBars(console, _line) as bars:
             result = train(config, observer=bars, extend=arguments.extend)
     except (ValueError, ImportError) as error:
@@ -306,7 +307,8 @@ def _size(data: str, size: int | None, architecture: str) -> int:
     from jpegfreq.cli import CommandError
     from jpegfreq.models.networks.registry import ARCHITECTURES
 
-    stored = _stored(data).get("size", size)
+    view = _stored_view(data)
+    stored = size if view is None else view.size[0]
     if size not in (None, stored):
         raise CommandError(f"{data} holds tensors of {stored} px, but --size is {size}: convert the images again")
     if stored is None and architecture in ARCHITECTURES:
@@ -314,20 +316,21 @@ def _size(data: str, size: int | None, architecture: str) -> int:
     return stored or 448  # an unknown architecture is refused later
 
 
-def _stored(data: str) -> dict[str, int]:
-    """Return the size and the shorter side of a store's tensors, pixels; nothing for other training data.
+def _stored_view(data: str) -> EvaluationView | None:
+    """Return the view of a store's tensors; None for other training data.
 
     Raises:
         CommandError: the store's manifest is damaged.
     """
     from jpegfreq.cli import CommandError
+    from jpegfreq.views import EvaluationView
 
     manifest = Path(data) / "manifest.json"
     if not manifest.exists():
-        return {}
+        return None
     try:
         facts = json.loads(manifest.read_text(encoding="utf-8"))
-        return {name: int(facts[name]) for name in ("size", "shorter_side")}
+        return EvaluationView.from_dict({name: facts[name] for name in EvaluationView.field_names()})
     except (ValueError, KeyError, TypeError) as error:
         raise CommandError(f"{manifest} is not the manifest of a store: {error!r}") from error
 

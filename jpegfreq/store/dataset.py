@@ -13,6 +13,7 @@ import numpy as np
 
 from jpegfreq.format import TensorFormat
 from jpegfreq.store.plan import STORE_VERSION
+from jpegfreq.views import EvaluationView
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -25,6 +26,7 @@ class StoredDataset:
 
     Attributes:
         format: what the tensors hold.
+        view: the part of each image that they show.
         names: the source file of each tensor.
         labels: int64 [N], indices into `classes`; -1 for files that are not in a class folder.
         classes: names of the labels.
@@ -46,6 +48,7 @@ class StoredDataset:
         shards = manifest.pop("shards")
         self.manifest: dict[str, Any] = manifest
         self.format = TensorFormat.from_dict(manifest["format"])
+        self.view = EvaluationView.from_dict({name: manifest[name] for name in EvaluationView.field_names()})
         self.classes: tuple[str, ...] = tuple(manifest["classes"])
         files = [file for shard in shards for file in shard["files"]]
         self.names: list[str] = [file["name"] for file in files]
@@ -61,10 +64,10 @@ class StoredDataset:
 
     def __repr__(self) -> str:
         """Name the store, its size and its tensors in one line."""
-        size, format = self.manifest["size"], self.format
+        (height, width), format = self.view.size, self.format
         return (
             f"StoredDataset('{self.path}': {len(self):,} tensors of {len(format.selection)} channels from crops of "
-            f"{size} x {size} px, {len(self.classes):,} classes)"
+            f"{height} x {width} px, {len(self.classes):,} classes)"
         )
 
     def __getitem__(self, index: int) -> tuple[npt.NDArray[Any], int]:

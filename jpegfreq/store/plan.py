@@ -120,12 +120,7 @@ class Conversion(ShardPlan):
     shard_bytes: int = field(default_factory=lambda: _SHARD_BYTES)
 
     def __post_init__(self) -> None:
-        """Check that storage and format agree, and that the tensors have whole blocks."""
-        height, width = self.view.size
-        if height != width or height % 8:
-            raise ValueError(
-                f"a store holds square crops whose size is a multiple of 8, not of height {height} x width {width}"
-            )
+        """Check that storage and format agree."""
         if self.format.dtype != ("float32" if self.storage == "int16" else self.storage):
             raise ValueError(f"{self.storage} storage cannot return tensors of {self.format.dtype}")
 
@@ -155,9 +150,7 @@ class Conversion(ShardPlan):
             "store_version": STORE_VERSION,
             "versions": {"jpegfreq": __version__, "numpy": np.__version__},
             "format": self.format.to_dict(),
-            "size": self.view.size[0],
-            "shorter_side": self.view.shorter_side,
-            "apply_orientation": self.view.apply_orientation,
+            **self.view.to_dict(),
             "storage": self.storage,
             "storage_error": STORAGE_ERRORS[self.storage],
             "int16_step": INT16_STEP if self.storage == "int16" else None,
@@ -199,6 +192,7 @@ def lines_json(value: dict[str, Any]) -> str:
 _OPTIONS = {
     "size": "--size",
     "shorter_side": "--shorter-side",
+    "filter": "--filter",
     "apply_orientation": "--apply-orientation",
     "storage": "--dtype",
     "damage": "--damage",

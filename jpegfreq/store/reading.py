@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jpegfreq.batch import read_batch
-from jpegfreq.crops import Box
+from jpegfreq.crops import Window
 from jpegfreq.failures import Failure
 from jpegfreq.format import TensorFormat
 from jpegfreq.header import Header, read_header
@@ -30,13 +30,13 @@ class LoadedImage:
         data: its bytes.
         sha256: their hash in hexadecimal, or "" if it was not asked for.
         header: of the image.
-        box: the part of the image to decode.
+        window: the part of the resized image that is read.
     """
 
     data: memoryview
     sha256: str
     header: Header
-    box: Box
+    window: Window
 
 
 class UnreadableImageError(Exception):
@@ -59,7 +59,7 @@ def failure_of(name: str, error: Exception) -> Failure:
 def _load(
     paths: Sequence[str], view: EvaluationView, hashes: bool, memory: FileMemory
 ) -> list[LoadedImage | Exception]:
-    """Read files and find their boxes; an error takes the place of a file that fails."""
+    """Read files and find their windows; an error takes the place of a file that fails."""
     files = memory.batch()
     return [_load_one(files, path, view, hashes) for path in paths]
 
@@ -71,10 +71,10 @@ def _load_one(files: BatchFiles, path: str, view: EvaluationView, hashes: bool) 
         return error
     try:
         header = read_header(data)
-        box = view.box(header)
+        window = view.window(header)
     except (ValueError, MemoryError) as error:
         return UnreadableImageError(error, data)
-    return LoadedImage(data, hashlib.sha256(data).hexdigest() if hashes else "", header, box)
+    return LoadedImage(data, hashlib.sha256(data).hexdigest() if hashes else "", header, window)
 
 
 def read_views(
@@ -124,7 +124,8 @@ def read_views(
             tensors, errors = read_batch(
                 [image.data for image in good],
                 size=view.size,
-                boxes=[image.box for image in good],
+                boxes=[image.window for image in good],
+                filter=view.filter,
                 apply_orientation=view.apply_orientation,
                 format=format,
                 out=None if out is None else out[filled : filled + len(good)],

@@ -14,7 +14,6 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset, get_worker_info
 
-from jpegfreq._resample import Filter
 from jpegfreq.batch import aligned_empty, read_batch, usable_cores
 from jpegfreq.errors import JpegError, UnsupportedJpegError
 from jpegfreq.failures import message_of, reason_for
@@ -139,7 +138,6 @@ class CropDataset(Dataset[Sample], ABC):
         errors: "raise" ends the epoch at an image that cannot be read; "skip" leaves it out.
         fallback: "pixels" lets Pillow decode what is not a YCbCr JPEG before `errors` is applied. It does not decode
             damaged JPEGs, because Pillow would make up what is missing.
-        filter: "bilinear", "bicubic" or "box"; pixels cannot be resized by "box".
         antialias: widen the filter where a crop shrinks.
     """
 
@@ -153,7 +151,6 @@ class CropDataset(Dataset[Sample], ABC):
         seed: int = 0,
         errors: Literal["raise", "skip"] = "raise",
         fallback: Literal["pixels"] | None = None,
-        filter: Filter = "bilinear",
         antialias: bool = True,
     ) -> None:
         """Check the options; the class describes them."""
@@ -161,16 +158,13 @@ class CropDataset(Dataset[Sample], ABC):
             raise ValueError(f'errors must be "raise" or "skip", not {errors!r}')
         if fallback not in (None, "pixels"):
             raise ValueError(f'fallback must be "pixels" or None, not {fallback!r}')
-        if filter not in ("bilinear", "bicubic", "box"):
-            raise ValueError(f'filter must be "bilinear", "bicubic" or "box", not {filter!r}')
-        if filter == "box" and (fallback is not None or not self.has_box_filter):
+        if view.filter == "box" and (fallback is not None or not self.has_box_filter):
             raise ValueError('pixels are resized by "bilinear" or "bicubic", not "box"')
         self.images: Any = images if isinstance(images, Images) else IndexedImages(images)
         self.view = view
         self.seed = seed
         self.errors = errors
         self.fallback = fallback
-        self.filter = filter
         self.antialias = antialias
         # For each stray, the epoch that met it last and the reason; several threads may write.
         self._strays_met: dict[int, tuple[int, str]] = {}
@@ -313,9 +307,16 @@ class CropDataset(Dataset[Sample], ABC):
         labels = torch.tensor([self.images.labels[index] for index in kept], dtype=torch.int64)
         return Batch(self._channels_first(tensors), labels, torch.tensor(kept, dtype=torch.int64), tuple(strays))
 
-    def _resized(self, pixels: torch.Tensor, crop: Crop) -> torch.Tensor:
-        """Cut a crop out of pixels and resize it: float32 [3, height, width] of the view."""
-        return crop_pixels(pixels, crop, self.view.size, filter=self.filter, antialias=self.antialias)
+    def _resized(self, pixels: torch.Tensor, crop: Crop, *, whole_blocks: bool = False) -> torch.Tensor:
+        """Cut a crop out of pixels and resize it: float32 [3, height, width] of the view, as `crop_pixels` says."""
+        return crop_pixels(
+            pixels,
+            crop,
+            self.view.size,
+            filter=self.view.filter,
+            antialias=self.antialias,
+            whole_blocks=whole_blocks,
+        )
 
     @abstractmethod
     def batch_shape(self, count: int) -> tuple[int, ...]:
@@ -396,7 +397,6 @@ class FrequencyDataset(CropDataset):
         seed: int = 0,
         errors: Literal["raise", "skip"] = "raise",
         fallback: Literal["pixels"] | None = None,
-        filter: Filter = "bilinear",
         antialias: bool = True,
         threads: int | None = None,
     ) -> None:
@@ -406,12 +406,11 @@ class FrequencyDataset(CropDataset):
             images: where the images lie: what `image_folder` and its siblings return; or anything with a length whose
                 items are (image, label), such as a list of (bytes, label) or a data set of your own, or mappings as
                 those of Hugging Face's datasets with `Image(decode=False)`.
-            view: what is cut out of each; height and width are multiples of 8.
+            view: what is cut out of each. Tensors have whole blocks, also if its size is not a multiple of 8.
             format: channels, chroma, layout ("HWC" gives channels_last), dtype and statistics.
             seed: the seed of boxes and flips.
             errors: "raise" or "skip".
             fallback: "pixels", or None.
-            filter: "bilinear", "bicubic" or "box".
             antialias: widen the filter where a crop shrinks.
             threads: native threads; None for one per usable core, and for one in a DataLoader worker.
         """
@@ -421,19 +420,16 @@ class FrequencyDataset(CropDataset):
             seed=seed,
             errors=errors,
             fallback=fallback,
-            filter=filter,
             antialias=antialias,
         )
         self.format = TensorFormat() if format is None else format
         self.threads = threads
-        if any(side % 8 for side in view.size):
-            raise ValueError(f"the view's height and width must be multiples of 8, not {view.size[0]} x {view.size[1]}")
 
     def _described(self) -> str:
         return f", {self.format!r}"
 
     def batch_shape(self, count: int) -> tuple[int, ...]:
-        """Return [N, C, height / 8, width / 8], or [N, height / 8, width / 8, C] for layout "HWC"."""
+        """Return [N, C, height / 8, width / 8], rounded up, or [N, height / 8, width / 8, C] for layout "HWC"."""
         return (count, *self.format.shape(*self.view.size))
 
     @property
@@ -457,7 +453,7 @@ class FrequencyDataset(CropDataset):
             size=self.view.size,
             boxes=[request.crop.box for request in requests],
             flips=[request.crop.flip for request in requests],
-            filter=self.filter,
+            filter=self.view.filter,
             antialias=self.antialias,
             apply_orientation=self.view.apply_orientation,
             format=self.format,
@@ -467,7 +463,7 @@ class FrequencyDataset(CropDataset):
         )[1]
 
     def _from_pixels(self, pixels: torch.Tensor, crop: Crop) -> npt.NDArray[Any]:
-        return to_frequency(self._resized(pixels, crop), self.format)
+        return to_frequency(self._resized(pixels, crop, whole_blocks=True), self.format)
 
     def _channels_first(self, tensors: torch.Tensor) -> torch.Tensor:
         return tensors.permute(0, 3, 1, 2) if self.format.layout == "HWC" else tensors

@@ -10,13 +10,15 @@ import torch
 
 from jpegfreq._dct import dct_matrix
 from jpegfreq.coefficients import DEFAULT_MAX_PIXELS
+from jpegfreq.crops import Window
+from jpegfreq.errors import UnsupportedJpegError
 from jpegfreq.format import TensorFormat
 from jpegfreq.header import Upright, read_header
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from jpegfreq._resample import Filter
+    from jpegfreq.crops import Filter
     from jpegfreq.views import Crop
 
 __all__ = ["crop_pixels", "decode_rgb", "read_pixels", "to_frequency"]
@@ -93,12 +95,43 @@ def crop_pixels(
     *,
     filter: Filter = "bilinear",
     antialias: bool = True,
+    whole_blocks: bool = False,
 ) -> torch.Tensor:
-    """Cut a crop out of [3, height, width] pixels, resize and flip it: float32 [3, *size]."""
-    top, left, height, width = crop.box
-    part = pixels[:, top : top + height, left : left + width].to(torch.float32)
-    resized = torch.nn.functional.interpolate(part[None], size=size, mode=filter, antialias=antialias)[0]
-    return resized.flip(2) if crop.flip else resized
+    """Cut a crop out of pixels, resize and flip it, as `resample` does with coefficients.
+
+    Args:
+        pixels: [3, height, width].
+        crop: a box, which is cut out and resized; or a window, which is cut out of the whole resized image.
+        size: (height, width) of the result.
+        filter: "bilinear" or "bicubic".
+        antialias: widen the filter where the crop is reduced.
+        whole_blocks: make height and width multiples of 8, with the pixels that follow in the resized image.
+
+    Returns:
+        float32 [3, *size].
+
+    Raises:
+        UnsupportedJpegError: the image is so long that the resized image would be too large.
+    """
+    if isinstance(crop.box, Window):
+        resized, top, left = crop.box.resized, crop.box.top, crop.box.left
+        if resized[0] * resized[1] > DEFAULT_MAX_PIXELS:
+            raise UnsupportedJpegError(
+                f"the image has more than {DEFAULT_MAX_PIXELS} pixels when it is resized: height {resized[0]} x width "
+                f"{resized[1]}"
+            )
+    else:
+        first_row, first_column, height, width = crop.box
+        pixels = pixels[:, first_row : first_row + height, first_column : first_column + width]
+        resized, top, left = size, 0, 0
+    image = torch.nn.functional.interpolate(
+        pixels[None].to(torch.float32), size=resized, mode=filter, antialias=antialias
+    )[0]
+    count = [-(-side // 8) * 8 for side in size] if whole_blocks else size
+    rows = (top + torch.arange(count[0])).clamp(0, resized[0] - 1)
+    along = torch.arange(count[1])
+    columns = (left + (size[1] - 1 - along if crop.flip else along)).clamp(0, resized[1] - 1)
+    return image[:, rows][:, :, columns]
 
 
 def to_frequency(pixels: torch.Tensor, format: TensorFormat) -> npt.NDArray[Any]:

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from jpegfreq._resample import Filter
 from jpegfreq.assembly.checks import check_color
 from jpegfreq.coefficients import DEFAULT_MAX_PIXELS
 from jpegfreq.errors import JpegError, MalformedJpegError, TruncatedJpegError, UnsupportedJpegError
@@ -25,6 +24,9 @@ __all__ = ["RgbDataset"]
 
 class RgbDataset(CropDataset):
     """JPEG files as RGB tensors through torchvision's decoder: crop, resize, flip, normalize.
+
+    With an EvaluationView, the whole image is resized and the centre is cropped, as torchvision's Resize and CenterCrop
+    do. The pixels are floating-point numbers from the resize on: they are not rounded to 8 bits.
 
     With the same images and seed as a FrequencyDataset, and a view that differs in size alone (an EvaluationView: in
     size and shorter side by the same factor), it sees the same boxes and flips.
@@ -49,7 +51,6 @@ class RgbDataset(CropDataset):
         seed: int = 0,
         errors: Literal["raise", "skip"] = "raise",
         fallback: Literal["pixels"] | None = None,
-        filter: Filter = "bilinear",
         antialias: bool = True,
     ) -> None:
         """Check the options, which are those of CropDataset and two more.
@@ -63,7 +64,6 @@ class RgbDataset(CropDataset):
             seed: the seed of boxes and flips.
             errors: "raise" or "skip".
             fallback: "pixels" (Pillow), or None.
-            filter: "bilinear" or "bicubic".
             antialias: widen the filter where a crop shrinks.
         """
         super().__init__(
@@ -72,7 +72,6 @@ class RgbDataset(CropDataset):
             seed=seed,
             errors=errors,
             fallback=fallback,
-            filter=filter,
             antialias=antialias,
         )
         self.scale = torch.tensor(std).mul(255).reciprocal()[:, None, None]

@@ -11,7 +11,6 @@ from typing import Any, Literal
 import torch
 from torch.utils.data import default_collate
 
-from jpegfreq._resample import Filter
 from jpegfreq.format import TensorFormat
 from jpegfreq.sources.file_memory import BatchFiles
 from jpegfreq.sources.images import Images
@@ -48,7 +47,6 @@ class _Reader:
         *,
         format: TensorFormat | None = None,
         key: str | None = None,
-        filter: Filter = "bilinear",
         antialias: bool = True,
         fallback: Literal["pixels"] | None = None,
         errors: Literal["raise", "skip"] = "raise",
@@ -58,7 +56,7 @@ class _Reader:
         self.format = TensorFormat.of(format)
         self.key = key
         self._options: dict[str, Any] = {
-            "format": self.format, "filter": filter, "antialias": antialias, "fallback": fallback, "errors": errors,
+            "format": self.format, "antialias": antialias, "fallback": fallback, "errors": errors,
             "threads": threads,
         }  # fmt: skip
         self._dataset: FrequencyDataset | None = None
@@ -104,7 +102,6 @@ class FrequencyTransform(_Reader):
         *,
         format: TensorFormat | None = None,
         key: str | None = None,
-        filter: Filter = "bilinear",
         antialias: bool = True,
         fallback: Literal["pixels"] | None = None,
     ) -> None:
@@ -115,11 +112,10 @@ class FrequencyTransform(_Reader):
             format: channels, chroma, layout ("HWC" gives channels_last), dtype and statistics.
             key: where a sample that is a mapping holds its image; None to look for "jpg", "jpeg", "image", "img", "png"
                 or "webp".
-            filter: "bilinear", "bicubic" or "box".
             antialias: widen the filter where a crop shrinks.
             fallback: "pixels" lets Pillow decode what is not a YCbCr JPEG; None makes it an error.
         """
-        super().__init__(view, format=format, key=key, filter=filter, antialias=antialias, fallback=fallback, threads=1)
+        super().__init__(view, format=format, key=key, antialias=antialias, fallback=fallback, threads=1)
 
     def __call__(self, sample: Any) -> Any:
         """Transform one sample, or a batch of them.
@@ -165,7 +161,6 @@ class BatchCollate(_Reader):
         *,
         format: TensorFormat | None = None,
         key: str | None = None,
-        filter: Filter = "bilinear",
         antialias: bool = True,
         fallback: Literal["pixels"] | None = None,
         errors: Literal["raise", "skip"] = "raise",
@@ -178,7 +173,6 @@ class BatchCollate(_Reader):
             view: what is cut out of each image.
             format: what the tensors hold.
             key: where samples that are mappings hold their image; None to look for it.
-            filter: "bilinear", "bicubic" or "box".
             antialias: widen the filter where a crop shrinks.
             fallback: "pixels", or None.
             errors: "raise", or "skip" to leave out samples whose images cannot be read, with a warning that counts
@@ -190,7 +184,6 @@ class BatchCollate(_Reader):
             view,
             format=format,
             key=key,
-            filter=filter,
             antialias=antialias,
             fallback=fallback,
             errors=errors,

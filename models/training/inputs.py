@@ -47,8 +47,7 @@ class Inputs:
         validation: the validation images, in their own order.
         classes: the name of each class; its number if nothing names it.
         format: the format of the tensors, with statistics; None for RGB.
-        size: (height, width) of the input, pixels.
-        shorter_side: what a validation image's shorter side is resized to, pixels.
+        view: the part of each validation image that is read.
         data: summaries of the training and the validation images.
         fewest: how many images the network needs in a training step: batch norms over a single cell need two.
         seconds_measuring: how long measuring the statistics took; 0 if they were given.
@@ -58,8 +57,7 @@ class Inputs:
     validation: FrequencyLoader
     classes: tuple[str, ...]
     format: TensorFormat | None
-    size: tuple[int, int]
-    shorter_side: int
+    view: EvaluationView
     data: tuple[DataSummary, DataSummary]
     fewest: int = 1
     seconds_measuring: float = 0.0
@@ -176,10 +174,9 @@ def open_inputs(
     options: dict[str, Any] = {"rank": rank, "world_size": world_size, "prefetch": 3}
     if _is_store(config.data) or _is_store(config.validation):
         return _open_stores(config, each, options, device)
-    size = (config.size, config.size)
-    crops = TrainingView(size, scale=(config.scale, 1.0))
-    centre = EvaluationView(size, config.validation_side)
-    fewest = _fewest_images(config, config.format, size, each, device)
+    centre = config.validation_view
+    crops = TrainingView(centre.size, scale=(config.scale, 1.0), filter=config.filter)
+    fewest = _fewest_images(config, config.format, centre, each, device)
     training, validation = open_images(config.data), open_images(config.validation)
     classes = _classes(config, training.classes, validation.classes, training.labels, validation.labels)
     if len(training) < config.batch_size:
@@ -187,8 +184,6 @@ def open_inputs(
     form = config.format
     datasets: list[CropDataset]
     common: dict[str, Any] = {"seed": config.seed, "errors": "skip", "fallback": "pixels"}
-    if config.source is not None:
-        common.update(filter=config.source.filter)
     if form is None:
         if config.source is not None:
             common.update(mean=config.source.mean, std=config.source.std)
@@ -212,8 +207,7 @@ def open_inputs(
         FrequencyLoader(datasets[1], each, shuffle=False, **options),
         classes,
         form,
-        size,
-        config.validation_side,
+        centre,
         (
             DataSummary.of(config.data, map(training.name, range(len(training))), training.labels, classes),
             DataSummary.of(config.validation, map(validation.name, range(len(validation))), validation.labels, classes),
@@ -224,7 +218,7 @@ def open_inputs(
 
 
 def _fewest_images(
-    config: TrainConfig, form: TensorFormat | None, size: tuple[int, int], batch_size: int, device: torch.device
+    config: TrainConfig, form: TensorFormat | None, view: EvaluationView, batch_size: int, device: torch.device
 ) -> int:
     """Return how many images the network needs in a training step.
 
@@ -234,10 +228,10 @@ def _fewest_images(
     Raises:
         ValueError, ImportError: there is no such network, or it cannot be trained on such batches.
     """
-    shape = (3, *size) if form is None else (len(form.selection), size[0] // 8, size[1] // 8)
+    shape = (3, *view.size) if form is None else replace(form, layout="CHW").shape(*view.size)
     if config.target_channels is not None and config.target_channels > shape[0]:
         raise ValueError(f"target_channels is {config.target_channels:g}, but the input has only {shape[0]} channels")
-    model = config.model(format=form, size=size, shorter_side=max(size), classes=("", ""))
+    model = config.model(format=form, view=view, classes=("", ""))
     with torch.device("meta" if config.source is None else "cpu"):  # timm's builders need real numbers
         network = model.create().to("meta")
     with torch.device("meta"):
@@ -337,9 +331,7 @@ def _open_stores(config: TrainConfig, each: int, options: dict[str, Any], device
         raise ValueError(
             f"the two stores hold tensors of shape {shape} and {other_shape}: convert both to the same size"
         )
-    grid = shape[1:] if form.layout == "CHW" else shape[:2]
-    size = (8 * grid[0], 8 * grid[1])
-    fewest = _fewest_images(config, form, size, each, device)
+    fewest = _fewest_images(config, form, training.view, each, device)
     # Any: they are not CropDatasets, but have everything that the loader uses.
     datasets: list[Any] = [
         _Stored(training, seed=config.seed, flip=True),
@@ -350,8 +342,7 @@ def _open_stores(config: TrainConfig, each: int, options: dict[str, Any], device
         FrequencyLoader(datasets[1], each, shuffle=False, **options),
         classes,
         replace(form, dtype="float32"),
-        size,
-        int(training.manifest["shorter_side"]),
+        training.view,
         (
             DataSummary.of(config.data, training.names, training.labels, classes),
             DataSummary.of(config.validation, validation.names, validation.labels, classes),

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from jpegfreq._arguments import check_choice
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.checkpoint import ModelConfig, read_format
+from jpegfreq.models.frontend import EvaluationFilter
 from jpegfreq.models.rgb_source import RgbSource, is_rgb_source
 from jpegfreq.models.training.state import CheckpointInterval
+from jpegfreq.views import EvaluationView
 
 __all__ = ["PRESETS", "TrainConfig", "check_number", "check_target", "preset"]
 
@@ -28,6 +31,7 @@ class TrainConfig:
         format: the network's input; None for the RGB baseline. If it has no statistics, they are measured on `data`.
         size: height and width of the input in pixels, before the block DCT; a store has its own.
         shorter_side: what a validation image's shorter side is resized to, pixels; None for size * 8 / 7.
+        filter: the filter with which crops are resized.
         stride: as for `create_model`.
         epochs: passes over the training images.
         batch_size: images per step, in all processes together.
@@ -77,6 +81,7 @@ class TrainConfig:
     format: TensorFormat | None = field(default_factory=lambda: TensorFormat(layout="HWC"))
     size: int = 448
     shorter_side: int | None = None
+    filter: EvaluationFilter = "bilinear"
     stride: str = "paper"
     epochs: int = 90
     batch_size: int = 64
@@ -119,7 +124,7 @@ class TrainConfig:
             raise ValueError(f"{self.architecture} is trained further from a checkpoint: name it as weights")
         if self.free_front and (self.source is None or self.source.form != "layer" or self.format is None):
             raise ValueError("the network has no layer before it that could be trained: leave out free_front")
-        if self.format is not None and self.size % 8:
+        if self.format is not None and self.source is None and self.size % 8:
             raise ValueError(f"size must be a multiple of 8, not {self.size}")
         if self.schedule not in ("steps", "cosine"):
             raise ValueError(f'schedule must be "steps" or "cosine", not {self.schedule!r}')
@@ -139,6 +144,7 @@ class TrainConfig:
             raise ValueError(f"a crop of size {self.size} is larger than a shorter_side of {self.validation_side}")
         if not 0 < self.scale <= 1:
             raise ValueError(f"scale must be above 0 and at most 1, not {self.scale}")
+        check_choice("filter", self.filter, get_args(EvaluationFilter))
         for name in ("temperature", "final_temperature"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
@@ -150,6 +156,11 @@ class TrainConfig:
         return round(self.size * 8 / 7) if self.shorter_side is None else self.shorter_side
 
     @property
+    def validation_view(self) -> EvaluationView:
+        """The part of each validation image that is read."""
+        return EvaluationView((self.size, self.size), self.validation_side, self.filter)
+
+    @property
     def needs_statistics(self) -> bool:
         """Whether the tensors must be normalized; for an adapted RGB network, only a gate in front of it needs that."""
         return self.format is not None and (self.source is None or self.gated)
@@ -158,22 +169,22 @@ class TrainConfig:
         self,
         *,
         format: TensorFormat | None,
-        size: tuple[int, int],
-        shorter_side: int,
+        view: EvaluationView,
         classes: tuple[str, ...],
     ) -> ModelConfig:
         """Describe the network that is trained.
 
         Args:
             format: of the tensors that are read.
-            size: (height, width) of the images in pixels.
-            shorter_side: what a validation image's shorter side is resized to, pixels.
+            view: the part of each validation image that is read.
             classes: the name of each class.
         """
         source = None if self.source is None else self.source.for_training(self.architecture, len(classes))
         return ModelConfig(
-            self.architecture, len(classes), format, size, shorter_side, self.stride, self.gated, classes, source
-        )
+            self.architecture, len(classes), format, view.size, view.shorter_side, self.stride, self.gated, classes,
+            view.filter,  # type: ignore[arg-type]  # ModelConfig checks it
+            source,
+        )  # fmt: skip
 
     @property
     def gate_rate(self) -> float:

@@ -374,9 +374,7 @@ def _begin(config: TrainConfig, observer: Observer[Epoch], *, extend: bool) -> _
         device=device,
         statistics=None if pretrained is None or pretrained.format is None else pretrained.format.statistics,
     )
-    model = config.model(
-        format=inputs.format, size=inputs.size, shorter_side=inputs.shorter_side, classes=inputs.classes
-    )
+    model = config.model(format=inputs.format, view=inputs.view, classes=inputs.classes)
     torch.manual_seed(config.seed)
     network = model.create()
     if pretrained is not None:

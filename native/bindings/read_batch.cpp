@@ -11,40 +11,38 @@ namespace jpegfreq::python {
 
 namespace {
 
-using Boxes = nb::ndarray<const int64_t, nb::shape<-1, 4>, nb::c_contig, nb::device::cpu>;
+using Regions = nb::ndarray<const int64_t, nb::shape<-1, region_numbers>, nb::c_contig, nb::device::cpu>;
 using Flips = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Batch = nb::ndarray<nb::ndim<4>, nb::c_contig, nb::device::cpu>;
 
 // Output from this size on is written with non-temporal stores: its beginning would not stay in the caches anyway.
 constexpr size_t streamed_bytes = 4 << 20;
 
-// Writes each image to its slot of the batch tensor. Decodes only as far down as its box reaches, and drops the coefficients
+// Writes each image to its slot of the batch tensor. Decodes only as far down as its region reaches, and drops the coefficients
 // on the thread that made them.
 class TensorQueue : public ImageQueue {
 public:
     TensorQueue(BatchImages& images, bool keep_damage, bool stop_at_error, const Limits& limits,
-                const ResampleGeometry& geometry, const TensorSpec& spec, bool apply_orientation, const int64_t* boxes,
-                const uint8_t* flips, uint8_t* out, size_t slot_bytes)
+                const ResampleGeometry& geometry, const TensorSpec& spec, bool apply_orientation,
+                const int64_t* regions, const uint8_t* flips, uint8_t* out, size_t slot_bytes)
         : ImageQueue(images, keep_damage, stop_at_error, limits),
           geometry_(geometry),
           spec_(spec),
           apply_orientation_(apply_orientation),
-          boxes_(boxes),
+          regions_(regions),
           flips_(flips),
           out_(out),
           slot_bytes_(slot_bytes),
           geometries_(images.size()),
-          box_refused_(images.size(), 0) {}
+          refused_(images.size(), 0) {}
 
-    // Python's error where the box was refused, else None. Needs the GIL.
-    nb::object box_error(const BatchImage& image) const {
-        if (box_refused_[image.index] == 0) return nb::none();
-        const Header& header = image.job.header;
-        const bool turned = apply_orientation_ && header.orientation >= 5;
-        const int64_t* box = boxes_ + 4 * image.index;
-        return nb::module_::import_("jpegfreq.crops")
-            .attr("_box_error")(nb::make_tuple(box[0], box[1], box[2], box[3]), turned ? header.width : header.height,
-                                turned ? header.height : header.width, image.index);
+    // Python's error where the region was refused, else None. Needs the GIL.
+    nb::object region_error(const BatchImage& image) const {
+        if (refused_[image.index] == 0) return nb::none();
+        nb::list region;
+        for (size_t i = 0; i < region_numbers; i++) region.append(regions_[region_numbers * image.index + i]);
+        const PixelSize size = size_as_read(image.job.header);
+        return nb::module_::import_("jpegfreq.crops").attr("_region_error")(region, size[0], size[1], image.index);
     }
 
 protected:
@@ -55,12 +53,12 @@ protected:
         ResampleGeometry& geometry = geometries_[image.index];
         geometry = geometry_;
         if (flips_) geometry.horizontal_flip = flips_[image.index] != 0;
-        const bool turned = apply_orientation_ && is_transposed(header.orientation);
-        int64_t whole[4] = {0, 0, turned ? header.width : header.height, turned ? header.height : header.width};
-        set_box(geometry, boxes_ ? boxes_ + 4 * image.index : whole);
+        const PixelSize size = size_as_read(header);
+        const int64_t whole[region_numbers] = {0, 0, size[0], size[1], 0, 0};
+        set_region(geometry, regions_ ? regions_ + region_numbers * image.index : whole, size);
         if (apply_orientation_) geometry = upright(header, geometry);
         status = check_geometry(header, geometry);
-        box_refused_[image.index] = !status.ok();
+        refused_[image.index] = !status.ok();
         if (!status.ok()) return status;
         image.job.output.mcu_rows = mcu_rows_needed(header, geometry);
         for (int c = 0; c < header.component_count; ++c)
@@ -78,37 +76,42 @@ protected:
     }
 
 private:
+    PixelSize size_as_read(const Header& header) const {
+        const bool turned = apply_orientation_ && is_transposed(header.orientation);
+        return turned ? PixelSize{header.width, header.height} : PixelSize{header.height, header.width};
+    }
+
     const ResampleGeometry& geometry_;
     const TensorSpec& spec_;
     const bool apply_orientation_;
-    const int64_t* boxes_;
+    const int64_t* regions_;
     const uint8_t* flips_;
     uint8_t* out_;
     const size_t slot_bytes_;
     std::vector<ResampleGeometry> geometries_;
-    std::vector<uint8_t> box_refused_;
+    std::vector<uint8_t> refused_;
 };
 
 // Returns None, the error or the first kept damage of each image. Slots of images that failed are zero.
-nb::list read_batch(nb::list data, std::optional<Boxes> boxes, std::optional<Flips> flips, bool apply_orientation,
-                    int filter, bool antialias, int chroma, ChannelNumbers channels, ChannelValues scale,
-                    ChannelValues shift, bool channels_last, Batch out, size_t threads, bool keep_damage,
-                    bool return_errors, uint64_t max_pixels) {
+nb::list read_batch(nb::list data, PixelSize size, std::optional<Regions> regions, std::optional<Flips> flips,
+                    bool apply_orientation, int filter, bool antialias, int chroma, ChannelNumbers channels,
+                    ChannelValues scale, ChannelValues shift, bool channels_last, Batch out, size_t threads,
+                    bool keep_damage, bool return_errors, uint64_t max_pixels) {
     BatchImages images = batch_images(data);
     const size_t count = images.size();
-    if (out.shape(0) != count || (boxes && boxes->shape(0) != count) || (flips && flips->shape(0) != count)) {
-        throw nb::value_error("the output, boxes and flips must have one entry per image");
+    if (out.shape(0) != count || (regions && regions->shape(0) != count) || (flips && flips->shape(0) != count)) {
+        throw nb::value_error("the output, regions and flips must have one entry per image");
     }
     TensorSpec spec = tensor_spec(channels, scale, shift, channels_last, out.dtype(), out.shape(channels_last ? 3 : 1));
-    ResampleGeometry geometry = resample_geometry(out.shape(channels_last ? 1 : 2), out.shape(channels_last ? 2 : 3),
-                                                  filter, antialias, chroma);
+    const ResampleGeometry geometry = resample_geometry(size, out.shape(channels_last ? 1 : 2),
+                                                        out.shape(channels_last ? 2 : 3), filter, antialias, chroma);
     const size_t slot_bytes = out.shape(1) * out.shape(2) * out.shape(3) * out.itemsize();
     spec.stream = count * slot_bytes >= streamed_bytes;
     uint8_t* slots = static_cast<uint8_t*>(out.data());
     Limits limits;
     limits.max_pixels = max_pixels;
     TensorQueue queue(images, keep_damage, !return_errors, limits, geometry, spec, apply_orientation,
-                      boxes ? boxes->data() : nullptr, flips ? flips->data() : nullptr, slots, slot_bytes);
+                      regions ? regions->data() : nullptr, flips ? flips->data() : nullptr, slots, slot_bytes);
     bool finished = false;
     {
         nb::gil_scoped_release release;
@@ -124,7 +127,7 @@ nb::list read_batch(nb::list data, std::optional<Boxes> boxes, std::optional<Fli
             results.append(nb::none());
             continue;
         }
-        nb::object error = queue.box_error(image);
+        nb::object error = queue.region_error(image);
         if (error.is_none()) error = exception_of(image);
         if (image.failed && !return_errors) raise(error);
         results.append(error);
@@ -135,9 +138,9 @@ nb::list read_batch(nb::list data, std::optional<Boxes> boxes, std::optional<Fli
 }  // namespace
 
 void bind_read_batch(nb::module_& module) {
-    module.def("read_batch", &read_batch, nb::arg("images"), nb::arg("boxes").none(), nb::arg("flips").none(),
-               nb::arg("apply_orientation"), nb::arg("filter"), nb::arg("antialias"), nb::arg("chroma"),
-               nb::arg("channels"), nb::arg("scale"), nb::arg("shift"), nb::arg("channels_last"),
+    module.def("read_batch", &read_batch, nb::arg("images"), nb::arg("size"), nb::arg("regions").none(),
+               nb::arg("flips").none(), nb::arg("apply_orientation"), nb::arg("filter"), nb::arg("antialias"),
+               nb::arg("chroma"), nb::arg("channels"), nb::arg("scale"), nb::arg("shift"), nb::arg("channels_last"),
                nb::arg("out").noconvert(), nb::arg("threads"), nb::arg("keep_damage"), nb::arg("return_errors"),
                nb::arg("max_pixels"));
 }

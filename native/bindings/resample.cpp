@@ -1,5 +1,3 @@
-#include <nanobind/stl/array.h>
-
 #include <algorithm>
 #include <array>
 #include <new>
@@ -82,18 +80,22 @@ nb::object to_value_error(const Status& status) {
     return nb::borrow(PyExc_ValueError)(text.c_str());
 }
 
-void resample_into(nb::handle coefficients, std::array<int64_t, 4> box, bool horizontal_flip, bool vertical_flip,
-                   bool apply_orientation, int filter, bool antialias, int chroma, ChannelNumbers channels,
-                   ChannelValues scale, ChannelValues shift, bool channels_last, Tensor out) {
+void resample_into(nb::handle coefficients, std::array<int64_t, region_numbers> region, PixelSize size,
+                   bool horizontal_flip, bool vertical_flip, bool apply_orientation, int filter, bool antialias,
+                   int chroma, ChannelNumbers channels, ChannelValues scale, ChannelValues shift, bool channels_last,
+                   Tensor out) {
     const Source source(coefficients);
     const TensorSpec spec =
         tensor_spec(channels, scale, shift, channels_last, out.dtype(), out.shape(channels_last ? 2 : 0));
-    ResampleGeometry geometry = resample_geometry(out.shape(channels_last ? 0 : 1), out.shape(channels_last ? 1 : 2),
-                                                  filter, antialias, chroma);
-    set_box(geometry, box.data());
+    ResampleGeometry geometry = resample_geometry(size, out.shape(channels_last ? 0 : 1),
+                                                  out.shape(channels_last ? 1 : 2), filter, antialias, chroma);
+    const Header& header = source.header;
+    const bool turned = apply_orientation && is_transposed(header.orientation);
+    set_region(geometry, region.data(),
+               turned ? PixelSize{header.width, header.height} : PixelSize{header.height, header.width});
     geometry.horizontal_flip = horizontal_flip;
     geometry.vertical_flip = vertical_flip;
-    if (apply_orientation) geometry = upright(source.header, geometry);
+    if (apply_orientation) geometry = upright(header, geometry);
 
     Status status;
     {
@@ -152,29 +154,39 @@ TensorSpec tensor_spec(const ChannelNumbers& channels, const ChannelValues& scal
     return spec;
 }
 
-ResampleGeometry resample_geometry(size_t blocks_high, size_t blocks_wide, int filter, bool antialias, int chroma) {
-    if (std::max(blocks_high, blocks_wide) > max_output_size / 8)
-        throw nb::value_error("the output is larger than 65536 pixels");
+ResampleGeometry resample_geometry(PixelSize size, size_t blocks_high, size_t blocks_wide, int filter, bool antialias,
+                                   int chroma) {
     ResampleGeometry geometry;
-    geometry.output_height = static_cast<uint32_t>(8 * blocks_high);
-    geometry.output_width = static_cast<uint32_t>(8 * blocks_wide);
+    if (std::max(size[0], size[1]) > max_output_size) throw nb::value_error("the output is larger than 65536 pixels");
+    resize_whole_box(geometry, size[0], size[1]);
+    if (geometry.output_height != 8 * blocks_high || geometry.output_width != 8 * blocks_wide)
+        throw nb::value_error("the output does not have the blocks of its size");
     geometry.antialias = antialias;
     geometry.filter = static_cast<Filter>(filter);
     geometry.chroma = static_cast<ChromaResampling>(chroma);
     return geometry;
 }
 
-void set_box(ResampleGeometry& geometry, const int64_t* box) {
-    uint32_t* const sides[4] = {&geometry.top, &geometry.left, &geometry.height, &geometry.width};
-    for (int i = 0; i < 4; i++)
-        *sides[i] = box[i] < 0 || box[i] > int64_t(UINT32_MAX) ? UINT32_MAX : static_cast<uint32_t>(box[i]);
+void set_region(ResampleGeometry& geometry, const int64_t* region, PixelSize image) {
+    uint32_t numbers[region_numbers];
+    for (size_t i = 0; i < region_numbers; i++)
+        numbers[i] = region[i] < 0 || region[i] > int64_t(UINT32_MAX) ? UINT32_MAX : static_cast<uint32_t>(region[i]);
+    if (numbers[4] == 0 && numbers[5] == 0) {
+        geometry.top = numbers[0], geometry.left = numbers[1];
+        geometry.height = numbers[2], geometry.width = numbers[3];
+        return;
+    }
+    geometry.height = image[0], geometry.width = image[1];
+    geometry.window_top = numbers[0], geometry.window_left = numbers[1];
+    geometry.window_height = numbers[2], geometry.window_width = numbers[3];
+    geometry.resized_height = numbers[4], geometry.resized_width = numbers[5];
 }
 
 void bind_resample(nb::module_& module) {
-    module.def("resample", &resample_into, nb::arg("coefficients"), nb::arg("box"), nb::arg("horizontal_flip"),
-               nb::arg("vertical_flip"), nb::arg("apply_orientation"), nb::arg("filter"), nb::arg("antialias"),
-               nb::arg("chroma"), nb::arg("channels"), nb::arg("scale"), nb::arg("shift"), nb::arg("channels_last"),
-               nb::arg("out").noconvert());
+    module.def("resample", &resample_into, nb::arg("coefficients"), nb::arg("region"), nb::arg("size"),
+               nb::arg("horizontal_flip"), nb::arg("vertical_flip"), nb::arg("apply_orientation"), nb::arg("filter"),
+               nb::arg("antialias"), nb::arg("chroma"), nb::arg("channels"), nb::arg("scale"), nb::arg("shift"),
+               nb::arg("channels_last"), nb::arg("out").noconvert());
     module.def("upsample", &upsample_into, nb::arg("coefficients"), nb::arg("chroma"), nb::arg("channels"),
                nb::arg("scale"), nb::arg("shift"), nb::arg("channels_last"), nb::arg("out").noconvert());
     module.def("split_frequencies", &split_frequencies_into, nb::arg("blocks"), nb::arg("rows"),

@@ -2,6 +2,9 @@
 #pragma once
 
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/array.h>
+
+#include <array>
 
 #include "bindings.h"
 #include "jpegfreq_resample.h"
@@ -15,10 +18,18 @@ using ChannelValues = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::de
 TensorSpec tensor_spec(const ChannelNumbers& channels, const ChannelValues& scale, const ChannelValues& shift,
                        bool channels_last, nb::dlpack::dtype type, size_t channel_count);
 
-// All but the box and the flips, for an output of so many blocks. Raises where it is too large.
-ResampleGeometry resample_geometry(size_t blocks_high, size_t blocks_wide, int filter, bool antialias, int chroma);
+// (height, width) in pixels.
+using PixelSize = std::array<uint32_t, 2>;
 
-// (top, left, height, width), anything: what lies outside every image becomes a box that check_geometry() refuses.
-void set_box(ResampleGeometry& geometry, const int64_t* box);
+// All but the box and the flips, for results of this size. Raises unless the output has as many blocks as they need.
+ResampleGeometry resample_geometry(PixelSize size, size_t blocks_high, size_t blocks_wide, int filter, bool antialias,
+                                   int chroma);
+
+// What of an image is wanted, as jpegfreq/crops.py writes it in numbers: (top, left, height, width, resized height, resized
+// width). The latter two are 0 for a box, and else the size to which the whole image is resized, of which the others are a
+// window. Anything can be given: what lies outside every image becomes a geometry that check_geometry() refuses.
+constexpr size_t region_numbers = 6;
+// `image`: of the image as `geometry` refers to it.
+void set_region(ResampleGeometry& geometry, const int64_t* region, PixelSize image);
 
 }  // namespace jpegfreq::python

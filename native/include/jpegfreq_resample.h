@@ -20,11 +20,16 @@ enum class ChromaResampling : uint8_t {
 enum class TensorLayout : uint8_t { chw, hwc };
 enum class TensorType : uint8_t { float32, float16 };
 
-// What of the image goes where. With `transpose`, rows and columns of the image are exchanged before anything else: the box
-// is one of the transposed image. Flips are those of the result.
+// What of the image goes where: a box is resized, and a window of the result is kept. With `transpose`, rows and columns of the
+// image are exchanged before anything else: the box is one of the transposed image. Flips are those of the window.
 struct ResampleGeometry {
     uint32_t top = 0, left = 0, height = 0, width = 0;  // the box, in pixels of the full image; must lie inside it
-    uint32_t output_height = 0, output_width = 0;       // pixels, multiples of 8, at most max_output_size
+    uint32_t resized_height = 0, resized_width = 0;     // what the box is resized to, at most max_resized_size
+    // In pixels of the resized box; must lie inside it.
+    uint32_t window_top = 0, window_left = 0, window_height = 0, window_width = 0;
+    // Multiples of 8, at least the window's size, at most max_output_size. The window comes first; pixels below and right of it
+    // are those that follow it in the resized box, whose edge is repeated.
+    uint32_t output_height = 0, output_width = 0;
     bool transpose = false;
     bool horizontal_flip = false;
     bool vertical_flip = false;
@@ -33,6 +38,10 @@ struct ResampleGeometry {
     ChromaResampling chroma = ChromaResampling::fancy;
 };
 constexpr uint32_t max_output_size = 65536;
+constexpr uint32_t max_resized_size = 1 << 30;
+
+// Makes the whole resized box the window; the output is as large, rounded up to multiples of 8.
+void resize_whole_box(ResampleGeometry& geometry, uint32_t height, uint32_t width);
 
 // channels[k] = 64 * component + 8 * v + u is what the output's channel k holds, as coefficient * scale[k] + shift[k].
 // A component that the image does not have is all zero coefficients (the chroma of a grey image).

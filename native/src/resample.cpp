@@ -33,6 +33,9 @@ Axis make_axis(const Header& header, const ResampleGeometry& geometry, int compo
     axis.max_sampling = stored_vertical ? header.max_vertical_sampling_factor : header.max_horizontal_sampling_factor;
     axis.begin = vertical ? geometry.top : geometry.left;
     axis.size = vertical ? geometry.height : geometry.width;
+    axis.resized_size = vertical ? geometry.resized_height : geometry.resized_width;
+    axis.window_begin = vertical ? geometry.window_top : geometry.window_left;
+    axis.window_size = vertical ? geometry.window_height : geometry.window_width;
     axis.output_size = vertical ? geometry.output_height : geometry.output_width;
     axis.flip = vertical ? geometry.vertical_flip : geometry.horizontal_flip;
     axis.antialias = geometry.antialias;
@@ -94,7 +97,7 @@ struct AxisScratch {
 uint32_t max_ring_bands(const Axis& axis, uint32_t row_group) {
     const SampleRange range = source_range(axis);
     // Samples are pixels at least.
-    const uint64_t step = (uint64_t(8 * row_group - 1) * axis.size + axis.output_size - 1) / axis.output_size;
+    const uint64_t step = (uint64_t(8 * row_group - 1) * axis.size + axis.resized_size - 1) / axis.resized_size;
     const uint64_t rows = std::min<uint64_t>(step + max_taps(axis) + 2, range.end - range.begin);
     return uint32_t((rows + 6) / 8 + 1);
 }
@@ -286,6 +289,14 @@ bool takes_luma_only(const TensorSpec& spec) {
                        [](uint16_t channel) { return channel < 64; });
 }
 
+void resize_whole_box(ResampleGeometry& geometry, uint32_t height, uint32_t width) {
+    geometry.window_top = geometry.window_left = 0;
+    geometry.resized_height = geometry.window_height = height;
+    geometry.resized_width = geometry.window_width = width;
+    geometry.output_height = (height + 7) / 8 * 8;
+    geometry.output_width = (width + 7) / 8 * 8;
+}
+
 ResampleGeometry upright(const Header& header, ResampleGeometry geometry) {
     // Upright = flips of the transposed, or not transposed, stored image.
     const uint8_t orientation = header.orientation;
@@ -293,9 +304,15 @@ ResampleGeometry upright(const Header& header, ResampleGeometry geometry) {
     const bool vertical = orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
     geometry.transpose = is_transposed(orientation);
     const Size image = image_size(header, geometry.transpose);
-    // A box that is not inside wraps around, and check_geometry() refuses it.
-    if (horizontal) geometry.left = image.width - geometry.left - geometry.width;
-    if (vertical) geometry.top = image.height - geometry.top - geometry.height;
+    // A box or window that is not inside wraps around, and check_geometry() refuses it.
+    if (horizontal) {
+        geometry.left = image.width - geometry.left - geometry.width;
+        geometry.window_left = geometry.resized_width - geometry.window_left - geometry.window_width;
+    }
+    if (vertical) {
+        geometry.top = image.height - geometry.top - geometry.height;
+        geometry.window_top = geometry.resized_height - geometry.window_top - geometry.window_height;
+    }
     geometry.horizontal_flip ^= horizontal;
     geometry.vertical_flip ^= vertical;
     return geometry;
@@ -308,10 +325,19 @@ Status check_geometry(const Header& header, const ResampleGeometry& geometry) {
         return refuse("the box ends below the image's last row, {}", image.height);
     if (uint64_t(geometry.left) + geometry.width > image.width)
         return refuse("the box ends right of the image's last column, {}", image.width);
+    if (std::max(geometry.resized_height, geometry.resized_width) > max_resized_size)
+        return refuse("the image is resized to more than {} pixels", max_resized_size);
+    if (geometry.window_height == 0 || geometry.window_width == 0) return refuse("the window is empty");
+    if (uint64_t(geometry.window_top) + geometry.window_height > geometry.resized_height)
+        return refuse("the window ends below the resized image's last row, {}", geometry.resized_height);
+    if (uint64_t(geometry.window_left) + geometry.window_width > geometry.resized_width)
+        return refuse("the window ends right of the resized image's last column, {}", geometry.resized_width);
     for (const uint32_t size : {geometry.output_height, geometry.output_width}) {
         if (size == 0 || size % 8 != 0 || size > max_output_size)
             return refuse("output size {} is not a multiple of 8 up to 65536", size);
     }
+    if (geometry.output_height < geometry.window_height || geometry.output_width < geometry.window_width)
+        return refuse("the output is smaller than the window");
     return {};
 }
 
@@ -359,8 +385,9 @@ Status Resampler::upsample(const Header& header, const int16_t* const planes[], 
     // The box reaches up to 7 pixels beyond the image, to the end of its last blocks. A component of full resolution along an
     // axis has samples there; of any other the taps repeat its last sample.
     ResampleGeometry geometry;
-    geometry.height = geometry.output_height = (header.height + 7) / 8 * 8;
-    geometry.width = geometry.output_width = (header.width + 7) / 8 * 8;
+    geometry.height = (header.height + 7) / 8 * 8;
+    geometry.width = (header.width + 7) / 8 * 8;
+    resize_whole_box(geometry, geometry.height, geometry.width);
     geometry.chroma = chroma;
     TensorSpec unstaged = spec;
     unstaged.stream = false;  // staged rows would hold the channels of every component

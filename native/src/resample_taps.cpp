@@ -7,8 +7,9 @@ namespace jpegfreq {
 
 bool Axis::operator==(const Axis& other) const {
     return image_size == other.image_size && sampling == other.sampling && max_sampling == other.max_sampling &&
-           begin == other.begin && size == other.size && output_size == other.output_size && flip == other.flip &&
-           antialias == other.antialias && filter == other.filter && chroma == other.chroma;
+           begin == other.begin && size == other.size && resized_size == other.resized_size &&
+           window_begin == other.window_begin && window_size == other.window_size && output_size == other.output_size &&
+           flip == other.flip && antialias == other.antialias && filter == other.filter && chroma == other.chroma;
 }
 
 namespace {
@@ -62,21 +63,24 @@ private:
 // The grid on which the filter runs: pixels of the box, or the component's own samples.
 struct Grid {
     double begin;      // where the box begins, in samples from `origin`
-    double scale;      // samples an output sample
+    double scale;      // samples per sample of the resized box
     uint32_t origin;   // absolute number of the first sample
     uint32_t samples;  // that the filter may use
     bool enlarged;     // a sample is a pixel, made of the component's samples by an Enlarger
 };
 
 Grid make_grid(const Axis& axis) {
-    if (full_resolution(axis)) return {0.0, double(axis.size) / axis.output_size, axis.begin, axis.size, false};
+    if (full_resolution(axis)) return {0.0, double(axis.size) / axis.resized_size, axis.begin, axis.size, false};
     if (axis.chroma != ChromaResampling::direct)
-        return {0.0, double(axis.size) / axis.output_size, axis.begin, axis.size, true};
-    const SampleRange range = source_range(axis);
+        return {0.0, double(axis.size) / axis.resized_size, axis.begin, axis.size, true};
+    const uint64_t box_end = uint64_t(axis.begin + axis.size) * axis.sampling;
+    const uint32_t first = uint32_t(uint64_t(axis.begin) * axis.sampling / axis.max_sampling);
+    const uint32_t end =
+        std::min(uint32_t((box_end + axis.max_sampling - 1) / axis.max_sampling), component_size(axis));
     const double step = double(axis.sampling) / axis.max_sampling;
-    // Relative to the range, for absolute coordinates would flip ties between taps.
-    const double begin = double(axis.begin) * axis.sampling / axis.max_sampling - range.begin;
-    return {begin, axis.size * step / axis.output_size, range.begin, range.end - range.begin, false};
+    // Relative to the first sample, for absolute coordinates would flip ties between taps.
+    const double begin = double(axis.begin) * axis.sampling / axis.max_sampling - first;
+    return {begin, axis.size * step / axis.resized_size, first, end - first, false};
 }
 
 double radius(Filter filter) { return filter == Filter::box ? 0.5 : filter == Filter::bilinear ? 1.0 : 2.0; }
@@ -96,9 +100,37 @@ double kernel(double x) {
     return cubic(x, -0.5);
 }
 
+double stretch_of(const Axis& axis, const Grid& grid) { return axis.antialias ? std::max(grid.scale, 1.0) : 1.0; }
+
 uint32_t grid_taps(const Axis& axis, const Grid& grid) {
-    const double stretch = axis.antialias ? std::max(grid.scale, 1.0) : 1.0;
-    return uint32_t(std::ceil(2.0 * radius(axis.filter) * stretch)) + 2;
+    return uint32_t(std::ceil(2.0 * radius(axis.filter) * stretch_of(axis, grid))) + 2;
+}
+
+// Which sample of the resized box an output slot holds.
+uint32_t position_of(const Axis& axis, uint32_t slot) {
+    const int64_t from_begin = axis.flip ? int64_t(axis.window_size) - 1 - slot : int64_t(slot);
+    return uint32_t(std::clamp(axis.window_begin + from_begin, int64_t(0), int64_t(axis.resized_size) - 1));
+}
+
+// The centre of a sample of the resized box, on the grid.
+double centre_of(const Grid& grid, uint32_t position) { return grid.begin + (position + 0.5) * grid.scale; }
+
+// PyTorch repeats the border here; with antialias, and for other filters, it shortens the filter.
+bool repeats_border(const Axis& axis) { return axis.filter == Filter::bicubic && !axis.antialias; }
+
+// The grid's samples [begin, end) of a filter. Those outside the grid, where the border is repeated, stand for its ends.
+struct Reach {
+    int64_t begin, end;
+};
+
+Reach reach_of(const Axis& axis, const Grid& grid, double stretch, double centre) {
+    if (repeats_border(axis)) {
+        const int64_t begin = int64_t(std::floor(centre - 0.5)) - 1;
+        return {begin, begin + 4};
+    }
+    const double support = radius(axis.filter) * stretch;
+    return {std::max(int64_t(centre - support + 0.5), int64_t(0)),
+            std::min(int64_t(centre + support + 0.5), int64_t(grid.samples))};
 }
 
 // What every output sample of an axis needs.
@@ -110,11 +142,7 @@ struct Plan {
     double stretch;
 
     explicit Plan(const Axis& axis)
-        : axis(axis),
-          grid(make_grid(axis)),
-          enlarger(axis),
-          limit(max_taps(axis)),
-          stretch(axis.antialias ? std::max(grid.scale, 1.0) : 1.0) {}
+        : axis(axis), grid(make_grid(axis)), enlarger(axis), limit(max_taps(axis)), stretch(stretch_of(axis, grid)) {}
 };
 
 // The taps of one output sample: their first sample and how many.
@@ -151,18 +179,13 @@ TapRun place_taps(const Plan& plan, int64_t begin, int64_t end, Weight weight, d
 }
 
 template <Filter filter>
-TapRun taps_of(const Plan& plan, uint32_t output, float* weights) {
-    const double centre = plan.grid.begin + (output + 0.5) * plan.grid.scale;
-    if (filter == Filter::bicubic &&
-        !plan.axis.antialias) {  // PyTorch repeats the border here; with antialias it shortens the filter
-        const int64_t begin = int64_t(std::floor(centre - 0.5)) - 1;
-        return place_taps(
-            plan, begin, begin + 4, [&](int64_t j) { return cubic(j - centre + 0.5, -0.75); }, 1.0, weights);
+TapRun taps_of(const Plan& plan, uint32_t position, float* weights) {
+    const double centre = centre_of(plan.grid, position);
+    const auto [begin, end] = reach_of(plan.axis, plan.grid, plan.stretch, centre);
+    if (repeats_border(plan.axis)) {
+        return place_taps(plan, begin, end, [&](int64_t j) { return cubic(j - centre + 0.5, -0.75); }, 1.0, weights);
     }
-    const double support = radius(filter) * plan.stretch;
     const double inverse_stretch = 1.0 / plan.stretch;
-    const int64_t begin = std::max(int64_t(centre - support + 0.5), int64_t(0));
-    const int64_t end = std::min(int64_t(centre + support + 0.5), int64_t(plan.grid.samples));
     const auto weight = [&](int64_t j) { return kernel<filter>((j - centre + 0.5) * inverse_stretch); };
     double total = 0.0;
     for (int64_t j = begin; j < end; ++j) total += weight(j);
@@ -173,9 +196,8 @@ TapRun taps_of(const Plan& plan, uint32_t output, float* weights) {
 }
 
 // Bilinear taps that are not stretched are linear interpolation between two of the grid's samples, with the border repeated.
-TapRun interpolated(const Plan& plan, uint32_t output, float* weights) {
-    const double position = plan.grid.begin + (output + 0.5) * plan.grid.scale - 0.5;
-    const double clamped = std::clamp(position, 0.0, double(plan.grid.samples - 1));
+TapRun interpolated(const Plan& plan, uint32_t position, float* weights) {
+    const double clamped = std::clamp(centre_of(plan.grid, position) - 0.5, 0.0, double(plan.grid.samples - 1));
     const uint32_t first = uint32_t(clamped);
     const double second_weight = clamped - first;
     if (!plan.grid.enlarged) {
@@ -200,13 +222,13 @@ TapRun interpolated(const Plan& plan, uint32_t output, float* weights) {
     return run;
 }
 
-TapRun taps_of(const Plan& plan, uint32_t output, float* weights) {
+TapRun taps_of(const Plan& plan, uint32_t position, float* weights) {
     switch (plan.axis.filter) {
-        case Filter::box: return taps_of<Filter::box>(plan, output, weights);
+        case Filter::box: return taps_of<Filter::box>(plan, position, weights);
         case Filter::bilinear:
-            if (plan.stretch == 1.0 && plan.limit >= 2) return interpolated(plan, output, weights);
-            return taps_of<Filter::bilinear>(plan, output, weights);
-        case Filter::bicubic: return taps_of<Filter::bicubic>(plan, output, weights);
+            if (plan.stretch == 1.0 && plan.limit >= 2) return interpolated(plan, position, weights);
+            return taps_of<Filter::bilinear>(plan, position, weights);
+        case Filter::bicubic: return taps_of<Filter::bicubic>(plan, position, weights);
     }
     return {0, 0};
 }
@@ -214,15 +236,18 @@ TapRun taps_of(const Plan& plan, uint32_t output, float* weights) {
 }  // namespace
 
 SampleRange source_range(const Axis& axis) {
-    const uint32_t samples = component_size(axis);
-    if (full_resolution(axis)) return {axis.begin, axis.begin + axis.size};
-    if (axis.chroma != ChromaResampling::direct) {
-        const Enlarger enlarger(axis);
-        return {enlarger.at(axis.begin).first(), enlarger.at(axis.begin + axis.size - 1).second() + 1};
-    }
-    const uint64_t end = uint64_t(axis.begin + axis.size) * axis.sampling;
-    return {uint32_t(uint64_t(axis.begin) * axis.sampling / axis.max_sampling),
-            std::min(uint32_t((end + axis.max_sampling - 1) / axis.max_sampling), samples)};
+    const Grid grid = make_grid(axis);
+    const double stretch = stretch_of(axis, grid);
+    const uint32_t slots[2] = {position_of(axis, 0), position_of(axis, axis.output_size - 1)};
+    // The reach of every position between them lies between theirs: all of its arithmetic is monotonic.
+    const Reach first = reach_of(axis, grid, stretch, centre_of(grid, std::min(slots[0], slots[1])));
+    const Reach last = reach_of(axis, grid, stretch, centre_of(grid, std::max(slots[0], slots[1])));
+    const int64_t samples = grid.samples;
+    const uint32_t begin = grid.origin + uint32_t(std::clamp(first.begin, int64_t(0), samples - 1));
+    const uint32_t end = grid.origin + uint32_t(std::clamp(last.end, int64_t(begin) - grid.origin + 1, samples));
+    if (!grid.enlarged) return {begin, end};
+    const Enlarger enlarger(axis);
+    return {enlarger.at(begin).first(), enlarger.at(end - 1).second() + 1};
 }
 
 uint32_t max_taps(const Axis& axis) {
@@ -238,21 +263,20 @@ void make_taps(const Axis& axis, float* work, uint32_t* lengths, Taps& taps) {
     const Plan plan(axis);
     const uint32_t end = source_range(axis).end;
     taps.count = 1;
-    for (uint32_t o = 0; o < axis.output_size; ++o) {
-        const TapRun run = taps_of(plan, o, work + size_t(o) * plan.limit);
-        taps.start[axis.flip ? axis.output_size - 1 - o : o] = run.start;
-        lengths[o] = run.length;
+    for (uint32_t slot = 0; slot < axis.output_size; ++slot) {
+        const TapRun run = taps_of(plan, position_of(axis, slot), work + size_t(slot) * plan.limit);
+        taps.start[slot] = run.start;
+        lengths[slot] = run.length;
         taps.count = std::max(taps.count, run.length);
     }
-    for (uint32_t o = 0; o < axis.output_size; ++o) {
-        const uint32_t slot = axis.flip ? axis.output_size - 1 - o : o;
+    for (uint32_t slot = 0; slot < axis.output_size; ++slot) {
         // Every slot reads `count` samples: move its start back where they would pass the end of the range.
         const uint32_t start = std::min(taps.start[slot], end - taps.count);
         const uint32_t lead = taps.start[slot] - start;
-        const float* from = work + size_t(o) * plan.limit;
+        const float* from = work + size_t(slot) * plan.limit;
         float* weights = taps.weights + size_t(slot) * taps.count;
         for (uint32_t t = 0; t < taps.count; ++t)
-            weights[t] = t >= lead && t - lead < lengths[o] ? from[t - lead] : 0.0f;
+            weights[t] = t >= lead && t - lead < lengths[slot] ? from[t - lead] : 0.0f;
         taps.start[slot] = start;
     }
 }

@@ -9,7 +9,10 @@ struct Axis {
     uint32_t image_size = 0;       // pixels of the full image along this axis
     uint32_t sampling = 1;         // H_i or V_i
     uint32_t max_sampling = 1;     // H_max or V_max
-    uint32_t begin = 0, size = 0;  // the box
+    uint32_t begin = 0, size = 0;  // the box, which is resized to `resized_size`; the filter reads nothing else
+    uint32_t resized_size = 0;
+    uint32_t window_begin = 0, window_size = 0;  // of the resized box
+    // At least window_size. Further slots continue the window into the resized box around it, whose edge is repeated.
     uint32_t output_size = 0;
     bool flip = false;
     bool antialias = true;
@@ -23,7 +26,7 @@ struct SampleRange {
     uint32_t begin = 0, end = 0;
 };
 
-// The component samples that the box can reach: taps never leave it.
+// The component samples that the taps reach: they never leave it.
 SampleRange source_range(const Axis& axis);
 
 // Upper bound of the taps of one output sample.

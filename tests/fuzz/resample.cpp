@@ -36,8 +36,14 @@ ResampleGeometry draw_geometry(Draws& draws, const Header& header) {
     const uint32_t outside = draws.below(16) == 0;
     geometry.top = draws.below(height - geometry.height + 1) + outside * height;
     geometry.left = draws.below(width - geometry.width + 1);
-    geometry.output_height = 8 * (1 + draws.below(6));
-    geometry.output_width = 8 * (1 + draws.below(20));
+    resize_whole_box(geometry, 1 + draws.below(48), 1 + draws.below(160));
+    if (draws.below(2) != 0) {  // a window of the resized box; one in sixteen lies outside
+        geometry.window_height = 1 + draws.below(geometry.resized_height);
+        geometry.window_width = 1 + draws.below(geometry.resized_width);
+        geometry.window_top = draws.below(geometry.resized_height - geometry.window_height + 1);
+        geometry.window_left = draws.below(geometry.resized_width - geometry.window_width + 1);
+        geometry.window_left += (draws.below(16) == 0) * geometry.resized_width;
+    }
     geometry.horizontal_flip = draws.below(2) != 0;
     geometry.vertical_flip = draws.below(2) != 0;
     geometry.antialias = draws.below(2) != 0;
@@ -85,8 +91,7 @@ private:
 // The tensor of the whole image on its luma grid: upsample() fills the channels of subsampled components and no others.
 void check_upsampling(const Header& header, const Output& planes, Draws& draws, Resampler& resampler) {
     ResampleGeometry grid;
-    grid.output_height = (header.height + 7) / 8 * 8;
-    grid.output_width = (header.width + 7) / 8 * 8;
+    resize_whole_box(grid, header.height, header.width);
     uint16_t channels[max_tensor_channels];
     float scale[max_tensor_channels], shift[max_tensor_channels];
     TensorSpec spec;
