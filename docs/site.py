@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
+from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 
 from jpegfreq.cli import COMMANDS, command_parsers
@@ -27,10 +30,14 @@ LINKS = {
 }
 
 
+@event_priority(100)  # before mkdocstrings reads where the package lies
 def on_config(config: Any) -> Any:
     """Copy the package to one folder, with models/ where it is imported from; mkdocstrings follows no links."""
-    package = ROOT / "build" / "docs" / "jpegfreq"
-    shutil.rmtree(package, ignore_errors=True)
+    (ROOT / "build").mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="docs-", dir=ROOT / "build"))  # two builds at once do not meet
+    atexit.register(shutil.rmtree, folder)
+    config.plugins["mkdocstrings"].config["handlers"]["python"]["paths"] = [str(folder)]
+    package = folder / "jpegfreq"
     without = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "jpegfreq", package, ignore=without)
     shutil.copytree(ROOT / "models", package / "models", ignore=without)

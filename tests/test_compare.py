@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from jpegfreq import TensorFormat
 from jpegfreq.cli import main
 from jpegfreq.models import ModelConfig, create_model, load_model, save_model
 from jpegfreq.models.analysis.compare import compare_models, to_csv, to_json
+from jpegfreq.report.compared import compared_table, differences
 from jpegfreq.torch import image_folder
 from tests.images import make_jpeg
 from tests.support import files_limited_to
@@ -47,9 +49,23 @@ def test_models_are_measured_on_the_same_images(photos: Path, tmp_path: Path) ->
     predictions = models[1][1].predict(list(images.paths))
     right = [p.indices[0] == label for p, label in zip(predictions, images.labels, strict=True)]
     assert dct.top1 == sum(right) / 4
-    assert dct.top5 == 1
+    assert dct.top5 is None  # of two classes
+    assert dct.transfer_milliseconds is None  # the network is where the tensors are
+    assert (rgb.size, dct.size) == ((32, 32), (32, 32))
+    headings, cells = compared_table([rgb, dct])
+    assert headings == [
+        "model", "input", "top-1", "same answers", "GMAC", "million parameters", "kB per image", "ms to read",
+    ]  # fmt: skip
+    assert [row[3] == "-" for row in cells] == [True, False]
+    remarks = differences([rgb, dct, replace(dct, name="large", size=(64, 64))])
+    assert remarks[:2] == [
+        "The inputs differ: pixels (rgb); 24 channels (dct24, large).",
+        "The networks see images of different sizes: 32 x 32 px (rgb, dct24); 64 x 64 px (large).",
+    ]
+    assert remarks[2].startswith("The multiply-adds differ: ")
+    assert differences([dct]) == []
     assert min(rgb.read_milliseconds, dct.read_milliseconds, rgb.macs, dct.parameters) > 0
-    assert to_csv([rgb, dct]).splitlines()[2].startswith("dct24,resnet18,24x4x4,")
+    assert to_csv([rgb, dct]).splitlines()[2].startswith("dct24,resnet18,24x4x4,32x32,")
     assert json.loads(to_json([dct]))[0]["input_bytes"] == dct.input_bytes
 
 

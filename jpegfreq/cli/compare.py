@@ -16,8 +16,9 @@ SUMMARY = "compare trained models: accuracy, multiply-adds, cost of the input"
 DESCRIPTION = """\
 Measure trained classifiers on the same labelled images: accuracy, multiply-adds,
 parameters, the size of one image's input (float16 for frequencies, 8 bits for
-pixels), the CPU time to read it on one thread, and the time to copy it. "Same
-answers" is the share of images that get the first model's answer.
+pixels), the CPU time to read it on one thread, and, if the networks run on another
+device, the time to copy it there. "Same answers" is the share of images that get the
+first model's answer. Below the table stands what else differs between the models.
 
 A network that `jpegfreq from-rgb` adapted is shown beside the RGB network it was
 made of, which takes pixels that torchvision decodes.
@@ -63,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     check_outputs(arguments.csv, arguments.json, arguments.html, inputs=(*arguments.checkpoints, arguments.data))
     from jpegfreq.models.analysis.compare import compare_models, to_csv, to_json, with_originals
-    from jpegfreq.report.compared import COMPARED_HEADINGS, compared_cells
+    from jpegfreq.report.compared import compared_table, differences
 
     models = with_originals([(_name(path), load_classifier(path, arguments)) for path in arguments.checkpoints])
     images = labelled_images(arguments.data)
@@ -74,11 +75,15 @@ def run(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         raise CommandError(str(error)) from error
     table = Table(title=f"{rows[0].images} images of {arguments.data}", title_justify="left")
-    for n, heading in enumerate(COMPARED_HEADINGS):
+    headings, lines = compared_table(rows)
+    for n, heading in enumerate(headings):
         table.add_column(heading, justify="right" if n > 1 else "left")
-    for cells in compared_cells(rows):
+    for cells in lines:
         table.add_row(*cells)
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    console.print(table)
+    for difference in differences(rows):
+        console.print(difference, markup=False)
     if arguments.csv:
         write_whole(arguments.csv, to_csv(rows))
     if arguments.json:
@@ -89,15 +94,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _write_page(path: Path, rows: Sequence[ComparedModel]) -> None:
-    from jpegfreq.report.compared import COMPARED_HEADINGS, compared_cells
+    from jpegfreq.report.compared import compared_table, differences
     from jpegfreq.report.page import Section, page, table_html, text_html, write_page
 
     explained = (
         "Same answers is the share of images with the first model's answer. The size of an image's input is that of "
         "float16 values for frequencies and of 8-bit values for pixels. The time to read is CPU time on one thread, "
-        "from the file to the normalized tensor. The time to copy is that of one image as part of a batch."
+        "from the file to the normalized tensor."
     )
-    html = text_html(explained) + table_html(COMPARED_HEADINGS, compared_cells(rows))
+    html = text_html(explained) + table_html(*compared_table(rows)) + text_html(*differences(rows))
     lead = f"{len(rows)} models on the same {rows[0].images} images."
     write_page(path, page("Models compared", lead, [Section("Accuracy and cost", html)]))
 

@@ -24,6 +24,7 @@ from jpegfreq.models.analysis.evaluation import (
 from jpegfreq.models.analysis.probes import sample_images
 from jpegfreq.models.checkpoint import rgb_original
 from jpegfreq.models.networks.summary import model_summary
+from jpegfreq.models.training.validation import FEWEST_FOR_TOP5
 from jpegfreq.torch import Images
 
 if TYPE_CHECKING:
@@ -45,8 +46,9 @@ class ComparedModel:
         architecture: the network's architecture.
         input_shape: (C, H, W): channels, height and width; height and width are in blocks for frequencies and in pixels
             for RGB.
+        size: (height, width) in pixels of the image that the network sees.
         top1: the share of images whose most likely class is right.
-        top5: the share of images whose class is among the five most likely.
+        top5: the share of images whose class is among the five most likely; None for fewer than ten classes.
         agreement: the share of images for which the most likely class is also the first model's; None for the first
             model, and for models with other classes.
         images: the number of images that were read.
@@ -54,25 +56,26 @@ class ComparedModel:
         parameters: trainable numbers.
         input_bytes: the size of one image's input as it is stored and sent: float16 for frequencies, 8 bits for pixels.
         read_milliseconds: CPU time per image on one thread, from the file to the normalized float tensor.
-        transfer_milliseconds: time per image to copy `input_bytes` within the host's memory or to the model's device.
+        transfer_milliseconds: time per image to copy `input_bytes` to the model's device; None if that is the CPU.
     """
 
     name: str
     architecture: str
     input_shape: tuple[int, int, int]
+    size: tuple[int, int]
     top1: float
-    top5: float
+    top5: float | None
     agreement: float | None
     images: int
     macs: int
     parameters: int
     input_bytes: int
     read_milliseconds: float
-    transfer_milliseconds: float
+    transfer_milliseconds: float | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values for JSON."""
-        return asdict(self) | {"input_shape": list(self.input_shape)}
+        return asdict(self) | {"input_shape": list(self.input_shape), "size": list(self.size)}
 
 
 def with_originals(models: Sequence[tuple[str, Classifier]]) -> list[tuple[str, Classifier]]:
@@ -149,8 +152,9 @@ def compare_models(
                 name,
                 config.architecture,
                 shape,
+                config.size,
                 found.top1,
-                found.top5,
+                found.top5 if config.num_classes >= FEWEST_FOR_TOP5 else None,
                 _agreement(found.answers, first) if comparable else None,
                 len(found.answers),
                 summary.macs,
@@ -224,8 +228,10 @@ def _reading_milliseconds(models: Sequence[Classifier], images: Images) -> list[
     return [1e3 * statistics.median(times) / max(1, len(images)) for times in seconds]
 
 
-def _transfer_milliseconds(size_bytes: int, device: torch.device) -> float:
-    """Measure the time to copy one image as part of a batch."""
+def _transfer_milliseconds(size_bytes: int, device: torch.device) -> float | None:
+    """Measure the time to copy one image, as part of a batch, to a device that is not the CPU."""
+    if device.type == "cpu":
+        return None
     source = torch.zeros(_BATCH, size_bytes, dtype=torch.uint8)
     target = torch.zeros_like(source, device=device)
     times = []
@@ -250,5 +256,6 @@ def to_csv(rows: Sequence[ComparedModel]) -> str:
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow(asdict(row) | {"input_shape": "x".join(map(str, row.input_shape))})
+        shapes = {name: "x".join(map(str, getattr(row, name))) for name in ("input_shape", "size")}
+        writer.writerow(asdict(row) | shapes)
     return text.getvalue()
