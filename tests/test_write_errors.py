@@ -26,6 +26,7 @@ COMMANDS = {
     "show": (["show", "photos/0.jpg", "--dpi", "40", "--out", "figure.png"], "figure.png"),
     "profile --json": (["profile", "photos", "--seconds", "1", "--json", "times.json"], "times.json"),
     "profile --html": (["profile", "photos", "--seconds", "1", "--html", "page.html"], "page.html"),
+    "verify --json": (["verify", "photos", "--json", "verify.json"], "verify.json"),
     "select": (["select", "statistics.json", "-k", "6", "--out", "learned.json"], "learned.json"),
 }
 

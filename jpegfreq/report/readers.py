@@ -25,6 +25,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from jpegfreq._files import WriteError
 from jpegfreq.header import Header
 
 __all__ = [
@@ -208,7 +209,10 @@ class JpeglibReader:
     def read(self, data: bytes, header: Header | None) -> Read:
         """Read a file; see CoefficientReader."""
         path = Path(self._folder.name) / "image.jpg"
-        path.write_bytes(data)
+        try:
+            path.write_bytes(data)
+        except OSError as error:
+            raise NotReadError(str(WriteError.of(path, error))) from error
         try:
             with _silent():
                 found = self._package.read_dct(str(path))
