@@ -64,7 +64,7 @@ MADE_UP = Profile(
     whole=(WholeRow("Pillow", "uint8 RGB", False, 2e-3), WholeRow("jpegfreq", "int16 coefficients", True, 5e-4)),
     today="Pillow + torchvision", speed_up=4.0, speed_up_low=3.9, speed_up_high=4.2,
     prepared=Prepared(8e-4, 1.25, 1.02), target_rate=3000, rounds=5, left_out=(("<odd>.jpg", "Pillow: no"),),
-    missing=("DALI on the CPU",), warnings=("other programs used 40% of this machine's cores",),
+    missing=("DALI on the CPU (not installed)",), warnings=("other programs used 40% of this machine's cores",),
     machine={"processor": "a processor", "cores": 2, "system": "Linux", "python": "3.11", "versions": {"numpy": "2"}},
     seconds_taken=12,
 )  # fmt: skip
@@ -170,7 +170,7 @@ def test_profile_times_every_pipeline_on_the_same_readable_images(
     assert measured.rounds >= 3
     assert seen.count(("fast", 3)) == seen.count(("jpegfreq", 3)) == measured.rounds
     assert measured.today == "fast"
-    assert measured.missing == ("absent",)
+    assert measured.missing == ("absent (not installed)",)
     assert told == sorted(told)
     assert told[-1] <= 1
     for each in measured.rows:
@@ -180,6 +180,26 @@ def test_profile_times_every_pipeline_on_the_same_readable_images(
     assert profile([photos], seconds=0.1, today="slow").today == "slow"
     with pytest.raises(ValueError, match="no installed pipeline is called 'gone'; there are: slow, fast"):
         profile([photos], today="gone")
+
+
+def test_a_library_that_fails_on_a_batch_is_left_out_and_named(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torchvision")
+    seen: list[tuple[str, int]] = []
+    good, mine = fake("good", seen), fake("jpegfreq", seen, is_ours=True)
+
+    def breaks(images: Sequence[bytes], draws: Sequence[Draw], laps: Laps) -> None:
+        good.run(images, draws, laps)
+        if len(images) > 1:
+            raise RuntimeError("broken")
+
+    bad = dataclasses.replace(good, name="bad", run=breaks)
+    monkeypatch.setattr(profile_module, "rgb_pipelines", lambda are_large: ([bad, good], []))
+    monkeypatch.setattr(profile_module, "_our_pipelines", lambda: [mine])
+    measured = profile([photos], seconds=0.1)
+    assert [each.name for each in measured.rows] == ["good", "jpegfreq"]
+    assert measured.missing == ("bad (it fails on these files)",)
+    assert measured.rounds >= 3
+    assert measured.left_out == ()
 
 
 def test_fewer_images_are_measured_where_time_is_short(photos: Path) -> None:
@@ -327,6 +347,18 @@ def test_profile_page_fits_phones_and_desks_in_light_and_dark(dark: bool, tmp_pa
     found = page_faults(text, tmp_path, dark=dark)
     assert found.pop("ground") < 0.1 if dark else found.pop("ground") > 0.7
     assert found == {"390": [], "768": [], "1280": []}
+
+
+def test_tables_of_many_columns_fit_phones(tmp_path: Path) -> None:
+    from jpegfreq.report.compared import COMPARED_HEADINGS
+
+    rows = [
+        ["runs/frequencies-of-24-channels (resnet18)", "24 x 56 x 56", *["12.34"] * (len(COMPARED_HEADINGS) - 2)]
+    ] * 3
+    text = page("Compared", "lead", [Section("Models", table_html(COMPARED_HEADINGS, rows, strong=[1]))])
+    for dark in (False, True):
+        found = page_faults(text, tmp_path, dark=dark)
+        assert [found[width] for width in ("390", "768", "1280")] == [[], [], []]
 
 
 def test_a_page_with_faults_is_found_faulty(tmp_path: Path) -> None:

@@ -51,8 +51,17 @@ table { border-collapse: collapse; font-size: .95rem; margin: .6rem 0; }
 .wide { overflow-x: auto; }
 th, td { padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 th { color: var(--soft); font-weight: 600; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+td.number { white-space: nowrap; }
+th { overflow-wrap: normal; }
 tr.strong td { color: var(--ours); font-weight: 600; }
+@media (max-width: 60rem) {  /* a table of many columns becomes a list: each row a block, each cell with its heading */
+  .many thead { display: none; }
+  .many, .many tbody, .many tr { display: block; }
+  .many tr { border-bottom: 2px solid var(--line); padding: .3rem 0; }
+  .many td { display: flex; justify-content: space-between; gap: 1rem; border: 0; padding: .1rem 0; text-align: right; }
+  .many td::before { content: attr(data-heading); color: var(--soft); text-align: left; }
+}
 .tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 1rem; }
 .tiles figure { margin: 0; }
 code { background: var(--ground); padding: .1rem .35rem; border-radius: 4px; font-size: .92em; }
@@ -81,6 +90,9 @@ footer { color: var(--soft); font-size: .9rem; padding: 0 1rem 2rem; }
 .s0 { background: var(--stage-0); } .s1 { background: var(--stage-1); } .s2 { background: var(--stage-2); }
 .s3 { background: var(--stage-3); } .s4 { background: var(--stage-4); } .s5 { background: var(--stage-5); }
 """
+
+
+_FEW = 4  # columns that a phone has room for
 
 
 @dataclass(frozen=True)
@@ -116,6 +128,8 @@ def tiles_html(tiles: Sequence[str]) -> str:
 def table_html(headings: Sequence[str], rows: Sequence[Sequence[str]], *, strong: Sequence[int] = ()) -> str:
     """Make a table of plain text; a column whose cells are all numbers is aligned to the right.
 
+    On a narrow screen, a table of more than four columns becomes a list, in which each cell has its heading beside it.
+
     Args:
         headings: of the columns.
         rows: their cells.
@@ -125,8 +139,12 @@ def table_html(headings: Sequence[str], rows: Sequence[Sequence[str]], *, strong
         bool(rows) and all(row[n][:1].isdigit() or row[n][:1] in "-+" for row in rows) for n in range(len(headings))
     ]
 
+    many = len(headings) > _FEW
+
     def cells(tag: str, values: Sequence[str]) -> str:
-        marks = (' class="number"' if number else "" for number in right)
+        marks = [' class="number"' if number else "" for number in right]
+        if many and tag == "td":
+            marks = [f'{mark} data-heading="{escape(h)}"' for mark, h in zip(marks, headings, strict=True)]
         return "".join(f"<{tag}{mark}>{escape(v)}</{tag}>" for mark, v in zip(marks, values, strict=True))
 
     body = "".join(
@@ -134,7 +152,8 @@ def table_html(headings: Sequence[str], rows: Sequence[Sequence[str]], *, strong
         for n, row in enumerate(rows)
     )
     head = cells("th", headings)
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    table = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    return f'<div class="wide"><table{" class=many" if many else ""}>{table}</table></div>'
 
 
 def page(title: str, lead: str, sections: Sequence[Section], *, footer: str = "") -> str:

@@ -343,8 +343,8 @@ def _dali() -> Pipeline:
         )
 
     options = {"batch_size": BATCH, "num_threads": 1, "device_id": None, "prefetch_queue_depth": 1}
-    pipeline = dali.pipeline_def(**options, exec_dynamic=False)(graph)()
-    pipeline.build()
+    make = dali.pipeline_def(**options, exec_dynamic=False)(graph)
+    pipeline: Any = None
 
     def run(images: Sequence[bytes], draws: Sequence[Draw], laps: Laps) -> Any:
         values = (
@@ -353,9 +353,17 @@ def _dali() -> Pipeline:
             [np.array(box[2:], np.int32) for box, _ in draws],
             [np.array(flip, np.int32) for _, flip in draws],
         )
+        nonlocal pipeline
+        if pipeline is None:
+            pipeline = make()
+            pipeline.build()
         for name, arrays in zip(names, values, strict=True):
             pipeline.feed_input(name, arrays)
-        batch = pipeline.run()[0]
+        try:
+            batch = pipeline.run()[0]
+        except RuntimeError:
+            pipeline = None  # it cannot be used again
+            raise
         laps.lap(ONE_CALL)
         return batch
 

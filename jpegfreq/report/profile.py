@@ -153,7 +153,7 @@ class Profile:
         target_rate: images per second that the accelerators take.
         rounds: how often everything was timed.
         left_out: names of the files that a pipeline could not read, and why.
-        missing: names of the RGB pipelines that are not installed.
+        missing: names of the RGB pipelines that were not measured, and why.
         warnings: what makes the figures doubtful.
         machine: what they were measured on.
         seconds_taken: how long profiling took.
@@ -338,6 +338,7 @@ def profile(
             rounds.time(
                 chosen, start + seconds, lambda what, share: progress(what, CHECK_SHARE + (1 - CHECK_SHARE) * share)
             )
+    rgb = [pipeline for pipeline in rounds.pipelines if not pipeline.ours]
     rows = _rows(rounds)
     today_row = _today(rows, rgb, today)
     then = next(n for n, row in enumerate(rows) if row.ours and (row.input, row.dtype) == THEN)
@@ -367,7 +368,10 @@ def profile(
         target_rate=target_rate,
         rounds=rounds.count,
         left_out=(*headers.failed, *left_out),
-        missing=tuple(missing),
+        missing=(
+            *(f"{name} (not installed)" for name in missing),
+            *(f"{name} (it fails on these files)" for name in rounds.failed),
+        ),
         warnings=(*files.left_out, *_warnings(rows, today_row, then, noise)),
         machine=machine(),
         seconds_taken=time.perf_counter() - start,

@@ -134,7 +134,7 @@ def _whole(profile: Profile) -> str:
 
 
 def _method(profile: Profile) -> str:
-    missing = f" Not installed, and so not measured: {', '.join(profile.missing)}." if profile.missing else ""
+    missing = f" Not measured: {', '.join(profile.missing)}." if profile.missing else ""
     return text_html(
         f"Batches of 50 images went through all pipelines in turn, {profile.rounds} times, on one thread; the figures "
         "are medians of the CPU time. The crops are random, as for training, and the same for all. Files were read "

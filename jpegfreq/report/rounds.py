@@ -32,7 +32,8 @@ class Rounds:
     """Times by pipeline and stage, per image, one value per round.
 
     Attributes:
-        pipelines: what is timed.
+        pipelines: what is timed; one that fails on a batch, though on none of its images alone, is taken out.
+        failed: the names of those.
         read: seconds to read a file.
         stages: the seconds of each stage of each pipeline.
         scaled: the seconds of decoding at 1/8 of the size, by decoder.
@@ -53,7 +54,8 @@ class Rounds:
             draws: the crop of each file, by its index.
             on_prepared: what is timed on them as `jpegfreq prepare` writes them.
         """
-        self.pipelines = pipelines
+        self.pipelines = list(pipelines)
+        self.failed: list[str] = []
         self._files = files
         self._draws = draws
         self.read: list[float] = []
@@ -87,6 +89,7 @@ class Rounds:
             The images that every pipeline can read, in the order of the sample; the names of the others, and why.
         """
         order = spread_order(sample)
+        careful = sorted(self.pipelines, key=lambda pipeline: not pipeline.ours)  # no library sees what we refuse
         found: set[int] = set()
         left_out: list[tuple[str, str]] = []
         start = time.perf_counter()
@@ -100,9 +103,11 @@ class Rounds:
             name = ""
             try:
                 data = self._files.read(file.index)
-                for pipeline in self.pipelines:
+                for pipeline in careful:
                     name = f"{pipeline.name}: "
                     pipeline.run([data], [self._draws[file.index]], Laps())
+                name = "jpegfreq prepare: "
+                self._prepared[file.index] = prepare_jpeg(data)
             except Exception as error:  # each library has its own
                 left_out.append((self._files.name(file.index), name + message_of(error)))
             else:
@@ -112,13 +117,23 @@ class Rounds:
     def time(self, chosen: Sequence[File], end: float, progress: Progress) -> None:
         """Time everything on these images, in rounds, until `end` of time.perf_counter(), but at least three times."""
         start = time.perf_counter()
-        self._prepared = {file.index: prepare_jpeg(self._files.read(file.index)) for file in chosen}
-        self.prepared_size_ratio = sum(map(len, self._prepared.values())) / sum(file.size_bytes for file in chosen)
+        prepared = sum(len(self._prepared[file.index]) for file in chosen)
+        self.prepared_size_ratio = prepared / sum(file.size_bytes for file in chosen)
         chunks = [chosen[n : n + BATCH] for n in range(0, len(chosen), BATCH)]
         with _collector_off():
             while self.count < MOST_ROUNDS and (self.count < LEAST_ROUNDS or self._another_fits(start, end)):
                 progress("timing", min(1, (time.perf_counter() - start) / max(1e-9, end - start)))
-                self._round(chunks, len(chosen))
+                try:
+                    self._round(chunks, len(chosen))
+                except _FailedError as failed:  # begin again without it
+                    self.failed.append(self.pipelines.pop(failed.pipeline).name)
+                    self._forget()
+
+    def _forget(self) -> None:
+        """Drop all times."""
+        self.read, self.entropy, self.prepared = [], [], []
+        self.stages = [{} for _ in self.pipelines]
+        self.scaled, self.whole = {}, {}
 
     def _another_fits(self, start: float, end: float) -> bool:
         now = time.perf_counter()
@@ -142,7 +157,12 @@ class Rounds:
             for turn in range(len(works)):
                 n = (turn + part + self.count) % len(works)
                 laps = Laps()
-                works[n](prepared if n == len(self.pipelines) else images, draws, laps)
+                try:
+                    works[n](prepared if n == len(self.pipelines) else images, draws, laps)
+                except Exception as error:
+                    if n < len(self.pipelines) and not self.pipelines[n].ours:
+                        raise _FailedError(n) from error
+                    raise
                 taken[n].update(laps.nanoseconds)
         per_image = 1e-9 / count
         self.read.append(read * per_image)
@@ -167,6 +187,14 @@ class Rounds:
             return statistics.median(self.entropy)
         known = self.scaled.get(pipeline.decoder) or next(iter(self.scaled.values()), None)
         return None if known is None else statistics.median(known)
+
+
+class _FailedError(Exception):
+    """A library's pipeline fails on a batch."""
+
+    def __init__(self, pipeline: int) -> None:
+        super().__init__(pipeline)
+        self.pipeline = pipeline
 
 
 def _one_lap(work: _Work) -> Callable[[Sequence[bytes], Sequence[Draw], Laps], None]:
