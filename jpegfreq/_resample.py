@@ -45,7 +45,8 @@ def resample(
     The result equals the following steps within 1e-3: inverse DCT of each component without rounding or clamping;
     chroma brought to full resolution; crop;
     `torch.nn.functional.interpolate(size=size, mode=filter, antialias=antialias)`; flip; block DCT. Filter "box" is
-    Pillow's with antialias, and the nearest pixel without. The GIL is released.
+    Pillow's with antialias, and the nearest pixel without. The values of a 12-bit image are divided by 16, so that they
+    have the grey levels of 8-bit images. The GIL is released.
 
     With a Window, the whole image is resized, and the window is cropped afterwards: the result equals, likewise, what
     torchvision's Resize and CenterCrop give. No more of the image is transformed than the window's filter reaches.

@@ -95,6 +95,14 @@ class Header:
         return f"<Header of {self.description}, {self.precision} bits per sample{turned}>"
 
     @property
+    def grey_level(self) -> float:
+        """What a dequantized coefficient is multiplied by, so that tensors have the grey levels of 8-bit images.
+
+        It is 1, or 1/16 for the 12-bit images.
+        """
+        return float(2.0 ** (8 - self.precision))
+
+    @property
     def description(self) -> str:
         """Size and kind in a few words: "a baseline YCbCr image of height 375 x width 500"."""
         article = "an" if self.process[0] in "ae" else "a"

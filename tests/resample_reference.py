@@ -160,6 +160,6 @@ def resample_reference(
             antialias,
             chroma,
         )
-        samples = samples_of(plane, table)[: vertical.shape[1], : horizontal.shape[1]]
+        samples = samples_of(plane, table * header.grey_level)[: vertical.shape[1], : horizontal.shape[1]]
         channels.append(blocks_of(vertical[rows] @ samples @ horizontal[columns].T))
     return np.concatenate(channels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import subprocess
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import jpegfreq
-from jpegfreq import _native
+from jpegfreq import _native, read_batch, read_coefficients, read_header, resample
 from jpegfreq.assembly import kernels
 from jpegfreq.assembly.tensor import to_frequency_tensor
 from jpegfreq.channels import ChannelSelection
@@ -295,12 +296,45 @@ def test_read_only_and_strided_planes_are_taken() -> None:
     np.testing.assert_array_equal(to_frequency_tensor(other), expected)
 
 
-def test_12_bit_values_keep_their_own_scale() -> None:
+def test_12_bit_values_have_the_grey_levels_of_8_bits() -> None:
     coefficients = synthetic(8, 8, ((1, 1),), color="grey")
     coefficients.planes[0][:] = 0
     coefficients.planes[0][0, 0, 0, 0] = 8 * (4095 - 2048) // 2
     coefficients.quantization_tables[0][:] = 2
+    deep = dataclasses.replace(coefficients, header=dataclasses.replace(coefficients.header, precision=12))
+    assert to_frequency_tensor(deep)[0, 0, 0] == 8 * (4095 / 16 - 128)
     assert to_frequency_tensor(coefficients)[0, 0, 0] == 8 * (4095 - 2048)
+
+
+@pytest.mark.parametrize("sampling", [((1, 1),), YCBCR_444, YCBCR_420])
+@pytest.mark.parametrize("layout", ["CHW", "HWC"])
+def test_a_12_bit_image_equals_the_8_bit_image_of_a_sixteenth(sampling: Any, layout: Any) -> None:
+    coefficients = synthetic(47, 131, sampling, color="grey" if len(sampling) == 1 else "YCbCr")
+    tables = tuple(16 * table for table in coefficients.quantization_tables)
+    header = dataclasses.replace(coefficients.header, precision=12)
+    deep = dataclasses.replace(coefficients, header=header, quantization_tables=tables)
+    for channels in ("all", 24):
+        format = TensorFormat(channels, layout=layout)
+        np.testing.assert_array_equal(to_frequency_tensor(deep, format), to_frequency_tensor(coefficients, format))
+        box = (3, 5, 40, 100)
+        np.testing.assert_array_equal(
+            resample(deep, box, (32, 48), format=format), resample(coefficients, box, (32, 48), format=format)
+        )
+
+
+def test_a_12_bit_file_reads_as_its_8_bit_twin() -> None:
+    """libjpeg's testorig12.jpg and testimg.jpg: one picture, coded with 12 and with 8 bits."""
+    files = {path.name: path for path in data_files("odd")}
+    deep, shallow = files["e90cb1fea570.jpg"], files["8619eeff5c5d.jpg"]
+    assert (read_header(deep).precision, read_header(shallow).precision) == (12, 8)
+    pairs = [
+        [to_frequency_tensor(read_coefficients(path)) for path in (deep, shallow)],
+        list(read_batch([deep, shallow], size=(64, 96))),
+    ]
+    for ours, theirs in pairs:
+        luma = [0, 1, 8]  # the lowest frequencies: quantization changes the others
+        assert np.abs(ours - theirs).mean() < 0.3
+        assert np.abs(ours[luma] - theirs[luma]).mean() < 0.05 * np.abs(theirs[luma]).mean()
 
 
 def ycbcr_of(data: bytes) -> np.ndarray:

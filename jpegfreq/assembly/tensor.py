@@ -25,8 +25,8 @@ def to_frequency_tensor(
 ) -> npt.NDArray[Any]:
     """Dequantize an image's coefficients and lay all components out on one grid of 8 x 8 pixel blocks.
 
-    Values are dequantized coefficients at the file's own precision: the DC coefficient of a flat block of value m is
-    8 * (m - 128) in an 8-bit file and 8 * (m - 2048) in a 12-bit one.
+    Values are dequantized coefficients in the grey levels of 8-bit images: the DC coefficient of a flat block of value
+    m is 8 * (m - 128) in an 8-bit file and 8 * (m / 16 - 128) in a 12-bit one, as `resample` and `read_batch` have it.
 
     A component of lower resolution is upsampled. The result equals, to 1e-3, the inverse DCT of its plane without
     rounding or clamping, upsampled by libjpeg's triangle filter ("fancy", weights 3/4 and 1/4) or by replication, cut
@@ -72,7 +72,7 @@ def to_frequency_tensor(
             channels_first = out if format.layout == "CHW" else out.transpose(2, 0, 1)
             channels_first[placement.slots] = placement.shift[:, None, None]
         elif _sampling(header.components[number]) == most:
-            table = coefficients.quantization_tables[number]
+            table = coefficients.quantization_tables[number] * np.float32(header.grey_level)
             _place_on_grid(coefficients.planes[number], table, placement, format, out)
         else:
             upsampled = True
@@ -101,7 +101,7 @@ def _highest_sampling(header: Header) -> tuple[int, int]:
 
 def _place_on_grid(
     plane: npt.NDArray[np.int16],
-    quantization_table: npt.NDArray[np.uint16],
+    table: npt.NDArray[np.float32],
     placement: Placement,
     format: TensorFormat,
     out: npt.NDArray[Any],
@@ -110,7 +110,7 @@ def _place_on_grid(
     from jpegfreq.assembly import kernels  # Numba, which takes a moment to import
 
     blocks = np.require(plane, np.int16, ["C", "A", "W"]).reshape(-1, 64)
-    scale = quantization_table.reshape(64)[placement.frequencies] * placement.scale
+    scale = table.reshape(64)[placement.frequencies] * placement.scale
     stored = out if format.dtype == "float32" else out.view(np.uint16)
     if format.layout == "CHW":
         channels = stored.reshape(stored.shape[0], -1)

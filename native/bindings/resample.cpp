@@ -33,6 +33,7 @@ struct Source {
         }
         header.height = nb::cast<uint32_t>(python_header.attr("height"));
         header.width = nb::cast<uint32_t>(python_header.attr("width"));
+        header.precision = nb::cast<uint8_t>(python_header.attr("precision"));
         header.orientation = nb::cast<uint8_t>(python_header.attr("orientation"));
         header.component_count = uint8_t(components.size());
         for (size_t c = 0; c < components.size(); c++) {

@@ -43,7 +43,8 @@ constexpr uint32_t max_resized_size = 1 << 30;
 // Makes the whole resized box the window; the output is as large, rounded up to multiples of 8.
 void resize_whole_box(ResampleGeometry& geometry, uint32_t height, uint32_t width);
 
-// channels[k] = 64 * component + 8 * v + u is what the output's channel k holds, as coefficient * scale[k] + shift[k].
+// channels[k] = 64 * component + 8 * v + u is what the output's channel k holds, as coefficient * scale[k] + shift[k]; of a
+// 12-bit image as coefficient / 16 * scale[k] + shift[k].
 // A component that the image does not have is all zero coefficients (the chroma of a grey image).
 struct TensorSpec {
     const uint16_t* channels = nullptr;
@@ -98,6 +99,9 @@ void split_frequencies(const int16_t* blocks, size_t count, uint8_t rows, int16_
 // the luma can be used.
 Status check_color(const Header& header, bool luma_only);
 bool takes_luma_only(const TensorSpec& spec);
+
+// What a dequantized coefficient is multiplied by, so that tensors have the grey levels of 8 bits: 1, or 1/16 for 12 bits.
+double grey_level(const Header& header);
 
 // Whether an EXIF orientation exchanges rows and columns.
 constexpr bool is_transposed(uint8_t orientation) { return orientation >= 5 && orientation <= 8; }

@@ -297,6 +297,8 @@ void resize_whole_box(ResampleGeometry& geometry, uint32_t height, uint32_t widt
     geometry.output_width = (width + 7) / 8 * 8;
 }
 
+double grey_level(const Header& header) { return std::ldexp(1.0, 8 - header.precision); }
+
 ResampleGeometry upright(const Header& header, ResampleGeometry geometry) {
     // Upright = flips of the transposed, or not transposed, stored image.
     const uint8_t orientation = header.orientation;
@@ -469,7 +471,7 @@ Status Resampler::run(const Header& header, const int16_t* const planes[], const
         lay_out(header, geometry, spec, c, channels[c], horizontal[c], vertical[c], out, arena, pass, dequantize);
         for (int k = 0; k < 64; ++k) {
             const int stored = geometry.transpose ? 8 * (k & 7) + (k >> 3) : k;
-            dequantize[k] = float(tables[c][stored] * scale_factors()[k] / 8);
+            dequantize[k] = float(tables[c][stored] * scale_factors()[k] / 8 * grey_level(header));
         }
         pass.dequantize = dequantize;
         pass.plane = planes[c];
