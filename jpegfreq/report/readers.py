@@ -218,7 +218,7 @@ class JpeglibReader:
                 found = self._package.read_dct(str(path))
             planes = [plane for plane in (found.Y, found.Cb, found.Cr, found.K) if plane is not None]
         except Exception as error:  # it raises many kinds
-            raise NotReadError(str(error) or type(error).__name__) from error
+            raise NotReadError(str(error).replace(str(path), "the file") or type(error).__name__) from error
         return Read(planes)
 
     def close(self) -> None:
