@@ -39,7 +39,7 @@ help:  ## this list
 	@echo
 	@echo "While you work: make quick. Before you hand in a change: make test. CONTRIBUTING.md says where things go."
 
-demo: $(STAMPS)/demo $(STAMPS)/package  ## decode photographs, train a small network, write demo/report.html; PHOTOS=folder takes yours
+demo: $(STAMPS)/demo $(STAMPS)/package  ## a network trained on RGB answers from coefficients: demo/report.html; PHOTOS=folder takes yours
 	$(PY) -m bench.demo $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 quick: $(TOOLS)  ## in a minute: format, lint, types, and the tests that need no PyTorch, Ray, sanitizers or large data

@@ -1,24 +1,22 @@
-"""`make demo`: photographs through jpegfreq, from end to end, compared with the RGB decoders that are installed.
+"""`make demo`: a network that was trained on RGB answers from the coefficients of photographs, without RGB.
 
     make demo [PHOTOS=folder]
 
-The demo writes into demo/: the tensors of all photographs, a drawing of one photograph's frequency channels, a small
-network with a gate, its heat map, the channels that it selected, and report.html, which shows and explains everything.
+The demo writes into demo/: the network's checkpoint, the channels that it needs, a drawing of one photograph's
+frequency channels, and report.html, which shows and explains everything.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 
 import jpegfreq
-from bench import demo_training
-from bench.demo_images import collect_photographs, cut_crops
+from bench import demo_pretrained
+from bench.demo_images import collect_photographs
 from jpegfreq.cli import main as jpegfreq_command
 from jpegfreq.cli._options import find_inputs
 from jpegfreq.cli._progress import share_bar
@@ -33,7 +31,7 @@ console = Console()
 
 
 def main() -> int:
-    """Run the demo; return 1 if a photograph could not be read."""
+    """Run the demo; return 1 if no photograph could be read."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--photos", type=Path, help="folder of JPEG files (default: the photographs of scikit-image and scikit-learn)"
@@ -46,43 +44,35 @@ def main() -> int:
             f"The photographs of scikit-image and scikit-learn are in {photos} (PHOTOS=folder takes your own)."
         )
     files = [item.path for item in find_inputs([str(photos)])]
+    DEMO.mkdir(exist_ok=True)
 
     console.rule(f"1. What is in {len(files)} photographs")
     command("inspect", str(photos))
-    command("inspect", str(files[0]))
-
-    console.rule("2. Every photograph as a frequency tensor: the paper's 24 channels, float16")
-    shutil.rmtree(DEMO / "tensors", ignore_errors=True)
-    options = ("--channels", "24", "--dtype", "float16")
-    failed = command("decode", str(photos), "--out", str(DEMO / "tensors"), *options)
-    show_tensor(DEMO / "tensors")
-
-    console.rule("3. The 192 channels of one photograph, drawn")
     command("show", str(files[0]), "--out", str(DEMO / "channels.png"))
 
-    console.rule("4. What training input costs on the same photographs, with RGB libraries and with jpegfreq")
-    sections = [channels_section(DEMO / "channels.png", files[0].name)]
+    console.rule("2. A network that was trained on RGB, and which channels it needs")
+    try:
+        sections = demo_pretrained.run(DEMO, files)
+    except ValueError as error:
+        console.print(f"The network cannot be shown on these photographs: {error}", style="yellow")
+        return 1
+    sections.append(channels_section(DEMO / "channels.png", files[0].name))
+
+    console.rule("3. What training input costs on the same photographs, with RGB libraries and with jpegfreq")
     timed = compare(files)
     if timed is not None:
-        sections = [*profile_sections(timed), *sections]
-
-    console.rule("5. A small network that learns which channels matter")
-    names = cut_crops(files, DEMO / "crops")
-    if len(names) < 2:
-        console.print("This part is left out: it needs at least two photographs of 256 x 256 px or more.")
-    else:
-        sections += demo_training.run(DEMO, names, command)
+        sections += profile_sections(timed)
 
     write_page(DEMO / "report.html", page("jpegfreq on your photographs", LEAD, sections, footer=FOOTER))
     console.print(
         f"\nEverything is in [bold]{DEMO}[/bold]. Open [bold]{DEMO / 'report.html'}[/bold], which explains it."
     )
-    return 1 if failed else 0
+    return 0
 
 
 LEAD = (
     "A JPEG file does not store pixels. For each block of 8 x 8 pixels it stores the strength of 64 frequencies. "
-    "jpegfreq gives these numbers to a network without decoding a pixel, and finds out which of them the network needs."
+    "jpegfreq gives these numbers to a network that was trained on pixels, and finds out which of them it needs."
 )
 FOOTER = (
     f"Made by `make demo` of jpegfreq {jpegfreq.__version__}. Everything on this page was measured on this machine."
@@ -104,15 +94,6 @@ def channels_section(drawing: Path, name: str) -> Section:
         f"Drawn by `jpegfreq show {name} --out channels.png`.",
     )
     return Section("One photograph as 192 channels", text + image_html(drawing.read_bytes(), alt="frequency channels"))
-
-
-def show_tensor(folder: Path) -> None:
-    """Print the type and shape of one stored tensor, and the size of all."""
-    first = min(folder.rglob("*.npy"), default=None)
-    if first is not None:
-        tensor = np.load(first)
-        total = sum(path.stat().st_size for path in folder.rglob("*.npy"))
-        console.print(f"{first.name}: {tensor.dtype} {list(tensor.shape)}; all tensors together: {total / 1e6:.1f} MB")
 
 
 def compare(files: list[Path]) -> Profile | None:

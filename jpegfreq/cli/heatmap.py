@@ -70,8 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     if not model.config.gated:
         raise CommandError(
-            f"{folder}: the model has no gate, so every channel is always on; rank its channels with "
-            "`jpegfreq select --by` energy, loss or weights"
+            f"{folder}: the model has no gate, so every channel is always on; `jpegfreq needs` finds which ones it "
+            "needs, and `jpegfreq select --by` energy, loss or weights ranks them"
         )
     images = any_images(arguments.data)
     if arguments.images is not None:

@@ -1,10 +1,9 @@
-"""The figures of the reports: heat maps and training curves."""
+"""The figures of the reports: heat maps, and answers against channels."""
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -16,7 +15,6 @@ with needs_extra(__name__):
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from jpegfreq.models.analysis.heatmap import HeatMap
     from jpegfreq.models.analysis.needs import Needs
 
-__all__ = ["curves_figure", "heat_figure", "needs_figure", "png_bytes"]
+__all__ = ["heat_figure", "needs_figure", "png_bytes"]
 
 _OURS, _THEIRS = "#1b7f5c", "#9aa5b1"
 
@@ -104,27 +102,6 @@ def _frequency_axes(axes: Axes, title: str) -> None:
     axes.set_xlabel("horizontal frequency u \N{RIGHTWARDS ARROW}")
     axes.set_ylabel("\N{LEFTWARDS ARROW} vertical frequency v")
     axes.tick_params(length=0)
-
-
-def curves_figure(panels: Mapping[str, Mapping[str, Sequence[float]]], *, axis: str = "epoch") -> Figure:
-    """Draw curves over the epochs, one panel per title.
-
-    Args:
-        panels: the values of each curve, from the first epoch on, by panel and by curve.
-        axis: the label of the horizontal axis.
-    """
-    figure = Figure(figsize=(4.4 * len(panels), 3.4), layout="constrained")
-    for axes, (title, curves) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        for name, values in curves.items():
-            axes.plot(range(1, len(values) + 1), values, marker="o", markersize=3, label=name)
-        axes.set_title(title, fontsize=12)
-        axes.set_xlabel(axis)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        if len(curves) > 1:
-            axes.legend(frameon=False)
-        axes.grid(color="#e3e7eb")
-        _bare(axes)
-    return figure
 
 
 def needs_figure(needs: Needs) -> Figure:

@@ -10,7 +10,17 @@ from pathlib import Path
 
 from jpegfreq._files import write_whole
 
-__all__ = ["Section", "image_html", "page", "table_html", "text_html", "tiles_html", "write_page"]
+__all__ = [
+    "Section",
+    "Tile",
+    "figures_html",
+    "image_html",
+    "page",
+    "table_html",
+    "text_html",
+    "tiles_html",
+    "write_page",
+]
 
 _STYLE = """
 :root {
@@ -103,6 +113,23 @@ class Section:
     html: str
 
 
+@dataclass(frozen=True)
+class Tile:
+    """One figure of a page's headline.
+
+    Attributes:
+        label: what is compared.
+        today: with the RGB pipeline; "" without one to compare with.
+        then: with jpegfreq.
+        detail: what to know about it.
+    """
+
+    label: str
+    today: str
+    then: str
+    detail: str
+
+
 def text_html(*paragraphs: str) -> str:
     """Make paragraphs of plain text; text between backticks becomes code."""
     parts = []
@@ -123,6 +150,19 @@ def image_html(data: bytes, *, alt: str, caption: str = "") -> str:
 def tiles_html(tiles: Sequence[str]) -> str:
     """Put small images side by side."""
     return '<div class="tiles">' + "".join(tiles) + "</div>"
+
+
+def figures_html(tiles: Sequence[Tile]) -> str:
+    """Put figures side by side, as the headline of a page."""
+    return f'<div class="figures">{"".join(map(_tile, tiles))}</div>'
+
+
+def _tile(tile: Tile) -> str:
+    today = f'<span class="today">{escape(tile.today)} →</span> ' if tile.today else ""
+    return (
+        f'<div><div class="label">{escape(tile.label)}</div><div class="values">{today}'
+        f'<span class="then">{escape(tile.then)}</span></div><div class="detail">{escape(tile.detail)}</div></div>'
+    )
 
 
 def table_html(headings: Sequence[str], rows: Sequence[Sequence[str]], *, strong: Sequence[int] = ()) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 
 from jpegfreq.crops import random_resized_crop_box
 from jpegfreq.report.machine import Noise, machine
+from jpegfreq.report.page import Tile
 from jpegfreq.report.pipelines import (
     COLOR,
     DECODE,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from jpegfreq.report.rounds import Progress
 
-__all__ = ["READ", "Prepared", "Profile", "Row", "Tile", "WholeRow", "profile"]
+__all__ = ["READ", "Prepared", "Profile", "Row", "WholeRow", "profile"]
 
 READ = "read the file"
 
@@ -113,23 +114,6 @@ class Prepared:
     seconds: float
     speed_up: float
     size_ratio: float
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One figure of the headline.
-
-    Attributes:
-        label: what is compared.
-        today: with the RGB pipeline; "" where none is installed.
-        then: with jpegfreq.
-        detail: what to know about it.
-    """
-
-    label: str
-    today: str
-    then: str
-    detail: str
 
 
 @dataclass(frozen=True)

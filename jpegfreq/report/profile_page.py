@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from html import escape
 
 import jpegfreq
-from jpegfreq.report.page import Section, page, table_html, text_html
+from jpegfreq.report.page import Section, figures_html, page, table_html, text_html
 from jpegfreq.report.pipelines import COLOR, CROP, DECODE, ENTROPY, NORMALIZE, ONE_CALL
-from jpegfreq.report.profile import READ, Profile, Row, Tile
+from jpegfreq.report.profile import READ, Profile, Row
 
 __all__ = ["STAGES", "profile_page", "profile_sections"]
 
@@ -41,11 +41,10 @@ def profile_sections(profile: Profile) -> list[Section]:
 
 
 def _headline(profile: Profile) -> str:
-    tiles = "".join(map(_tile, profile.tiles))
     today, then = profile.today_row, profile.then_row
     compared = f"{_names(today)} today, and " if today else ""
     return (
-        f'<div class="figures">{tiles}</div>'
+        figures_html(profile.tiles)
         + "".join(f'<p class="warning">Take care: {escape(warning)}.</p>' for warning in profile.warnings)
         + text_html(
             f"Compared are {compared}{_names(then)}, both from file to a normalized batch of random crops. Networks "
@@ -56,14 +55,6 @@ def _headline(profile: Profile) -> str:
 
 def _names(row: Row) -> str:
     return f"{row.name} ({row.input}, {row.dtype})"
-
-
-def _tile(tile: Tile) -> str:
-    today = f'<span class="today">{escape(tile.today)} →</span> ' if tile.today else ""
-    return (
-        f'<div><div class="label">{escape(tile.label)}</div><div class="values">{today}'
-        f'<span class="then">{escape(tile.then)}</span></div><div class="detail">{escape(tile.detail)}</div></div>'
-    )
 
 
 def _pipelines(profile: Profile) -> str:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from jpegfreq.models.checkpoint import ModelConfig
     from jpegfreq.models.predict import Classifier
 
-__all__ = ["ComparedModel", "compare_models", "to_csv", "to_json", "with_originals"]
+__all__ = ["ComparedModel", "compare_models", "reading_milliseconds", "to_csv", "to_json", "with_originals"]
 
 _ROUNDS = 5
 _BATCH = 32
@@ -133,7 +133,7 @@ def compare_models(
             labelled.append(labelled_for(classifier, images))
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
-    reading = _reading_milliseconds([classifier for _, classifier in models], sample_images(images, timed_images))
+    reading = reading_milliseconds([classifier for _, classifier in models], sample_images(images, timed_images))
     rows: list[ComparedModel] = []
     first: dict[int, int] = {}
     for (name, classifier), own, read_milliseconds in zip(models, labelled, reading, strict=True):
@@ -211,8 +211,13 @@ def _answers(
     return _Answers(right / len(answers), among / len(answers), answers)
 
 
-def _reading_milliseconds(models: Sequence[Classifier], images: Images) -> list[float]:
-    """Measure each model's CPU time per image, from the file to its place in a batch."""
+def reading_milliseconds(models: Sequence[Classifier], images: Images) -> list[float]:
+    """Measure each model's CPU time per image in milliseconds, on one thread, from the file to its place in a batch.
+
+    Args:
+        models: which are measured in turn; the median of several rounds counts.
+        images: to read.
+    """
     datasets = [evaluation_dataset(classifier, images, threads=1) for classifier in models]
     batches = [range(start, min(start + _BATCH, len(images))) for start in range(0, len(images), _BATCH)]
     seconds = [[0.0] * _ROUNDS for _ in models]
