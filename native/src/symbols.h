@@ -4,6 +4,10 @@
 
 #include <cstdint>
 
+#ifdef __LZCNT__
+#include <immintrin.h>
+#endif
+
 namespace jpegfreq {
 
 // A symbol and the bits after its code (T.81 F.1.2.1, F.1.2.2, G.1.2.2). Low half: which symbol of which table; high half: the
@@ -37,10 +41,17 @@ struct Magnitude {
     uint32_t size;
     uint32_t bits;
 };
+static inline uint32_t size_of(uint32_t magnitude) {
+#ifdef __LZCNT__
+    return 32 - _lzcnt_u32(magnitude);  // 32 for a magnitude of 0, unlike the built-in function
+#else
+    return 32 - uint32_t(__builtin_clz(magnitude | 1)) - (magnitude == 0);
+#endif
+}
 static inline Magnitude magnitude_of(int32_t value) {
     const int32_t sign = value >> 31;
     const uint32_t magnitude = uint32_t((value ^ sign) - sign);
-    const uint32_t size = 32 - uint32_t(__builtin_clz(magnitude | 1)) - (magnitude == 0);
+    const uint32_t size = size_of(magnitude);
     return {magnitude, size, uint32_t(value + sign) & ((1u << size) - 1)};
 }
 
