@@ -95,6 +95,16 @@ struct BlockRange {
     uint32_t row_begin = 0, row_end = 0, column_begin = 0, column_end = 0;
 };
 
+struct Output;
+
+// Takes MCU rows of a sequential image as they are decoded, so that no whole plane is needed.
+class RowSink {
+public:
+    virtual ~RowSink() = default;
+    // MCU rows before `end` are decoded, those since the last call for the first time. The tables of `output` are set.
+    virtual void rows(const Output& output, uint32_t end) = 0;
+};
+
 // Where the coefficients go. planes[c] holds blocks_high * blocks_wide * 64 int16 of component c: quantized, natural order
 // [block row][block column][v][u]. The decoder always writes all of them, except those that `needed` leaves out.
 struct Output {
@@ -105,6 +115,8 @@ struct Output {
     uint32_t mcu_rows = 0;
     // The blocks of each component that will be read; the decoder may leave anything in the others. No rows = all blocks.
     BlockRange needed[max_components] = {};
+    // For Decoder::read_rows(): planes hold only so many MCU rows; row r stands where row r + held_mcu_rows will. 0 = all.
+    uint32_t held_mcu_rows = 0;
     // A hint: decode_jobs() may use non-temporal stores. They pay if other images' coefficients would push these out of the
     // caches before they are read.
     bool stream = false;
@@ -129,6 +141,11 @@ public:
     // the next restart marker and at the next scan; what could not be decoded is zero.
     Status read_coefficients(Bytes jpeg, const Header& header, const Limits& limits, Output& output);
 
+    // The same into the last `output.held_mcu_rows` MCU rows of each plane, which `sink` sees in time. Takes only sound files
+    // of one Huffman-coded sequential scan; false: not this one, and what `sink` has seen is void. Nothing says why:
+    // read_coefficients() does.
+    bool read_rows(Bytes jpeg, const Header& header, const Limits& limits, Output& output, RowSink& sink);
+
     // Every error of the last read_coefficients(), in the order of the file; valid until the next call. Each is a damaged
     // restart interval, or the rest of a scan without restarts. After max_damages the last one counts the others.
     Span<const Status> damages();
@@ -142,6 +159,8 @@ struct Job {
     Bytes jpeg;
     Header header;
     Output output;
+    // Takes the image row by row where Decoder::read_rows() can decode it; the planes are for that then.
+    RowSink* sink = nullptr;
     Status status;
     Span<const Status> damages;  // as Decoder::damages(); valid during JobQueue::done()
     void* user = nullptr;
@@ -153,8 +172,13 @@ class JobQueue {
 public:
     virtual ~JobQueue() = default;
     virtual Job* next() = 0;
+    // A job with a sink cannot be decoded row by row: gives it whole planes. The sink is gone.
+    virtual Status give_planes(Job&) { return {}; }
     virtual void done(Job& job) = 0;
 };
+
+// How many MCU rows read_rows() wants to hold.
+uint32_t mcu_rows_to_hold(const Header& header);
 
 // Decodes on the calling thread until the queue is empty; several images side by side if the machine gains by it. The queue's methods may be called by several threads at once, each running its own decode_jobs.
 void decode_jobs(JobQueue& queue, const Limits& limits);

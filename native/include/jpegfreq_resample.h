@@ -72,6 +72,15 @@ public:
     Status resample(const Header& header, const int16_t* const planes[], const uint16_t (*tables)[64],
                     const ResampleGeometry& geometry, const TensorSpec& spec, void* out);
 
+    // resample() of an image that Decoder::read_rows() decodes: no plane is needed where every component that `spec` asks for
+    // shrinks so much that its samples are not either. begin_rows() comes at the first rows, when the tables are known,
+    // add_rows() whenever there are more, with the same output, and finish_rows() after the last.
+    static bool takes_rows(const Header& header, const ResampleGeometry& geometry, const TensorSpec& spec);
+    Status begin_rows(const Header& header, const Output& output, const ResampleGeometry& geometry,
+                      const TensorSpec& spec);
+    void add_rows(const Header& header, uint32_t mcu_row_end);
+    Status finish_rows(const Header& header, const ResampleGeometry& geometry, const TensorSpec& spec, void* out);
+
     // Fills, in the tensor of a whole image on its luma grid (ceil(height / 8) rows and ceil(width / 8) columns of blocks), the
     // channels of every component that has a lower resolution than that: the block DCT of its plane upsampled to full
     // resolution, where the component's last row and column of samples are repeated as far as the grid reaches. Channels of
@@ -83,7 +92,11 @@ private:
     Status run(const Header& header, const int16_t* const planes[], const uint16_t (*tables)[64],
                const ResampleGeometry& geometry, const TensorSpec& spec, const bool (&wanted)[max_components],
                void* out);
+    bool begin_reduction(const Header& header, const int16_t* plane, uint32_t held_mcu_rows, const uint16_t* table,
+                         int component, const ResampleGeometry& geometry);
 
+    class Reducer* reducers_ = nullptr;  // of each component, once one is needed
+    bool reduced_[max_components] = {};  // whose image begin_rows() and add_rows() have made
     uint8_t* scratch_ = nullptr;
     size_t scratch_size_ = 0;
 };

@@ -4,7 +4,18 @@
 
 namespace jpegfreq {
 
-void decode_alone(Job& job, const Limits& limits, Decoder& decoder) {
+void decode_alone(Job& job, const Limits& limits, Decoder& decoder, JobQueue& queue) {
+    job.damages = {};
+    if (job.sink) {
+        if (decoder.read_rows(job.jpeg, job.header, limits, job.output, *job.sink)) {
+            job.status = Status();
+            return;
+        }
+        job.sink = nullptr;
+        job.output.held_mcu_rows = 0;
+        job.status = queue.give_planes(job);
+        if (!job.status.ok()) return;
+    }
     job.status = decoder.read_coefficients(job.jpeg, job.header, limits, job.output);
     job.damages = decoder.damages();
 }
@@ -13,7 +24,7 @@ void decode_jobs(JobQueue& queue, const Limits& limits) {
     Decoder decoder;
     decode_jobs_in_lanes(queue, limits, decoder);
     while (Job* job = queue.next()) {
-        decode_alone(*job, limits, decoder);
+        decode_alone(*job, limits, decoder, queue);
         queue.done(*job);
     }
 }

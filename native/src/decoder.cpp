@@ -6,7 +6,7 @@
 
 #include "damages.h"
 #include "dispatch.h"
-#include "needed_intervals.h"
+#include "mcu_rows.h"
 #include "scan_decoders.h"
 #include "status.h"
 
@@ -114,14 +114,35 @@ Decoder::~Decoder() {
     delete scratch_;
 }
 
-// Scans below this gain nothing from lanes.
+// Scans below this gain nothing from lanes. Neither do images of mostly empty blocks, unless their restart intervals are the
+// lanes' work: to read on until a part is in step, and to move its blocks, then costs more than the lanes save.
 static constexpr uint64_t least_lane_bytes = 8192;
+static constexpr uint64_t least_split_bits_per_block = 14;
 
-static bool try_lanes(Lanes*& lanes, Bytes jpeg, const Header& header, const Limits& limits, Output& output) {
-    const uint64_t least = header.restart_interval ? least_lane_bytes / 4 : least_lane_bytes;
-    if (!is_huffman_sequential(header.process) || jpeg.size - header.frame_offset_bytes < least) return false;
+static bool is_worth_lanes(Bytes jpeg, const Header& header) {
+    if (!is_huffman_sequential(header.process)) return false;
+    const uint64_t bytes = jpeg.size - header.frame_offset_bytes;
+    if (header.restart_interval) return bytes >= least_lane_bytes / 4;
+    uint64_t blocks = 0;
+    for (int i = 0; i < header.component_count; i++) blocks += block_count(header.components[i]);
+    return bytes >= least_lane_bytes && 8 * bytes >= least_split_bits_per_block * blocks;
+}
+
+static bool try_lanes(Lanes*& lanes, Bytes jpeg, const Header& header, const Limits& limits, Output& output,
+                      RowSink* sink = nullptr) {
+    if (!is_worth_lanes(jpeg, header)) return false;
     if (!lanes) lanes = new_lanes();
-    return lanes && decode_in_lanes(*lanes, jpeg, header, limits, output);
+    return lanes && decode_in_lanes(*lanes, jpeg, header, limits, output, sink);
+}
+
+bool Decoder::read_rows(Bytes jpeg, const Header& header, const Limits& limits, Output& output, RowSink& sink) {
+    if (!scratch_ || !is_huffman_sequential(header.process)) return false;
+    if (uint64_t(header.height) * header.width > limits.max_pixels) return false;
+    if (kernels().lanes && header.precision == 8 && is_worth_lanes(jpeg, header))
+        return try_lanes(scratch_->lanes, jpeg, header, limits, output, &sink);
+    const bool done = decode_rows(jpeg, header, output, scratch_->tables, scratch_->data, sink);
+    scratch_->data.trim();
+    return done;
 }
 
 Status Decoder::read_coefficients(Bytes jpeg, const Header& header, const Limits& limits, Output& output) {

@@ -108,8 +108,8 @@ bool Lanes::acquire(int lane, JobQueue& queue, const Limits& limits, Decoder* pl
     for (LaneImage& image : images) {
         if (image.job) continue;
         while (Job* job = queue.next()) {
-            if (open(*job, image, limits, largest_scan_bytes)) return start_segment(lane, image);
-            decode_alone(*job, limits, *plain);
+            if (!job->sink && open(*job, image, limits, largest_scan_bytes)) return start_segment(lane, image);
+            decode_alone(*job, limits, *plain, queue);
             queue.done(*job);
         }
         break;
@@ -204,7 +204,7 @@ void Lanes::aim(int lane) {
             const uint64_t wide = row_needed ? needed.column_end - needed.column_begin : 0;
             // Wraps around left of the first column, which is not below `wide` then.
             uint64_t column = mcu_x * part.mcu_width + scan.blocks[b].x - needed.column_begin;
-            int16_t* const blocks = part.plane + (row * part.blocks_wide + needed.column_begin) * 64;
+            int16_t* const blocks = part.plane + (row % part.held * part.blocks_wide + needed.column_begin) * 64;
             int16_t** targets = w.targets + done * scan.blocks_per_mcu + b;
             for (int i = 0; i < mcus; i++, column += part.mcu_width, targets += scan.blocks_per_mcu) {
                 int16_t* target = column < wide ? blocks + column * 64 : spare;
@@ -238,15 +238,16 @@ bool Lanes::finish_alone(int lane) {
     cursor.mcu = w.mcu;
     cursor.bit_position = bit_position(lane);
     std::memcpy(cursor.dc, w.dc, sizeof w.dc);
-    return decode_plain(*w.image, w.segment_end, w.mcu_end, cursor);
+    name_tables(*w.image);
+    return kernels().decode_segment(w.image->scan, w.image->data.bytes.data(), w.segment_end, w.mcu_end, cursor) ==
+           Stop::done;
 }
 
-bool Lanes::decode_plain(LaneImage& image, uint64_t segment_end, uint64_t mcu_end, Cursor& cursor) {
+void Lanes::name_tables(LaneImage& image) {
     for (int i = 0; i < image.scan.component_count; i++) {
         image.scan.components[i].dc = plain_tables.get(image.tables[1][i]->table.spec, true, i);
         image.scan.components[i].ac = plain_tables.get(image.tables[0][i]->table.spec, false, i);
     }
-    return kernels().decode_segment(image.scan, image.data.bytes.data(), segment_end, mcu_end, cursor) == Stop::done;
 }
 
 // The lane has no more work on its image. The last lane to leave an image hands it back.
@@ -258,7 +259,7 @@ void Lanes::leave(int lane, JobQueue& queue, const Limits& limits, Decoder* plai
     release(*image);
     if (image->stream) lane_kernels.finish_streaming();
     if (image->failed && plain) {
-        decode_alone(job, limits, *plain);
+        decode_alone(job, limits, *plain, queue);
     } else if (image->failed) {
         job.status.code = Code::malformed;
     } else {

@@ -51,13 +51,14 @@ extern const LaneKernels lane_kernels_avx2;
 // `plain`, which finds out why. lanes.cpp
 void decode_jobs_in_lanes(JobQueue& queue, const Limits& limits, Decoder& plain);
 // batch.cpp
-void decode_alone(Job& job, const Limits& limits, Decoder& decoder);
+void decode_alone(Job& job, const Limits& limits, Decoder& decoder, JobQueue& queue);
 
 // One image alone, in as many lanes as it can feed. False: not for the lanes, or damaged; nothing is known of the planes.
 // split.cpp
 struct Lanes;
 Lanes* new_lanes();  // nullptr: out of memory, or this machine gains nothing by lanes
 void delete_lanes(Lanes*);
-bool decode_in_lanes(Lanes& lanes, Bytes jpeg, const Header& header, const Limits& limits, Output& output);
+bool decode_in_lanes(Lanes& lanes, Bytes jpeg, const Header& header, const Limits& limits, Output& output,
+                     RowSink* sink);
 
 }  // namespace jpegfreq

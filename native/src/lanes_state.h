@@ -46,6 +46,7 @@ struct Part {
     uint64_t begin = 0;         // bit where its kept blocks begin; known from `running` on
     uint64_t last_error = 0;    // bit
     uint64_t give_up = 0;       // bit: still warming there means it never will
+    uint64_t mcu_end = 0;       // where there is room for no more
     bool single = false;        // an MCU at a time, in order to stop where the next part begins
     Cursor cursor;              // mcu counts from the part's first but in part 0
     int16_t* blocks = nullptr;  // in the order of decoding; of part 0 nullptr: it writes to the planes
@@ -73,7 +74,8 @@ struct Lanes {
     void aim(int lane);
     bool finish_chunk(int lane);
     bool finish_alone(int lane);
-    bool decode_plain(LaneImage& image, uint64_t segment_end, uint64_t mcu_end, Cursor& cursor);
+    // Gives the scan the tables of the plain loop.
+    void name_tables(LaneImage& image);
     void leave(int lane, JobQueue& queue, const Limits& limits, Decoder* plain);
     void move(int from, int to);
     // Empties the lane's scratch after a chunk that failed, which may have left values beyond its blocks.
@@ -87,7 +89,8 @@ struct Lanes {
     uint64_t bit_position(int lane) const;
 
     // split.cpp
-    bool decode_split(LaneImage& image);
+    bool decode_split(LaneImage& image, RowSink* sink);
+    bool decode_intervals(LaneImage& image, const Limits& limits, RowSink& sink);
     bool decode_window(LaneImage& image, Cursor& truth);
     void begin_chunk(int lane, Part& part, int mcus);
     bool end_chunk(int lane, Part* parts, int number, uint64_t window_end);

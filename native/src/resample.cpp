@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 
 #include "dispatch.h"
 #include "half.h"
@@ -51,6 +52,28 @@ Status refuse(const char* message, int64_t detail = 0) {
     status.message = message;
     status.detail = detail;
     return status;
+}
+
+// Block rows of a component in a row of MCUs. T.81 A.2.2: the MCU of a scan with one component is one block, whatever its
+// sampling factors.
+uint32_t mcu_height(const Header& header, int component) {
+    return header.component_count == 1 ? 1 : header.components[component].vertical_sampling_factor;
+}
+
+Status no_memory() {
+    Status status = refuse("no memory for the scratch");
+    status.code = Code::out_of_memory;
+    return status;
+}
+
+// The axis of a reduced image: it takes each of its samples once, in order or flipped.
+Axis reduced_axis(const Axis& axis) {
+    Axis reduced;
+    reduced.image_size = reduced.size = reduced.output_size = axis.output_size;
+    reduced.flip = axis.flip;
+    reduced.antialias = false;
+    reduced.filter = Filter::box;
+    return reduced;
 }
 
 Status check_spec(const TensorSpec& spec) {
@@ -348,8 +371,7 @@ uint32_t mcu_rows_needed(const Header& header, const ResampleGeometry& geometry)
     for (int c = 0; c < header.component_count; ++c) {
         const SampleRange range = source_range(make_axis(header, geometry, c, !geometry.transpose));
         const uint32_t block_rows = (range.end + 7) / 8;
-        // T.81 A.2.2: the MCU of a scan with one component is one block, whatever its sampling factors.
-        const uint32_t in_mcu = header.component_count == 1 ? 1 : header.components[c].vertical_sampling_factor;
+        const uint32_t in_mcu = mcu_height(header, c);
         rows = std::max(rows, (block_rows + in_mcu - 1) / in_mcu);
     }
     return rows;
@@ -361,14 +383,19 @@ BlockRange blocks_needed(const Header& header, const ResampleGeometry& geometry,
     return {rows.begin / 8, (rows.end + 7) / 8, columns.begin / 8, (columns.end + 7) / 8};
 }
 
-Resampler::~Resampler() { std::free(scratch_); }
+static constexpr bool every_component[max_components] = {true, true, true, true};
+
+Resampler::~Resampler() {
+    std::free(scratch_);
+    delete[] reducers_;
+}
 
 Status Resampler::resample(const Header& header, const int16_t* const planes[], const uint16_t (*tables)[64],
                            const ResampleGeometry& geometry, const TensorSpec& spec, void* out) {
     const Status status = check_geometry(header, geometry);
     if (!status.ok()) return status;
-    const bool all[max_components] = {true, true, true, true};
-    return run(header, planes, tables, geometry, spec, all, out);
+    std::fill_n(reduced_, max_components, false);
+    return run(header, planes, tables, geometry, spec, every_component, out);
 }
 
 bool is_subsampled(const Header& header, int component) {
@@ -396,6 +423,58 @@ Status Resampler::upsample(const Header& header, const int16_t* const planes[], 
     return run(header, planes, tables, geometry, unstaged, wanted, out);
 }
 
+bool Resampler::takes_rows(const Header& header, const ResampleGeometry& geometry, const TensorSpec& spec) {
+    bool any = false;
+    for (uint32_t k = 0; k < spec.channel_count; ++k) {
+        const int c = spec.channels[k] / 64;
+        if (c >= header.component_count) continue;
+        any = true;
+        if (!reduction_pays(make_axis(header, geometry, c, true), make_axis(header, geometry, c, false))) return false;
+    }
+    return any;
+}
+
+// `plane` holds the whole component, or the rows of Output::held_mcu_rows. False: no memory.
+bool Resampler::begin_reduction(const Header& header, const int16_t* plane, uint32_t held_mcu_rows,
+                                const uint16_t* table, int component, const ResampleGeometry& geometry) {
+    if (!reducers_) reducers_ = new (std::nothrow) Reducer[max_components];
+    if (!reducers_) return false;
+    // Of the stored image. Its reduced image is flipped and transposed when it is read.
+    Axis rows = make_axis(header, geometry, component, !geometry.transpose);
+    Axis columns = make_axis(header, geometry, component, geometry.transpose);
+    rows.flip = columns.flip = false;
+    const Component& c = header.components[component];
+    const uint32_t held = held_mcu_rows ? held_mcu_rows * mcu_height(header, component) : c.blocks_high;
+    return reducers_[component].begin(plane, c.blocks_wide, held, table, rows, columns);
+}
+
+Status Resampler::begin_rows(const Header& header, const Output& output, const ResampleGeometry& geometry,
+                             const TensorSpec& spec) {
+    std::fill_n(reduced_, max_components, false);
+    for (uint32_t k = 0; k < spec.channel_count; ++k) {
+        const int c = spec.channels[k] / 64;
+        if (c >= header.component_count || reduced_[c]) continue;
+        if (!begin_reduction(header, output.planes[c], output.held_mcu_rows, output.quantization_tables[c], c, geometry))
+            return no_memory();
+        reduced_[c] = true;
+    }
+    return {};
+}
+
+void Resampler::add_rows(const Header& header, uint32_t mcu_row_end) {
+    for (int c = 0; c < header.component_count; ++c) {
+        const uint64_t end = uint64_t(mcu_row_end) * mcu_height(header, c);
+        if (reduced_[c]) reducers_[c].add(uint32_t(std::min<uint64_t>(end, header.components[c].blocks_high)));
+    }
+}
+
+Status Resampler::finish_rows(const Header& header, const ResampleGeometry& geometry, const TensorSpec& spec,
+                              void* out) {
+    const int16_t* const no_planes[max_components] = {};
+    const Output nothing;
+    return run(header, no_planes, nothing.quantization_tables, geometry, spec, every_component, out);
+}
+
 Status Resampler::run(const Header& header, const int16_t* const planes[], const uint16_t (*tables)[64],
                       const ResampleGeometry& geometry, const TensorSpec& spec, const bool (&wanted)[max_components],
                       void* out) {
@@ -409,11 +488,21 @@ Status Resampler::run(const Header& header, const int16_t* const planes[], const
     const size_t staged = staged_row(header, geometry, spec, channels, out);
 
     Axis horizontal[max_components], vertical[max_components];
+    const float* images[max_components] = {};
     size_t needed = 0;
     for (int c = 0; c < header.component_count; ++c) {
         if (channels[c].count == 0) continue;
         horizontal[c] = make_axis(header, geometry, c, false);
         vertical[c] = make_axis(header, geometry, c, true);
+        if (reduction_pays(vertical[c], horizontal[c])) {
+            if (!reduced_[c]) {
+                if (!begin_reduction(header, planes[c], 0, tables[c], c, geometry)) return no_memory();
+                reducers_[c].add(header.components[c].blocks_high);
+            }
+            images[c] = reducers_[c].image();
+            vertical[c] = reduced_axis(vertical[c]);
+            horizontal[c] = reduced_axis(horizontal[c]);
+        }
         Arena measure{nullptr};
         AxisScratch(horizontal[c], measure);
         AxisScratch(vertical[c], measure);
@@ -427,12 +516,7 @@ Status Resampler::run(const Header& header, const int16_t* const planes[], const
         std::free(scratch_);
         scratch_ = static_cast<uint8_t*>(std::malloc(needed + 64));
         scratch_size_ = scratch_ ? needed : 0;
-        if (!scratch_) {
-            status.code = Code::out_of_memory;
-            status.segment = "resample";
-            status.message = "no memory for the scratch";
-            return status;
-        }
+        if (!scratch_) return no_memory();
     }
 
     Arena arena{reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(scratch_) + 63) / 64 * 64)};
@@ -475,6 +559,8 @@ Status Resampler::run(const Header& header, const int16_t* const planes[], const
         }
         pass.dequantize = dequantize;
         pass.plane = planes[c];
+        pass.image = images[c];
+        pass.image_columns = geometry.transpose ? geometry.output_height : geometry.output_width;
         pass.horizontal_offset = horizontal_taps.start;
         pass.horizontal_weights = horizontal_taps.weights;
         pass.horizontal_count = horizontal_taps.count;

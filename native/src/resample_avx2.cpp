@@ -94,10 +94,11 @@ inline void store_half_partial(uint16_t* to, F8 x, uint32_t count) {
 }  // namespace
 }  // namespace jpegfreq
 
+#include "reduction_kernels.h"
 #include "resample_kernels.h"
 
 namespace jpegfreq {
 
-const ResampleKernels resample_kernels_avx2 = {run_pass, run_staged};
+const ResampleKernels resample_kernels_avx2 = {run_pass, run_staged, reduce};
 
 }  // namespace jpegfreq

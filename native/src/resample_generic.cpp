@@ -79,10 +79,11 @@ inline void store_half(uint16_t* to, const F8& x) { store_half_partial(to, x, 8)
 }  // namespace
 }  // namespace jpegfreq
 
+#include "reduction_kernels.h"
 #include "resample_kernels.h"
 
 namespace jpegfreq {
 
-const ResampleKernels resample_kernels_generic = {run_pass, run_staged};
+const ResampleKernels resample_kernels_generic = {run_pass, run_staged, reduce};
 
 }  // namespace jpegfreq

@@ -65,6 +65,7 @@ namespace {
 }
 
 void inverse_band(const ResamplePass& pass, uint32_t band) {
+    if (pass.image) return load_band(pass, band);
     const int16_t* block = pass.plane + band * pass.row_stride + pass.first_block_column * pass.column_stride;
     float* columns = pass.columns;
     for (uint32_t i = 0; i < pass.block_columns; ++i, block += pass.column_stride, columns += 64) {

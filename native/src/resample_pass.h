@@ -3,6 +3,7 @@
 #pragma once
 
 #include "jpegfreq_resample.h"
+#include "reduction.h"
 
 namespace jpegfreq {
 
@@ -14,6 +15,10 @@ struct ResamplePass {
     size_t row_stride, column_stride;
     bool transpose;           // exchange v and u within each block too
     const float* dequantize;  // [64]: quantization table times the scale factors of the inverse DCT
+    // Or null, or the samples themselves, of which the taps then take one each (Note [Reduction]); with `transpose`, row and
+    // column are exchanged.
+    const float* image;
+    size_t image_columns;
     uint32_t first_block_column;
     uint32_t block_columns;  // that the taps touch
 
@@ -55,6 +60,7 @@ struct ResampleKernels {
     void (*run_pass)(const ResamplePass& pass);
     // One pass for each component, all with the same staging.
     void (*run_staged)(const ResamplePass* passes, uint32_t pass_count);
+    Reduce reduce;
 };
 
 extern const ResampleKernels resample_kernels_generic;

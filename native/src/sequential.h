@@ -18,6 +18,7 @@ struct SequentialScan {
         const HuffmanTable* ac;
         int16_t* plane;
         uint32_t blocks_wide, blocks_high;
+        uint32_t held;                  // block rows that the plane has: row r is its row r % held
         uint8_t mcu_width, mcu_height;  // blocks
         BlockRange needed;              // the others need not be written
     };
@@ -26,6 +27,7 @@ struct SequentialScan {
     int blocks_per_mcu = 0;
     ScanBlock blocks[blocks_per_mcu_limit];
     uint32_t mcus_wide = 0, mcus_high = 0;
+    uint64_t held_mcus = 0;    // that the planes have; all, unless a RowSink takes them
     uint64_t mcu_end = 0;      // decode [0, mcu_end): less than all for an early stop
     bool stops_early = false;  // nothing after this scan is read
     uint32_t restart_interval = 0;

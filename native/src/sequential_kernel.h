@@ -110,7 +110,7 @@ inline Stop decode_mcus(const SequentialScan& scan, const uint8_t* bytes, uint64
             const auto& part = scan.components[scan.blocks[b].component];
             const uint64_t row = mcu_y * part.mcu_height + scan.blocks[b].y;
             columns[b] = row < part.blocks_high ? part.blocks_wide : 0;  // T.81 A.2.4: padding blocks are dropped
-            rows[b] = part.plane + row * part.blocks_wide * 64;
+            rows[b] = part.plane + row % part.held * part.blocks_wide * 64;
         }
         const uint64_t left_in_row = scan.mcus_wide - mcu_x;
         const uint64_t row_end = mcu_end - mcu < left_in_row ? mcu_end : mcu + left_in_row;

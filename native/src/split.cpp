@@ -14,6 +14,7 @@
 
 #include "dispatch.h"
 #include "lanes_state.h"
+#include "mcu_rows.h"
 
 namespace jpegfreq {
 namespace {
@@ -105,9 +106,8 @@ bool Lanes::end_chunk(int lane, Part* parts, int number, uint64_t window_end) {
         part.state = Part::joined;
         return false;
     }
-    const uint64_t room = part.blocks ? capacity / unsigned(scan.blocks_per_mcu) : scan.mcu_end;
     uint64_t mcus = part.single ? 1 : uint64_t(most_mcus);
-    if (room - part.cursor.mcu < mcus) mcus = room - part.cursor.mcu;
+    if (part.mcu_end - part.cursor.mcu < mcus) mcus = part.mcu_end - part.cursor.mcu;
     if (mcus == 0 || (!next_keeps && bit >= window_end)) {
         part.state = Part::ended;
         return false;
@@ -130,7 +130,7 @@ void Lanes::place(const LaneImage& image, const Part& part, Cursor& truth) {
             const uint64_t row = mcu_y * plane.mcu_height + scan.blocks[b].y;
             const uint64_t column = mcu_x * plane.mcu_width + scan.blocks[b].x;
             if (row >= plane.blocks_high || column >= plane.blocks_wide) continue;
-            int16_t* target = plane.plane + (row * plane.blocks_wide + column) * 64;
+            int16_t* target = plane.plane + (row % plane.held * plane.blocks_wide + column) * 64;
             __builtin_prefetch(target + 4 * 64, 1);
             __builtin_prefetch(target + 4 * 64 + 32, 1);
             std::memcpy(target, from, 128);
@@ -160,6 +160,9 @@ bool Lanes::decode_window(LaneImage& image, Cursor& truth) {
     Part parts[max_lanes];
     int part_of[max_lanes];
     const uint64_t before = truth.mcu;
+    // Beyond `limit` the planes would lose a row of MCUs that is not complete.
+    const uint64_t held = before / image.scan.mcus_wide * image.scan.mcus_wide + image.scan.held_mcus;
+    const uint64_t limit = held < image.scan.mcu_end ? held : image.scan.mcu_end;
     const int most_mcus = chunk_blocks / image.scan.blocks_per_mcu;
     for (int i = 0; i < max_lanes; i++) {
         Part& part = parts[i];
@@ -169,12 +172,13 @@ bool Lanes::decode_window(LaneImage& image, Cursor& truth) {
         part.last_error = bit;
         part.give_up = bit + 8 * part_bytes;
         if (i == 0) part.cursor = truth;
+        part.mcu_end = i ? capacity / unsigned(image.scan.blocks_per_mcu) : limit;
         if (i > 0) part.blocks = part_blocks.data() + unsigned(i - 1) * capacity * 64;
         LaneWork& w = work[i];
         w.image = &image;
         w.segment_end = end;
         set_position(i, bit);
-        const uint64_t room = image.scan.mcu_end - truth.mcu;
+        const uint64_t room = limit - truth.mcu;
         begin_chunk(i, part, i == 0 && room < uint64_t(most_mcus) ? int(room) : most_mcus);
     }
     int count = max_lanes;
@@ -190,40 +194,74 @@ bool Lanes::decode_window(LaneImage& image, Cursor& truth) {
         }
     }
     truth = parts[0].cursor;
-    for (int i = 1; i < max_lanes && parts[i - 1].state == Part::joined && truth.mcu < image.scan.mcu_end; i++)
+    for (int i = 1; i < max_lanes && parts[i - 1].state == Part::joined && truth.mcu < limit; i++) {
+        if (limit < image.scan.mcu_end && parts[i].cursor.mcu > limit - truth.mcu) break;
         place(image, parts[i], truth);
+    }
     return truth.mcu > before;
 }
 
-bool Lanes::decode_split(LaneImage& image) {
+bool Lanes::decode_split(LaneImage& image, RowSink* sink) {
     capacity = image.data.segments[0].end > large_scan_bytes ? part_capacity_of_large_scans : part_capacity;
     const size_t kept = (max_lanes - 1) * capacity * 64;
     part_blocks.trim(kept * sizeof(int16_t) * 5 / 4 + 64);
     if (!part_blocks.reserve(kept)) return false;
     Cursor truth;
     const uint64_t end = image.scan.mcu_end;
-    while (truth.mcu < end && decode_window(image, truth)) {}
-    return truth.mcu >= end || decode_plain(image, image.data.segments[0].end, end, truth);
+    while (truth.mcu < end && decode_window(image, truth)) {
+        if (sink) sink->rows(image.job->output, uint32_t(truth.mcu / image.scan.mcus_wide));
+    }
+    if (truth.mcu >= end) return true;
+    name_tables(image);
+    return decode_interval(image.scan, image.data.bytes.data(), image.data.segments[0].end, end, truth,
+                           image.job->output, sink);
+}
+
+// Restart intervals, as many at a time as the planes can hold.
+bool Lanes::decode_intervals(LaneImage& image, const Limits& limits, RowSink& sink) {
+    const SequentialScan& scan = image.scan;
+    const uint32_t count = image.segment_count;
+    image.segment_count = 0;
+    image.lanes = 1;  // so that the last lane to leave does not hand the image back
+    while (image.segment_count < count && !image.failed) {
+        // Rows before the next interval's first MCU are complete.
+        const uint64_t next = uint64_t(image.data.segments[image.segment_count].interval) * scan.restart_interval;
+        const uint64_t end = next / scan.mcus_wide * scan.mcus_wide + scan.held_mcus;
+        if (next > 0) sink.rows(image.job->output, uint32_t(next / scan.mcus_wide));
+        while (image.segment_count < count &&
+               (uint64_t(image.data.segments[image.segment_count].interval) + 1) * scan.restart_interval <= end)
+            image.segment_count++;
+        if (image.next_segment == image.segment_count) return false;  // longer than what the planes hold
+        NoMoreJobs queue;
+        run(queue, limits, nullptr);
+    }
+    image.lanes = 0;
+    if (image.failed) return false;
+    sink.rows(image.job->output, uint32_t(scan.mcu_end / scan.mcus_wide));
+    return true;
 }
 
 Lanes* new_lanes() { return kernels().lanes ? new (std::nothrow) Lanes(*kernels().lanes) : nullptr; }
 void delete_lanes(Lanes* lanes) { delete lanes; }
 
-bool decode_in_lanes(Lanes& lanes, Bytes jpeg, const Header& header, const Limits& limits, Output& output) {
+bool decode_in_lanes(Lanes& lanes, Bytes jpeg, const Header& header, const Limits& limits, Output& output,
+                     RowSink* sink) {
     Job job;
     job.jpeg = jpeg;
     job.header = header;
     job.output = output;
     LaneImage& image = lanes.images[0];
     if (!lanes.open(job, image, limits, UINT32_MAX)) return false;
-    if (image.scan.restart_interval < image.scan.mcu_end) {
+    if (image.scan.restart_interval < image.scan.mcu_end && !sink) {
         NoMoreJobs queue;
         lanes.run(queue, limits, nullptr);  // releases the image
     } else {
-        if (!lanes.decode_split(image)) job.status.code = Code::malformed;
+        const bool split = image.scan.restart_interval >= image.scan.mcu_end;
+        if (!(split ? lanes.decode_split(image, sink) : lanes.decode_intervals(image, limits, *sink)))
+            job.status.code = Code::malformed;
         lanes.release(image);
         for (LaneWork& w : lanes.work) w.image = nullptr;
-        zero_blocks(image.scan, image.scan.mcu_end, all_mcus);
+        if (!sink) zero_blocks(image.scan, image.scan.mcu_end, all_mcus);
     }
     std::memcpy(output.quantization_tables, job.output.quantization_tables, sizeof output.quantization_tables);
     image.data.trim();
