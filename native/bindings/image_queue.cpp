@@ -45,6 +45,12 @@ Job* ImageQueue::next() {
     }
 }
 
+Status ImageQueue::give_planes(Job& job) {
+    BatchImage& image = *static_cast<BatchImage*>(job.user);
+    image.memory.reset();
+    return allocate_planes(job.jpeg, job.header, limits_, keep_damage_, image.memory, job.output);
+}
+
 void ImageQueue::done(Job& job) {
     BatchImage& image = *static_cast<BatchImage*>(job.user);
     image.decoded = true;

@@ -38,6 +38,7 @@ public:
     ImageQueue(BatchImages& images, bool keep_damage, bool stop_at_error, const Limits& limits);
 
     Job* next() final;
+    Status give_planes(Job& job) final;
     void done(Job& job) final;
 
     // Decodes everything, on the calling thread and `threads` - 1 others. The GIL must not be held. Returns false where a

@@ -13,6 +13,13 @@ std::unique_ptr<PlaneMemory> PlaneMemory::allocate(size_t size_bytes) {
 
 PlaneMemory::~PlaneMemory() { pool_free(data_, size_bytes_); }
 
+static size_t plane_bytes(const Header& header, int component, const Output& output) {
+    const Component& c = header.components[component];
+    const uint32_t mcu_height = header.component_count == 1 ? 1 : c.vertical_sampling_factor;
+    const uint32_t rows = output.held_mcu_rows ? output.held_mcu_rows * mcu_height : c.blocks_high;
+    return size_t(rows) * c.blocks_wide * 128;
+}
+
 Status allocate_planes(Bytes jpeg, const Header& header, const Limits& limits, bool keep_damage,
                        std::unique_ptr<PlaneMemory>& memory, Output& output) {
     const Status status = check_promise(jpeg, header, limits);
@@ -20,7 +27,7 @@ Status allocate_planes(Bytes jpeg, const Header& header, const Limits& limits, b
     // Each side of a plane is at most 8192 blocks, so that four planes of them fit in 64 bits.
     uint64_t size_bytes = 0;
     for (int c = 0; c < header.component_count; c++) {
-        size_bytes += uint64_t(header.components[c].blocks_high) * header.components[c].blocks_wide * 128;
+        size_bytes += plane_bytes(header, c, output);
     }
     if (size_bytes <= SIZE_MAX / 2) memory = PlaneMemory::allocate(static_cast<size_t>(size_bytes));
     if (!memory)
@@ -33,7 +40,7 @@ Status allocate_planes(Bytes jpeg, const Header& header, const Limits& limits, b
     uint8_t* next = memory->data();
     for (int c = 0; c < header.component_count; c++) {
         output.planes[c] = reinterpret_cast<int16_t*>(next);
-        next += size_t(header.components[c].blocks_high) * header.components[c].blocks_wide * 128;
+        next += plane_bytes(header, c, output);
     }
     return {};
 }

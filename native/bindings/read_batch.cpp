@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <optional>
 
 #include "image_queue.h"
@@ -17,6 +18,40 @@ using Batch = nb::ndarray<nb::ndim<4>, nb::c_contig, nb::device::cpu>;
 
 // Output from this size on is written with non-temporal stores: its beginning would not stay in the caches anyway.
 constexpr size_t streamed_bytes = 4 << 20;
+
+// Images of at least so many blocks are decoded row by row where that is possible: their planes would leave the caches before
+// they are resampled.
+constexpr uint64_t least_blocks_by_rows = 16384;
+
+Resampler& thread_resampler() {
+    thread_local Resampler resampler;
+    return resampler;
+}
+
+// Adds an image to its reduced components as it is decoded. From the first row to finish() nothing else may use the thread's
+// resampler.
+class Rows final : public RowSink {
+public:
+    Rows(const Header& header, const ResampleGeometry& geometry, const TensorSpec& spec)
+        : header_(header), geometry_(geometry), spec_(spec) {}
+
+    void rows(const Output& output, uint32_t end) override {
+        if (!begun_) status_ = thread_resampler().begin_rows(header_, output, geometry_, spec_);
+        begun_ = true;
+        if (status_.ok()) thread_resampler().add_rows(header_, end);
+    }
+
+    Status finish(void* out) {
+        return status_.ok() ? thread_resampler().finish_rows(header_, geometry_, spec_, out) : status_;
+    }
+
+private:
+    const Header& header_;
+    const ResampleGeometry& geometry_;
+    const TensorSpec& spec_;
+    bool begun_ = false;
+    Status status_;
+};
 
 // Writes each image to its slot of the batch tensor. Decodes only as far down as its region reaches, and drops the coefficients
 // on the thread that made them.
@@ -34,6 +69,7 @@ public:
           out_(out),
           slot_bytes_(slot_bytes),
           geometries_(images.size()),
+          rows_(images.size()),
           refused_(images.size(), 0) {}
 
     // Python's error where the region was refused, else None. Needs the GIL.
@@ -61,17 +97,29 @@ protected:
         refused_[image.index] = !status.ok();
         if (!status.ok()) return status;
         image.job.output.mcu_rows = mcu_rows_needed(header, geometry);
-        for (int c = 0; c < header.component_count; ++c)
-            image.job.output.needed[c] = blocks_needed(header, geometry, c);
+        uint64_t blocks = 0;
+        for (int c = 0; c < header.component_count; ++c) {
+            const BlockRange& needed = image.job.output.needed[c] = blocks_needed(header, geometry, c);
+            blocks += uint64_t(needed.row_end - needed.row_begin) * (needed.column_end - needed.column_begin);
+        }
+        if (blocks >= least_blocks_by_rows && is_huffman_sequential(header.process) &&
+            Resampler::takes_rows(header, geometry, spec_)) {
+            rows_[image.index] = std::make_unique<Rows>(header, geometry, spec_);
+            image.job.sink = rows_[image.index].get();
+            image.job.output.held_mcu_rows = mcu_rows_to_hold(header);
+        }
         return status;
     }
 
     Status use(BatchImage& image) override {
-        thread_local Resampler resampler;
         const Job& job = image.job;
-        const Status status = resampler.resample(job.header, job.output.planes, job.output.quantization_tables,
-                                                 geometries_[image.index], spec_, out_ + image.index * slot_bytes_);
+        void* const out = out_ + image.index * slot_bytes_;
+        const Status status =
+            job.sink ? rows_[image.index]->finish(out)
+                     : thread_resampler().resample(job.header, job.output.planes, job.output.quantization_tables,
+                                                   geometries_[image.index], spec_, out);
         image.memory.reset();
+        rows_[image.index].reset();
         return status;
     }
 
@@ -89,6 +137,7 @@ private:
     uint8_t* out_;
     const size_t slot_bytes_;
     std::vector<ResampleGeometry> geometries_;
+    std::vector<std::unique_ptr<Rows>> rows_;  // of images that are decoded row by row
     std::vector<uint8_t> refused_;
 };
 

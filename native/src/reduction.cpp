@@ -27,6 +27,7 @@ const float* basis() {
     return basis.values;
 }
 
+// Of a flipped axis in reverse, so that they always ascend. False: no memory.
 bool fill_taps(const Axis& axis, Buffer<uint32_t>& starts, Buffer<float>& weights, Buffer<float>& work,
                Buffer<uint32_t>& lengths, Taps& taps) {
     const size_t size = size_t(axis.output_size) * max_taps(axis);
@@ -35,6 +36,11 @@ bool fill_taps(const Axis& axis, Buffer<uint32_t>& starts, Buffer<float>& weight
     taps.start = starts.data();
     taps.weights = weights.data();
     make_taps(axis, work.data(), lengths.data(), taps);
+    if (!axis.flip) return true;
+    std::reverse(taps.start, taps.start + axis.output_size);
+    for (uint32_t slot = 0, last = axis.output_size - 1; slot < last; ++slot, --last)
+        std::swap_ranges(taps.weights + size_t(slot) * taps.count, taps.weights + size_t(slot + 1) * taps.count,
+                         taps.weights + size_t(last) * taps.count);
     return true;
 }
 
@@ -54,7 +60,7 @@ uint32_t most_rows_at_once(const Taps& taps, uint32_t rows) {
 
 bool reduction_pays(const Axis& vertical, const Axis& horizontal) {
     const auto shrinkage = [](const Axis& axis) {
-        return double(axis.size) * axis.sampling / (double(axis.max_sampling) * axis.output_size);
+        return double(axis.size) * axis.sampling / (double(axis.max_sampling) * axis.resized_size);
     };
     const double rows = shrinkage(vertical), columns = shrinkage(horizontal);
     return std::min(rows, columns) >= 2 && rows * columns >= 9;
@@ -112,7 +118,8 @@ bool Reducer::set_columns(const Axis& axis, const Taps& taps) {
         for (uint32_t t = 0; t < taps.count; ++t) {
             const uint32_t sample = taps.start[p] + t - 8 * (first + r.first_block_column);
             const float* from = r.basis + 8 * (sample % 8);
-            for (uint32_t u = 0; u < 8; ++u) to[8 * (sample / 8) + u] += taps.weights[size_t(p) * taps.count + t] * from[u];
+            for (uint32_t u = 0; u < 8; ++u)
+                to[8 * (sample / 8) + u] += taps.weights[size_t(p) * taps.count + t] * from[u];
         }
     }
     return true;

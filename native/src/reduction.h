@@ -60,8 +60,8 @@ bool reduction_pays(const Axis& vertical, const Axis& horizontal);
 // Makes the reduced image of one component. Keeps its memory for the next one.
 class Reducer {
 public:
-    // `plane` has `held_rows` rows of `row_blocks` blocks. The axes are those of the stored image and do not flip. False: no
-    // memory.
+    // `plane` has `held_rows` rows of `row_blocks` blocks. The axes are those of the stored image. Along an axis that flips,
+    // the image is made in the component's order, so it is still to be flipped. False: no memory.
     bool begin(const int16_t* plane, uint32_t row_blocks, uint32_t held_rows, const uint16_t* quantization_table,
                const Axis& vertical, const Axis& horizontal);
     // Adds the block rows before `block_row_end`, from where it stands.

@@ -69,7 +69,8 @@ Status no_memory() {
 // The axis of a reduced image: it takes each of its samples once, in order or flipped.
 Axis reduced_axis(const Axis& axis) {
     Axis reduced;
-    reduced.image_size = reduced.size = reduced.output_size = axis.output_size;
+    reduced.image_size = reduced.size = reduced.resized_size = axis.output_size;
+    reduced.window_size = reduced.output_size = axis.output_size;
     reduced.flip = axis.flip;
     reduced.antialias = false;
     reduced.filter = Filter::box;
@@ -440,9 +441,8 @@ bool Resampler::begin_reduction(const Header& header, const int16_t* plane, uint
     if (!reducers_) reducers_ = new (std::nothrow) Reducer[max_components];
     if (!reducers_) return false;
     // Of the stored image. Its reduced image is flipped and transposed when it is read.
-    Axis rows = make_axis(header, geometry, component, !geometry.transpose);
-    Axis columns = make_axis(header, geometry, component, geometry.transpose);
-    rows.flip = columns.flip = false;
+    const Axis rows = make_axis(header, geometry, component, !geometry.transpose);
+    const Axis columns = make_axis(header, geometry, component, geometry.transpose);
     const Component& c = header.components[component];
     const uint32_t held = held_mcu_rows ? held_mcu_rows * mcu_height(header, component) : c.blocks_high;
     return reducers_[component].begin(plane, c.blocks_wide, held, table, rows, columns);
@@ -454,7 +454,8 @@ Status Resampler::begin_rows(const Header& header, const Output& output, const R
     for (uint32_t k = 0; k < spec.channel_count; ++k) {
         const int c = spec.channels[k] / 64;
         if (c >= header.component_count || reduced_[c]) continue;
-        if (!begin_reduction(header, output.planes[c], output.held_mcu_rows, output.quantization_tables[c], c, geometry))
+        if (!begin_reduction(header, output.planes[c], output.held_mcu_rows, output.quantization_tables[c], c,
+                             geometry))
             return no_memory();
         reduced_[c] = true;
     }

@@ -1,8 +1,63 @@
 // Decoder::read_coefficients, all processes: every coefficient is written, alike by a used decoder and a fresh one; limits
 // and early stops change nothing else.
+#include <algorithm>
+#include <cstring>
+
 #include "harness.h"
 
 using namespace jpegfreq;
+
+namespace {
+
+// Copies each row of MCUs out of the planes that read_rows() goes around in.
+class CopyRows : public RowSink {
+public:
+    CopyRows(const Header& header, Output& whole) : header_(header), whole_(whole) {}
+
+    void rows(const Output& output, uint32_t end) override {
+        fuzz::require(end >= rows_ && end - rows_ <= output.held_mcu_rows, "rows come before they are overwritten");
+        for (; rows_ < end; rows_++) {
+            for (int c = 0; c < header_.component_count; c++) {
+                const Component& component = header_.components[c];
+                const uint32_t high = header_.component_count == 1 ? 1 : component.vertical_sampling_factor;
+                const size_t row_size = size_t(64) * component.blocks_wide;
+                for (uint32_t y = 0; y < high && uint64_t(rows_) * high + y < component.blocks_high; y++) {
+                    const size_t from = size_t(rows_ % output.held_mcu_rows) * high + y;
+                    std::memcpy(whole_.planes[c] + (size_t(rows_) * high + y) * row_size,
+                                output.planes[c] + from * row_size, row_size * sizeof(int16_t));
+                }
+            }
+        }
+    }
+
+private:
+    const Header& header_;
+    Output& whole_;
+    uint32_t rows_ = 0;
+};
+
+// read_rows() takes nothing but sound files, and gives the same coefficients.
+void check_rows(Bytes jpeg, const Header& header, const Limits& limits, const Status& status,
+                const fuzz::Planes& expected, Decoder& decoder) {
+    fuzz::Planes rows(header, 0x5A), whole(header, 0xA5);
+    // A plane holds blocks_high rows, so no more rows of MCUs than fit in every one.
+    uint32_t held = UINT32_MAX;
+    for (int c = 0; c < header.component_count; c++) {
+        const Component& component = header.components[c];
+        held = std::min(
+            held, component.blocks_high / (header.component_count == 1 ? 1u : component.vertical_sampling_factor));
+    }
+    if (held == 0) return;
+    rows.output.held_mcu_rows = 1 + uint32_t(fuzz::hash(jpeg) >> 8) % std::min(held, 9u);
+    CopyRows sink(header, whole.output);
+    if (!decoder.read_rows(jpeg, header, limits, rows.output, sink)) return;
+    fuzz::require(status.ok(), "only sound files are read row by row");
+    std::memcpy(whole.output.quantization_tables, rows.output.quantization_tables,
+                sizeof rows.output.quantization_tables);
+    fuzz::require(whole == expected, "row by row come the same coefficients");
+}
+
+}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     static Decoder used;
@@ -28,6 +83,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     fuzz::require(damages.size <= max_damages && (damages.size > 0) == !status.ok(), "a fault is listed");
     for (size_t i = 0; i < damages.size; i++) fuzz::require_sound(damages.data[i], size);
     if (!status.ok()) fuzz::require_equal(damages.data[0], status, "the first fault is the Status");
+
+    check_rows(jpeg, header, limits, status, first, used);
 
     fuzz::Planes early(header, 0xA5);
     early.output.mcu_rows = 1 + uint32_t(size % 3);
