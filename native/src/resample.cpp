@@ -184,34 +184,38 @@ bool is_whole_block(const Channels& channels) {
     return true;
 }
 
-// How many block rows of a channel fill lines of 64 bytes, or else the most that are worked on together.
-uint32_t rows_in_lines(uint32_t blocks_wide) {
+// Values in a cache line.
+constexpr uint32_t line_values(TensorType type) { return type == TensorType::float16 ? 32 : 16; }
+
+// How many block rows of a channel fill whole lines, or else the most that are worked on together.
+uint32_t rows_in_lines(uint32_t blocks_wide, TensorType type) {
     uint32_t rows = 1;
-    while (rows < max_row_group && rows * blocks_wide % 16 != 0) rows *= 2;
+    while (rows < max_row_group && rows * blocks_wide % line_values(type) != 0) rows *= 2;
     return rows;
 }
 
-// Non-temporal stores pay only in whole cache lines.
+// Channels last, a block at a time, or channels first, in runs that hold whole cache lines: non-temporal stores pay
+// only for those.
 bool can_stream(const TensorSpec& spec, const ResamplePass& pass, const void* out) {
-    if (!spec.stream || spec.type != TensorType::float32 || reinterpret_cast<uintptr_t>(out) % 64 != 0) return false;
-    if (spec.layout == TensorLayout::hwc)
-        return pass.interleaved && spec.channel_count % 16 == 0 && pass.positions[0] % 16 == 0;
-    return pass.blocks_high * pass.blocks_wide % 16 == 0 && pass.row_group * pass.blocks_wide % 16 == 0;
+    if (!spec.stream) return false;
+    if (spec.layout == TensorLayout::chw) return true;
+    const uint32_t line = line_values(spec.type);
+    return reinterpret_cast<uintptr_t>(out) % 64 == 0 && pass.interleaved && spec.channel_count % line == 0 &&
+           pass.positions[0] % line == 0;
 }
 
-// Channels last, of components that are not whole blocks: every component would write parts of lines, all over the output.
-// Floats of a block row that all components fill together, so that it is written in whole cache lines with non-temporal
-// stores; 0 if that is not possible.
+// Channels last where that is not so: every component would write parts of lines, all over the output. Floats of a block row
+// that all components fill together, so that it is written in whole cache lines with non-temporal stores; else 0.
 size_t staged_row(const Header& header, const ResampleGeometry& geometry, const TensorSpec& spec,
                   const Channels (&channels)[max_components], const void* out) {
     bool any = false;  // component that the image has
     for (int c = 0; c < header.component_count; ++c) any |= channels[c].count != 0;
-    if (!any || !spec.stream || spec.type != TensorType::float32 || spec.layout != TensorLayout::hwc) return 0;
-    for (const Channels& one : channels) {
-        if (one.count != 0 && is_whole_block(one)) return 0;
-    }
-    const size_t length = size_t(geometry.output_width / 8) * spec.channel_count;
-    return length % 16 == 0 && reinterpret_cast<uintptr_t>(out) % 64 == 0 ? length : 0;
+    if (!any || !spec.stream || spec.layout != TensorLayout::hwc) return 0;
+    const uint32_t line = line_values(spec.type);
+    bool whole_lines = spec.channel_count % line == 0 && reinterpret_cast<uintptr_t>(out) % 64 == 0;
+    for (const Channels& one : channels)
+        whole_lines &= one.count == 0 || (is_whole_block(one) && one.positions[0] % line == 0);
+    return whole_lines ? 0 : size_t(geometry.output_width / 8) * spec.channel_count;
 }
 
 // Lays the component's scratch out in the arena and fills the pass, but for the taps.
@@ -238,7 +242,7 @@ void lay_out(const Header& header, const ResampleGeometry& geometry, const Tenso
     pass.scale = channels.scale;
     pass.shift = channels.shift;
     pass.interleaved = spec.layout == TensorLayout::hwc && is_whole_block(channels);
-    pass.row_group = spec.layout == TensorLayout::chw ? rows_in_lines(pass.blocks_wide) : 1;
+    pass.row_group = spec.layout == TensorLayout::chw ? rows_in_lines(pass.blocks_wide, spec.type) : 1;
     pass.stream = can_stream(spec, pass, out);
 
     uint32_t needed_u = 0;
@@ -524,6 +528,8 @@ Status Resampler::run(const Header& header, const int16_t* const planes[], const
     float* const staging = staged ? arena.take<float>(staged) : nullptr;
     ResampleGeometry one_row = geometry;
     one_row.output_height = 8;
+    TensorSpec floats = spec;  // of the staging
+    floats.type = TensorType::float32;
     ResamplePass passes[max_components];
     uint32_t pass_count = 0;
     const Axis* made_horizontal = nullptr;  // the axes of the taps
@@ -532,7 +538,7 @@ Status Resampler::run(const Header& header, const int16_t* const planes[], const
     for (int c = 0; c < max_components; ++c) {
         if (channels[c].count == 0) continue;
         if (c >= header.component_count) {
-            staged ? fill_absent(one_row, spec, channels[c], staging) : fill_absent(geometry, spec, channels[c], out);
+            staged ? fill_absent(one_row, floats, channels[c], staging) : fill_absent(geometry, spec, channels[c], out);
             continue;
         }
         if (!staged) arena.used = 0;
@@ -571,6 +577,7 @@ Status Resampler::run(const Header& header, const int16_t* const planes[], const
         pass.ring_bands = ring_bands(vertical[c], vertical_taps, pass.row_group);
         pass.out = out;
         pass.staging = staging;
+        pass.stream &= !staged;
         if (staged) {
             ++pass_count;
         } else {

@@ -17,9 +17,7 @@ inline F8 load_int16(const int16_t* from) {
 inline F8 broadcast(float value) { return {_mm256_set1_ps(value)}; }
 
 inline void store(float* to, F8 x) { _mm256_storeu_ps(to, x.lanes); }
-inline void stream(float* to, F8 x) {
-    _mm256_stream_ps(to, x.lanes);
-}  // `to` is 32-byte aligned: resample.cpp saw to it
+inline void stream(float* to, F8 x) { _mm256_stream_ps(to, x.lanes); }  // `to` is aligned to 32 bytes
 inline void finish_stream() { _mm_sfence(); }
 
 inline void store_partial(float* to, F8 x, uint32_t count) {
@@ -84,6 +82,7 @@ inline __m128i to_half(F8 x) {
     return _mm256_cvtps_ph(inside, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 inline void store_half(uint16_t* to, F8 x) { _mm_storeu_si128(reinterpret_cast<__m128i*>(to), to_half(x)); }
+inline void stream_half(uint16_t* to, F8 x) { _mm_stream_si128(reinterpret_cast<__m128i*>(to), to_half(x)); }
 inline void store_half_partial(uint16_t* to, F8 x, uint32_t count) {
     if (count == 8) return store_half(to, x);
     alignas(16) uint16_t all[8];

@@ -75,6 +75,7 @@ inline void store_half_partial(uint16_t* to, const F8& x, uint32_t count) {
 }
 
 inline void store_half(uint16_t* to, const F8& x) { store_half_partial(to, x, 8); }
+inline void stream_half(uint16_t* to, const F8& x) { store_half(to, x); }
 
 }  // namespace
 }  // namespace jpegfreq

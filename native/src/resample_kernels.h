@@ -2,7 +2,7 @@
 // defined, in an anonymous namespace, the vector F8 and its operations:
 //   load, store, store_partial, stream, load_int16, broadcast, + - *, multiply_add(a, b, c) = a * b + c,
 //   multiply_subtract(a, b, c) = a * b - c, negative_multiply_add(a, b, c) = c - a * b, transpose, store_half,
-//   store_half_partial, finish_stream, scatter<Width>: each `Width` elements `stride` floats after the previous ones.
+//   store_half_partial, stream_half, finish_stream, scatter<Width>: each `Width` elements `stride` floats after the previous ones.
 // Includes nothing and uses no library, so that no code for one instruction set reaches a function shared with another.
 //
 // Note [Lanes]
@@ -197,17 +197,23 @@ template <int Count>
     forward_dct(x);
 }
 
+// The blocks [first, first + count) of a block row, to `out` or to the staging, where they come first.
 template <int Count>
-void vertical_interleaved(const ResamplePass& pass, const RowTaps& taps, uint32_t block_row) {
+void vertical_interleaved(const ResamplePass& pass, const RowTaps& taps, uint32_t block_row, uint32_t first,
+                          uint32_t count) {
     const size_t block_stride = pass.output_channels;
-    const size_t begin = size_t(block_row) * pass.blocks_wide * block_stride + pass.positions[0];
-    float* out = static_cast<float*>(pass.out) + begin;
+    const size_t before = pass.staging ? 0 : size_t(block_row) * pass.blocks_wide + first;
+    const size_t begin = before * block_stride + pass.positions[0];
+    float* out = (pass.staging ? pass.staging : static_cast<float*>(pass.out)) + begin;
     uint16_t* half_out = static_cast<uint16_t*>(pass.out) + begin;
-    for (uint32_t block = 0; block < pass.blocks_wide; ++block, out += block_stride, half_out += block_stride) {
+    const bool half = pass.type == TensorType::float16 && !pass.staging;
+    for (uint32_t block = first; block < first + count; ++block, out += block_stride, half_out += block_stride) {
         F8 x[8];
         vertical_block<Count>(pass, taps, size_t(8) * block, x);
         for (int v = 0; v < 8; ++v) x[v] = multiply_add(x[v], load(pass.scale + 8 * v), load(pass.shift + 8 * v));
-        if (pass.type == TensorType::float16) {
+        if (half && pass.stream) {
+            for (int v = 0; v < 8; ++v) stream_half(half_out + 8 * v, x[v]);
+        } else if (half) {
             for (int v = 0; v < 8; ++v) store_half(half_out + 8 * v, x[v]);
         } else if (pass.stream) {
             for (int v = 0; v < 8; ++v) stream(out + 8 * v, x[v]);
@@ -250,22 +256,41 @@ void vertical_column(const ResamplePass& pass, const Needed& needed, uint32_t co
                : vertical_planar<Count, false>(pass, needed, column, taps, to);
 }
 
+// The stores of either type under one name.
+inline void store_part(float* to, const F8& x, uint32_t count) { store_partial(to, x, count); }
+inline void store_part(uint16_t* to, const F8& x, uint32_t count) { store_half_partial(to, x, count); }
+inline void stream_part(float* to, const F8& x) { stream(to, x); }
+inline void stream_part(uint16_t* to, const F8& x) { stream_half(to, x); }
+
+template <class T>
+inline void store_values(const float* from, T* to, size_t count) {
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8) store_part(to + i, load(from + i), 8);
+    if (i < count) store_part(to + i, load(from + i), uint32_t(count - i));
+}
+
+// With non-temporal stores for the whole cache lines. Parts of lines at both ends are shared with other runs.
+template <class T>
+inline void stream_values(const float* from, T* to, size_t count) {
+    constexpr size_t line = 64 / sizeof(T);
+    const size_t before = (64 - reinterpret_cast<uintptr_t>(to) % 64) % 64 / sizeof(T);
+    if (count < before + line) return store_values(from, to, count);
+    store_values(from, to, before);
+    size_t i = before;
+    for (; i + line <= count; i += line) {
+        for (size_t j = 0; j < line; j += 8) stream_part(to + i + j, load(from + i + j));
+    }
+    store_values(from + i, to + i, count - i);
+}
+
 // A run of `count` values from `from` to the tensor's element `index`.
 inline void store_run(const ResamplePass& pass, const float* from, size_t index, size_t count) {
-    size_t i = 0;
     if (pass.type == TensorType::float16) {
         uint16_t* to = static_cast<uint16_t*>(pass.out) + index;
-        for (; i + 8 <= count; i += 8) store_half(to + i, load(from + i));
-        if (i < count) store_half_partial(to + i, load(from + i), uint32_t(count - i));
-        return;
+        return pass.stream ? stream_values(from, to, count) : store_values(from, to, count);
     }
     float* to = static_cast<float*>(pass.out) + index;
-    if (pass.stream) {
-        for (; i < count; i += 8) stream(to + i, load(from + i));
-        return;
-    }
-    for (; i + 8 <= count; i += 8) store(to + i, load(from + i));
-    if (i < count) store_partial(to + i, load(from + i), uint32_t(count - i));
+    pass.stream ? stream_values(from, to, count) : store_values(from, to, count);
 }
 
 // CHW: the block rows [block_row, block_row + row_count), one u after the other. taps: of each of them.
@@ -314,7 +339,7 @@ void vertical_channels(const ResamplePass& pass, const Needed& needed, const Row
             const uint32_t left = pass.blocks_wide - block;
             for (uint32_t b = 0; b < 8 && b < left; ++b) {
                 const size_t index = begin + size_t(block + b) * pass.output_channels + pass.positions[k];
-                if (pass.type == TensorType::float16) {
+                if (pass.type == TensorType::float16 && !pass.staging) {
                     store_half_partial(static_cast<uint16_t*>(pass.out) + index, x[b], run);
                 } else {
                     store_partial(out + index, x[b], run);
@@ -378,7 +403,7 @@ template <int Count>
 void vertical(const ResamplePass& pass, const Needed& needed, const RowTaps* taps, uint32_t block_row,
               uint32_t row_count) {
     if (pass.interleaved) {
-        vertical_interleaved<Count>(pass, taps[0], block_row);
+        vertical_interleaved<Count>(pass, taps[0], block_row, 0, pass.blocks_wide);
     } else if (needed.packed != 0) {
         needed.packed == 4 ? vertical_packed<Count, 4>(pass, taps[0]) : vertical_packed<Count, 2>(pass, taps[0]);
     } else if (pass.layout == TensorLayout::hwc) {
@@ -403,8 +428,8 @@ struct Progress {
     uint32_t next_band = 0;
 };
 
-// `row_count` block rows of a component from `block_row` on: the bands that they need beyond those in the ring, then the rows.
-void make_rows(const ResamplePass& pass, Progress& progress, uint32_t block_row, uint32_t row_count) {
+// The bands that `row_count` block rows of a component from `block_row` on need beyond those in the ring, and their taps.
+void make_bands(const ResamplePass& pass, Progress& progress, uint32_t block_row, uint32_t row_count, RowTaps* taps) {
     const uint32_t ring_rows = 8 * pass.ring_bands;
     const uint32_t count = pass.vertical_count;
     const uint32_t* start = pass.vertical_start + 8 * block_row;
@@ -424,17 +449,31 @@ void make_rows(const ResamplePass& pass, Progress& progress, uint32_t block_row,
         }
         repeat_first_rows(pass, next_band % pass.ring_bands);
     }
-    RowTaps taps[max_row_group];
     for (uint32_t r = 0; r < row_count; ++r) {
         for (int i = 0; i < 8; ++i)
             taps[r].rows[i] = pass.ring + size_t(start[8 * r + i] % ring_rows) * pass.ring_stride;
         taps[r].weights = pass.vertical_weights + size_t(8) * (block_row + r) * count;
     }
-    switch (count) {
+}
+
+// These rows, from the ring.
+void make_rows(const ResamplePass& pass, const Progress& progress, uint32_t block_row, uint32_t row_count,
+               const RowTaps* taps) {
+    switch (pass.vertical_count) {
         case 2: vertical<2>(pass, progress.needed, taps, block_row, row_count); break;
         case 3: vertical<3>(pass, progress.needed, taps, block_row, row_count); break;
         case 4: vertical<4>(pass, progress.needed, taps, block_row, row_count); break;
         default: vertical<0>(pass, progress.needed, taps, block_row, row_count);
+    }
+}
+
+// Blocks of a row that go to the staging.
+void stage_blocks(const ResamplePass& pass, const RowTaps& taps, uint32_t first, uint32_t count) {
+    switch (pass.vertical_count) {
+        case 2: vertical_interleaved<2>(pass, taps, 0, first, count); break;
+        case 3: vertical_interleaved<3>(pass, taps, 0, first, count); break;
+        case 4: vertical_interleaved<4>(pass, taps, 0, first, count); break;
+        default: vertical_interleaved<0>(pass, taps, 0, first, count);
     }
 }
 
@@ -444,22 +483,47 @@ void run_pass(const ResamplePass& pass) {
     for (uint32_t k = 0; k < groups; ++k) {
         const uint32_t block_row = pass.row_group * (pass.reverse_rows ? groups - 1 - k : k);
         const uint32_t left = pass.blocks_high - block_row;
-        make_rows(pass, progress, block_row, left < pass.row_group ? left : pass.row_group);
+        const uint32_t row_count = left < pass.row_group ? left : pass.row_group;
+        RowTaps taps[max_row_group];
+        make_bands(pass, progress, block_row, row_count, taps);
+        make_rows(pass, progress, block_row, row_count, taps);
     }
     if (pass.stream) finish_stream();
 }
 
-// All components of an image row by row: each row is whole and is written with non-temporal stores.
+void stream_staging(const ResamplePass& pass, size_t index, size_t count) {
+    if (pass.type == TensorType::float16) {
+        stream_values(pass.staging, static_cast<uint16_t*>(pass.out) + index, count);
+    } else {
+        stream_values(pass.staging, static_cast<float*>(pass.out) + index, count);
+    }
+}
+
+// All components of an image row by row: each row is whole and is written with non-temporal stores. A few blocks at a time
+// where that is possible, so that the staging stays in the first-level cache.
 void run_staged(const ResamplePass* passes, uint32_t pass_count) {
     const ResamplePass& any = passes[0];
     Progress progress[max_components];
-    for (uint32_t c = 0; c < pass_count; ++c) progress[c].needed = needed_frequencies(passes[c]);
-    const size_t length = size_t(any.blocks_wide) * any.output_channels;
+    bool interleaved = true;
+    for (uint32_t c = 0; c < pass_count; ++c) {
+        progress[c].needed = needed_frequencies(passes[c]);
+        interleaved &= passes[c].interleaved;
+    }
     for (uint32_t k = 0; k < any.blocks_high; ++k) {
         const uint32_t block_row = any.reverse_rows ? any.blocks_high - 1 - k : k;
-        for (uint32_t c = 0; c < pass_count; ++c) make_rows(passes[c], progress[c], block_row, 1);
-        float* out = static_cast<float*>(any.out) + block_row * length;
-        for (size_t i = 0; i < length; i += 8) stream(out + i, load(any.staging + i));
+        RowTaps taps[max_components];
+        for (uint32_t c = 0; c < pass_count; ++c) make_bands(passes[c], progress[c], block_row, 1, &taps[c]);
+        const uint32_t step = interleaved ? 8 : any.blocks_wide;
+        for (uint32_t first = 0; first < any.blocks_wide; first += step) {
+            const uint32_t left = any.blocks_wide - first;
+            const uint32_t count = left < step ? left : step;
+            for (uint32_t c = 0; c < pass_count; ++c) {
+                interleaved ? stage_blocks(passes[c], taps[c], first, count)
+                            : make_rows(passes[c], progress[c], block_row, 1, &taps[c]);
+            }
+            const size_t begin = size_t(block_row) * any.blocks_wide + first;
+            stream_staging(any, begin * any.output_channels, size_t(count) * any.output_channels);
+        }
     }
     finish_stream();
 }
