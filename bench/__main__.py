@@ -17,6 +17,7 @@ STAGES = {
     "coefficients": "bytes to coefficients, against libjpeg-turbo, jpeg2dct and jpeglib; header, import",
     "large": "the same for large photographs, with fresh memory for every image",
     "write": "coefficients and whole files to JPEG bytes, against libjpeg-turbo and jpegtran",
+    "shrink": "large photographs to 224 px, against simplejpeg's scaled decode and torchvision",
     "rgb": "RGB decoders on the same bytes: simplejpeg, PyTurboJPEG, OpenCV, Pillow, torchvision",
     "tensor": "bytes to the float32 frequency tensor, against libjpeg-turbo's RGB decode",
     "crops": "bytes to a batch of random-resized crops, against torchvision and OpenCV",

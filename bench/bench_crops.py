@@ -70,18 +70,18 @@ def _run(result: Result, options: Options, images: Sequence[Image]) -> None:
     for name, chosen in kinds.items():
         if not chosen:
             continue
-        units = [chosen[i : i + BATCH] for i in range(0, len(chosen), BATCH)]
+        units = [tuple(chosen[i : i + BATCH]) for i in range(0, len(chosen), BATCH)]
         paper = _paper(draws)
         methods = [
             _method(TORCHVISION, pipelines.torchvision(), draws),
             _method(OPENCV, pipelines.opencv(), draws),
             _blocks(draws),
             paper,
-            _ours(draws, HWC, jpegfreq.TensorFormat(layout="HWC", statistics=_statistics())),
-            _ours(draws, CHW, jpegfreq.TensorFormat(layout="CHW", statistics=_statistics())),
-            _ours(draws, HWC_24, jpegfreq.TensorFormat(24, layout="HWC", statistics=_statistics())),
-            _ours(draws, CHW_24, jpegfreq.TensorFormat(24, layout="CHW", statistics=_statistics())),
-            _ours(draws, HWC_HALF, jpegfreq.TensorFormat(layout="HWC", dtype="float16", statistics=_statistics())),
+            _ours(draws, HWC, jpegfreq.TensorFormat(layout="HWC", statistics=statistics())),
+            _ours(draws, CHW, jpegfreq.TensorFormat(layout="CHW", statistics=statistics())),
+            _ours(draws, HWC_24, jpegfreq.TensorFormat(24, layout="HWC", statistics=statistics())),
+            _ours(draws, CHW_24, jpegfreq.TensorFormat(24, layout="CHW", statistics=statistics())),
+            _ours(draws, HWC_HALF, jpegfreq.TensorFormat(layout="HWC", dtype="float16", statistics=statistics())),
             replace(ours.coefficients_batch(threads=1), name=DECODE),
             _fill(),
         ]
@@ -93,15 +93,14 @@ def _run(result: Result, options: Options, images: Sequence[Image]) -> None:
 
 
 def _run_224(result: Result, options: Options, name: str, units: Sequence[ours.Chunk], draws: Draws) -> None:
-    statistics = _statistics()
-    last = jpegfreq.TensorFormat(layout="HWC", statistics=statistics)
-    half_48 = jpegfreq.TensorFormat(48, layout="HWC", dtype="float16", statistics=statistics)
+    last = jpegfreq.TensorFormat(layout="HWC", statistics=statistics())
+    half_48 = jpegfreq.TensorFormat(48, layout="HWC", dtype="float16", statistics=statistics())
     methods = [
         _method(TORCHVISION, pipelines.torchvision(), draws),
         _ours(draws, HWC_224, last, 224),
         _ours(draws, CHW_224, replace(last, layout="CHW"), 224),
         _ours(draws, HWC_48_224, half_48, 224),
-        _ours(draws, HWC_24_224, jpegfreq.TensorFormat(24, layout="HWC", statistics=statistics), 224),
+        _ours(draws, HWC_24_224, jpegfreq.TensorFormat(24, layout="HWC", statistics=statistics()), 224),
     ]
     prepared = _prepared(units)
     if prepared:
@@ -140,7 +139,8 @@ def _sampled(images: Sequence[Image], horizontal: int, vertical: int) -> tuple[I
     return tuple(found)
 
 
-def _statistics() -> jpegfreq.ChannelStatistics:
+def statistics() -> jpegfreq.ChannelStatistics:
+    """Make up statistics: any normalization costs the same."""
     return jpegfreq.ChannelStatistics((1.0,) * 192, (50.0,) * 192, "made up: any normalization costs the same")
 
 
@@ -262,7 +262,7 @@ def _far_from_ours(
     """Describe a difference from our tensor that is larger than filter and rounding explain; "" if there is none."""
     work(chunk[0], 0)
     box, flip = draws[chunk[0]]
-    tensor_format = jpegfreq.TensorFormat(layout="HWC", statistics=_statistics())
+    tensor_format = jpegfreq.TensorFormat(layout="HWC", statistics=statistics())
     coefficients = jpegfreq.read_coefficients(chunk[0].data)
     same = jpegfreq.resample(coefficients, box, (448, 448), flip=flip, format=tensor_format)
     distance = float(np.abs(batch[0] - same).mean()) * 50

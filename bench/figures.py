@@ -8,6 +8,7 @@ from bench import bench_coefficients as coefficients
 from bench import bench_crops as crops
 from bench import bench_large as large
 from bench import bench_memory as memory
+from bench import bench_shrink as shrink
 from bench import bench_store as store
 from bench import bench_tensor as tensor
 from bench import bench_training as training
@@ -26,6 +27,7 @@ class Figure:
     title: str  # of the table, or name of the value
     set_name: str = ""  # empty: a value, of which less is better
     method: str = "jpegfreq"
+    mean_over_images: bool = False  # of the row's ratios; else the ratio of all images' times
 
     def measured(self, results: dict[str, Result]) -> tuple[float, float, float] | None:
         """Return median, 10th and 90th percentile, or None if it has not been measured."""
@@ -39,6 +41,8 @@ class Figure:
             if (table.title, table.set_name) == (self.title, self.set_name):
                 for row in table.rows:
                     if row.method == self.method:
+                        if self.mean_over_images:
+                            return row.ratio_per_unit, row.ratio_per_unit, row.ratio_per_unit
                         return row.ratio, row.ratio_low, row.ratio_high
         return None
 
@@ -164,6 +168,35 @@ FIGURES = (
     ),
     Figure(
         "large photographs in fresh memory against libjpeg-turbo, set L (times)", 1.5, 2.0, "large", large.LARGE, "L"
+    ),
+    Figure(
+        "large photographs to 224 px against simplejpeg's scaled decode, geometric mean (times)",
+        1.6,
+        2.2,
+        "shrink",
+        shrink.TITLE,
+        "L",
+        shrink.OURS,
+        mean_over_images=True,
+    ),
+    Figure(
+        "large photographs to 224 px against simplejpeg's scaled decode, worst file (times)",
+        0.8,
+        1.1,
+        "shrink",
+        shrink.WORST,
+        "L",
+        shrink.OURS,
+    ),
+    Figure(
+        "large photographs to 224 px against torchvision, geometric mean (times)",
+        4.2,
+        6,
+        "shrink",
+        shrink.AGAINST_TORCHVISION,
+        "L",
+        shrink.OURS,
+        mean_over_images=True,
     ),
     Figure("read_header on a photograph (us)", 20, 5, "coefficients", f"{coefficients.HEADER}, jpegfreq"),
     Figure("`import jpegfreq` after NumPy (ms)", 100, 20, "coefficients", coefficients.IMPORT),

@@ -128,7 +128,7 @@ bool Reducer::set_columns(const Axis& axis, const Taps& taps) {
 void Reducer::add(uint32_t block_row_end) { kernels().resample->reduce(reduction_, block_row_end); }
 
 void Reducer::trim() {
-    constexpr size_t kept = 1 << 20;
+    constexpr size_t kept = 4 << 20;
     for (auto* buffer : {&starts_[0], &starts_[1], &lengths_, &first_blocks_}) buffer->trim(kept);
     for (auto* buffer : {&weights_[0], &weights_[1], &work_, &block_weights_, &scratch_}) buffer->trim(kept);
 }

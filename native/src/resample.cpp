@@ -585,6 +585,9 @@ Status Resampler::run(const Header& header, const int16_t* const planes[], const
         }
     }
     if (pass_count != 0) kernels().resample->run_staged(passes, pass_count);
+    for (int c = 0; c < max_components; ++c) {
+        if (images[c]) reducers_[c].trim();
+    }
     return {};
 }
 
