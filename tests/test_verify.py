@@ -210,3 +210,10 @@ def test_without_any_reader_there_is_nothing_to_verify(
     monkeypatch.setattr(readers_module, "plane_reader", lambda: None)
     assert main(["verify", str(photos)]) == 2
     assert "there is nothing to compare with: install Pillow" in capsys.readouterr().err
+
+
+def test_what_libraries_print_does_not_reach_the_terminal(photos: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    data = PHOTOS["a.jpg"]
+    (photos / "a.jpg").write_bytes(data[:-2] + b"\1\2\3" + data[-2:])
+    main(["verify", str(photos / "a.jpg")])
+    assert "Corrupt JPEG data" not in capfd.readouterr().err

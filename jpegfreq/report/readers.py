@@ -214,9 +214,9 @@ class JpeglibReader:
         except OSError as error:
             raise NotReadError(str(WriteError.of(path, error))) from error
         try:
-            with _silent():
+            with _silent():  # it reads at the first use of a plane
                 found = self._package.read_dct(str(path))
-            planes = [plane for plane in (found.Y, found.Cb, found.Cr, found.K) if plane is not None]
+                planes = [plane for plane in (found.Y, found.Cb, found.Cr, found.K) if plane is not None]
         except Exception as error:  # it raises many kinds
             raise NotReadError(str(error).replace(str(path), "the file") or type(error).__name__) from error
         return Read(planes)
