@@ -13,11 +13,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SLOW_IMPORTS = ("torch", "torchvision", "ray", "hypothesis", "conseal", "jpegfreq.torch", "jpegfreq.models")
-SLOW_NAMES = {"data_files"}  # thousands of real files
+SLOW_NAMES = {"data_files", "page_faults"}  # thousands of real files; a browser
 SLOW_FILES = {
     "test_sanitizers.py",  # compiles the fuzz targets
     "test_split.py",  # decodes 500 files twice
     "test_write_errors.py",  # runs every command on a full disk
+    "test_verify.py",  # starts libjpeg again and again
     "test_extras.py",  # starts a process for every package that can be missing
 }
 
