@@ -105,7 +105,7 @@ def write_jpeg(
     >>> write_jpeg(read_coefficients(gray_16x8))[:2].hex()
     'ffd8'
     """
-    image = _image("coefficients", coefficients, process, segments)
+    image = (*_image("coefficients", coefficients, process, segments), "")
     data = _native.write_jpeg(image, check_flag("optimize", optimize), _restart_rows(restart_rows), _scans(scans))
     if path is not None:
         write_whole(Path(path), data)
@@ -157,7 +157,8 @@ def write_jpeg_batch(
         segments: see there.
         scans: see there.
         threads: how many threads write; None for one per usable core.
-        errors: "raise" raises the first error; "return" puts each error in the position of its image.
+        errors: "raise" raises the first error, which names its image; "return" puts each error in the position of its
+            image.
 
     Returns:
         The bytes of each file, in the order of `coefficients`.
@@ -175,7 +176,7 @@ def write_jpeg_batch(
     images = []
     for i, one in enumerate(coefficients):
         try:
-            images.append(_image(f"coefficients[{i}]", one, process, segments))
+            images.append((*_image(f"coefficients[{i}]", one, process, segments), f"coefficients[{i}]: "))
             results.append(None)
         except ValueError as error:
             if not keep_errors:
@@ -301,10 +302,10 @@ def _scans(scans: Any) -> list[ScanParameters]:
     return checked
 
 
-def _from_status(segment: str, message: str, clause: str, place: tuple[int, ...] | None) -> ValueError:
-    """Make the error for what the native writer refused."""
+def _from_status(image: str, segment: str, message: str, clause: str, place: tuple[int, ...] | None) -> ValueError:
+    """Make the error for what the native writer refused; `image` begins the message, if it is one of a batch."""
     text = f"{segment}: {message}" if segment else message
     if place is not None:
         component, row, column, v, u, value = place
         text = f"component {component}, block ({row}, {column}), frequency (v={v}, u={u}): {value} is {message}"
-    return ValueError(f"cannot write the JPEG: {text}" + (f" (T.81 {clause})" if clause else ""))
+    return ValueError(f"{image}cannot write the JPEG: {text}" + (f" (T.81 {clause})" if clause else ""))

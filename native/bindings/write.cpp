@@ -86,7 +86,7 @@ struct SharedOptions {
 // One image as the core sees it; the arrays and bytes keep the memory alive. Made and destroyed with the GIL held.
 class Image {
 public:
-    // `image` is (header, planes, quantization_tables, process, extend, segments, add_color_segment).
+    // `image` is (header, planes, quantization_tables, process, extend, segments, add_color_segment, name).
     Image(nb::handle image, const SharedOptions& shared) {
         nb::tuple parts = nb::cast<nb::tuple>(image);
         header_ = read_header_object(parts[0]);
@@ -114,6 +114,7 @@ public:
         options_.segments = {segments_.data(), segments_.size()};
         options_.extend = nb::cast<bool>(parts[4]);
         options_.add_color_segment = nb::cast<bool>(parts[6]);
+        name_ = parts[7];
     }
     Image(const Image&) = delete;
     Image& operator=(const Image&) = delete;
@@ -136,7 +137,7 @@ public:
         if (place_.component >= 0)
             place = nb::make_tuple(place_.component, place_.block_row, place_.block_column, place_.frequency / 8,
                                    place_.frequency % 8, place_.value);
-        return from_status(status_.segment, text.c_str(), status_.clause, place);
+        return from_status(name_, status_.segment, text.c_str(), status_.clause, place);
     }
 
 private:
@@ -148,6 +149,7 @@ private:
     std::vector<nb::bytes> bodies_;
     std::vector<WrittenSegment> segments_;
     WriteOptions options_;
+    nb::object name_;  // begins the message of an exception
     Status status_;
     CoefficientPlace place_;
 };

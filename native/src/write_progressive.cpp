@@ -152,10 +152,10 @@ Status gather_ac(const WriteTask& task, const Scan& scan, const ProgressiveMaps&
         const uint64_t interval_end = begin + interval < blocks ? begin + interval : blocks;
         while (begin < interval_end) {
             const uint64_t end = begin + step < interval_end ? begin + step : interval_end;
-            Symbol* const old_place = task.coder.begin_symbols();
+            const ptrdiff_t place = band.run_place ? band.run_place - task.coder.begin_symbols() : 0;
             Symbol* next = task.coder.room((end - begin) * band_symbols + 2);
             if (!next) return out_of_memory();
-            if (band.run_place) band.run_place = task.coder.begin_symbols() + (band.run_place - old_place);
+            if (band.run_place) band.run_place = task.coder.begin_symbols() + place;
             next = gather(band, begin, end, next);
             if (end == interval_end) next = kernel.end_band(band, next);
             task.coder.advance(next);
