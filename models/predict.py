@@ -153,6 +153,8 @@ def evaluation_data(
 ) -> FrequencyDataset | RgbDataset:
     """Open images as a model takes them in validation: in its format, size, crop and normalization.
 
+    An RGB network that came from elsewhere gets 8-bit pixels, as it does where it came from.
+
     Args:
         config: of the model.
         images: the images to read; Pillow decodes those that are not YCbCr JPEGs.
@@ -164,7 +166,7 @@ def evaluation_data(
         return FrequencyDataset(images, view, format=config.format, errors=errors, fallback="pixels", threads=threads)
     if source is None:
         return RgbDataset(images, view, errors=errors, fallback="pixels")
-    return RgbDataset(images, view, errors=errors, fallback="pixels", mean=source.mean, std=source.std)
+    return RgbDataset(images, view, errors=errors, fallback="pixels", mean=source.mean, std=source.std, rounded=True)
 
 
 class _Given(Images):

@@ -29,6 +29,9 @@ from jpegfreq.models import (  # noqa: E402
 )
 from jpegfreq.models.checkpoint import rgb_original  # noqa: E402
 from jpegfreq.models.gate import ChannelGate, GatedNetwork  # noqa: E402
+from jpegfreq.models.predict import evaluation_data  # noqa: E402
+from jpegfreq.torch import Images  # noqa: E402
+from jpegfreq.torch.pixels import decode_rgb  # noqa: E402
 from tests.images import make_jpeg  # noqa: E402
 
 SMALL = "mobilenet_v3_small"
@@ -410,6 +413,37 @@ def test_compare_shows_the_rgb_network_beside_what_was_made_of_it(
     found = [prediction.label for prediction in load_model(model).predict(data)]
     assert rows[2]["agreement"] == sum(a == b for a, b in zip(expected, found, strict=True)) / 3
     assert rows[1]["top5"] is None  # of three classes
+
+
+@pytest.mark.parametrize("filter", ["bilinear", "bicubic"])
+def test_the_rgb_original_sees_what_torchvisions_transforms_make(filter: str, tmp_path: Path) -> None:
+    transforms = pytest.importorskip("torchvision.transforms.v2")
+    made = from_rgb(
+        nn.Sequential(nn.Conv2d(3, 8, 8, 8), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        size=60, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4), shorter_side=66, filter=filter,
+    )  # fmt: skip
+    (tmp_path / "nets.py").write_text(
+        "from torch import nn\ndef make():\n"
+        "    return nn.Sequential(nn.Conv2d(3, 8, 8, 8), nn.AdaptiveAvgPool2d(1), nn.Flatten())\n"
+    )
+    made.source = f"{tmp_path}/nets.py:make"
+    save_model(tmp_path / "model", made)
+    original = rgb_original(load_model(tmp_path / "model", run_code=True))
+    assert original is not None
+    for n, data in enumerate((make_jpeg(91, 70, seed=1), make_jpeg(60, 140, seed=2))):
+        (tmp_path / f"{n}.jpg").write_bytes(data)
+        images = Images([str(tmp_path / f"{n}.jpg")], (0,))
+        dataset = evaluation_data(original.config, images, errors="raise")
+        found = dataset.fill(dataset.prepare([0])).tensors[0]
+        expected = transforms.Compose(
+            [
+                transforms.Resize(66, getattr(transforms.InterpolationMode, filter.upper()), antialias=True),
+                transforms.CenterCrop(60),
+                transforms.ToDtype(torch.float32, scale=True),
+                transforms.Normalize((0.5, 0.4, 0.3), (0.2, 0.3, 0.4)),
+            ]
+        )(decode_rgb(data))
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
 def test_a_size_off_the_grid_gives_the_rgb_networks_answers(trained: Path, tmp_path: Path) -> None:

@@ -307,7 +307,9 @@ class CropDataset(Dataset[Sample], ABC):
         labels = torch.tensor([self.images.labels[index] for index in kept], dtype=torch.int64)
         return Batch(self._channels_first(tensors), labels, torch.tensor(kept, dtype=torch.int64), tuple(strays))
 
-    def _resized(self, pixels: torch.Tensor, crop: Crop, *, whole_blocks: bool = False) -> torch.Tensor:
+    def _resized(
+        self, pixels: torch.Tensor, crop: Crop, *, whole_blocks: bool = False, rounded: bool = False
+    ) -> torch.Tensor:
         """Cut a crop out of pixels and resize it: float32 [3, height, width] of the view, as `crop_pixels` says."""
         return crop_pixels(
             pixels,
@@ -316,6 +318,7 @@ class CropDataset(Dataset[Sample], ABC):
             filter=self.view.filter,
             antialias=self.antialias,
             whole_blocks=whole_blocks,
+            rounded=rounded,
         )
 
     @abstractmethod

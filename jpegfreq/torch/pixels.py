@@ -96,16 +96,18 @@ def crop_pixels(
     filter: Filter = "bilinear",
     antialias: bool = True,
     whole_blocks: bool = False,
+    rounded: bool = False,
 ) -> torch.Tensor:
     """Cut a crop out of pixels, resize and flip it, as `resample` does with coefficients.
 
     Args:
-        pixels: [3, height, width].
+        pixels: uint8 [3, height, width].
         crop: a box, which is cut out and resized; or a window, which is cut out of the whole resized image.
         size: (height, width) of the result.
         filter: "bilinear" or "bicubic".
         antialias: widen the filter where the crop is reduced.
         whole_blocks: make height and width multiples of 8, with the pixels that follow in the resized image.
+        rounded: round the result to whole grey levels from 0 to 255, as torchvision's Resize does with images.
 
     Returns:
         float32 [3, *size].
@@ -124,14 +126,25 @@ def crop_pixels(
         first_row, first_column, height, width = crop.box
         pixels = pixels[:, first_row : first_row + height, first_column : first_column + width]
         resized, top, left = size, 0, 0
-    image = torch.nn.functional.interpolate(
-        pixels[None].to(torch.float32), size=resized, mode=filter, antialias=antialias
-    )[0]
+    if rounded:
+        image = _rounded(pixels, resized, filter, antialias)
+    else:
+        floats = pixels[None].to(torch.float32)
+        image = torch.nn.functional.interpolate(floats, size=resized, mode=filter, antialias=antialias)[0]
     count = [-(-side // 8) * 8 for side in size] if whole_blocks else size
     rows = (top + torch.arange(count[0])).clamp(0, resized[0] - 1)
     along = torch.arange(count[1])
     columns = (left + (size[1] - 1 - along if crop.flip else along)).clamp(0, resized[1] - 1)
-    return image[:, rows][:, :, columns]
+    return image[:, rows][:, :, columns].to(torch.float32)
+
+
+def _rounded(pixels: torch.Tensor, size: tuple[int, int], filter: Filter, antialias: bool) -> torch.Tensor:
+    """Resize pixels as torchvision's Resize does: uint8 [3, *size]."""
+    from torchvision.transforms import InterpolationMode
+    from torchvision.transforms.v2 import functional
+
+    found: torch.Tensor = functional.resize(pixels, list(size), InterpolationMode(filter), antialias=antialias)
+    return found
 
 
 def to_frequency(pixels: torch.Tensor, format: TensorFormat) -> npt.NDArray[Any]:

@@ -221,15 +221,20 @@ def reading_milliseconds(models: Sequence[Classifier], images: Images) -> list[f
     datasets = [evaluation_dataset(classifier, images, threads=1) for classifier in models]
     batches = [range(start, min(start + _BATCH, len(images))) for start in range(0, len(images), _BATCH)]
     seconds = [[0.0] * _ROUNDS for _ in models]
-    for dataset in datasets:  # warm up: compile, import, and bring the files into memory
-        for batch in batches[:1]:
-            dataset.fill(dataset.prepare(batch))
-    for turn in range(_ROUNDS):
-        for batch in batches:
-            for n, dataset in enumerate(datasets):
-                start = time.process_time()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # torchvision resizes with as many; idle ones would count as CPU time
+    try:
+        for dataset in datasets:  # warm up: compile, import, and bring the files into memory
+            for batch in batches[:1]:
                 dataset.fill(dataset.prepare(batch))
-                seconds[n][turn] += time.process_time() - start
+        for turn in range(_ROUNDS):
+            for batch in batches:
+                for n, dataset in enumerate(datasets):
+                    start = time.process_time()
+                    dataset.fill(dataset.prepare(batch))
+                    seconds[n][turn] += time.process_time() - start
+    finally:
+        torch.set_num_threads(threads)
     return [1e3 * statistics.median(times) / max(1, len(images)) for times in seconds]
 
 
