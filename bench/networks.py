@@ -2,7 +2,7 @@
 
     python -m bench.networks                      # an hour or two; resumes where it was stopped
     python -m bench.networks --only resnet,vit_   # networks whose names contain one of these
-    python -m bench.networks --report             # measure nothing; write the table from the log
+    python -m bench.networks --report             # measure nothing; write the tables from the log
 
 No weights are downloaded. Each network has random weights. Its batch norms are calibrated on random images, and layers
 that begin as zeros or nearly so (heads, layer scales, the last norms of residual branches) get values, so that every
@@ -33,11 +33,14 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from bench import report
+from jpegfreq import TensorFormat
 from jpegfreq.models import from_rgb, from_timm, from_torchvision
-from jpegfreq.models.frontend import size_taken
+from jpegfreq.models.frontend import PixelLayer, size_taken
 
 LOG = Path(__file__).resolve().parent / "results" / "networks.jsonl"
-TABLE = LOG.with_suffix(".md")
+README = LOG.parents[1] / "README.md"
+BEGIN, END = "<!-- networks: written by python -m bench.networks -->", "<!-- end of networks -->"
 MUST, AIM = 1e-4, 1e-5
 APART = 100  # by how many errors the outputs of two images must differ
 LARGE = 150e6  # parameters; networks with more are measured last
@@ -209,16 +212,22 @@ def measure(source: str, name: str) -> Row:
         form, found = adapted.form, _outputs(adapted, coefficients.float())
         del adapted
         error, apart = _distance(found, expected), _distance(expected[:1], expected[1:])
-        double, rounding = (None, None) if error < AIM else _in_double(build(source, name), coefficients, expected)
+        double = rounding = None
+        if not error < AIM:
+            double, rounding = _in_double(build(source, name), form, coefficients, expected)
     gc.collect()
     return Row(source, name, form, size, error, apart, double, rounding, round(time.perf_counter() - start, 1))
 
 
-def _in_double(case: Case, coefficients: Tensor, single: Tensor) -> tuple[float, float]:
+def _in_double(case: Case, form: str, coefficients: Tensor, single: Tensor) -> tuple[float, float]:
     """Return the error in float64, and how far the RGB network's outputs in float32 lie from those in float64."""
     network = case.network.double()
     expected = _outputs(network, case.take(coefficients))
-    adapted = from_rgb(network, size=case.size, mean=case.mean, std=case.std)
+    adapted: nn.Module
+    if form == "layer":  # without a copy of the network: the largest has 5 GB
+        adapted = nn.Sequential(PixelLayer(TensorFormat(), (case.size,) * 2, mean=case.mean, std=case.std), network)
+    else:
+        adapted = from_rgb(network, size=case.size, mean=case.mean, std=case.std)
     return _distance(_outputs(adapted, coefficients), expected), _distance(single, expected)
 
 
@@ -238,13 +247,51 @@ def load() -> list[Row]:
     return [Row(**json.loads(line)) for line in lines]
 
 
+def markdown(rows: Sequence[Row]) -> str:
+    """Write a summary, and the networks that miss the aim."""
+    if not rows:
+        return "Nothing has been measured yet."
+    lines = [
+        "| networks of | measured | error at most 1e-5 | at most 1e-4 | larger | median error | largest error |",
+        "| --- | --: | --: | --: | --: | --: | --: |",
+    ]
+    for source in ("torchvision", "timm"):
+        errors = sorted(row.error for row in rows if row.source == source)
+        if errors:
+            within = [sum(error < limit for error in errors) for limit in (AIM, MUST)]
+            lines.append(
+                f"| {source} | {len(errors)} | {within[0]} | {within[1]} | {len(errors) - within[1]} | "
+                f"{errors[len(errors) // 2]:.1e} | {errors[-1]:.1e} |"
+            )
+    forms = sorted({row.form for row in rows})
+    counted = ", ".join(f"{form} {sum(row.form == form for row in rows)}" for form in forms)
+    closest = min(rows, key=lambda row: row.apart / row.error)
+    lines += [
+        "",
+        f"Forms: {counted}. The outputs of the two images differ by at least {closest.apart / closest.error:.0f} times "
+        f"the error ({closest.name}).",
+    ]
+    missed = sorted((row for row in rows if not row.error < AIM), key=lambda row: -row.error)
+    if missed:
+        lines += [
+            "",
+            "These miss the aim of 1e-5. In float64 their errors vanish, and the RGB network's own outputs in float32 "
+            "lie about as far from its outputs in float64: it is float32's rounding, which the network magnifies.",
+            "",
+            "| network | error | the RGB network's own rounding | error in float64 |",
+            "| --- | --: | --: | --: |",
+            *(f"| {row.name} | {row.error:.1e} | {row.rounding:.1e} | {row.double:.0e} |" for row in missed),
+        ]
+    return "\n".join(lines)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m bench.networks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", default="", metavar="TEXT,TEXT", help="networks whose names contain one of these")
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="threads of the networks (default: 2)")
-    parser.add_argument("--report", action="store_true", help="measure nothing; write the table from the log")
+    parser.add_argument("--report", action="store_true", help="measure nothing; write the tables from the log")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     done = {(row.source, row.name) for row in load()}
@@ -253,11 +300,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             row = measure(source, name)
             with LOG.open("a", encoding="utf-8") as log:
                 log.write(json.dumps(asdict(row)) + "\n")
-            print(_line(row), flush=True)
-
-
-def _line(row: Row) -> str:
-    return str(row)
+            print(f"{row.source} {row.name}, {row.form}: error {row.error:.1e}, {row.seconds:.0f} s", flush=True)
+    text = README.read_text(encoding="utf-8")
+    README.write_text(report.replaced(text, markdown(load()), (BEGIN, END)), encoding="utf-8")
 
 
 if __name__ == "__main__":

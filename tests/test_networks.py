@@ -30,8 +30,8 @@ from jpegfreq.models import (  # noqa: E402
 from jpegfreq.models.analysis.probes import weight_ranking  # noqa: E402
 from jpegfreq.models.networks.registry import ARCHITECTURES  # noqa: E402
 
-# One of each family. A ViT and a ConvNeXt are large, so tests that train or save them are long ones.
-LIGHT = ["regnet_x_400mf", "regnet_y_400mf", "mobilenet_v3_small", "efficientnet_b0"]
+# One of each family. ViT-B and ConvNeXt are large, so tests that train or save them are long ones.
+LIGHT = ["regnet_x_400mf", "regnet_y_400mf", "mobilenet_v3_small", "efficientnet_b0", "vit_ti_16", "vit_ti_16_separate"]
 HEAVY = ["convnext_tiny", "swin_t", "swin_v2_t", "vit_b_32", "vit_b_32_separate", "efficientnet_v2_s"]
 RNG = np.random.default_rng(0)
 STATISTICS = ChannelStatistics(tuple(RNG.normal(0, 9, 192)), tuple(RNG.uniform(1, 90, 192)), "made up")
@@ -74,6 +74,8 @@ def test_a_step_of_training_reaches_every_weight_that_is_not_fixed(name: str, ga
         ("swin_t", 4.491, (4.48, 4.48)),
         ("vit_b_16", 17.564, (17.46,)),
         ("vit_b_16_separate", 17.564, (17.46,)),
+        ("vit_ti_16", 1.253, (1.228,)),
+        ("vit_s_16", 4.598, (4.548,)),
         ("efficientnet_b0", 0.386, (0.387,)),
         ("mobilenet_v3_small", 0.057, (0.058,)),
     ],
@@ -265,3 +267,23 @@ def test_the_help_says_how_each_architecture_takes_frequencies(capsys: pytest.Ca
     assert "vit_b_16, " in text
     assert "(the patch embedding takes whole blocks, as many as a patch has)" in text
     assert json.dumps("paper") in text
+
+
+@pytest.mark.filterwarnings("ignore")  # what PyTorch's exporters say about each other
+@pytest.mark.parametrize("name", long_if_heavy(["mobilenet_v3_small", *HEAVY]))
+def test_onnx_gives_the_same_logits_for_any_batch(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    made = network(name, gated=name == "mobilenet_v3_small")
+    for module in made.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None
+    with torch.no_grad():
+        made.train()(tensors(count=8))
+        expected = made.eval()(tensors())
+    exported = torch.export.export(made, (tensors(),), dynamic_shapes=({0: torch.export.Dim("n")},))
+    torch.onnx.export(exported, dynamo=True, verbose=False).save(tmp_path / "network.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "network.onnx", providers=["CPUExecutionProvider"])
+    twice = torch.cat([tensors(), tensors()]).numpy()
+    (found,) = session.run(None, {session.get_inputs()[0].name: twice})
+    np.testing.assert_allclose(found[2:], expected.numpy(), rtol=1e-3, atol=1e-3)

@@ -124,6 +124,7 @@ def _on_pixels(name: str, last_layer: str) -> Architecture:
 
 _REGNETS = ("x_400mf", "x_800mf", "x_1_6gf", "x_3_2gf", "x_8gf", "x_16gf", "x_32gf",
             "y_400mf", "y_800mf", "y_1_6gf", "y_3_2gf", "y_8gf", "y_16gf", "y_32gf")  # fmt: skip
+_VITS = ("ti_16", "s_16", "b_16", "b_32", "l_16", "l_32")
 _EFFICIENTNETS = ("b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7", "v2_s", "v2_m", "v2_l")
 
 ARCHITECTURES = {
@@ -142,8 +143,8 @@ ARCHITECTURES = {
             for size in ("tiny", "small", "base", "large")
         ),
         *(_patches_of_4(f"swin_{size}", "swin.swin", "head") for size in ("t", "s", "b", "v2_t", "v2_s", "v2_b")),
-        *(_vit(f"vit_{size}") for size in ("b_16", "b_32", "l_16", "l_32")),
-        *(_vit(f"vit_{size}", separate=True) for size in ("b_16", "b_32", "l_16", "l_32")),
+        *(_vit(f"vit_{size}") for size in _VITS),
+        *(_vit(f"vit_{size}", separate=True) for size in _VITS),
         *(_on_pixels(f"efficientnet_{size}", "classifier") for size in _EFFICIENTNETS),
         *(_on_pixels(f"mobilenet_v3_{size}", "classifier.3") for size in ("small", "large")),
     )

@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 
 __all__ = ["SeparateEmbedding", "vit", "vit_separate"]
 
+# Heads and width of the smaller transformers of Touvron et al. (2021), which torchvision does not name.
+_SMALLER = {"vit_ti_16": (3, 192), "vit_s_16": (6, 384)}
+
 
 def vit(
     architecture: Architecture, *, format: TensorFormat | None, num_classes: int, stride: str, size: tuple[int, int]
 ) -> nn.Module:
     """Build one of torchvision's vision transformers; for frequencies, its patch embedding takes whole blocks.
+
+    ViT-Ti and ViT-S are its class too, in sizes for which it offers no weights.
 
     A patch of 16 x 16 pixels is 2 x 2 blocks, so the embedding becomes a convolution of 2 x 2 with stride 2 over all
     channels, with as many multiply-adds per channel as before; a patch of 32 x 32 is 4 x 4 blocks. The number of
@@ -30,6 +35,8 @@ def vit(
     Billion multiply-adds with 1000 classes at 224 px:
 
         network             C = 24    C = 64    C = 192    RGB
+        ViT-Ti/16             1.23      1.23       1.25    1.25
+        ViT-S/16              4.55      4.56       4.60    4.60
         ViT-B/16             17.46     17.49      17.56   17.56
         ViT-B/16 separate    17.46     17.47      17.50   17.56
         ViT-B/32              4.31      4.33       4.41    4.41
@@ -51,7 +58,11 @@ def vit(
             f"{architecture.name} takes square images whose side is a multiple of {patch} pixels, not height {size[0]} "
             f"x width {size[1]}"
         )
-    network = models.get_model(architecture.upstream, weights=None, num_classes=num_classes, image_size=size[0])
+    if architecture.upstream in _SMALLER:
+        heads, width = _SMALLER[architecture.upstream]
+        network = models.VisionTransformer(size[0], patch, 12, heads, width, 4 * width, num_classes=num_classes)
+    else:
+        network = models.get_model(architecture.upstream, weights=None, num_classes=num_classes, image_size=size[0])
     if format is not None:
         embedding = network.conv_proj
         assert isinstance(embedding, nn.Conv2d)
