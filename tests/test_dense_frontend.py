@@ -14,6 +14,7 @@ torchvision = pytest.importorskip("torchvision")
 
 from torch import Tensor, nn  # noqa: E402
 from torchvision.models import detection, segmentation  # noqa: E402
+from torchvision.transforms.functional import resize  # noqa: E402
 
 from bench.networks import pixels, random_coefficients  # noqa: E402
 from jpegfreq import ChannelStatistics, TensorFormat  # noqa: E402
@@ -152,6 +153,16 @@ def test_a_jpeg_is_read_whole_and_close_to_its_decoded_pixels(tmp_path: Path) ->
     decoded = torchvision.io.decode_jpeg(torchvision.io.read_file(str(path)), torchvision.io.ImageReadMode.RGB)
     inside = (decoded > 20) & (decoded < 235)  # the decoder cuts at 0 and 255
     assert (255 * pixels - decoded)[inside].abs().mean() < 1
+
+
+@pytest.mark.parametrize(("height", "width"), [(61, 85), (85, 61)])
+def test_an_image_is_resized_as_torchvision_resizes_its_float_pixels(height: int, width: int, tmp_path: Path) -> None:
+    file = make_jpeg(width, height, subsampling="4:4:4", quality=90)
+    to_pixels = from_rgb_dense(network("ssdlite320").float()).pixels
+    whole, resized = read_whole(file), read_whole(file, shorter_side=43)
+    expected = resize(to_pixels(whole), [43], antialias=True)
+    assert resized.size == tuple(expected.shape[1:]) == ((43, 59) if height < width else (59, 43))
+    torch.testing.assert_close(to_pixels(resized), expected, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["maskrcnn", "deeplabv3_mobilenet_v3_large"])

@@ -18,8 +18,10 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
+from jpegfreq._resample import resample
 from jpegfreq.assembly.tensor import to_frequency_tensor
 from jpegfreq.coefficients import read_coefficients
+from jpegfreq.crops import Window, center_crop_window
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.frontend import PixelLayer, check_mean_and_std
 
@@ -28,11 +30,11 @@ __all__ = ["FrequencyDenseNetwork", "WholeImage", "from_rgb_dense", "read_whole"
 
 @dataclass(frozen=True)
 class WholeImage:
-    """The frequencies of a whole image in its own size; a FrequencyImage is resized (scenes.py, Note [Frame]).
+    """The frequencies of a whole image of any size. FrequencyImage is for the networks of `create_detector`.
 
     Attributes:
         tensor: [C, height / 8, width / 8], rounded up.
-        size: (height, width) of the image in pixels.
+        size: (height, width) in pixels, in which boxes and masks are given.
     """
 
     tensor: Tensor
@@ -52,21 +54,30 @@ class WholeImage:
         return WholeImage(self.tensor.to(device), self.size)
 
 
-def read_whole(image: str | os.PathLike[str] | bytes, format: TensorFormat | None = None) -> WholeImage:
-    """Read a whole JPEG in its own size, without decoding pixels.
+def read_whole(
+    image: str | os.PathLike[str] | bytes, format: TensorFormat | None = None, *, shorter_side: int | None = None
+) -> WholeImage:
+    """Read a whole JPEG without decoding pixels, in its own size or resized.
 
     Args:
         image: a JPEG file.
         format: of the tensor; None for all 192 channels without statistics.
+        shorter_side: the length in pixels to which the shorter side is resized, bilinear and rounded as torchvision's
+            Resize does it; its weights for segmentation expect 520. None keeps the size: detectors resize themselves.
 
     Raises:
         JpegError, OSError: the file cannot be read.
     """
     format = TensorFormat() if format is None else format
     coefficients = read_coefficients(image)
-    tensor = torch.from_numpy(to_frequency_tensor(coefficients, format))
-    tensor = tensor.permute(2, 0, 1) if format.layout == "HWC" else tensor
-    return WholeImage(tensor, (coefficients.header.height, coefficients.header.width))
+    size = (coefficients.header.height, coefficients.header.width)
+    if shorter_side is None:
+        array = to_frequency_tensor(coefficients, format)
+    else:
+        size = center_crop_window(*size, (1, 1), shorter_side=shorter_side).resized
+        array = resample(coefficients, Window(size, 0, 0, size), size, format=format)
+    tensor = torch.from_numpy(array)
+    return WholeImage(tensor.permute(2, 0, 1) if format.layout == "HWC" else tensor, size)
 
 
 class FrequencyDenseNetwork(nn.Module):
