@@ -294,10 +294,10 @@ def from_rgb(
     format = TensorFormat() if format is None else format
     network = copy.deepcopy(network)
     stem = _find_stem(network, (height, width))
-    if stem is not None and stem.convolution.in_channels != 3:
+    if stem is not None and stem.convolution.in_channels != stem.given:
         raise ValueError(
             f"the network's first convolution, {stem.name!r}, takes {stem.convolution.in_channels} channels, but that "
-            "of an RGB network takes 3"
+            f"of an RGB network takes {stem.given}"
         )
     common = _Common(format, (height, width), shorter_side, filter, tuple(classes), tuple(mean), tuple(std))
     whole = _with_layer(network, common)
@@ -439,10 +439,18 @@ def first_convolution(network: nn.Module, size: tuple[int, int]) -> str:
 
 @dataclass(frozen=True)
 class _Stem:
-    """The first convolution that a network runs: its name, and whether it reads the images just as they are."""
+    """The first convolution that a network runs.
+
+    Attributes:
+        name: its name.
+        convolution: the convolution.
+        given: how many channels it is given for RGB images; 3, or more where pixels are moved to channels first.
+        reads_images: whether it alone reads the images just as they are.
+    """
 
     name: str
     convolution: nn.Conv2d
+    given: int
     reads_images: bool
 
 
@@ -466,7 +474,7 @@ def _find_stem(network: nn.Module, size: tuple[int, int]) -> _Stem | None:
     def stop(name: str, convolution: nn.Module, arguments: tuple[Any, ...]) -> None:
         assert isinstance(convolution, nn.Conv2d)
         alone = sum(other.in_channels == 3 for other in convolutions.values()) == 1
-        found.append(_Stem(name, convolution, alone and arguments[0] is images))
+        found.append(_Stem(name, convolution, arguments[0].shape[-3], alone and arguments[0] is images))
         raise _StemFoundError
 
     hooks = [module.register_forward_pre_hook(partial(stop, name)) for name, module in convolutions.items()]

@@ -199,6 +199,19 @@ def test_a_stem_is_not_folded_if_it_alone_does_not_read_the_images(twice: bool) 
         assert relative(made(in_format(channels, format)), expected) < 1e-10
 
 
+def test_pixels_may_move_to_channels_before_the_first_convolution() -> None:
+    torch.manual_seed(0)
+    original = nn.Sequential(nn.PixelUnshuffle(4), nn.Conv2d(48, 8, 3), nn.Flatten()).double()
+    channels = coefficients(pixels())
+    made = from_rgb(original, size=64, mean=MEAN, std=STD)
+    assert made.form == "layer"
+    with torch.no_grad():
+        assert relative(made(channels), original(normalized(rgb_of(channels)))) < 1e-10
+    wrong = nn.Sequential(nn.PixelUnshuffle(4), nn.Conv2d(3, 8, 3))
+    with pytest.raises(ValueError, match="takes 3 channels, but that of an RGB network takes 48"):
+        from_rgb(wrong, size=64, mean=MEAN, std=STD)
+
+
 class _Measures(nn.Module):
     """Uses the size of its input after the stem, either to share out the patches or in its values."""
 
