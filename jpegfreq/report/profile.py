@@ -319,7 +319,7 @@ def profile(
             reason = f": {left_out[0][0]}: {left_out[0][1]}" if left_out else ""
             raise ValueError(f"there is no image that every pipeline can read{reason}")
         with Noise() as noise:
-            rounds.time(
+            chosen = rounds.time(
                 chosen, start + seconds, lambda what, share: progress(what, CHECK_SHARE + (1 - CHECK_SHARE) * share)
             )
     rgb = [pipeline for pipeline in rounds.pipelines if not pipeline.ours]

@@ -114,20 +114,41 @@ class Rounds:
                 found.add(file.index)
         return [file for file in sample if file.index in found], left_out
 
-    def time(self, chosen: Sequence[File], end: float, progress: Progress) -> None:
-        """Time everything on these images, in rounds, until `end` of time.perf_counter(), but at least three times."""
-        start = time.perf_counter()
-        prepared = sum(len(self._prepared[file.index]) for file in chosen)
-        self.prepared_size_ratio = prepared / sum(file.size_bytes for file in chosen)
-        chunks = [chosen[n : n + BATCH] for n in range(0, len(chosen), BATCH)]
+    def time(self, chosen: Sequence[File], end: float, progress: Progress) -> list[File]:
+        """Time everything, in rounds, until `end` of time.perf_counter(), but at least three times.
+
+        Args:
+            chosen: the images.
+            end: when to stop. If the first round shows that three do not fit, they begin again with fewer images.
+            progress: is told what is being done.
+
+        Returns:
+            The images that were timed.
+        """
+        start = begin = time.perf_counter()
+        is_thinned = False
         with _collector_off():
-            while self.count < MOST_ROUNDS and (self.count < LEAST_ROUNDS or self._another_fits(start, end)):
+            while self.count < MOST_ROUNDS and (self.count < LEAST_ROUNDS or self._another_fits(begin, end)):
                 progress("timing", min(1, (time.perf_counter() - start) / max(1e-9, end - start)))
+                chunks = [chosen[n : n + BATCH] for n in range(0, len(chosen), BATCH)]
                 try:
                     self._round(chunks, len(chosen))
                 except _FailedError as failed:  # begin again without it
                     self.failed.append(self.pipelines.pop(failed.pipeline).name)
                     self._forget()
+                    begin = time.perf_counter()
+                    continue
+                now = time.perf_counter()
+                if self.count == 1 and not is_thinned and (LEAST_ROUNDS - 1) * (now - begin) > 1.2 * (end - now):
+                    is_thinned = True
+                    share = max(0.0, end - now) / (LEAST_ROUNDS * (now - begin))
+                    kept = spread_order(chosen)[: max(1, int(share * len(chosen)))]
+                    chosen = sorted(kept, key=lambda file: file.index)
+                    self._forget()
+                    begin = now
+        prepared = sum(len(self._prepared[file.index]) for file in chosen)
+        self.prepared_size_ratio = prepared / sum(file.size_bytes for file in chosen)
+        return list(chosen)
 
     def _forget(self) -> None:
         """Drop all times."""
@@ -135,9 +156,9 @@ class Rounds:
         self.stages = [{} for _ in self.pipelines]
         self.scaled, self.whole = {}, {}
 
-    def _another_fits(self, start: float, end: float) -> bool:
+    def _another_fits(self, begin: float, end: float) -> bool:
         now = time.perf_counter()
-        return now + (now - start) / self.count <= end
+        return now + (now - begin) / self.count <= end
 
     def _round(self, chunks: Sequence[Sequence[File]], count: int) -> None:
         works: list[Callable[[Sequence[bytes], Sequence[Draw], Laps], Any]] = [
