@@ -1,15 +1,26 @@
 """JPEG bytes to the float32 frequency tensor, chroma upsampled as libjpeg does, against libjpeg-turbo's RGB decode.
 
 The opponent ends with uint8 RGB in a buffer it reuses; our side with a new float32 array of four times as many bytes.
+
+A second table keeps all results of up to 120 images in a list, against Pillow's RGB arrays kept likewise. Then every
+result needs memory of its own, and much of a large result's time can go into the first touch of it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from bench import jpegfreq_methods as ours
 from bench import opponents
 from bench.results import Options, Result
+from bench.sets import Image
+from bench.timing import Method
 
 TENSOR = "bytes to float32 [192, H/8, W/8], fancy chroma"
+KEPT = "bytes to whole-image tensors that are kept"
+KEPT_PILLOW, KEPT_FLOAT, KEPT_HALF = "Pillow, RGB arrays", "jpegfreq, 192 channels", "jpegfreq, 192 channels, float16"
+KEPT_24 = "jpegfreq, 24 channels"
+MOST_KEPT = 120
 CHW, HWC, DCT24 = "jpegfreq, CHW", "jpegfreq, HWC", "jpegfreq, 24 channels, HWC"
 
 
@@ -26,3 +37,17 @@ def run(result: Result, options: Options) -> None:
     for name in ("A", "B", "C", "P"):
         if images := options.images(name):
             result.compare(TENSOR, name, images, methods, baseline=baseline.name, seconds=options.seconds)
+    if images := options.images("A"):
+        pillow = opponents.pillow(images)
+        kept = [
+            _keep(KEPT_PILLOW, pillow.run),
+            _keep(KEPT_FLOAT, ours.tensor(TensorFormat(), CHW).run),
+            _keep(KEPT_HALF, ours.tensor(TensorFormat(dtype="float16"), CHW).run),
+            _keep(KEPT_24, ours.tensor(TensorFormat(24), CHW).run),
+        ]
+        unit = tuple(images[:MOST_KEPT])
+        result.compare(KEPT, "A", [unit], kept, baseline=KEPT_PILLOW, seconds=2 * options.seconds)
+
+
+def _keep(name: str, read: Callable[[Image], object]) -> Method[ours.Chunk]:
+    return Method(name, lambda chunk: [read(image) for image in chunk])

@@ -113,6 +113,22 @@ FIGURES = (
     ),
     Figure("size of baseline files over jpegtran -optimize (times)", 1.001, 1.0, "write", write.SIZE),
     Figure("size of progressive files over jpegtran -progressive (times)", 1.003, 1.0, "write", write.SIZE_PROGRESSIVE),
+    *(
+        Figure(
+            f"whole-image tensors kept, {what}, against Pillow's RGB arrays (times)",
+            must,
+            aim,
+            "tensor",
+            tensor.KEPT,
+            "A",
+            method,
+        )
+        for what, must, aim, method in (
+            ("192 channels, float32", 1.4, 2, tensor.KEPT_FLOAT),
+            ("192 channels, float16", 1.9, 2.6, tensor.KEPT_HALF),
+            ("24 channels, float32", 3.2, 3.6, tensor.KEPT_24),
+        )
+    ),
     Figure("crops against torchvision, set A (times)", 4, 5, "crops", crops.TITLE, "A", crops.HWC),
     Figure("crops against torchvision, 4:4:4 (times)", 3.7, 4.7, "crops", crops.TITLE, "A, 4:4:4", crops.HWC),
     Figure("crops against torchvision, 4:2:0 (times)", 6, 7.5, "crops", crops.TITLE, "A, 4:2:0", crops.HWC),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from jpegfreq import _native
 from jpegfreq._arguments import check_choice, check_flag, check_type, pixel_size
+from jpegfreq._memory import empty
 from jpegfreq.assembly.checks import check_color, check_out
 from jpegfreq.assembly.tensor import CHROMA_NUMBERS
 from jpegfreq.coefficients import Coefficients
@@ -93,7 +92,7 @@ def resample(
     region = region_of(box, size)
     shape = format.shape(*size)
     if out is None:
-        out = np.empty(shape, format.numpy_dtype)
+        out = empty(shape, format.numpy_dtype)
     else:
         check_out(out, shape, format.numpy_dtype)
     _native.resample(

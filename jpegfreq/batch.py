@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
@@ -11,6 +10,7 @@ import numpy as np
 
 from jpegfreq import _native
 from jpegfreq._arguments import check_choice, check_flag, image_list, whole_number
+from jpegfreq._memory import empty
 from jpegfreq._resample import _chroma_number, _filter_number, _output_size
 from jpegfreq.assembly.checks import check_out
 from jpegfreq.coefficients import DEFAULT_MAX_PIXELS, _keep_damage, _pixel_limit
@@ -191,7 +191,7 @@ def read_batch(
     size = _output_size(size)
     shape = (len(sources), *format.shape(*size))
     if out is None:
-        out = aligned_empty(shape, format.numpy_dtype)
+        out = empty(shape, format.numpy_dtype)
     else:
         check_out(out, shape, format.numpy_dtype)
     found = _native.read_batch(
@@ -250,14 +250,6 @@ def _one_each(values: npt.NDArray[Any], shape: tuple[int, ...], name: str, entry
     if values.shape != shape:
         raise ValueError(f"{name} must have one entry per image, {entry}: shape {shape}, not {values.shape}")
     return np.ascontiguousarray(values)
-
-
-def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Return an array on the boundary of a cache line, which non-temporal stores need."""
-    size = math.prod(shape) * dtype.itemsize
-    memory = np.empty(size + 64, np.uint8)
-    start = -memory.ctypes.data % 64
-    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def _return_errors(errors: str) -> bool:

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-DECODER = {"_native", "_arguments", "errors", "header", "coefficients"}
+DECODER = {"_native", "_arguments", "_memory", "errors", "header", "coefficients"}
 FORMAT = {"_arguments", "errors", "channels", "statistics", "format"}
 TENSORS = DECODER | FORMAT | {"", "failures", "crops", "views", "assembly.*", "_resample", "batch"}
 SOURCES = {"_files", "sources.*"}
@@ -30,6 +30,7 @@ ALLOWED = {
     "jpegfreq.failures": {"errors"},
     "jpegfreq._files": set(),
     "jpegfreq._dct": set(),
+    "jpegfreq._memory": {"_native"},
     "jpegfreq.crops": {"_arguments"},
     "jpegfreq.views": {"_arguments", "header", "crops"},
     "jpegfreq.header": {"_native"},

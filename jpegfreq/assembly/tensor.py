@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from jpegfreq import _native
 from jpegfreq._arguments import check_type
+from jpegfreq._memory import empty
 from jpegfreq.assembly.checks import check_color, check_out
 from jpegfreq.coefficients import Coefficients
 from jpegfreq.format import TensorFormat
@@ -60,7 +61,7 @@ def to_frequency_tensor(
     check_color(header, format)
     shape = format.shape(header.height, header.width)
     if out is None:
-        out = np.empty(shape, format.numpy_dtype)
+        out = empty(shape, format.numpy_dtype)
     else:
         check_out(out, shape, format.numpy_dtype)
     most = _highest_sampling(header)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 import jpegfreq
-from jpegfreq.batch import aligned_empty
+from jpegfreq._memory import empty
 from jpegfreq.report.laps import Laps
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def ours(channels: int, size: int, dtype: str, layout: str = "CHW") -> Pipeline:
     statistics = jpegfreq.ChannelStatistics((1.0,) * 192, (50.0,) * 192, "made up: any normalization costs the same")
     chosen: Any = "all" if channels == 192 else channels
     format = jpegfreq.TensorFormat(chosen, layout=layout, dtype=dtype, statistics=statistics)  # type: ignore[arg-type]
-    batch = aligned_empty((BATCH, *format.shape(size, size)), format.numpy_dtype)
+    batch = empty((BATCH, *format.shape(size, size)), format.numpy_dtype)
     batch[...] = 0  # memory that is used again, as a loader does
 
     def run(images: Sequence[bytes], draws: Sequence[Draw], laps: Laps) -> Any:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jpegfreq._files import NpyFile, write_whole
-from jpegfreq.batch import aligned_empty
+from jpegfreq._memory import empty
 from jpegfreq.failures import Failure
 from jpegfreq.sources.file_memory import FileMemory
 from jpegfreq.store.manifest import identity_of
@@ -55,7 +55,7 @@ def convert_shards(
         writing: Future[None] | None = None
         for number, shard in enumerate(shards):
             if len(room) < 2:  # one shard being written and one being made: memory stays bounded and is reused
-                room.append(aligned_empty(shape, dtype))
+                room.append(empty(shape, dtype))
             file = NpyFile(out / shard_name(shard), conversion.images_per_shard, shape[1:], dtype)
 
             def write(rows: npt.NDArray[Any], file: NpyFile = file) -> None:

@@ -14,7 +14,8 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset, get_worker_info
 
-from jpegfreq.batch import aligned_empty, read_batch, usable_cores
+from jpegfreq._memory import empty
+from jpegfreq.batch import read_batch, usable_cores
 from jpegfreq.errors import JpegError, UnsupportedJpegError
 from jpegfreq.failures import message_of, reason_for
 from jpegfreq.format import TensorFormat
@@ -273,7 +274,7 @@ class CropDataset(Dataset[Sample], ABC):
             JpegError, ValueError, OSError, MemoryError: an image cannot be read, with errors "raise".
         """
         epoch = int(self._epoch) if epoch is None else epoch
-        out = aligned_empty(self.batch_shape(len(requests)), self.numpy_dtype) if out is None else out
+        out = empty(self.batch_shape(len(requests)), self.numpy_dtype) if out is None else out
         kept: list[int] = []
         strays: list[Stray] = []
         for slot, (request, found) in enumerate(zip(requests, self._read(requests, out, threads), strict=True)):

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from jpegfreq._arguments import whole_number
-from jpegfreq.batch import aligned_empty
+from jpegfreq._memory import empty
 from jpegfreq.torch.dataset import Batch, Stray
 
 __all__ = ["BatchSource", "FrequencyLoader"]
@@ -266,7 +266,7 @@ class FrequencyLoader:
         try:
             whole = self._free.pop()
         except IndexError:
-            whole = aligned_empty(shape, self.dataset.numpy_dtype)
+            whole = empty(shape, self.dataset.numpy_dtype)
         lent = whole[:count]
         weakref.finalize(lent, self._free.append, whole).atexit = False
         return lent

@@ -116,6 +116,14 @@ nb::object to_python(const Header& header, const Output& output, std::unique_ptr
 
 void bind_coefficients(nb::module_& module) {
     nb::class_<PlaneMemory>(module, "PlaneMemory", nb::type_slots(plane_memory_slots));
+    module.def(
+        "allocate",
+        [](size_t size_bytes) {
+            std::unique_ptr<PlaneMemory> memory = PlaneMemory::allocate(size_bytes);
+            if (!memory) throw std::bad_alloc();
+            return nb::cast(memory.release(), nb::rv_policy::take_ownership);
+        },
+        nb::arg("size_bytes"));
     module.def("read_coefficients", &read_coefficients_of, nb::arg("data").none(), nb::arg("keep_damage"),
                nb::arg("max_pixels"), nb::arg("segments"));
 }

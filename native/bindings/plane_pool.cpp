@@ -30,7 +30,7 @@ namespace {
 
 constexpr size_t huge_page = size_t(2) << 20;
 constexpr size_t region_bytes = size_t(32) << 20;
-constexpr size_t kept_bytes = size_t(128) << 20;  // empty regions that wait for the next images
+constexpr size_t kept_bytes = size_t(256) << 20;  // empty regions that wait for the next images, lent to the system
 
 struct Range {
     size_t offset, size;
