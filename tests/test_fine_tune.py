@@ -147,6 +147,13 @@ def test_for_other_channels_the_rgb_network_is_adapted_anew(
         torch.testing.assert_close(network.eval()(x), expected(x), rtol=0, atol=0)
 
 
+def test_a_size_off_the_grid_is_trained_too(data: list[str], tmp_path: Path) -> None:
+    network = from_torchvision("mobilenet_v3_small", size=60, shorter_side=66, format=FORMAT, num_classes=2)
+    save_model(tmp_path / "model", network)
+    config = train(data, tmp_path / "run", "--weights", tmp_path / "model")
+    assert (config["size"], config["shorter_side"]) == ([60, 60], 66)
+
+
 def test_rgb_and_other_channels_are_trained_by_the_command(data: list[str], model: Path, tmp_path: Path) -> None:
     config = train(data, tmp_path / "rgb", "--weights", model, "--rgb")
     assert config["format"] is None

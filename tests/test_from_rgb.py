@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import pytest
 
@@ -308,6 +309,20 @@ def test_missing_weights_are_explained(tmp_path: Path, capsys: pytest.CaptureFix
     assert "--weights FILE is missing: without its trained weights, a network gives the answers of chance" in (
         capsys.readouterr().err
     )
+
+
+def test_weights_that_cannot_be_downloaded_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise URLError("no route to host")
+
+    monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", refuse)
+    words = ["from-rgb", "--network", f"torchvision:{SMALL}", "--weights", "DEFAULT", "--out", str(tmp_path / "model")]
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert "--weights DEFAULT: torchvision could not download them (<urlopen error no route to host>)" in error
+    assert len(error.strip().splitlines()) == 1
 
 
 def test_names_of_classes_are_read_line_by_line(

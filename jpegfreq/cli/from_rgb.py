@@ -144,7 +144,15 @@ def _adapted(arguments: argparse.Namespace) -> FrequencyNetwork:
             f"{arguments.network!r}"
         )
     build = from_torchvision if package == "torchvision" else from_timm
-    return build(name, weights=arguments.weights, **common, **options)
+    try:
+        return build(name, weights=arguments.weights, **common, **options)
+    except OSError as error:
+        if Path(arguments.weights).suffix or Path(arguments.weights).exists():
+            raise
+        raise CommandError(
+            f"--weights {arguments.weights}: {package} could not download them ({reason_of(error)}); give the path of "
+            "a file instead"
+        ) from error
 
 
 def _own(arguments: argparse.Namespace, options: dict[str, Any], common: dict[str, Any]) -> FrequencyNetwork:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 SUMMARY = "classify images with a trained network"
 DESCRIPTION = """\
-Classify images with a network that `jpegfreq train` wrote, directly from the
-files' bytes. Every image is prepared as in validation. Files that are not JPEGs
+Classify images with a network that `jpegfreq train` or `jpegfreq from-rgb`
+wrote, directly from the files' bytes. Every image is prepared as in validation. Files that are not JPEGs
 with Y, Cb and Cr (PNG, WebP, CMYK and others) are decoded by Pillow, if they are
 named one by one. An unreadable file is reported, and the others are classified.
 
