@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,20 +14,20 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from jpegfreq._arguments import check_choice, check_type, whole_number
-from jpegfreq.channels import ChannelSelection
+from jpegfreq._arguments import check_choice, check_type, given, whole_number
+from jpegfreq.channels import CHANNEL_COUNT, ChannelSelection
 from jpegfreq.statistics import ChannelStatistics
 
 __all__ = ["ChromaMode", "Dtype", "Layout", "TensorFormat"]
 
 ChromaMode = Literal["fancy", "replicate"]
 Layout = Literal["CHW", "HWC"]
-Dtype = Literal["float32", "float16"]
+Dtype = Literal["float32", "float16", "int8"]
 
 _CHOICES = {
     "chroma": ("fancy", "replicate"),
     "layout": ("CHW", "HWC"),
-    "dtype": ("float32", "float16"),
+    "dtype": ("float32", "float16", "int8"),
 }
 
 
@@ -62,9 +63,13 @@ class TensorFormat:
         chroma: how components of lower resolution reach the luma grid: as the block DCT of the plane upsampled by
             libjpeg's triangle filter ("fancy") or by repeating its samples ("replicate").
         layout: "CHW", or "HWC" (channels last).
-        dtype: "float32", or "float16" (rounded to nearest even; values beyond +-65504 become +-65504).
+        dtype: "float32"; "float16" (rounded to nearest even; values beyond +-65504 become +-65504); or "int8": each
+            value is divided by its channel's step and rounded to nearest even, and what is beyond +-127 becomes
+            +-127. Networks multiply by the steps again.
         statistics: None for dequantized coefficients as they are; with ChannelStatistics, each channel becomes
             (value - mean) / std. A path stands for the file, as ChannelStatistics.load reads it.
+        steps: for dtype "int8", the step of each of the 192 channels, such as those of ChannelStatistics.int8_steps;
+            otherwise None.
 
     >>> TensorFormat(channels=24).shape(375, 500)
     (24, 47, 63)
@@ -75,6 +80,7 @@ class TensorFormat:
     layout: Layout
     dtype: Dtype
     statistics: ChannelStatistics | None
+    steps: tuple[float, ...] | None
 
     def __init__(
         self,
@@ -83,6 +89,7 @@ class TensorFormat:
         layout: Layout = "CHW",
         dtype: Dtype = "float32",
         statistics: ChannelStatistics | str | os.PathLike[str] | None = None,
+        steps: Sequence[float] | None = None,
     ) -> None:
         """Check every field; make `channels` a ChannelSelection and load `statistics` from a path."""
         if isinstance(statistics, str | os.PathLike):
@@ -92,7 +99,7 @@ class TensorFormat:
         values: dict[str, Any] = {"chroma": chroma, "layout": layout, "dtype": dtype}
         for name, value in values.items():
             check_choice(name, value, _CHOICES[name])
-        values |= {"channels": ChannelSelection.of(channels), "statistics": statistics}
+        values |= {"channels": ChannelSelection.of(channels), "statistics": statistics, "steps": _steps(dtype, steps)}
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
@@ -121,12 +128,18 @@ class TensorFormat:
 
     @cached_property
     def affine(self) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Channel numbers in order, and what a dequantized coefficient of each is multiplied by and then added to."""
+        """Channel numbers in order, and what a dequantized coefficient of each is multiplied by and then added to.
+
+        For int8, this gives the value before it is rounded.
+        """
         channels = np.array(self.selection.channels, np.uint16)
-        if self.statistics is None:
-            return channels, np.ones(len(channels), np.float32), np.zeros(len(channels), np.float32)
-        scale = 1 / np.array(self.statistics.std)[channels]
-        shift = -np.array(self.statistics.mean)[channels] * scale
+        scale, shift = np.ones(len(channels)), np.zeros(len(channels))
+        if self.statistics is not None:
+            scale = 1 / np.array(self.statistics.std)[channels]
+            shift = -np.array(self.statistics.mean)[channels] * scale
+        if self.steps is not None:
+            steps = np.array(self.steps)[channels]
+            scale, shift = scale / steps, shift / steps
         return channels, scale.astype(np.float32), shift.astype(np.float32)
 
     @cached_property
@@ -149,14 +162,15 @@ class TensorFormat:
         return (count, *grid) if self.layout == "CHW" else (*grid, count)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values that JSON can hold."""
-        return {
+        """Return plain values that JSON can hold; `steps` only for int8."""
+        values = {
             "channels": self.selection.to_dict(),
             "chroma": self.chroma,
             "layout": self.layout,
             "dtype": self.dtype,
             "statistics": None if self.statistics is None else self.statistics.to_dict(),
         }
+        return values if self.steps is None else {**values, "steps": list(self.steps)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TensorFormat:
@@ -167,6 +181,7 @@ class TensorFormat:
         """
         if not isinstance(values, Mapping):
             raise ValueError("not a tensor format, which is a mapping of its fields")
+        values = {"steps": None, **values}
         fields = {field.name for field in dataclasses.fields(cls)}
         for name in sorted(fields ^ set(values)):
             fault = "is missing" if name in fields else "is unknown; a newer version of jpegfreq may have written it"
@@ -186,6 +201,32 @@ class TensorFormat:
     def from_json(cls, text: str) -> TensorFormat:
         """Make a format from the text of `to_json`; errors as for `from_dict`."""
         return cls.from_dict(json.loads(text))
+
+
+def _steps(dtype: str, steps: Sequence[float] | None) -> tuple[float, ...] | None:
+    """Return the steps of a format.
+
+    Raises:
+        TypeError: they are not numbers.
+        ValueError: they are there without int8, or missing with it, or not one positive number per channel.
+    """
+    if (steps is None) == (dtype == "int8"):
+        raise ValueError(
+            'dtype "int8" needs steps, such as statistics.int8_steps()'
+            if steps is None
+            else f'steps go with dtype "int8", not with {dtype!r}'
+        )
+    if steps is None:
+        return None
+    try:
+        numbers = tuple(float(step) for step in steps)
+    except (TypeError, ValueError):
+        raise TypeError(f"steps must be numbers, not {given(steps)}") from None
+    wrong = [step for step in numbers if not 0 < step < math.inf]
+    if len(numbers) != CHANNEL_COUNT or wrong:
+        found = f"with {wrong[0]}" if wrong else f"{len(numbers)} of them"
+        raise ValueError(f"steps must be {CHANNEL_COUNT} numbers above 0, one for each channel, not {found}")
+    return numbers
 
 
 _DEFAULT = TensorFormat()

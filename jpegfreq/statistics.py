@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -25,6 +26,9 @@ __all__ = ["ChannelStatistics", "StatisticsAccumulator"]
 LEAST_STD = 1.0
 
 ONE_STD = "; one std a component"  # ends the source of statistics from `per_component`; stored in files
+
+# The largest coefficient of an 8-bit image: that of a block of one value, 8 * 128.
+_LARGEST = 1024.0
 
 # How much of an image NumPy converts to float64 at a time.
 _STRIP_VALUES = 1 << 20
@@ -93,6 +97,29 @@ class ChannelStatistics:
         """
         std = np.sqrt((np.array(self.std).reshape(-1, 64) ** 2).mean(axis=1)).repeat(64)
         return replace(self, std=tuple(std.tolist()), source=self.source + ONE_STD)
+
+    def int8_steps(self, *, normalized: bool = True, deviations: float = 8.0) -> tuple[float, ...]:
+        """Choose the steps of a TensorFormat with dtype "int8", so that 127 of them reach far enough.
+
+        Args:
+            normalized: whether the format holds these statistics, or plain coefficients.
+            deviations: how many standard deviations from its mean a channel must reach, unless 8-bit images have no
+                values so large: a coefficient lies within +-1024.
+
+        Returns:
+            192 numbers.
+
+        >>> statistics = ChannelStatistics((0.0,) * 192, (10.0,) * 192, "made up")
+        >>> format = TensorFormat(dtype="int8", statistics=statistics, steps=statistics.int8_steps())
+        """
+        if not 0 < deviations < math.inf:
+            raise ValueError(f"deviations must be above 0, not {deviations}")
+        mean, std = np.abs(self.mean), np.array(self.std)
+        if normalized:
+            reach = np.minimum(deviations, (_LARGEST + mean) / std)
+        else:
+            reach = np.minimum(mean + deviations * std, _LARGEST)
+        return tuple((reach / 127).tolist())
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that JSON can hold; numbers keep every bit."""

@@ -520,6 +520,8 @@ def _gives_the_same(folded: nn.Module, whole: FrequencyNetwork) -> bool:
     noise = torch.randn(grid, generator=torch.Generator().manual_seed(0))
     if whole.format.statistics is None:
         noise *= 30  # grey levels
+    if whole.format.steps is not None:
+        noise /= torch.tensor(whole.format.steps)[list(whole.format.selection.channels), None, None]
     noise = noise.to(next(whole.front.parameters()))
     with torch.no_grad():
         expected = _evaluate(whole.network, whole.front(noise))
@@ -655,9 +657,12 @@ def _undo_statistics(format: TensorFormat) -> tuple[np.ndarray, np.ndarray]:
         that stands for a channel that the format lacks.
     """
     channels = list(format.selection.channels)
-    if format.statistics is None:
-        return np.ones(len(channels)), np.zeros(CHANNEL_COUNT)
-    return np.array(format.statistics.std)[channels], np.array(format.statistics.mean)
+    scale, offset = np.ones(len(channels)), np.zeros(CHANNEL_COUNT)
+    if format.statistics is not None:
+        scale, offset = np.array(format.statistics.std)[channels], np.array(format.statistics.mean)
+    if format.steps is not None:
+        scale = scale * np.array(format.steps)[channels]
+    return scale, offset
 
 
 def _basis() -> np.ndarray:

@@ -136,6 +136,8 @@ class GatedNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor | GatedOutput:
         """Gate [N, C, H, W] and run the network."""
+        if not x.is_floating_point():  # int8, in steps of its format
+            x = x.to(self.gate.closed.dtype)
         gated, decision = self.gate(x)
         logits: Tensor = self.network(gated)
         return GatedOutput(logits, decision) if self.training else logits

@@ -219,6 +219,8 @@ class InputCheck:
             return
         self.format = None
         x = x.detach().double()
+        if format.steps is not None:
+            x = x * x.new_tensor(format.steps)[list(format.selection), None, None]
         size = float(x.square().mean().sqrt())
         if size < _LARGE:
             return

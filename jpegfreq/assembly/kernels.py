@@ -2,7 +2,7 @@
 
 Each channel n of a component is `coefficient[frequencies[n]] * scale[n] + shift[n]`, where `scale` holds the
 quantization step as well as the normalization, and goes to channel `slots[n]` of the tensor. Output of type uint16
-holds float16 bits, because Numba has no float16 on a CPU.
+holds float16 bits, because Numba has no float16 on a CPU. Output of type int8 is rounded.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     Coefficients = npt.NDArray[np.int16]
     Indices = npt.NDArray[np.int64]
     Floats = npt.NDArray[np.float32]
-    Output = npt.NDArray[np.float32] | npt.NDArray[np.uint16]
+    Output = npt.NDArray[np.float32] | npt.NDArray[np.uint16] | npt.NDArray[np.int8]
 
-__all__ = ["place_blocks", "place_frequencies", "place_whole_blocks", "to_half"]
+__all__ = ["place_blocks", "place_frequencies", "place_whole_blocks", "to_half", "to_int8"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -51,8 +51,16 @@ def to_half(value: np.float32) -> np.uint16:
     return np.uint16(sign | (subnormal if magnitude < np.uint32(113 << 23) else normal))
 
 
+@_kernel
+def to_int8(value: np.float32) -> np.int8:
+    """Return a float32 rounded to nearest even; values beyond +-127 become +-127."""
+    value = min(max(value, np.float32(-127)), np.float32(127))
+    # 1.5 * 2 ** 23: a sum with it has no digits after the point.
+    return np.int8((value + np.float32(12582912)) - np.float32(12582912))
+
+
 def _stored(value: Any, out: Any) -> Any:
-    """Return `value` as `out` stores it: as it is, or as float16 bits. Numba compiles one of the two for each dtype."""
+    """Return `value` as `out` stores it: as it is, as float16 bits or as int8. Numba compiles one for each dtype."""
 
 
 @overload(_stored)
@@ -60,10 +68,13 @@ def _stored_as(value: Any, out: Any) -> Any:
     def as_half(value: Any, out: Any) -> Any:
         return to_half(value)
 
+    def as_int8(value: Any, out: Any) -> Any:
+        return to_int8(value)
+
     def as_it_is(value: Any, out: Any) -> Any:
         return value
 
-    return as_half if out.dtype == types.uint16 else as_it_is
+    return as_half if out.dtype == types.uint16 else as_int8 if out.dtype == types.int8 else as_it_is
 
 
 @_kernel
@@ -79,7 +90,7 @@ def place_frequencies(
         scale: of each channel.
         shift: of each channel.
         start: where the first block lies in `out`.
-        out: float32, or uint16 for float16 bits: [channels, blocks].
+        out: float32, int8, or uint16 for float16 bits: [channels, blocks].
     """
     for n in range(frequencies.size):
         plane = planes[frequencies[n]]
@@ -101,7 +112,7 @@ def place_blocks(
         slots: which channel of `out` it fills.
         scale: of each channel.
         shift: of each channel.
-        out: float32, or uint16 for float16 bits: [blocks, channels].
+        out: float32, int8, or uint16 for float16 bits: [blocks, channels].
     """
     for x in range(blocks.shape[0]):
         block, cell = blocks[x], out[x]
@@ -118,7 +129,7 @@ def place_whole_blocks(blocks: Coefficients, first_slot: int, scale: Floats, shi
         first_slot: the channel of `out` that frequency 0 fills.
         scale: of each frequency.
         shift: of each frequency.
-        out: float32, or uint16 for float16 bits: [blocks, channels].
+        out: float32, int8, or uint16 for float16 bits: [blocks, channels].
     """
     for x in range(blocks.shape[0]):
         block, cell = blocks[x], out[x, first_slot : first_slot + 64]

@@ -71,7 +71,10 @@ def to_frequency_tensor(
             continue
         if number >= len(header.components):  # the chroma of a grey image
             channels_first = out if format.layout == "CHW" else out.transpose(2, 0, 1)
-            channels_first[placement.slots] = placement.shift[:, None, None]
+            constant = placement.shift
+            if format.dtype == "int8":
+                constant = np.clip(np.rint(constant), -127, 127)
+            channels_first[placement.slots] = constant[:, None, None]
         elif _sampling(header.components[number]) == most:
             table = coefficients.quantization_tables[number] * np.float32(header.grey_level)
             _place_on_grid(coefficients.planes[number], table, placement, format, out)
@@ -112,7 +115,7 @@ def _place_on_grid(
 
     blocks = np.require(plane, np.int16, ["C", "A", "W"]).reshape(-1, 64)
     scale = table.reshape(64)[placement.frequencies] * placement.scale
-    stored = out if format.dtype == "float32" else out.view(np.uint16)
+    stored = out.view(np.uint16) if format.dtype == "float16" else out
     if format.layout == "CHW":
         channels = stored.reshape(stored.shape[0], -1)
         split = np.empty((64, min(len(blocks), _SPLIT_BLOCKS)), np.int16)

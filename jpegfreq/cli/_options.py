@@ -142,12 +142,16 @@ def format_from(arguments: argparse.Namespace) -> TensorFormat:
         channels = _selection("all" if arguments.channels is None else arguments.channels)
         if arguments.order:
             channels = channels.ordered(arguments.order)
+        statistics = _statistics(arguments.statistics)
+        if arguments.dtype == "int8" and statistics is None:
+            raise CommandError("--dtype int8 needs --statistics FILE, which say how large each channel's steps must be")
         return TensorFormat(
             channels=channels,
             chroma=arguments.chroma or "fancy",
             layout=arguments.layout or "CHW",
             dtype="float32" if arguments.dtype in (None, "int16") else arguments.dtype,
-            statistics=_statistics(arguments.statistics),
+            statistics=statistics,
+            steps=statistics.int8_steps() if arguments.dtype == "int8" and statistics is not None else None,
         )
     except (ValueError, KeyError, OSError) as error:
         raise CommandError(reason_of(error)) from error

@@ -30,7 +30,8 @@ at random, but no other crop. For random crops, train on DIR itself.
 
 --dtype chooses how values are stored. float16 loses at most 2**-11 of each value.
 int16 holds steps of 1/16 of a coefficient, so it loses at most 1/32 of a coefficient,
-and is read as float32.
+and is read as float32. int8 holds steps that --statistics FILE give each channel, up to
+8 standard deviations from its mean, and is read as int8; networks undo the steps.
 
 --engine ray makes each shard a task of Ray Data (pip install 'jpegfreq[ray]'), on this
 machine's cores or, with --address, on a cluster whose machines all see DIR and STORE
@@ -69,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_any_statistics(parser)
     add_engine_arguments(parser)
     add_view_arguments(parser)
-    add_format_arguments(parser, dtypes=("float32", "float16", "int16"))
+    add_format_arguments(parser, dtypes=("float32", "float16", "int16", "int8"))
 
 
 def _part(text: str) -> tuple[int, int]:

@@ -22,7 +22,7 @@ from jpegfreq.views import EvaluationView
 
 __all__ = ["INT16_STEP", "Conversion", "ShardPlan", "Storage", "differences"]
 
-Storage: TypeAlias = Literal["float32", "float16", "int16"]
+Storage: TypeAlias = Literal["float32", "float16", "int16", "int8"]
 
 # int16 holds coefficients, before normalization, in steps of 1/16: up to +-2047, which every 8-bit image keeps to.
 INT16_STEP = 1 / 16
@@ -30,6 +30,7 @@ INT16_STEP = 1 / 16
 STORAGE_ERRORS = {
     "float32": "none",
     "float16": "at most 2**-11 of each value (2**-25 for values below 2**-14)",
+    "int8": "half a step of the format, and what is beyond 127 steps",
     "int16": "at most 1/32 of a coefficient, before normalization",
 }
 STORE_VERSION = 1
@@ -108,7 +109,7 @@ class Conversion(ShardPlan):
         names: of the files below the folder, in order. A file's label is the first folder of its name.
         format: of the tensors that StoredDataset returns.
         view: the part of each image.
-        storage: how values are stored: "float32" and "float16" as the format's dtype; "int16" for float32.
+        storage: how values are stored: "float32", "float16" and "int8" as the format's dtype; "int16" for float32.
         shard_bytes: the approximate size of a shard.
     """
 

@@ -154,6 +154,8 @@ def _normalization(batch: torch.Tensor, format: TensorFormat) -> tuple[torch.Ten
     if batch.ndim != 4 or batch.shape[1] != len(channels):
         raise ValueError(f"a batch of this format is [N, {len(channels)}, H, W], not {list(batch.shape)}")
     dtype = torch.promote_types(batch.dtype, torch.float32)
+    if format.steps is not None:
+        raise ValueError("int8 tensors cannot be augmented, because results would be rounded again: read float tensors")
     if format.statistics is None:
         one = torch.ones(len(channels), dtype=dtype, device=batch.device)
         return torch.zeros_like(one), one

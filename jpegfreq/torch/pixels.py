@@ -169,8 +169,10 @@ def to_frequency(pixels: torch.Tensor, format: TensorFormat) -> npt.NDArray[Any]
     if format.statistics is not None:
         mean, std = (np.array(x)[chosen, None, None] for x in (format.statistics.mean, format.statistics.std))
         values = (values - mean) / std
-    if format.layout == "HWC":
-        values = values.transpose(1, 2, 0)
     if format.dtype == "float16":
         values = values.clip(-65504, 65504)
+    if format.layout == "HWC":
+        values = values.transpose(1, 2, 0)
+    if format.steps is not None:
+        values = np.rint(values / np.array(format.steps)[chosen, None, None]).clip(-127, 127)
     return np.ascontiguousarray(values, format.numpy_dtype)

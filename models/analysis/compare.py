@@ -54,7 +54,8 @@ class ComparedModel:
         images: the number of images that were read.
         macs: multiply-adds per image.
         parameters: trainable numbers.
-        input_bytes: the size of one image's input as it is stored and sent: float16 for frequencies, 8 bits for pixels.
+        input_bytes: the size of one image's input as it is stored and sent: float16 or int8 for frequencies, 8 bits for
+            pixels.
         read_milliseconds: CPU time per image on one thread, from the file to the normalized float tensor.
         transfer_milliseconds: time per image to copy `input_bytes` to the model's device; None if that is the CPU.
     """
@@ -145,7 +146,7 @@ def compare_models(
         if config.format is not None:
             shape = (len(config.format.selection), -(-config.size[0] // 8), -(-config.size[1] // 8))
         summary = model_summary(classifier.network, shape)
-        bytes_per_value = 1 if config.format is None else 2
+        bytes_per_value = 1 if config.format is None or config.format.dtype == "int8" else 2
         values = shape[0] * shape[1] * shape[2]
         rows.append(
             ComparedModel(

@@ -71,7 +71,7 @@ def evaluation_batches(
     """
     device = device_of(classifier.network)
     for batch in FrequencyLoader(evaluation_dataset(classifier, images, threads=threads), batch_size, shuffle=False):
-        yield batch.tensors.to(device, torch.float32), batch
+        yield batch.tensors.to(device).to(torch.float32), batch
         unread = [stray.message for stray in batch.strays if not stray.read]
         if on_unread is not None:
             for message in unread:

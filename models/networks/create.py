@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 
 from jpegfreq.models.networks.adapt import Adaptation, adaptation_of, note_adaptation
@@ -68,7 +70,8 @@ def create_model(
     entry = ARCHITECTURES[architecture]
     if stride not in entry.strides:
         raise ValueError(f"{architecture} has no stride {stride!r}: choose {', '.join(entry.strides)}")
-    network = entry.build(format=format, num_classes=num_classes, stride=stride, size=size)
+    values = None if format is None else replace(format, dtype="float32", steps=None)
+    network = entry.build(format=values, num_classes=num_classes, stride=stride, size=size)
     if adaptation_of(network).architecture is None:
         note_adaptation(network, Adaptation(entry))
     if gated:
@@ -76,4 +79,15 @@ def create_model(
 
         assert format is not None
         network = GatedNetwork(ChannelGate(len(format.selection)), network)
+    if format is not None and format.steps is not None:
+        steps = torch.tensor(format.steps)[list(format.selection), None, None]
+        network.register_buffer("input_steps", steps, persistent=False)  # of the format, not of the weights
+        network.register_forward_pre_hook(_undo_steps)
     return network
+
+
+def _undo_steps(network: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Multiply int8 tensors [N, C, H, W] by their format's steps, before a gate or a network sees them."""
+    steps = network.input_steps
+    assert isinstance(steps, torch.Tensor)
+    return (inputs[0].to(steps.dtype) * steps, *inputs[1:])

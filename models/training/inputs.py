@@ -100,6 +100,8 @@ class _Stored:
         if statistics is not None:  # (-x - mean) / std in terms of z = (x - mean) / std
             shift = np.where(odd, -2 * np.array(statistics.mean)[channels] / np.array(statistics.std)[channels], 0)
         shape = (-1, 1, 1) if store.format.layout == "CHW" else (1, 1, -1)
+        steps = store.format.steps
+        self._steps = None if steps is None else np.array(steps, np.float32)[channels].reshape(shape)
         self._sign = np.where(odd, -1, 1).astype(np.float32).reshape(shape)
         self._shift = shift.astype(np.float32).reshape(shape)
         self._columns = 2 if store.format.layout == "CHW" else 1
@@ -125,6 +127,8 @@ class _Stored:
         assert out is not None
         for slot, index in enumerate(requests):
             tensor = self.store[index][0]
+            if self._steps is not None:
+                tensor = tensor * self._steps
             if self.flip and np.random.default_rng((self.seed, epoch or 0, index)).random() < 0.5:
                 tensor = np.flip(tensor, self._columns) * self._sign + self._shift
             out[slot] = tensor
@@ -341,7 +345,7 @@ def _open_stores(config: TrainConfig, each: int, options: dict[str, Any], device
         FrequencyLoader(datasets[0], each, seed=config.seed, drop_last=True, **options),
         FrequencyLoader(datasets[1], each, shuffle=False, **options),
         classes,
-        replace(form, dtype="float32"),
+        replace(form, dtype="float32", steps=None),
         training.view,
         (
             DataSummary.of(config.data, training.names, training.labels, classes),

@@ -54,7 +54,7 @@ def validate(
         sums[4] += unreadable.count(stray.message for stray in batch.strays if not stray.read)
         if not len(batch.labels):
             continue
-        x = batch.tensors.to(device, torch.float32)
+        x = batch.tensors.to(device).to(torch.float32)
         labels = batch.labels.to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=amp):
             if gate is not None and isinstance(network, GatedNetwork):

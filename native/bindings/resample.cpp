@@ -141,7 +141,8 @@ void split_frequencies_into(nb::ndarray<const int16_t, nb::shape<-1, 64>, nb::c_
 TensorSpec tensor_spec(const ChannelNumbers& channels, const ChannelValues& scale, const ChannelValues& shift,
                        bool channels_last, nb::dlpack::dtype type, size_t channel_count) {
     const nb::dlpack::dtype half{uint8_t(nb::dlpack::dtype_code::Float), 16, 1};
-    if (type != nb::dtype<float>() && type != half) throw nb::type_error("the output must be float32 or float16");
+    if (type != nb::dtype<float>() && type != half && type != nb::dtype<int8_t>())
+        throw nb::type_error("the output must be float32, float16 or int8");
     if (channels.shape(0) != channel_count || scale.shape(0) != channel_count || shift.shape(0) != channel_count) {
         throw nb::value_error("the output, scale and shift must have one entry per channel");
     }
@@ -151,7 +152,9 @@ TensorSpec tensor_spec(const ChannelNumbers& channels, const ChannelValues& scal
     spec.shift = shift.data();
     spec.channel_count = static_cast<uint32_t>(channel_count);
     spec.layout = channels_last ? TensorLayout::hwc : TensorLayout::chw;
-    spec.type = type == half ? TensorType::float16 : TensorType::float32;
+    spec.type = type == half                  ? TensorType::float16
+                : type == nb::dtype<int8_t>() ? TensorType::int8
+                                              : TensorType::float32;
     return spec;
 }
 

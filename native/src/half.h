@@ -1,4 +1,4 @@
-// IEEE 754 binary16.
+// The small types of values: IEEE 754 binary16, and int8.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +23,13 @@ inline uint16_t to_half(float value) {
     }
     bits += 0xfff + (bits >> 13 & 1);
     return uint16_t(sign | ((bits - 0x38000000) >> 13));
+}
+
+// To nearest, ties to even; what does not fit becomes 127 or -127, and so does a NaN.
+inline int8_t to_int8(float value) {
+    const float inside = value > -127.0f ? (value < 127.0f ? value : 127.0f) : -127.0f;
+    const float step = 12582912.0f;  // 1.5 * 2^23: a sum with it has no digits after the point
+    return int8_t((inside + step) - step);
 }
 
 }  // namespace jpegfreq

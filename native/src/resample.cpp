@@ -197,7 +197,7 @@ uint32_t rows_in_lines(uint32_t blocks_wide, TensorType type) {
 // Channels last, a block at a time, or channels first, in runs that hold whole cache lines: non-temporal stores pay
 // only for those.
 bool can_stream(const TensorSpec& spec, const ResamplePass& pass, const void* out) {
-    if (!spec.stream) return false;
+    if (!spec.stream || spec.type == TensorType::int8) return false;
     if (spec.layout == TensorLayout::chw) return true;
     const uint32_t line = line_values(spec.type);
     return reinterpret_cast<uintptr_t>(out) % 64 == 0 && pass.interleaved && spec.channel_count % line == 0 &&
@@ -210,7 +210,7 @@ size_t staged_row(const Header& header, const ResampleGeometry& geometry, const 
                   const Channels (&channels)[max_components], const void* out) {
     bool any = false;  // component that the image has
     for (int c = 0; c < header.component_count; ++c) any |= channels[c].count != 0;
-    if (!any || !spec.stream || spec.layout != TensorLayout::hwc) return 0;
+    if (!any || !spec.stream || spec.type == TensorType::int8 || spec.layout != TensorLayout::hwc) return 0;
     const uint32_t line = line_values(spec.type);
     bool whole_lines = spec.channel_count % line == 0 && reinterpret_cast<uintptr_t>(out) % 64 == 0;
     for (const Channels& one : channels)
@@ -284,6 +284,11 @@ void fill_absent(const ResampleGeometry& geometry, const TensorSpec& spec, const
         float values[64];
         for (uint32_t k = 0; k < channels.count; ++k) values[k] = channels.shift[channels.frequencies[k]];
         return fill_constant(geometry, spec, channels, values, static_cast<float*>(out));
+    }
+    if (spec.type == TensorType::int8) {
+        int8_t values[64];
+        for (uint32_t k = 0; k < channels.count; ++k) values[k] = to_int8(channels.shift[channels.frequencies[k]]);
+        return fill_constant(geometry, spec, channels, values, static_cast<int8_t*>(out));
     }
     uint16_t values[64];
     for (uint32_t k = 0; k < channels.count; ++k) values[k] = to_half(channels.shift[channels.frequencies[k]]);

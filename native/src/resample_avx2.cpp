@@ -90,6 +90,19 @@ inline void store_half_partial(uint16_t* to, F8 x, uint32_t count) {
     for (uint32_t i = 0; i < count; ++i) to[i] = all[i];
 }
 
+// The order of operands makes a NaN -127, as to_int8() of half.h does.
+inline void store_int8(int8_t* to, F8 x, uint32_t count) {
+    const __m256 limit = _mm256_set1_ps(127.0f);
+    const __m256 above = _mm256_max_ps(x.lanes, _mm256_sub_ps(_mm256_setzero_ps(), limit));
+    const __m256i whole = _mm256_cvtps_epi32(_mm256_min_ps(above, limit));
+    const __m128i pairs = _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+    const __m128i bytes = _mm_packs_epi16(pairs, pairs);
+    if (count == 8) return _mm_storel_epi64(reinterpret_cast<__m128i*>(to), bytes);
+    alignas(16) int8_t all[16];
+    _mm_store_si128(reinterpret_cast<__m128i*>(all), bytes);
+    for (uint32_t i = 0; i < count; ++i) to[i] = all[i];
+}
+
 }  // namespace
 }  // namespace jpegfreq
 

@@ -77,6 +77,10 @@ inline void store_half_partial(uint16_t* to, const F8& x, uint32_t count) {
 inline void store_half(uint16_t* to, const F8& x) { store_half_partial(to, x, 8); }
 inline void stream_half(uint16_t* to, const F8& x) { store_half(to, x); }
 
+inline void store_int8(int8_t* to, const F8& x, uint32_t count) {
+    for (uint32_t i = 0; i < count; ++i) to[i] = to_int8(x.lane[i]);
+}
+
 }  // namespace
 }  // namespace jpegfreq
 

@@ -2,7 +2,8 @@
 // defined, in an anonymous namespace, the vector F8 and its operations:
 //   load, store, store_partial, stream, load_int16, broadcast, + - *, multiply_add(a, b, c) = a * b + c,
 //   multiply_subtract(a, b, c) = a * b - c, negative_multiply_add(a, b, c) = c - a * b, transpose, store_half,
-//   store_half_partial, stream_half, finish_stream, scatter<Width>: each `Width` elements `stride` floats after the previous ones.
+//   store_half_partial, stream_half, store_int8, finish_stream, scatter<Width>: each `Width` elements
+//   `stride` floats after the previous ones.
 // Includes nothing and uses no library, so that no code for one instruction set reaches a function shared with another.
 //
 // Note [Lanes]
@@ -206,8 +207,9 @@ void vertical_interleaved(const ResamplePass& pass, const RowTaps& taps, uint32_
     const size_t begin = before * block_stride + pass.positions[0];
     float* out = (pass.staging ? pass.staging : static_cast<float*>(pass.out)) + begin;
     uint16_t* half_out = static_cast<uint16_t*>(pass.out) + begin;
+    int8_t* byte_out = static_cast<int8_t*>(pass.out) + begin;
     const bool half = pass.type == TensorType::float16 && !pass.staging;
-    for (uint32_t block = first; block < first + count; ++block, out += block_stride, half_out += block_stride) {
+    for (uint32_t block = first; block < first + count; ++block) {
         F8 x[8];
         vertical_block<Count>(pass, taps, size_t(8) * block, x);
         for (int v = 0; v < 8; ++v) x[v] = multiply_add(x[v], load(pass.scale + 8 * v), load(pass.shift + 8 * v));
@@ -215,11 +217,14 @@ void vertical_interleaved(const ResamplePass& pass, const RowTaps& taps, uint32_
             for (int v = 0; v < 8; ++v) stream_half(half_out + 8 * v, x[v]);
         } else if (half) {
             for (int v = 0; v < 8; ++v) store_half(half_out + 8 * v, x[v]);
+        } else if (pass.type == TensorType::int8) {
+            for (int v = 0; v < 8; ++v) store_int8(byte_out + 8 * v, x[v], 8);
         } else if (pass.stream) {
             for (int v = 0; v < 8; ++v) stream(out + 8 * v, x[v]);
         } else {
             for (int v = 0; v < 8; ++v) store(out + 8 * v, x[v]);
         }
+        out += block_stride, half_out += block_stride, byte_out += block_stride;
     }
 }
 
@@ -256,9 +261,10 @@ void vertical_column(const ResamplePass& pass, const Needed& needed, uint32_t co
                : vertical_planar<Count, false>(pass, needed, column, taps, to);
 }
 
-// The stores of either type under one name.
+// The stores of each type under one name.
 inline void store_part(float* to, const F8& x, uint32_t count) { store_partial(to, x, count); }
 inline void store_part(uint16_t* to, const F8& x, uint32_t count) { store_half_partial(to, x, count); }
+inline void store_part(int8_t* to, const F8& x, uint32_t count) { store_int8(to, x, count); }
 inline void stream_part(float* to, const F8& x) { stream(to, x); }
 inline void stream_part(uint16_t* to, const F8& x) { stream_half(to, x); }
 
@@ -288,6 +294,9 @@ inline void store_run(const ResamplePass& pass, const float* from, size_t index,
     if (pass.type == TensorType::float16) {
         uint16_t* to = static_cast<uint16_t*>(pass.out) + index;
         return pass.stream ? stream_values(from, to, count) : store_values(from, to, count);
+    }
+    if (pass.type == TensorType::int8) {
+        return store_values(from, static_cast<int8_t*>(pass.out) + index, count);
     }
     float* to = static_cast<float*>(pass.out) + index;
     pass.stream ? stream_values(from, to, count) : store_values(from, to, count);
@@ -341,6 +350,8 @@ void vertical_channels(const ResamplePass& pass, const Needed& needed, const Row
                 const size_t index = begin + size_t(block + b) * pass.output_channels + pass.positions[k];
                 if (pass.type == TensorType::float16 && !pass.staging) {
                     store_half_partial(static_cast<uint16_t*>(pass.out) + index, x[b], run);
+                } else if (pass.type == TensorType::int8) {
+                    store_int8(static_cast<int8_t*>(pass.out) + index, x[b], run);
                 } else {
                     store_partial(out + index, x[b], run);
                 }

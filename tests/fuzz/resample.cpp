@@ -52,15 +52,17 @@ ResampleGeometry draw_geometry(Draws& draws, const Header& header) {
     return upright(header, geometry);
 }
 
-// A tensor in a block of its own, so that a value written outside is seen; every bit set, which no result is.
+// A tensor in a block of its own, so that a value written outside is seen; of values that no result has.
 class Tensor {
 public:
     Tensor(const TensorSpec& spec, const ResampleGeometry& geometry)
-        : item_(spec.type == TensorType::float16 ? 2 : 4),
+        : item_(spec.type == TensorType::float16 ? 2
+                : spec.type == TensorType::int8  ? 1
+                                                 : 4),
           size_(size_t(spec.channel_count) * (geometry.output_height / 8) * (geometry.output_width / 8) * item_),
           data_(std::aligned_alloc(64, (size_ + 63) / 64 * 64)) {
         fuzz::require(data_ != nullptr, "memory for a tensor");
-        std::memset(data_, 0xFF, (size_ + 63) / 64 * 64);
+        std::memset(data_, item_ == 1 ? 0x80 : 0xFF, (size_ + 63) / 64 * 64);
     }
     ~Tensor() { std::free(data_); }
     void* data() { return data_; }
@@ -72,10 +74,12 @@ public:
     }
 
 private:
-    // Items with every bit set. Those behind the end, up to the block's, must stay so.
+    // Items with such a value. Those behind the end, up to the block's, must stay so.
     size_t count_set() const {
         const size_t items = (size_ + 63) / 64 * 64 / item_;
         if (item_ == 2) return size_t(std::count(as<uint16_t>(), as<uint16_t>() + items, uint16_t(-1)));
+        // -1 is a value that results have; -128 is not.
+        if (item_ == 1) return size_t(std::count(as<uint8_t>(), as<uint8_t>() + items, uint8_t(0x80)));
         return size_t(std::count(as<uint32_t>(), as<uint32_t>() + items, uint32_t(-1)));
     }
 
@@ -208,7 +212,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         spec.scale = scale;
         spec.shift = shift;
         spec.layout = static_cast<TensorLayout>(draws.below(2));
-        spec.type = static_cast<TensorType>(draws.below(4) == 0);
+        const uint32_t type = draws.below(6);
+        spec.type = type < 4 ? TensorType::float32 : type == 4 ? TensorType::float16 : TensorType::int8;
         spec.stream = draws.below(2) != 0;
         Tensor tensor(spec, geometry);
         const Status status = resampler.resample(header, whole.output.planes, whole.output.quantization_tables,
