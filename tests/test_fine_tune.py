@@ -147,6 +147,15 @@ def test_for_other_channels_the_rgb_network_is_adapted_anew(
         torch.testing.assert_close(network.eval()(x), expected(x), rtol=0, atol=0)
 
 
+def test_a_store_without_statistics_is_enough(data: list[str], model: Path, tmp_path: Path) -> None:
+    stores = [str(tmp_path / "train"), str(tmp_path / "val")]
+    for source, store in zip(data, stores, strict=True):
+        words = ["convert", source, "--out", store, "--channels", "24", "--size", "64", "--shorter-side", "73"]
+        assert main([*words, "--dtype", "float16"]) == 0
+    config = train(stores, tmp_path / "run", "--weights", model)
+    assert config["format"]["statistics"] is None
+
+
 def test_a_size_off_the_grid_is_trained_too(data: list[str], tmp_path: Path) -> None:
     network = from_torchvision("mobilenet_v3_small", size=60, shorter_side=66, format=FORMAT, num_classes=2)
     save_model(tmp_path / "model", network)
