@@ -105,6 +105,24 @@ def test_output_larger_than_the_caches_is_the_same(layout: Any, size: tuple[int,
         np.testing.assert_array_equal(got, one_by_one(images, boxes, size, format=format))
 
 
+@pytest.mark.parametrize("layout", ["CHW", "HWC"])
+@pytest.mark.parametrize(("dtype", "offsets"), [("float32", (4, 16, 32)), ("float16", (2, 16))])
+def test_large_output_is_the_same_wherever_it_begins(layout: Any, dtype: Any, offsets: tuple[int, ...]) -> None:
+    images = 2 * files(9)
+    boxes = random_boxes(images)
+    for channels in ("all", 24, (*range(3, 27), *range(192 - 16, 192))):
+        format = TensorFormat(channels, layout=layout, dtype=dtype)
+        want = read_batch(images, size=(232, 328), boxes=boxes, format=format)
+        for offset in offsets:
+            memory = np.full(want.nbytes + 256, 0xA5, np.uint8)
+            start = -memory.ctypes.data % 64 + offset
+            out = memory[start : start + want.nbytes].view(want.dtype).reshape(want.shape)
+            read_batch(images, size=(232, 328), boxes=boxes, format=format, out=out)
+            np.testing.assert_array_equal(out, want)
+            assert (memory[:start] == 0xA5).all()
+            assert (memory[start + want.nbytes :] == 0xA5).all()
+
+
 def test_fills_the_array_it_is_given() -> None:
     images = files(3)
     store = np.full((5, 24, 8, 6), np.nan, np.float32)

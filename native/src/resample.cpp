@@ -194,28 +194,32 @@ uint32_t rows_in_lines(uint32_t blocks_wide, TensorType type) {
     return rows;
 }
 
-// Channels last, a block at a time, or channels first, in runs that hold whole cache lines: non-temporal stores pay
+// Channels last, a block of floats at a time, or channels first, in runs that hold whole cache lines: non-temporal stores pay
 // only for those.
 bool can_stream(const TensorSpec& spec, const ResamplePass& pass, const void* out) {
-    if (!spec.stream || spec.type == TensorType::int8) return false;
+    if (!spec.stream) return false;
     if (spec.layout == TensorLayout::chw) return true;
-    const uint32_t line = line_values(spec.type);
-    return reinterpret_cast<uintptr_t>(out) % 64 == 0 && pass.interleaved && spec.channel_count % line == 0 &&
-           pass.positions[0] % line == 0;
+    return spec.type == TensorType::float32 && reinterpret_cast<uintptr_t>(out) % 64 == 0 && pass.interleaved &&
+           spec.channel_count % 16 == 0 && pass.positions[0] % 16 == 0;
 }
 
 // Channels last where that is not so: every component would write parts of lines, all over the output. Floats of a block row
-// that all components fill together, so that it is written in whole cache lines with non-temporal stores; else 0.
+// that all components fill together, so that it is written in whole cache lines with non-temporal stores; else 0. Whole
+// blocks of float16 gain nothing by it.
 size_t staged_row(const Header& header, const ResampleGeometry& geometry, const TensorSpec& spec,
                   const Channels (&channels)[max_components], const void* out) {
     bool any = false;  // component that the image has
     for (int c = 0; c < header.component_count; ++c) any |= channels[c].count != 0;
-    if (!any || !spec.stream || spec.type == TensorType::int8 || spec.layout != TensorLayout::hwc) return 0;
-    const uint32_t line = line_values(spec.type);
-    bool whole_lines = spec.channel_count % line == 0 && reinterpret_cast<uintptr_t>(out) % 64 == 0;
-    for (const Channels& one : channels)
-        whole_lines &= one.count == 0 || (is_whole_block(one) && one.positions[0] % line == 0);
-    return whole_lines ? 0 : size_t(geometry.output_width / 8) * spec.channel_count;
+    if (!any || !spec.stream || spec.layout != TensorLayout::hwc) return 0;
+    bool whole_blocks = true;
+    bool whole_lines = spec.channel_count % 16 == 0 && reinterpret_cast<uintptr_t>(out) % 64 == 0;
+    for (const Channels& one : channels) {
+        if (one.count == 0) continue;
+        whole_blocks &= is_whole_block(one);
+        whole_lines &= one.positions[0] % 16 == 0;
+    }
+    if (whole_blocks && (whole_lines || spec.type == TensorType::float16)) return 0;
+    return size_t(geometry.output_width / 8) * spec.channel_count;
 }
 
 // Lays the component's scratch out in the arena and fills the pass, but for the taps.

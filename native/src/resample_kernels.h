@@ -213,9 +213,7 @@ void vertical_interleaved(const ResamplePass& pass, const RowTaps& taps, uint32_
         F8 x[8];
         vertical_block<Count>(pass, taps, size_t(8) * block, x);
         for (int v = 0; v < 8; ++v) x[v] = multiply_add(x[v], load(pass.scale + 8 * v), load(pass.shift + 8 * v));
-        if (half && pass.stream) {
-            for (int v = 0; v < 8; ++v) stream_half(half_out + 8 * v, x[v]);
-        } else if (half) {
+        if (half) {
             for (int v = 0; v < 8; ++v) store_half(half_out + 8 * v, x[v]);
         } else if (pass.type == TensorType::int8) {
             for (int v = 0; v < 8; ++v) store_int8(byte_out + 8 * v, x[v], 8);
