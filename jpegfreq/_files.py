@@ -21,6 +21,7 @@ __all__ = [
     "is_new",
     "name_complete",
     "opened_alone",
+    "printable",
     "reason_of",
     "write_npy",
     "write_whole",
@@ -50,6 +51,20 @@ def reason_of(error: Exception) -> str:
     if error.filename is None or error.strerror is None:
         return str(error) if error.strerror is None else error.strerror
     return f"{os.fsdecode(error.filename)}: {error.strerror}"
+
+
+def printable(text: str) -> str:
+    r"""Show control characters, and bytes of a name that are not UTF-8, as escapes.
+
+    Names come from archives and from other people's folders: printed as they are, they could move a terminal's cursor
+    or break a line of a log in two.
+
+    >>> printable("a\x1b[31m.jpg")
+    'a\\x1b[31m.jpg'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 @contextmanager

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from numbers import Integral
+from numbers import Real
 from random import Random
 from typing import Any, NamedTuple, TypeAlias
 
-from jpegfreq._arguments import check_choice, check_flag, whole_number
+from jpegfreq._arguments import check_choice, check_flag, given, pixel_size, whole_number
 from jpegfreq.crops import (
     FILTERS,
     ROUNDINGS,
@@ -45,6 +45,7 @@ class TrainingView:
         apply_orientation: turn the image upright first, as its EXIF orientation says; the crop is of the upright image.
 
     Raises:
+        TypeError: one of them has the wrong type.
         ValueError: one of them is out of range.
     """
 
@@ -57,14 +58,17 @@ class TrainingView:
 
     def __post_init__(self) -> None:
         """Check the bounds."""
-        _check_size(self.size)
-        if not 0 < self.scale[0] <= self.scale[1] <= 1:
+        pixel_size("size", self.size)
+        if not 0 < (scale := _pair("scale", self.scale))[0] <= scale[1] <= 1:
             raise ValueError(f"scale must be two shares of the image's area, the lower one first, not {self.scale}")
-        if not 0 < self.ratio[0] <= self.ratio[1] < math.inf:
+        if not 0 < (ratio := _pair("ratio", self.ratio))[0] <= ratio[1] < math.inf:
             raise ValueError(f"ratio must be two ratios of width / height, the lower one first, not {self.ratio}")
+        if not isinstance(self.flip_probability, Real):
+            raise TypeError(f"flip_probability must be a number, not {given(self.flip_probability)}")
         if not 0 <= self.flip_probability <= 1:
             raise ValueError(f"flip_probability must lie in 0 to 1, not {self.flip_probability}")
         check_choice("filter", self.filter, FILTERS)
+        check_flag("apply_orientation", self.apply_orientation)
 
     def __repr__(self) -> str:
         """Give the size in words, and the bounds."""
@@ -105,7 +109,7 @@ class EvaluationView:
 
     def __post_init__(self) -> None:
         """Check everything."""
-        _check_size(self.size)
+        pixel_size("size", self.size)
         whole_number("shorter_side", self.shorter_side, least=1)
         if max(self.size) > self.shorter_side:
             raise ValueError(f"a crop of {_in_words(self.size)} is larger than a shorter side of {self.shorter_side}")
@@ -186,9 +190,11 @@ def _in_words(size: tuple[int, int]) -> str:
     return f"height {size[0]} x width {size[1]}"
 
 
-def _check_size(size: Sequence[int]) -> None:
-    if len(size) != 2 or not all(isinstance(side, Integral) and side > 0 for side in size):
-        raise ValueError(f"size must be (height, width) in pixels, not {size!r}")
+def _pair(name: str, value: Any) -> tuple[float, float]:
+    """Return two numbers; raise TypeError for anything else."""
+    if not isinstance(value, Sequence) or len(value) != 2 or not all(isinstance(number, Real) for number in value):
+        raise TypeError(f"{name} must be two numbers, not {given(value)}")
+    return value[0], value[1]
 
 
 def draw_crop(view: View, height: int, width: int, *, seed: int, epoch: int, index: int) -> Crop:

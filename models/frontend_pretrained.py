@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from torchvision.models import WeightsEnum
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.frontend import FrequencyNetwork, checked_size, from_rgb, size_taken
 from jpegfreq.models.pretrained import read_pretrained
-from jpegfreq.models.rgb_source import check_name, import_timm, load_fitting
+from jpegfreq.models.rgb_source import call_builder, check_name, import_timm, load_fitting
 
 __all__ = ["from_timm", "from_torchvision", "load_weights"]
 
@@ -63,7 +64,8 @@ def from_torchvision(
     chosen = _offered(name, weights, offered)
     loaded_there = chosen if isinstance(weights, WeightsEnum) or weights in offered.__members__ else None
     options = {**_as_trained(name, chosen), **_with_classes(options, classes)}
-    network = torchvision.models.get_model(name, weights=loaded_there, **options)
+    build = torchvision.models.get_model_builder(name)
+    network = call_builder(f"torchvision:{name}", build, {**options, "weights": loaded_there})
     if weights is not None and loaded_there is None:
         load_weights(network, name, Path(weights))
     if chosen is not None and not classes:
@@ -121,7 +123,8 @@ def from_timm(
     timm = import_timm()
     check_name(name.partition(".")[0], "timm", timm.list_models())
     options = _with_classes(options, classes)
-    network = timm.create_model(name, pretrained=weights == "DEFAULT", **options)
+    build = partial(timm.create_model, name, pretrained=weights == "DEFAULT")
+    network = call_builder(f"timm:{name}", build, options)
     if weights not in (None, "DEFAULT"):
         load_weights(network, name, Path(weights))
     config: Any = network.pretrained_cfg

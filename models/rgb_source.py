@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "RgbSource",
     "build_rgb",
+    "call_builder",
     "check_name",
     "import_timm",
     "is_rgb_source",
@@ -204,15 +205,27 @@ def build_rgb(name: str, options: Mapping[str, Any]) -> nn.Module:
             f"a network must be named torchvision:NAME, timm:NAME or FILE.py:FUNCTION, such as torchvision:resnet50, "
             f"not {name!r}"
         )
-    try:
-        network = build(**options)
-    except Exception as error:  # it is not our code
-        given = ", ".join(f"{key}={value!r}" for key, value in options.items() if key != "model_name")
-        with_options = f" with {given}" if given else ""
-        raise ValueError(f"{name} could not be built{with_options}: {_in_a_line(error)}") from error
+    network = call_builder(name, build, options)
     if not isinstance(network, nn.Module):
         raise ValueError(f"{name} returned {type(network).__name__}, not a torch.nn.Module")
     return network.eval()
+
+
+def call_builder(name: str, build: Callable[..., Any], options: Mapping[str, Any]) -> Any:
+    """Call the function that makes an RGB network.
+
+    Raises:
+        OSError: it cannot read or download its weights.
+        ValueError: it raises another error, such as one about its options.
+    """
+    try:
+        return build(**options)
+    except OSError:
+        raise
+    except Exception as error:  # it is not our code
+        given = ", ".join(f"{key}={value!r}" for key, value in options.items() if key not in ("model_name", "weights"))
+        with_options = f" with {given}" if given else ""
+        raise ValueError(f"{name} could not be built{with_options}: {_in_a_line(error)}") from error
 
 
 def restored_rgb(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import zipfile
 from pathlib import Path
@@ -42,6 +43,47 @@ def test_missing_inputs_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "gone.jpg: no such file" in capsys.readouterr().err
     assert main(["decode", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     assert "no JPEG files" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["transcode", "", "--out", "o"], ["prepare", "in", "--out="], ["inspect", ""]])
+def test_an_empty_argument_is_not_the_current_folder(
+    words: list[str], photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(photos)
+    before = sorted(photos.rglob("*"))
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert end.value.code == 2
+    assert "an argument is empty; if it is a variable of the shell, is it set?" in capsys.readouterr().err
+    assert sorted(photos.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "command", ["inspect", "inspect --each", "transcode --out o", "prepare --out o", "decode --out o"]
+)
+def test_control_characters_in_names_are_shown_as_escapes(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a\x1b[31m\nb.jpg").write_bytes(b"no JPEG")
+    name, *options = command.split()
+    assert main([name, "in", *options]) == 1
+    printed = capsys.readouterr().err
+    assert "in/a\\x1b[31m\\nb.jpg: " in printed
+    assert "\x1b" not in printed
+
+
+def test_an_error_is_printed_without_control_characters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(tmp_path / "\x1b[2J.jpg")]) == 2
+    assert "\\x1b[2J.jpg: no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["a$x^$.jpg", os.fsdecode(b"\xff.jpg"), "\t.jpg"])
+def test_show_draws_a_file_of_any_name(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(make_jpeg(16, 16))
+    assert main(["show", str(tmp_path / name), "--out", str(tmp_path / "f.png"), "--dpi", "20"]) == 0
 
 
 # --- inspect

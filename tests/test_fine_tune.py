@@ -74,8 +74,11 @@ def train(data: list[str], out: Path, *words: object) -> dict[str, object]:
     return config
 
 
-def test_it_trains_on_its_own_channels_with_the_layer_frozen(data: list[str], model: Path, tmp_path: Path) -> None:
+def test_it_trains_on_its_own_channels_with_the_layer_frozen(
+    data: list[str], model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = train(data, tmp_path / "run", "--weights", model)
+    assert "its tensors had" not in capsys.readouterr().err  # only their layout is another
     assert (config["architecture"], config["labels"]) == ("torchvision:mobilenet_v3_small", ["blue", "red"])
     before, after = load_model(model), load_model(tmp_path / "run" / "last")
     assert after.config.source is not None
@@ -86,6 +89,13 @@ def test_it_trains_on_its_own_channels_with_the_layer_frozen(data: list[str], mo
     assert not torch.equal(last["network.features.0.0.weight"], first["network.features.0.0.weight"])
     assert rgb_original(after) is None
     assert not (tmp_path / "run" / "statistics.json").exists()
+
+
+def test_what_is_other_than_before_is_named(
+    data: list[str], model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(data, tmp_path / "run", "--weights", model, "--channels", "48")
+    assert f"{model}: its tensors had other channels\n" in capsys.readouterr().err
 
 
 def test_the_layer_is_trained_too_if_it_is_freed(data: list[str], model: Path, tmp_path: Path) -> None:

@@ -260,8 +260,13 @@ def test_a_network_of_ones_own_runs_only_with_the_flag(tmp_path: Path, capsys: p
         (["--weights", "DEFAULT2"], "must be the path of a file, IMAGENET1K_V1, DEFAULT or None, not 'DEFAULT2'"),
         (["--network", "torchvision:shufflenet_v2_x0_5"], "holds the weights of another network than this shufflenet"),
         (["--option", "num_classes=4"], "num_classes is 4, but classes has 3 names"),
+        (["--option", "dropout=a"], "could not be built with .*dropout='a', num_classes=3: TypeError"),
+        (["--option", "weights=None"], "--option weights=.*: give --weights instead"),
+        (["--option", "shorter_side=72"], "--option shorter_side=.*: give --shorter-side instead"),
+        (["--network", SMALL.partition(":")[2] or SMALL], "--network must be torchvision:NAME, timm:NAME or FILE"),
+        (["--network", "timm:resnet18", "--option", "foo=1"], "timm:resnet18 could not be built with .*foo=1"),
         (["--option", "classes"], "--option must be NAME=VALUE, such as num_classes=10, not 'classes'"),
-        (["--mean", "0.5,0.5,0.5"], "--mean would have no effect: it is for FILE.py:FUNCTION, and torchvision:mobile"),
+        (["--mean", "0.5,0.5,0.5"], "--mean would have no effect: torchvision:mobilenet_v3_small is known"),
         (["--run-code"], "--run-code would have no effect"),
         (["--shorter-side", "32"], "shorter_side is 32, but the crop is larger: height 64 x width 64"),
         (["--network", "{vit}:make", *RUN], "takes images of height 32 x width 32 pixels, but size is height 64"),
@@ -428,6 +433,15 @@ def test_compare_shows_the_rgb_network_beside_what_was_made_of_it(
     found = [prediction.label for prediction in load_model(model).predict(data)]
     assert rows[2]["agreement"] == sum(a == b for a, b in zip(expected, found, strict=True)) / 3
     assert rows[1]["top5"] is None  # of three classes
+
+
+def test_select_compares_what_an_adapted_network_allows(
+    model: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["select", str(model), str(photos), "--by", "loss", "-k", "2", "--compare"]) == 0
+    output = capsys.readouterr()
+    assert "by loss" in output.out
+    assert "weights is not compared: no convolution of" in output.err
 
 
 @pytest.mark.parametrize("filter", ["bilinear", "bicubic"])

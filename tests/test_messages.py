@@ -14,6 +14,7 @@ import jpegfreq
 from jpegfreq import ChannelSelection, ChannelStatistics, TensorFormat, blocks, crops, read_batch, read_coefficients
 from jpegfreq.statistics import StatisticsAccumulator
 from jpegfreq.structure import read_structure
+from jpegfreq.views import EvaluationView, TrainingView
 from tests.images import make_jpeg
 
 IMAGE = make_jpeg(40, 24)
@@ -95,6 +96,17 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (resample(flip=1), TypeError, "flip must be True or False, not 1 (int)"),
     (resample(vertical_flip=None), TypeError, "vertical_flip must be True or False, not None"),
     # Sizes.
+    (lambda: TrainingView(224), TypeError, "size must be (height, width) in pixels, not 224; a square is (224, 224)"),
+    (lambda: EvaluationView(224, 256), TypeError, "size must be (height, width) in pixels, not 224; a square is"),
+    (lambda: TrainingView((8, 0)), ValueError, "size must be (height, width) in pixels, each 1 or more, not (8, 0)"),
+    (lambda: TrainingView((8, 8), scale=0.5), TypeError, "scale must be two numbers, not 0.5 (float)"),
+    (lambda: TrainingView((8, 8), ratio=(1,)), TypeError, "ratio must be two numbers, not (1,) (tuple)"),
+    (lambda: TrainingView((8, 8), flip_probability="x"), TypeError, "flip_probability must be a number, not 'x' (str)"),
+    (
+        lambda: TrainingView((8, 8), apply_orientation="no"),
+        TypeError,
+        "apply_orientation must be True or False, not 'no'",
+    ),
     (batch(size=448), TypeError, "size must be (height, width) in pixels, not 448; a square is (448, 448)"),
     (batch(size=(16, 16, 3)), TypeError, "size must be (height, width) in whole pixels, not (16, 16, 3) (tuple)"),
     (batch(size=(16.0, 16)), TypeError, "size must be (height, width) in whole pixels"),

@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("matplotlib")
 
 from jpegfreq.cli import main
+from jpegfreq.report.figures import png_bytes
 from jpegfreq.report.run import read_run, run_figure, run_page
 
 LOG = """epoch,learning_rate,loss,accuracy,validation_loss,top1,top5,channels_expected,channels_on,left_out
@@ -61,9 +62,18 @@ def test_several_runs_are_drawn_together_and_listed_on_a_page(tmp_path: Path) ->
     labels = [line.get_label() for line in run_figure(runs).subfigs[0].get_axes()[0].get_lines()]
     assert labels == ["a: training", "a: validation", "b: training", "b: validation"]
     html = run_page(runs)
-    assert "<td>a</td>" in html
+    assert ">a</td>" in html
     assert "55.0%" in html
     assert not math.isnan(runs[0].columns["loss"][0])
+
+
+def test_runs_of_any_name_are_drawn_and_stand_in_the_legend(tmp_path: Path) -> None:
+    runs = [read_run(make_run(tmp_path / name, gated=False)) for name in ("_a", "b$x^$")]
+    figure = run_figure(runs)
+    axes = figure.subfigs[0].axes[0]
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels == [" _a: training", " _a: validation", r"b\$x^\$: training", r"b\$x^\$: validation"]
+    assert png_bytes(figure, dpi=20)[1:4] == b"PNG"
 
 
 def test_the_command_writes_figures_and_pages_and_names_what_is_wrong(

@@ -200,6 +200,11 @@ def test_command_prints_labels(saved: Path, photos: Path, capsys: pytest.Capture
 
 
 def test_command_continues_after_a_damaged_file(saved: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (photos / "1.jpg").unlink()
+    (photos / "1.jpg").symlink_to("gone")
+    assert main(["predict", str(saved), str(photos)]) == 1
+    assert f"\n{photos / '1.jpg'}: No such file or directory\n" in "\n" + capsys.readouterr().err
+    (photos / "1.jpg").unlink()
     (photos / "1.jpg").write_bytes(PICTURES[1][:300])
     assert main(["predict", str(saved), str(photos), "--json"]) == 1
     output = capsys.readouterr()

@@ -134,6 +134,8 @@ def test_one_folder_holds_outputs_of_one_kind(photos: Path, capsys: pytest.Captu
     [
         (["--crop", "1,2,3"], "must be TOP,LEFT,HEIGHT,WIDTH in whole pixels, not '1,2,3'"),
         (["--crop", "0,-1,8,8"], "must be TOP,LEFT,HEIGHT,WIDTH in whole pixels"),
+        (["--crop", "0,0,0,8"], "must be a box inside an image, of at least 1 x 1 pixel, not '0,0,0,8'"),
+        (["--crop", "0,0,8," + "9" * 5000], "must be a box inside an image, of at least 1 x 1 pixel"),
         (["--restart-rows", "70000"], "must be a number of MCU rows from 0 to 65535, not '70000'"),
         (["--rotate", "45"], "invalid choice: 45"),
         (["--rotate", "90", "--transpose"], "not allowed with argument"),

@@ -12,7 +12,7 @@ from types import ModuleType
 
 import jpegfreq
 from jpegfreq._extras import MissingExtraError, needs_extra
-from jpegfreq._files import reason_of
+from jpegfreq._files import printable, reason_of
 
 # Each module has SUMMARY, DESCRIPTION, add_arguments(parser) and run(arguments) -> exit code, and imports what it needs
 # only when it runs.
@@ -102,8 +102,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file name that is not UTF-8 is printed with escapes
             stream.reconfigure(errors="backslashreplace")
-    parser, modules, _ = _parsers()
-    arguments = parser.parse_args(argv)
+    parser, modules, parsers = _parsers()
+    words = sys.argv[1:] if argv is None else argv
+    arguments = parser.parse_args(words)
+    if any(not word or (word.startswith("--") and word.endswith("=") and word.count("=") == 1) for word in words):
+        # The current folder would be read or written in the place of an empty path.
+        parsers[arguments.command].error("an argument is empty; if it is a variable of the shell, is it set?")
     try:
         with needs_extra(f"jpegfreq {arguments.command}"):
             code: int = modules[arguments.command].run(arguments)
@@ -152,7 +156,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, ModuleType], dict[str
 
 
 def _stop(command: str, message: str) -> int:
-    print(f"jpegfreq {command}: {message}", file=sys.stderr)
+    print(f"jpegfreq {command}: " + "\n".join(map(printable, message.splitlines())), file=sys.stderr)
     return 2
 
 

@@ -14,6 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from jpegfreq._files import printable
+
 if TYPE_CHECKING:
     from jpegfreq.failures import Failure
 
@@ -64,13 +66,13 @@ def list_failures(console: Console, failures: Sequence[Failure]) -> None:
     if not console.is_terminal:  # a log, which people search: a line per file
         console.print(title)
         for failure in failures:
-            console.print(f"{failure.name}: {failure.reason}: {failure.message}")
+            console.print(f"{printable(failure.name)}: {failure.reason}: {printable(failure.message)}")
         return
     table = Table(title=title, title_justify="left", title_style="bold red")
     for heading in ("file", "reason", "what is wrong"):
         table.add_column(heading, overflow="fold")
     for failure in failures:
-        table.add_row(Text(failure.name), failure.reason, Text(failure.message))
+        table.add_row(Text(printable(failure.name)), failure.reason, Text(printable(failure.message)))
     console.print(table)
 
 

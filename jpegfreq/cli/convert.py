@@ -176,5 +176,6 @@ def _convert(conversion: ShardPlan, convert: _Convert, arguments: argparse.Names
         console.print(f"the last part to run completes {out}")
     else:
         count, images = conversion.shard_count, conversion.images_per_shard
-        console.print(f"{out}: complete, {len(conversion.names)} files in {count} shards of up to {images}")
+        shards_made = "1 shard" if count == 1 else f"{count} shards"
+        console.print(f"{out}: complete, {len(conversion.names)} files in {shards_made} of up to {images}")
     return 1 if failures else 0

@@ -131,18 +131,21 @@ def _adapted(arguments: argparse.Namespace) -> FrequencyNetwork:
     options = dict(map(_option, arguments.option))
     if runs_code(arguments.network):
         return _own(arguments, options, common)
-    refuse_unused(arguments, (*_OWN, "run_code"), f"it is for FILE.py:FUNCTION, and {arguments.network} is known")
-    if arguments.weights is None:
-        raise CommandError(
-            "--weights FILE is missing: without its trained weights, a network gives the answers of chance. "
-            "--weights DEFAULT downloads those of torchvision or timm"
-        )
     package, _, name = arguments.network.partition(":")
     if package not in ("torchvision", "timm") or not name:
         raise CommandError(
             f"--network must be torchvision:NAME, timm:NAME or FILE.py:FUNCTION, such as torchvision:resnet50, not "
             f"{arguments.network!r}"
         )
+    refuse_unused(arguments, (*_OWN, "run_code"), f"{arguments.network} is known, unlike FILE.py:FUNCTION")
+    if arguments.weights is None:
+        raise CommandError(
+            "--weights FILE is missing: without its trained weights, a network gives the answers of chance. "
+            "--weights DEFAULT downloads those of torchvision or timm"
+        )
+    for option in ("weights", *common):
+        if option in options:
+            raise CommandError(f"--option {option}=...: give --{option.replace('_', '-')} instead")
     build = from_torchvision if package == "torchvision" else from_timm
     try:
         return build(name, weights=arguments.weights, **common, **options)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jpegfreq._files import reason_of
+from jpegfreq._files import printable, reason_of
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -64,7 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
         except (JpegError, OSError, MemoryError) as error:
             failures += 1
             reason = reason_of(error)
-            errors.print(Text(reason if str(item.path) in reason else f"{item.path}: {reason}", "red"))
+            text = reason if str(item.path) in reason else f"{item.path}: {reason}"
+            errors.print(Text(printable(text), "red"))
             continue
         if arguments.json:
             sys.stdout.write(json.dumps(facts) + "\n")
@@ -160,7 +161,7 @@ def _page(facts: dict[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [_summary(facts), _components(facts), _scans(facts), _tables(facts)]
     if facts["damage"]:
         parts.insert(0, Text(f"damaged: {facts['damage']}", "bold red"))
-    return Panel(Group(*parts), title=Text(facts["file"], "bold"), title_align="left", expand=False)
+    return Panel(Group(*parts), title=Text(printable(facts["file"]), "bold"), title_align="left", expand=False)
 
 
 def _summary(facts: dict[str, Any]) -> RenderableType:

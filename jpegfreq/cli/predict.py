@@ -10,13 +10,15 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jpegfreq._files import printable, reason_of
+
 if TYPE_CHECKING:
     from jpegfreq.models.predict import Prediction
 
 SUMMARY = "classify images with a trained network"
 DESCRIPTION = """\
-Classify images with a network that `jpegfreq train` or `jpegfreq from-rgb`
-wrote, directly from the files' bytes. Every image is prepared as in validation. Files that are not JPEGs
+Classify images with a network that `jpegfreq train` or `jpegfreq from-rgb` wrote,
+directly from the files' bytes. Every image is prepared as in validation. Files that are not JPEGs
 with Y, Cb and Cr (PNG, WebP, CMYK and others) are decoded by Pillow, if they are
 named one by one. An unreadable file is reported, and the others are classified.
 
@@ -66,8 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
         for path, prediction in zip(chunk, found, strict=True):
             if isinstance(prediction, Exception):
                 failures += 1
-                message = f"{prediction}" if str(path) in str(prediction) else f"{path}: {prediction}"
-                errors.print(Text(message, "red"), soft_wrap=True)
+                reason = reason_of(prediction)
+                message = reason if str(path) in reason else f"{path}: {reason}"
+                errors.print(Text(printable(message), "red"), soft_wrap=True)
             else:
                 sys.stdout.write((_json if arguments.json else _line)(path, prediction) + "\n")
         sys.stdout.flush()
@@ -85,7 +88,7 @@ def _json(path: Path, prediction: Prediction) -> str:
 def _line(path: Path, prediction: Prediction) -> str:
     """One line per image; on a terminal it is wrapped between words."""
     ranked = zip(prediction.labels, prediction.probabilities, strict=True)
-    line = f"{path}: " + ", ".join(f"{label} {p:.1%}" for label, p in ranked)
+    line = f"{printable(str(path))}: " + ", ".join(f"{label} {p:.1%}" for label, p in ranked)
     if not sys.stdout.isatty():
         return line
     return textwrap.fill(

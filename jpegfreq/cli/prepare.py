@@ -229,7 +229,8 @@ def _print_speed_up(parts: Parts, out: Path, count: int, console: Console) -> No
         return
     with console.status("measuring the speed of random crops"):
         speed_up = crop_speed_up(pairs)
+    images = "1 image" if len(pairs) == 1 else f"{len(pairs)} images"
     console.print(
         f"random-resized crops of height {CROP[0]} x width {CROP[1]} pixels: {speed_up:.2f} times as fast as those of "
-        f"the originals ({len(pairs)} images, CPU time of one core)"
+        f"the originals ({images}, CPU time of one core)"
     )

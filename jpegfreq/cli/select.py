@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -206,10 +207,14 @@ def _rankings_of_checkpoint(arguments: argparse.Namespace, unread: Unread) -> li
                 "file of `jpegfreq stats` as SOURCE"
             )
         raise CommandError(f"--by {wanted} measures on images: name DATA after the checkpoint")
-    names = [wanted]
-    if arguments.compare:
-        names += [name for name, can in possible.items() if can and name != wanted]
-    return [_measure(name, classifier, arguments, unread) for name in names]
+    rankings = [_measure(wanted, classifier, arguments, unread)]
+    for name in possible if arguments.compare else ():
+        if possible[name] and name != wanted:
+            try:
+                rankings.append(_measure(name, classifier, arguments, unread))
+            except ValueError as error:  # no layer of an adapted network need have weights of the channels
+                print(f"{name} is not compared: {error}", file=sys.stderr)
+    return rankings
 
 
 def _measure(name: str, classifier: Classifier, arguments: argparse.Namespace, unread: Unread) -> Ranking:

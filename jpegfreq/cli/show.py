@@ -69,6 +69,7 @@ def draw(coefficients: Coefficients, path: Path) -> Figure:
     from jpegfreq.assembly.tensor import to_frequency_tensor
     from jpegfreq.channels import COMPONENT_NAMES, ChannelSelection
     from jpegfreq.report.facts import estimated_quality, subsampling
+    from jpegfreq.report.figures import as_drawn
 
     header = coefficients.header
     tensor = to_frequency_tensor(coefficients)
@@ -91,7 +92,8 @@ def draw(coefficients: Coefficients, path: Path) -> Figure:
     quality = estimated_quality(coefficients.quantization_tables)
     count = 64 * shown
     figure.suptitle(
-        f"{path.name}: {count} frequency channels of {grid_high} x {grid_wide} blocks (height x width)", fontsize=17
+        f"{as_drawn(path.name)}: {count} frequency channels of {grid_high} x {grid_wide} blocks (height x width)",
+        fontsize=17,
     )
     axes[0, 0].imshow(_pixels(tensor, header.height, header.width))
     axes[0, 0].set_title(

@@ -167,6 +167,8 @@ def _box(text: str) -> str:
     parts = text.split(",")
     if len(parts) != 4 or not all(part.isdecimal() for part in parts):
         raise argparse.ArgumentTypeError(f"must be TOP,LEFT,HEIGHT,WIDTH in whole pixels, not {text!r}")
+    if max(map(len, parts)) > 9 or min(map(int, parts[2:])) < 1:
+        raise argparse.ArgumentTypeError(f"must be a box inside an image, of at least 1 x 1 pixel, not {text!r}")
     return text
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from jpegfreq._extras import needs_extra
+from jpegfreq._files import printable
 from jpegfreq.channels import COMPONENT_NAMES, ChannelSelection
 
 with needs_extra(__name__):
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from jpegfreq.models.analysis.heatmap import HeatMap
     from jpegfreq.models.analysis.needs import Needs
 
-__all__ = ["heat_figure", "needs_figure", "png_bytes"]
+__all__ = ["as_drawn", "heat_figure", "needs_figure", "png_bytes"]
 
 _OURS, _THEIRS = "#1b7f5c", "#9aa5b1"
 
@@ -65,7 +66,7 @@ def heat_figure(
         shrink=0.85,
         label="share of images that use the channel" if rate else "mean probability of being on",
     )
-    framed = "" if selection is None else f"; framed: the {len(selection)} channels of {selection.name}"
+    framed = "" if selection is None else f"; framed: the {len(selection)} channels of {as_drawn(selection.name)}"
     what = (
         f"How often each channel is on, % of {heat.images} images: {heat.mean_channels_on:.1f} of {len(heat.channels)} "
         "channels per image"
@@ -129,6 +130,11 @@ def needs_figure(needs: Needs) -> Figure:
 
 def _bare(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def as_drawn(name: str) -> str:
+    """Return a name as matplotlib must get it to draw it: dollar signs are no formula, and no character is missing."""
+    return printable(name).replace("$", r"\$")
 
 
 def png_bytes(figure: Figure, *, dpi: int = 110) -> bytes:

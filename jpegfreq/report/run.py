@@ -21,7 +21,7 @@ with needs_extra(__name__):
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-from jpegfreq.report.figures import png_bytes
+from jpegfreq.report.figures import as_drawn, png_bytes
 
 __all__ = ["RunLog", "read_run", "run_figure", "run_page"]
 
@@ -99,7 +99,9 @@ def run_figure(runs: Sequence[RunLog]) -> Figure:
                 if not _known(run, column):
                     continue
                 values = np.array(run.columns[column]) * (100 if title.endswith("(%)") else 1)
-                names = [name for name in (run.name if len(runs) > 1 else "", label) if name]
+                # matplotlib leaves a label that begins with "_" out of the legend: a space comes before it
+                own = as_drawn(run.name) if len(runs) > 1 else ""
+                names = [name for name in (f" {own}" if own.startswith("_") else own, label) if name]
                 axes.plot(
                     run.columns["epoch"], values, style, color=_COLOURS[n % len(_COLOURS)], label=": ".join(names),
                     marker="o", markersize=3,
@@ -140,7 +142,7 @@ def _draw_rates(figure: Any, run: RunLog, *, titled: bool) -> None:
     axes[0].set_ylabel("epoch")
     figure.colorbar(image, ax=list(axes), shrink=0.9)
     if titled:
-        figure.suptitle(run.name, fontsize=12)
+        figure.suptitle(as_drawn(run.name), fontsize=12)
 
 
 def run_page(runs: Sequence[RunLog]) -> str:

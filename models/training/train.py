@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from jpegfreq.format import TensorFormat
 from jpegfreq.models.checkpoint import ModelConfig, check_code, read_format, save_model
 from jpegfreq.models.device import best_device
 from jpegfreq.models.frontend import PixelLayer
@@ -423,9 +424,23 @@ def _start_from(pretrained: Pretrained, network: nn.Module, model: ModelConfig, 
             gate=network.gate if isinstance(network, GatedNetwork) else None,
         )
     observer.note(f"{pretrained.path}: {loaded.summary}")
-    for name in ("format", "size", "stride") if pretrained.config is not None else ():
-        if getattr(pretrained.config, name) != getattr(model, name):
-            observer.note(f"{pretrained.path}: it was trained with another {name}")
+    if pretrained.config is None:
+        return
+    for name in ("size", "stride"):
+        before, now = getattr(pretrained.config, name), getattr(model, name)
+        if before != now:
+            observer.note(f"{pretrained.path}: it was trained with {name} {before}, not {now}")
+    others = _other_parts(pretrained.config.format, model.format)
+    if others:
+        observer.note(f"{pretrained.path}: its tensors had {others}")
+
+
+def _other_parts(before: TensorFormat | None, now: TensorFormat | None) -> str:
+    """Say what the values of two formats differ in; the layout changes no value. A format of None is that of pixels."""
+    if before is None or now is None:
+        return "" if before is now else "frequencies" if now is None else "pixels"
+    names = ("channels", "chroma", "dtype", "statistics")
+    return ", ".join(f"other {name}" for name in names if getattr(before, name) != getattr(now, name))
 
 
 def _optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer:
