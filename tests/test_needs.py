@@ -26,7 +26,9 @@ from jpegfreq.models.analysis.needs import (  # noqa: E402
 )
 from jpegfreq.models.frontend import from_rgb  # noqa: E402
 from jpegfreq.models.training.steering import Descent  # noqa: E402
+from jpegfreq.report.needs import needs_page  # noqa: E402
 from jpegfreq.statistics import ChannelStatistics  # noqa: E402
+from tests.browser import page_faults  # noqa: E402
 from tests.images import make_jpeg  # noqa: E402
 
 NEEDED = (0, 1, 8, 64, 128)
@@ -312,3 +314,11 @@ def test_command_refuses_other_models_and_outputs_that_cannot_be_written(
     assert "the model takes RGB pixels" in capsys.readouterr().err
     assert main(["needs", str(tmp_path / "gated"), str(photos), *SHORT, "--out", str(tmp_path / "out")]) == 2
     assert "the model has a gate already; `jpegfreq heatmap` shows" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("labels", [False, True], ids=["answers", "labels"])
+def test_the_page_fits_phones_and_desks(tmp_path: Path, labels: bool) -> None:
+    needs = found(labels=torch.arange(80) % 4 if labels else None)
+    for dark in (False, True):
+        faults = page_faults(needs_page(needs), tmp_path, dark=dark)
+        assert [faults[width] for width in ("390", "768", "1280")] == [[], [], []]

@@ -18,7 +18,7 @@ __all__ = ["needs_cells", "needs_headings", "needs_page", "needs_sections"]
 def needs_headings(needs: Needs) -> tuple[str, ...]:
     """Return the headings of `needs_cells`."""
     accuracy = () if needs.full_accuracy is None else ("accuracy (%)",)
-    return ("channels", "chosen by", "same answers as on all channels (%)", *accuracy)
+    return ("channels", "chosen by", "same answers (%)", *accuracy)
 
 
 def needs_cells(needs: Needs) -> list[list[str]]:
@@ -41,8 +41,8 @@ def needs_sections(needs: Needs) -> list[Section]:
     rows = needs_cells(needs)
     how = (
         f"{needs.source}: a gate in front of the network learned from {needs.images} images which channels its answers "
-        f"need; its weights did not change. Everything here is measured on {needs.held_out} other images, with the "
-        "channels that are left out at their mean, and nothing was retrained."
+        f"need; its weights did not change. Same answers are those on all channels. Everything here is measured on "
+        f"{needs.held_out} other images, with the channels that are left out at their mean, and nothing was retrained."
     )
     image = (
         ""

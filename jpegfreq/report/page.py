@@ -102,7 +102,7 @@ footer { color: var(--soft); font-size: .9rem; padding: 0 1rem 2rem; }
 """
 
 
-_FEW = 4  # columns that a phone has room for
+_FEW = 3  # columns that a phone has room for
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def _tile(tile: Tile) -> str:
 def table_html(headings: Sequence[str], rows: Sequence[Sequence[str]], *, strong: Sequence[int] = ()) -> str:
     """Make a table of plain text; a column whose cells are all numbers is aligned to the right.
 
-    On a narrow screen, a table of more than four columns becomes a list, in which each cell has its heading beside it.
+    On a narrow screen, a table of more than three columns becomes a list, in which each cell has its heading beside it.
 
     Args:
         headings: of the columns.
