@@ -313,7 +313,7 @@ def _size(data: str, size: int | None, architecture: str) -> int:
         raise CommandError(f"{data} holds tensors of {stored} px, but --size is {size}: convert the images again")
     if stored is None and architecture in ARCHITECTURES:
         return ARCHITECTURES[architecture].size
-    return stored or 448  # an unknown architecture is refused later
+    return 448 if stored is None else stored  # an unknown architecture is refused later
 
 
 def _stored_view(data: str) -> EvaluationView | None:
