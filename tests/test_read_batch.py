@@ -106,12 +106,13 @@ def test_output_larger_than_the_caches_is_the_same(layout: Any, size: tuple[int,
 
 
 @pytest.mark.parametrize("layout", ["CHW", "HWC"])
-@pytest.mark.parametrize(("dtype", "offsets"), [("float32", (4, 16, 32)), ("float16", (2, 16))])
+@pytest.mark.parametrize(("dtype", "offsets"), [("float32", (4, 16, 32)), ("float16", (2, 16)), ("int8", (1, 16))])
 def test_large_output_is_the_same_wherever_it_begins(layout: Any, dtype: Any, offsets: tuple[int, ...]) -> None:
     images = 2 * files(9)
     boxes = random_boxes(images)
     for channels in ("all", 24, (*range(3, 27), *range(192 - 16, 192))):
-        format = TensorFormat(channels, layout=layout, dtype=dtype)
+        steps = (4.0,) * 192 if dtype == "int8" else None
+        format = TensorFormat(channels, layout=layout, dtype=dtype, steps=steps)
         want = read_batch(images, size=(232, 328), boxes=boxes, format=format)
         for offset in offsets:
             memory = np.full(want.nbytes + 256, 0xA5, np.uint8)

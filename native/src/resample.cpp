@@ -197,7 +197,7 @@ uint32_t rows_in_lines(uint32_t blocks_wide, TensorType type) {
 // Channels last, a block of floats at a time, or channels first, in runs that hold whole cache lines: non-temporal stores pay
 // only for those.
 bool can_stream(const TensorSpec& spec, const ResamplePass& pass, const void* out) {
-    if (!spec.stream) return false;
+    if (!spec.stream || spec.type == TensorType::int8) return false;
     if (spec.layout == TensorLayout::chw) return true;
     return spec.type == TensorType::float32 && reinterpret_cast<uintptr_t>(out) % 64 == 0 && pass.interleaved &&
            spec.channel_count % 16 == 0 && pass.positions[0] % 16 == 0;
@@ -210,7 +210,7 @@ size_t staged_row(const Header& header, const ResampleGeometry& geometry, const 
                   const Channels (&channels)[max_components], const void* out) {
     bool any = false;  // component that the image has
     for (int c = 0; c < header.component_count; ++c) any |= channels[c].count != 0;
-    if (!any || !spec.stream || spec.layout != TensorLayout::hwc) return 0;
+    if (!any || !spec.stream || spec.layout != TensorLayout::hwc || spec.type == TensorType::int8) return 0;
     bool whole_blocks = true;
     bool whole_lines = spec.channel_count % 16 == 0 && reinterpret_cast<uintptr_t>(out) % 64 == 0;
     for (const Channels& one : channels) {
