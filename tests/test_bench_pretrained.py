@@ -17,7 +17,16 @@ def asked(key: str, right: str, same: str, **about: Any) -> Line:
 
 
 def tuned(row: str, seed: int, top1: float) -> Line:
-    about = {"row": row, "seed": seed, "top1": top1, "side": 160, "epochs": 1, "batch": 20, "rate": 0.02}
+    about: Line = {
+        "row": row,
+        "seed": seed,
+        "top1": top1,
+        "channels": None,
+        "side": 160,
+        "epochs": 1,
+        "batch": 20,
+        "rate": 0.02,
+    }
     return {"key": f"tuned: {row}, seed {seed}", "cpu_seconds": 60.0, "wall_seconds": 99.0, **about}
 
 
