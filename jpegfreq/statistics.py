@@ -109,6 +109,7 @@ class ChannelStatistics:
         Returns:
             192 numbers.
 
+        >>> from jpegfreq.format import TensorFormat
         >>> statistics = ChannelStatistics((0.0,) * 192, (10.0,) * 192, "made up")
         >>> format = TensorFormat(dtype="int8", statistics=statistics, steps=statistics.int8_steps())
         """

@@ -87,7 +87,7 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (batch(filter="cubic"), ValueError, 'filter must be "box", "bilinear" or "bicubic", not \'cubic\''),
     (batch(chroma="linear"), ValueError, 'chroma must be "direct", "fancy" or "replicate", not \'linear\''),
     (lambda: TensorFormat(layout="NCHW"), ValueError, 'layout must be "CHW" or "HWC", not \'NCHW\''),  # type: ignore[arg-type]
-    (lambda: TensorFormat(dtype=np.float32), ValueError, 'dtype must be "float32" or "float16", not <class'),  # type: ignore[arg-type]
+    (lambda: TensorFormat(dtype=np.float32), ValueError, 'dtype must be "float32", "float16" or "int8", not <class'),  # type: ignore[arg-type]
     (lambda: ChannelSelection.preset(24, order="rows"), ValueError, 'order must be "raster" or "zigzag"'),  # type: ignore[arg-type]
     (lambda: blocks.double_blocks(PLANE, "rows"), ValueError, 'axis must be "vertical" or "horizontal"'),  # type: ignore[arg-type]
     # Flags.
