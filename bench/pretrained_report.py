@@ -170,8 +170,7 @@ def _answers(lines: Lines) -> str:
     note = (
         "The photos are 200: the standard error of one accuracy is about 2 points, that of a difference on the same "
         "images less. Missing channels stand at their mean over imagenet_more. `leave one out` ranks by the KL "
-        "divergence of the answers on 60 images without one channel. int8 with a step per channel is not measured: no "
-        "`TensorFormat` has it yet."
+        "divergence of the answers on 60 images without one channel. int8 with a step per channel has no row yet."
     )
     return f"{_table(headings, rows)}\n\n{note}" if rows else ""
 
