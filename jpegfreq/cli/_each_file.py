@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -28,7 +28,7 @@ _NAME_ERRORS = (errno.ENAMETOOLONG, errno.EILSEQ)
 
 @contextmanager
 def resumable(console: Console) -> Iterator[None]:
-    """Say after an interruption how to go on."""
+    """After an interruption, say how to resume."""
     try:
         yield
     except KeyboardInterrupt:
@@ -95,6 +95,47 @@ def make_outputs(
             except (ValueError, OSError, MemoryError) as error:
                 failures.append(failure_of(path, error))
             advance(1, size_bytes)
+    return failures
+
+
+def make_missing(
+    console: Console,
+    work: tuple[str, str],
+    inputs: Mapping[str, Path],
+    missing: Sequence[str],
+    outputs: Outputs,
+    make: Callable[[str, Path], tuple[Source, Any]],
+    threads: int,
+) -> list[Failure]:
+    """Make the outputs that a folder lacks, with a progress bar; say what is there already, and how to resume.
+
+    Args:
+        console: where to print.
+        work: what is done, and what then is done: ("decoding", "decoded").
+        inputs: the file of each output, by the output's name.
+        missing: the names of those to make.
+        outputs: where they go.
+        make: as for `make_outputs`.
+        threads: how many.
+
+    Returns:
+        The files that failed.
+
+    Raises:
+        WriteError: as for `make_outputs`.
+    """
+    from jpegfreq.cli._progress import speed_bar
+
+    if len(missing) < len(inputs):
+        console.print(f"{len(inputs) - len(missing)} of {len(inputs)} files are {work[1]} already")
+    try:
+        outputs.begin()
+        waiting = {name: inputs[name] for name in missing}
+        with resumable(console), speed_bar(console, work[0], len(waiting)) as advance:
+            failures = make_outputs(waiting, outputs, make, threads, advance)
+        outputs.finish()
+    finally:
+        outputs.close()
     return failures
 
 

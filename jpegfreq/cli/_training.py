@@ -35,8 +35,8 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--extend", action="store_true",
-        help="resume a run with more --epochs than it was begun with; the learning rate goes on as in the longer run, "
-        "so with the cosine it rises again",
+        help="resume a run with more --epochs than it was begun with; the learning rate follows the longer run's "
+        "schedule, so with the cosine it rises again",
     )  # fmt: skip
     parser.add_argument(
         "--compute-threads", type=positive, metavar="N",

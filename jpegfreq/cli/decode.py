@@ -51,9 +51,9 @@ def run(arguments: argparse.Namespace) -> int:
     from jpegfreq._files import write_npy
     from jpegfreq.assembly.tensor import to_frequency_tensor
     from jpegfreq.cli import CommandError
-    from jpegfreq.cli._each_file import make_outputs, resumable
+    from jpegfreq.cli._each_file import make_missing
     from jpegfreq.cli._options import find_inputs, format_from, threads_from
-    from jpegfreq.cli._progress import list_failures, message_console, speed_bar
+    from jpegfreq.cli._progress import list_failures, message_console
     from jpegfreq.coefficients import read_coefficients
     from jpegfreq.store.outputs import ArchiveOutputs, FileOutputs, read_source
 
@@ -72,16 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
         return source, outputs.prepare(name, lambda file: write_npy(file, tensor))
 
     console = message_console()
-    if len(missing) < len(inputs):
-        console.print(f"{len(inputs) - len(missing)} of {len(inputs)} files are decoded already")
-    try:
-        outputs.begin()
-        waiting = {name: inputs[name] for name in missing}
-        with resumable(console), speed_bar(console, "decoding", len(waiting)) as advance:
-            failures = make_outputs(waiting, outputs, decode, threads, advance)
-        outputs.finish()
-    finally:
-        outputs.close()
+    failures = make_missing(console, ("decoding", "decoded"), inputs, missing, outputs, decode, threads)
     console.print(f"{len(inputs) - len(failures)} of {len(inputs)} files are decoded in {arguments.out}")
     list_failures(console, failures)
     return 1 if failures else 0

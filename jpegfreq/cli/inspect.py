@@ -21,8 +21,8 @@ SUMMARY = "show what a file contains, or sum up the files of a folder"
 DESCRIPTION = """\
 Show what a JPEG file contains: its header, scans and quantization tables, the quality
 setting that these tables correspond to, and how its DCT coefficients are distributed.
-Of a folder, decode every file and count them by process, subsampling, size and
-quality, and list the damaged ones.
+For a folder, every file is decoded; the files are counted by process, subsampling,
+size and quality, and the damaged ones are listed.
 
 examples:
   jpegfreq inspect photo.jpg

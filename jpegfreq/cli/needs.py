@@ -29,7 +29,7 @@ mean. FOLDER then holds
                     takes it wherever it takes a preset
   needs.html        a page with the table, the curve and the heat map
   curve.png         the share of equal answers against the number of channels
-  heatmap.png       how likely the gate opens each channel
+  heatmap.png       how likely the gate is to open each channel
   needs.json        all of this as numbers
 
 160 steps of 20 images take some minutes on two cores for a network of

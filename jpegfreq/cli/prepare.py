@@ -1,4 +1,4 @@
-"""`jpegfreq prepare`: write a training set again in the form whose random crops decode fastest."""
+"""`jpegfreq prepare`: rewrite a training set in the form whose random crops decode fastest."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from jpegfreq.store.outputs import FileOutputs, Source
     from jpegfreq.store.prepare import Parts
 
-SUMMARY = "write a training set again, without loss, so that random crops decode faster"
+SUMMARY = "rewrite a training set, without loss, so that random crops decode faster"
 DESCRIPTION = """\
-Write the JPEG files of a training set again with the same coefficients: as baseline
+Rewrite the JPEG files of a training set with the same coefficients: as baseline
 files with the best Huffman tables and a restart marker after every row of MCUs. Such a
 file is ordinary JPEG, which every program reads, but jpegfreq can skip the rows above
 and below a crop. No pixel changes.
@@ -33,7 +33,7 @@ offsets in shards, such as an .idx file, must be made again.
 Metadata is kept, except for smaller copies of the image, which training does not need;
 --thumbnails keeps them, too. Of an MPO file, only the first image is written. A JPEG file
 that cannot be written in this way is listed and copied as it is; the next run tries
-again, but does not look into a shard again.
+again, but does not look into a shard again. A damaged shard is listed and not copied.
 
 At the end the command prints the size of OUT, and how much faster random-resized crops
 of height 224 x width 224 pixels are, measured on a sample on one core.
@@ -114,8 +114,8 @@ def run(arguments: argparse.Namespace) -> int:
         words = "file is" if len(parts.others) == 1 else "files are"
         console.print(f"{len(parts.others)} other {words} copied unchanged")
     report_further_images(console, len(work.further))
-    _print_speed_up(parts, arguments.out, arguments.sample, console)
     list_failures(console, [*damaged, *failures])
+    _print_speed_up(parts, arguments.out, arguments.sample, console)
     return 1 if damaged or failures else 0
 
 

@@ -16,7 +16,7 @@ DESCRIPTION = """\
 Measure what it costs to turn your own JPEG files into training input: from file to
 a normalized batch of random crops, with each RGB library that is installed
 (torchvision, Pillow, OpenCV, simplejpeg, PyTurboJPEG, DALI) and with jpegfreq, on
-one thread. The result is in images per second and core, cores to feed an
+one thread. The result is in images per second per core, cores to feed an
 accelerator, CPU time per epoch and bytes per image, with the stages of each.
 
 examples:

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 SUMMARY = "turn, crop and rewrite JPEG files without loss"
 DESCRIPTION = """\
-Write JPEG files again from their coefficients, without decoding pixels: nothing is
+Rewrite JPEG files from their coefficients, without decoding pixels: nothing is
 quantized twice, and nothing is lost. OUT/NAME is the file's name below the folder that
-all inputs share. Without options, files get the Huffman tables that fit them best, and
-are smaller for it.
+all inputs share. Without options, files get the Huffman tables that fit them best,
+which makes them smaller.
 
 Edits are made in this order: --upright, then --rotate, --flip or --transpose, then
 --crop, in pixels of the turned image, then --grey.
@@ -28,7 +28,7 @@ it, and --perfect refuses it.
 
 Segments such as EXIF and ICC profiles are kept, and --upright sets the orientation in
 them to 1. Thumbnails are kept as they are, so after an edit they show the old image;
---strip drops them, as all metadata except what decoding needs and the orientation. Of an
+--strip drops them, like all metadata except what decoding needs and the orientation. Of an
 MPO file, which holds several images, only the first one is written.
 
 Run the same command again after an interruption or after files have changed: a file is
@@ -92,10 +92,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Transcode every file that is not current; return 1 if some failed."""
     from jpegfreq.cli import CommandError
-    from jpegfreq.cli._each_file import make_outputs, report_further_images, resumable, sizes
+    from jpegfreq.cli._each_file import make_missing, report_further_images, sizes
     from jpegfreq.cli._options import find_inputs, threads_from
     from jpegfreq.cli._outputs import refuse_inside
-    from jpegfreq.cli._progress import list_failures, message_console, speed_bar
+    from jpegfreq.cli._progress import list_failures, message_console
     from jpegfreq.store.outputs import FileOutputs, read_source
     from jpegfreq.store.transcode import holds_further_images
 
@@ -121,16 +121,7 @@ def run(arguments: argparse.Namespace) -> int:
         return source, outputs.prepare(name, lambda file: file.write(written))
 
     console = message_console()
-    if len(missing) < len(inputs):
-        console.print(f"{len(inputs) - len(missing)} of {len(inputs)} files are transcoded already")
-    try:
-        outputs.begin()
-        waiting = {name: inputs[name] for name in missing}
-        with resumable(console), speed_bar(console, "transcoding", len(waiting)) as advance:
-            failures = make_outputs(waiting, outputs, transcode, threads, advance)
-        outputs.finish()
-    finally:
-        outputs.close()
+    failures = make_missing(console, ("transcoding", "transcoded"), inputs, missing, outputs, transcode, threads)
     done = f"{len(inputs) - len(failures)} of {len(inputs)} files are transcoded in {arguments.out}"
     failed = {failure.name for failure in failures}
     console.print(done + sizes(outputs, [name for name, path in inputs.items() if str(path) not in failed]))

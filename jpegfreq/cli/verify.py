@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SUMMARY = "compare every coefficient of your own files with other readers"
 DESCRIPTION = """\
 Check that jpegfreq is exact on your own files. Every quantized coefficient is compared
-with what each installed reader finds: libjpeg (of Pillow and of the system), jpeglib,
+with what each installed reader finds: libjpeg (Pillow's and the system's), jpeglib,
 and jpeg2dct where it does not encode the image again. The inverse DCT is compared
 with the planes that PyTurboJPEG decodes, within one level.
 

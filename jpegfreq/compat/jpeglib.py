@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jpegfreq._files import write_whole
+from jpegfreq._quality import tables_of_quality
 from jpegfreq.coefficients import Coefficients, read_coefficients
 from jpegfreq.compat._common import COLORS, first_tables, image_of, tables_of, with_separate_tables
 from jpegfreq.errors import JpegError
@@ -353,7 +354,9 @@ class DCTJPEG:
         if quality != -1 or qt is None or isinstance(qt, (int, np.integer)):
             wanted = quality if quality != -1 else _QUALITY if qt is None else int(qt)
             identifiers, numbers = _identifiers_and_tables(self.content, color)
-            qt, numbers = _tables_of_quality(wanted), [min(number, 1) for number in numbers]
+            if not 0 <= wanted <= 100:
+                raise ValueError(f"the quality must be from 0 to 100, not {wanted}")
+            qt, numbers = tables_of_quality(max(wanted, 1)), [min(number, 1) for number in numbers]
         else:
             identifiers, numbers = range(count), [int(number) for number in self.quant_tbl_no]  # as jpeglib writes them
         factors = self.samp_factor
@@ -487,40 +490,6 @@ def _factors(planes: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.int32]:
     )
     factors: npt.NDArray[np.int32] = (ratios.max(axis=0) // ratios).astype(np.int32)
     return factors
-
-
-def _tables_of_quality(quality: int) -> npt.NDArray[np.uint16]:
-    """Scale the tables of T.81 K.1 as libjpeg does: uint16 [2, 8, 8]."""
-    if not 0 <= quality <= 100:
-        raise ValueError(f"the quality must be from 0 to 100, not {quality}")
-    quality = max(quality, 1)
-    percent = 5000 // quality if quality < 50 else 200 - 2 * quality
-    tables: npt.NDArray[np.uint16] = np.clip((_STANDARD_TABLES * percent + 50) // 100, 1, 255).astype(np.uint16)
-    return tables
-
-
-# T.81 tables K.1 and K.2: luma and chroma.
-_STANDARD_TABLES = np.array(
-    [
-        [
-            [16, 11, 10, 16, 24, 40, 51, 61],
-            [12, 12, 14, 19, 26, 58, 60, 55],
-            [14, 13, 16, 24, 40, 57, 69, 56],
-            [14, 17, 22, 29, 51, 87, 80, 62],
-            [18, 22, 37, 56, 68, 109, 103, 77],
-            [24, 35, 55, 64, 81, 104, 113, 92],
-            [49, 64, 78, 87, 103, 121, 120, 101],
-            [72, 92, 95, 98, 112, 100, 103, 99],
-        ],
-        [
-            [17, 18, 24, 47, 99, 99, 99, 99],
-            [18, 21, 26, 66, 99, 99, 99, 99],
-            [24, 26, 56, 99, 99, 99, 99, 99],
-            [47, 66, 99, 99, 99, 99, 99, 99],
-            *[[99] * 8] * 4,
-        ],
-    ]
-)
 
 
 def _optimized(flags: Sequence[str]) -> bool:

@@ -9,26 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from jpegfreq._quality import tables_of_quality
 from jpegfreq.channels import COMPONENT_NAMES
 from jpegfreq.coefficients import Coefficients
 from jpegfreq.header import Header
 from jpegfreq.structure import Structure
-
-# T.81 tables K.1 and K.2, [v, u].
-_LUMINANCE = np.array(
-    [
-        [16, 11, 10, 16, 24, 40, 51, 61],
-        [12, 12, 14, 19, 26, 58, 60, 55],
-        [14, 13, 16, 24, 40, 57, 69, 56],
-        [14, 17, 22, 29, 51, 87, 80, 62],
-        [18, 22, 37, 56, 68, 109, 103, 77],
-        [24, 35, 55, 64, 81, 104, 113, 92],
-        [49, 64, 78, 87, 103, 121, 120, 101],
-        [72, 92, 95, 98, 112, 100, 103, 99],
-    ]
-)
-_CHROMINANCE = np.full((8, 8), 99)
-_CHROMINANCE[:4, :4] = [[17, 18, 24, 47], [18, 21, 26, 66], [24, 26, 56, 99], [47, 66, 99, 99]]
 
 
 @dataclass(frozen=True)
@@ -48,19 +33,13 @@ def estimated_quality(tables: Sequence[npt.NDArray[np.integer[Any]]]) -> Quality
     """Find the quality whose tables, K.1 and K.2 as libjpeg scales them, are nearest to these (luma first)."""
 
     def distance(quality: int) -> float:
-        expected = (scaled(_LUMINANCE if c == 0 else _CHROMINANCE, quality) for c in range(len(tables)))
+        luma, chroma = tables_of_quality(quality)
+        expected = (luma, *[chroma] * (len(tables) - 1))
         return float(sum(np.abs(np.log(table / e)).sum() for table, e in zip(tables, expected, strict=True)))
 
     distances = [distance(quality) for quality in range(1, 101)]
     best = int(np.argmin(distances))
     return Quality(best + 1, distances[best] == 0)
-
-
-def scaled(table: npt.NDArray[np.integer[Any]], quality: int) -> npt.NDArray[np.integer[Any]]:
-    """Scale a table of Annex K to one of libjpeg's qualities."""
-    percent = 5000 // quality if quality < 50 else 200 - 2 * quality
-    scaled_table: npt.NDArray[np.integer[Any]] = np.clip((table * percent + 50) // 100, 1, 255)
-    return scaled_table
 
 
 def component_names(header: Header) -> tuple[str, ...]:

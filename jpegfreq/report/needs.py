@@ -48,7 +48,7 @@ def needs_sections(needs: Needs) -> list[Section]:
         ""
         if needs.gated_agreement is None
         else f"The gate decides image by image: it leaves {needs.heat[count].mean_channels_on:.1f} channels open on "
-        f"average, and {needs.gated_agreement:.1%} of the answers behind it are those on all channels."
+        f"average, and {needs.gated_agreement:.1%} of the answers are then the same as on all channels."
     )
     strong = [n for n, row in enumerate(rows) if row[1] == "the gate"]
     table = Section(

@@ -1,4 +1,4 @@
-"""A frozen network behind a gate: what it answers on some of its channels, and a gate that learns which it needs.
+"""A frozen network after a gate: what it answers on some of its channels, and a gate that learns which it needs.
 
 Note [Gate before a frozen network]
 The network is asked for its answers on all channels first. A gate then closes channels at random, and its log-odds
@@ -227,7 +227,7 @@ class FrozenNetwork:
         }
 
     def _loss(self, gate: nn.Module, images: list[int], amp: bool) -> tuple[Tensor, Tensor]:
-        """Return p(on), [N, C], and how far the answers behind a gate are from the targets."""
+        """Return p(on), [N, C], and how far the answers after a gate are from the targets."""
         x, decision = gate(self._batch(images))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=amp):
             logits = self.network(x.contiguous(memory_format=torch.channels_last)).float()

@@ -37,7 +37,7 @@ class Needs:
             are the probability that a channel is on; for a gate per image they are measured, as `heat_map` does.
         measured: the choices of the gate, the presets and the energy, at each number of channels and along the curve.
         full_accuracy: the accuracy on all channels; None without labels.
-        gated_agreement: for a gate per image, the share of images with the same answer (top-1) behind the gate as on
+        gated_agreement: for a gate per image, the share of images with the same answer (top-1) after the gate as on
             all channels, at the smallest number of channels; None for a static gate.
         images: how many images the gate learned from.
         held_out: how many others there are.

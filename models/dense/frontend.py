@@ -2,7 +2,7 @@
 
 A PixelLayer stands in front of the untouched network (frontend.py, Note [Fixed front end]). The blocks of an image
 reach up to 7 pixels beyond its edges; these are cut off, so that the network sees images of their true size. Boxes and
-masks are in pixels of the image, as ever.
+masks are in pixels of the image, as usual.
 """
 
 from __future__ import annotations

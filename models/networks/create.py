@@ -35,7 +35,7 @@ def create_model(
     - "patches" (ViT/16, ViT/32): the patch embedding takes whole blocks, 2 x 2 or 4 x 4 of them. The "_separate"
       networks embed luma and chroma apart from each other.
     - "pixels" (EfficientNet, MobileNetV3): these reduce the image by 2 only before the first stage, where the blocks
-      are 4 times coarser. So the network stays as it is behind a PixelLayer, which undoes the format's statistics and
+      are 4 times coarser. So the network stays as it is after a PixelLayer, which undoes the format's statistics and
       normalizes pixels as torchvision does.
 
     Args:

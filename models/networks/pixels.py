@@ -1,4 +1,4 @@
-"""EfficientNet and MobileNetV3 for frequencies: torchvision's networks behind a PixelLayer."""
+"""EfficientNet and MobileNetV3 for frequencies: torchvision's networks after a PixelLayer."""
 
 from __future__ import annotations
 

@@ -131,8 +131,8 @@ def train(config: TrainConfig, *, observer: Observer[Epoch] | None = None, exten
     Args:
         config: the run.
         observer: is told of each step and epoch.
-        extend: resume a run that was to have fewer epochs. The learning rate goes on as in the longer run, so with the
-            cosine it rises again.
+        extend: resume a run that was to have fewer epochs. The learning rate follows the longer run's schedule, so
+            with the cosine it rises again.
 
     Raises:
         OSError, ValueError, ImportError: the config, the sources or the device do not fit, `out` cannot be written or
