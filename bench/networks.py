@@ -36,7 +36,8 @@ from torch import Tensor, nn
 from bench import report
 from jpegfreq import TensorFormat
 from jpegfreq.models import from_rgb, from_timm, from_torchvision
-from jpegfreq.models.frontend import PixelLayer, size_taken
+from jpegfreq.models.pixel_layer import PixelLayer
+from jpegfreq.models.stems import size_taken
 
 LOG = Path(__file__).resolve().parent / "results" / "networks.jsonl"
 README = LOG.parents[1] / "README.md"

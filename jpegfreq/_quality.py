@@ -35,4 +35,5 @@ def tables_of_quality(quality: int) -> npt.NDArray[np.uint16]:
     [16, 17]
     """
     percent = 5000 // quality if quality < 50 else 200 - 2 * quality
-    return np.clip((_STANDARD * percent + 50) // 100, 1, 255).astype(np.uint16)
+    tables: npt.NDArray[np.uint16] = np.clip((_STANDARD * percent + 50) // 100, 1, 255).astype(np.uint16)
+    return tables

@@ -16,9 +16,10 @@ from torch import nn
 from torchvision.models import WeightsEnum
 
 from jpegfreq.format import TensorFormat
-from jpegfreq.models.frontend import FrequencyNetwork, checked_size, from_rgb, size_taken
+from jpegfreq.models.frontend import FrequencyNetwork, checked_size, from_rgb
 from jpegfreq.models.pretrained import read_pretrained
 from jpegfreq.models.rgb_source import call_builder, check_name, import_timm, load_fitting
+from jpegfreq.models.stems import size_taken
 
 __all__ = ["from_timm", "from_torchvision", "load_weights"]
 

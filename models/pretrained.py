@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.checkpoint import CheckpointError, ModelConfig, checkpoint_in, load_network, read_tensors
-from jpegfreq.models.frontend import FrequencyNetwork, PixelLayer
+from jpegfreq.models.frontend import FrequencyNetwork
 from jpegfreq.models.gate import ChannelGate, GatedNetwork
 from jpegfreq.models.networks.adapt import adaptation_of
 from jpegfreq.models.networks.create import create_model
+from jpegfreq.models.pixel_layer import PixelLayer
 from jpegfreq.models.rgb_source import build_rgb, restored_rgb
 
 __all__ = [

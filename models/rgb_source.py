@@ -20,7 +20,8 @@ import torchvision
 from torch import Tensor, nn
 
 from jpegfreq.format import TensorFormat
-from jpegfreq.models.frontend import EvaluationFilter, Form, FrequencyNetwork, first_convolution, in_form
+from jpegfreq.models.frontend import EvaluationFilter, FrequencyNetwork, in_form
+from jpegfreq.models.stems import Form, first_convolution
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -26,7 +26,7 @@ from jpegfreq import (  # noqa: E402
     to_frequency_tensor,
 )
 from jpegfreq.models import from_rgb, model_summary  # noqa: E402
-from jpegfreq.models.frontend import PixelLayer  # noqa: E402
+from jpegfreq.models.pixel_layer import PixelLayer  # noqa: E402
 from jpegfreq.views import EvaluationView  # noqa: E402
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

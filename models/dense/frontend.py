@@ -1,6 +1,6 @@
 """Run RGB detectors and segmenters on the frequencies of whole images, with the same outputs and without retraining.
 
-A PixelLayer stands in front of the untouched network (frontend.py, Note [Fixed front end]). The blocks of an image
+A PixelLayer stands in front of the untouched network (pixel_layer.py, Note [Fixed front end]). The blocks of an image
 reach up to 7 pixels beyond its edges; these are cut off, so that the network sees images of their true size. Boxes and
 masks are in pixels of the image, as usual.
 """
@@ -23,7 +23,8 @@ from jpegfreq.assembly.tensor import to_frequency_tensor
 from jpegfreq.coefficients import read_coefficients
 from jpegfreq.crops import Window, center_crop_window
 from jpegfreq.format import TensorFormat
-from jpegfreq.models.frontend import PixelLayer, check_mean_and_std
+from jpegfreq.models.frontend import check_mean_and_std
+from jpegfreq.models.pixel_layer import PixelLayer
 
 __all__ = ["FrequencyDenseNetwork", "WholeImage", "from_rgb_dense", "read_whole"]
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from torch import nn
 from torchvision import models
 
-from jpegfreq.models.frontend import PixelLayer
 from jpegfreq.models.networks.adapt import Adaptation, note_adaptation
 from jpegfreq.models.networks.registry import Architecture
+from jpegfreq.models.pixel_layer import PixelLayer
 
 if TYPE_CHECKING:
     from jpegfreq.format import TensorFormat

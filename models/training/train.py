@@ -16,8 +16,8 @@ from torch.optim.swa_utils import AveragedModel
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.checkpoint import ModelConfig, check_code, read_format, save_model
 from jpegfreq.models.device import best_device
-from jpegfreq.models.frontend import PixelLayer
 from jpegfreq.models.gate import ChannelGate, GateDecision, GatedNetwork, GatedOutput
+from jpegfreq.models.pixel_layer import PixelLayer
 from jpegfreq.models.pretrained import Pretrained, load_adapted, load_pretrained, read_pretrained
 from jpegfreq.models.training.average import averaged
 from jpegfreq.models.training.distributed import (
