@@ -310,7 +310,9 @@ def _own_function(path: Path, function: str) -> Callable[..., nn.Module]:
     finally:
         sys.path.remove(folder)
     made = getattr(module, function, None)
-    if not callable(made):
+    if made is not None and not callable(made):
+        raise ValueError(f"{function!r} of {path} is not a function")
+    if made is None:
         like = difflib.get_close_matches(function, [name for name in vars(module) if not name.startswith("_")], 1)
         hint = f": did you mean {like[0]}?" if like else ""
         raise ValueError(f"{path} has no function named {function!r}{hint}")

@@ -272,7 +272,7 @@ def test_a_network_of_ones_own_runs_only_with_the_flag(tmp_path: Path, capsys: p
         (["--network", "{vit}:make", *RUN], "takes images of height 32 x width 32 pixels, but size is height 64"),
         (["--network", "{code}:make", "--run-code", "--size", "65"], "--mean is missing"),
         (["--network", "{code}:mke", *RUN], "no function named 'mke': did"),
-        (["--network", "{code}:number", *RUN], "no function named 'number'"),
+        (["--network", "{code}:number", *RUN], "is not a function"),
         (["--network", "gone.py:make", *RUN], "gone.py, which makes the"),
         (["--network", "{code}:make", *["--mean", "9,0,0", "--std", "1,1,1", "--run-code"]], "mean must be three numb"),
         (["--network", "{broken}:make", *RUN], "executed: SyntaxError"),

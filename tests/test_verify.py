@@ -150,6 +150,15 @@ def test_a_damaged_file_is_named_and_ends_with_exit_code_1(photos: Path, capsys:
     assert "bad.jpg" in out
 
 
+def test_names_with_control_characters_are_printed_as_escapes(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a\x1b[31m.jpg", "b\n.jpg"):
+        (photos / name).write_bytes(b"no image")
+    assert main(["verify", str(photos)]) == 1
+    printed = capsys.readouterr().out
+    assert "\x1b[31m" not in printed
+    assert "and 1 more file:" in " ".join(printed.split())
+
+
 def test_a_file_that_only_others_read_is_a_difference(photos: Path) -> None:
     class Lenient(Wrong):
         is_separate = True

@@ -86,6 +86,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _print(console: Console, found: Verification) -> None:
     from rich.table import Table
 
+    from jpegfreq._files import printable
+
     table = Table(box=None, pad_edge=False, title=f"{found.files:,} files", title_justify="left")
     table.add_column("reader")
     for heading in ("equal", "different", "not read"):
@@ -96,10 +98,13 @@ def _print(console: Console, found: Verification) -> None:
         table.add_row(label, f"{equal:,}", "" if name == "jpegfreq" else f"{different:,}", f"{not_read:,}", style=style)
     console.print(table)
     for entry in found.different:
-        console.print(f"different: {entry.file}: {entry.reader}: {entry.message}", style="red", markup=False)
+        text = printable(f"different: {entry.file}: {entry.reader}: {entry.message}")
+        console.print(text, style="red", markup=False)
     for (reader, message), entries in _grouped(found.not_read).items():
-        more = f" and {len(entries) - 1:,} more files" if len(entries) > 1 else ""
-        console.print(f"not read by {reader}: {entries[0].file}{more}: {message}", style="yellow", markup=False)
+        others = len(entries) - 1
+        more = "" if not others else " and 1 more file" if others == 1 else f" and {others:,} more files"
+        text = printable(f"not read by {reader}: {entries[0].file}{more}: {message}")
+        console.print(text, style="yellow", markup=False)
     if found.is_exact:
         console.print("Everything that another reader reads is equal.", style="bold green")
 
