@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -128,22 +127,19 @@ def test_arguments_are_checked() -> None:
 
 def test_ctrl_c_ends_a_batch_between_images() -> None:
     code = """
-import os, signal, threading, time, jpegfreq, sys
+import os, signal, threading, jpegfreq, sys
 data = sys.stdin.buffer.read()
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell starts with SIGINT ignored
-threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-start = time.perf_counter()
 try:
+    threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     jpegfreq.read_coefficients_batch([data] * 100_000, threads=2, max_pixels=1 << 40)
 except KeyboardInterrupt:
     print("interrupted")
 """
-    start = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", code], input=make_jpeg(64, 64), capture_output=True, timeout=60, check=False
     )
     assert done.stdout == b"interrupted\n", done.stderr
-    assert time.monotonic() - start < 30
 
 
 def test_photographs_in_a_batch_equal_single_reads() -> None:

@@ -19,6 +19,10 @@ _PACKAGES = (
 )  # fmt: skip
 
 
+_SHORTEST_SECONDS = 1.0
+"""Below this the ticks of the system's clock say nothing about other programs."""
+
+
 @dataclass
 class Noise:
     """How much other work the machine did while something was timed.
@@ -48,8 +52,14 @@ class Noise:
 
     @property
     def others_share(self) -> float:
-        """The share of the machine's cores that other processes used."""
-        return self.others_seconds / max(1e-9, self.wall_seconds * (os.cpu_count() or 1))
+        """The share of the machine's cores that other processes used, from 0 to 1; 0 where the timing was too short.
+
+        The system counts in ticks of a hundredth of a second, each kind of work apart, so a short timing shows
+        only their rounding.
+        """
+        if self.wall_seconds < _SHORTEST_SECONDS:
+            return 0.0
+        return min(1.0, self.others_seconds / (self.wall_seconds * (os.cpu_count() or 1)))
 
 
 def others_busy_seconds() -> float:
