@@ -30,7 +30,7 @@ define CHECKS
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test types format docs wheel check-long bench fuzz clean
+.PHONY: help demo quick test types format docs wheel check-long bench bench-compare fuzz clean
 
 help:  ## this list
 	@echo "Every target first does the set-up it needs in .venv; the first run takes minutes, later ones start at once."
@@ -71,6 +71,9 @@ wheel: $(TOOLS) $(STAMPS)/wheel  ## build the source distribution and the wheel 
 
 bench: $(TOOLS)  ## measure against other decoders; half an hour on a quiet machine; PHOTOS=folder takes yours
 	$(PY) -m bench
+
+bench-compare: $(TOOLS)  ## hold the latest measurements against the committed ones
+	$(PY) -m bench.against_committed
 
 fuzz: $(TOOLS)  ## run each fuzz target for SECONDS=60
 	tests/fuzz/run.sh $(SECONDS)

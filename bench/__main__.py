@@ -21,6 +21,7 @@ STAGES = {
     "rgb": "RGB decoders on the same bytes: simplejpeg, PyTurboJPEG, OpenCV, Pillow, torchvision",
     "tensor": "bytes to the float32 frequency tensor, against libjpeg-turbo's RGB decode",
     "crops": "bytes to a batch of random-resized crops, against torchvision and OpenCV",
+    "before": "coefficients and crops, against an earlier commit of jpegfreq (BEFORE=73d9f24)",
     "store": "files to stored tensors, against read_batch alone; reading one; the loader on two threads",
     "training": "the whole training loop: RGB, frequencies, and torchvision's own input",
     "storage": "whole images' coefficients in standard containers, against decoding the JPEG again",

@@ -10,7 +10,7 @@ OpenCV run the pipelines that `jpegfreq profile` times.
 
 A second table has crops of 224 x 224 px (28 x 28 blocks): the input of RGB networks on frequencies. There the same
 photographs are read once more with a restart marker every MCU row, as `jpegfreq prepare` writes them. jpegtran makes
-these files; without it their rows are missing.
+these files; without it their rows are missing. So is that of DALI, which is a gigabyte, where it is not installed.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ HWC_HALF = "jpegfreq, 192 channels last, float16, 448"
 HWC_224, CHW_224 = "jpegfreq, 192 channels last, 224", "jpegfreq, 192 channels first, 224"
 HWC_48_224, HWC_24_224 = "jpegfreq, 48 channels last, float16, 224", "jpegfreq, 24 channels last, 224"
 PREPARED_224 = "jpegfreq, 192 channels last, 224, a restart marker per MCU row"
+DALI_224 = "DALI on the CPU, RGB 224"
+AGAINST_DALI = f"{TITLE_224}, against DALI"
 DECODE, FILL = "part: coefficients of the whole images alone", "part: zeros to the 192 x 56 x 56 tensors alone"
 
 Draws = dict[Image, Draw]
@@ -65,8 +67,8 @@ def run(result: Result, options: Options) -> None:
 
 def _run(result: Result, options: Options, images: Sequence[Image]) -> None:
     random = np.random.default_rng(0)
-    draws = {image: _draw(image, random) for image in images}
-    kinds = {"A": images, "A, 4:4:4": _sampled(images, 1, 1), "A, 4:2:0": _sampled(images, 2, 2)}
+    draws = {image: drawn(image, random) for image in images}
+    kinds = {"A": images, "A, 4:4:4": sampled(images, 1, 1), "A, 4:2:0": sampled(images, 2, 2)}
     for name, chosen in kinds.items():
         if not chosen:
             continue
@@ -105,9 +107,15 @@ def _run_224(result: Result, options: Options, name: str, units: Sequence[ours.C
     prepared = _prepared(units)
     if prepared:
         methods.append(_ours(draws, PREPARED_224, last, 224, prepared))
+    try:
+        methods.append(_method(DALI_224, pipelines.dali(), draws))
+    except ImportError:
+        print(f"  not installed, so not measured: {DALI_224} (nvidia-dali-cuda120)", flush=True)
     samples = result.compare(TITLE_224, name, units, methods, baseline=TORCHVISION, seconds=2 * options.seconds)
     if prepared:
         result.add(Table(AGAINST_ORIGINALS, name, compare(samples, HWC_224)))
+    if DALI_224 in samples.names:
+        result.add(Table(AGAINST_DALI, name, compare(samples, DALI_224)))
 
 
 def _prepared(units: Sequence[ours.Chunk]) -> dict[Image, bytes]:
@@ -123,12 +131,13 @@ def _prepared(units: Sequence[ours.Chunk]) -> dict[Image, bytes]:
     }
 
 
-def _draw(image: Image, random: np.random.Generator) -> Draw:
+def drawn(image: Image, random: np.random.Generator) -> Draw:
+    """Draw a random-resized crop and a flip."""
     header = jpegfreq.read_header(image.data)
     return random_resized_crop_box(header.height, header.width, random), bool(random.integers(2))
 
 
-def _sampled(images: Sequence[Image], horizontal: int, vertical: int) -> tuple[Image, ...]:
+def sampled(images: Sequence[Image], horizontal: int, vertical: int) -> tuple[Image, ...]:
     """Keep the images of three components whose luma has these sampling factors."""
     found = []
     for image in images:

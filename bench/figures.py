@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench import bench_before as before
 from bench import bench_coefficients as coefficients
 from bench import bench_crops as crops
 from bench import bench_large as large
@@ -63,6 +64,8 @@ def _coefficients(what: str, must: float, aim: float, title: str, set_name: str,
     return Figure(what, must, aim, "coefficients", title, set_name, method)
 
 
+_FIRST = "crops of 448 px, 192 channels"
+_KINDS = {"set A": "A", "4:4:4": "A, 4:4:4", "4:2:0": "A, 4:2:0"}
 _BATCH, _THREADS = "jpegfreq, batch, 1 thread", "jpegfreq, batch, 2 threads"
 FIGURES = (
     _coefficients("one image against libjpeg-turbo, set A (times)", 1.5, 1.7, coefficients.ONE_IMAGE, "A"),
@@ -129,19 +132,23 @@ FIGURES = (
             ("24 channels, float32", 3.2, 3.6, tensor.KEPT_24),
         )
     ),
-    Figure("crops against torchvision, set A (times)", 4, 5, "crops", crops.TITLE, "A", crops.HWC),
-    Figure("crops against torchvision, 4:4:4 (times)", 3.7, 4.7, "crops", crops.TITLE, "A, 4:4:4", crops.HWC),
-    Figure("crops against torchvision, 4:2:0 (times)", 6, 7.5, "crops", crops.TITLE, "A, 4:2:0", crops.HWC),
+    *(
+        Figure(f"crops of {what} against torchvision, {kind} (times)", must, aim, "crops", title, name, method)
+        for title, what, method, promised in (
+            (crops.TITLE, "448 px, 192 channels", crops.HWC, ((3.8, 4.3), (3.5, 4.3), (3.7, 4.3))),
+            (crops.TITLE, "448 px, 192 channels, float16", crops.HWC_HALF, ((4.1, 4.8), (3.8, 4.8), (4.3, 4.8))),
+            (crops.TITLE, "448 px, 24 channels", crops.HWC_24, ((4.8, 5.3), (4.4, 4.9), (4.9, 6))),
+            (crops.TITLE_224, "224 px, 192 channels", crops.HWC_224, ((4.2, 5.5), (3.9, 5.5), (4.8, 5.5))),
+            (crops.TITLE_224, "224 px, 48 channels, float16", crops.HWC_48_224, ((4.7, 6), (4.3, 6), (5.2, 6))),
+        )
+        for (kind, name), (must, aim) in zip(_KINDS.items(), promised, strict=True)
+    ),
+    Figure(
+        "crops of 224 px, 192 channels, against DALI (times)", 4.5, 6, "crops", crops.AGAINST_DALI, "A", crops.HWC_224
+    ),
     Figure("crops against OpenCV (times)", 2.8, 3.6, "crops", crops.AGAINST_OPENCV, "A", crops.HWC),
     Figure("crops against OpenCV with a block DCT (times)", 5, 7, "crops", crops.AGAINST_BLOCKS, "A", crops.HWC),
     Figure("crops against the paper's released pipeline (times)", 18, 24, "crops", crops.AGAINST_PAPER, "A", crops.HWC),
-    *(
-        Figure(f"crops of 224 px against torchvision, {what} (times)", must, aim, "crops", crops.TITLE_224, "A", method)
-        for what, must, aim, method in (
-            ("192 channels", 4.2, 5.5, crops.HWC_224),
-            ("48 channels, float16", 4.7, 6, crops.HWC_48_224),
-        )
-    ),
     Figure(
         "crops of 224 px, a restart marker per MCU row against the originals (times)",
         1.12,
@@ -153,6 +160,20 @@ FIGURES = (
     ),
     Figure("crops, CHW against HWC (times)", 0.85, 0.95, "crops", crops.AGAINST_OURS, "A", crops.CHW),
     Figure("crops, 24 channels against 192 (times)", 1.15, 1.3, "crops", crops.AGAINST_OURS, "A", crops.HWC_24),
+    *(
+        Figure(
+            f"{work} over commit 73d9f24, {kind} (times)",
+            1.12 if work == _FIRST else 1.2,
+            1.4,
+            "before",
+            work,
+            name,
+            before.NOW,
+        )
+        for work in before.WORKS
+        if work.startswith("crops")
+        for kind, name in _KINDS.items()
+    ),
     Figure(
         "FrequencyLoader on two threads against one (times)", 1.85, 1.95, "store", store.THREADS, "A", store.TWO_THREADS
     ),

@@ -217,19 +217,21 @@ def read_batch(
 def _regions(boxes: Any, count: int, size: tuple[int, int]) -> npt.NDArray[np.int64]:
     """Return boxes and windows as the native code takes them: int64 [N, 6]."""
     if isinstance(boxes, Sequence) and any(isinstance(box, Window) for box in boxes):
-        regions = []
+        with_windows = []
         for index, box in enumerate(boxes):
             try:
-                regions.append(region_of(box, size))
+                with_windows.append(region_of(box, size))
             except (ValueError, TypeError) as error:
                 raise type(error)(f"image {index}: {error}") from None
-        return _one_each(np.array(regions, np.int64), (count, 6), "boxes", "a box or a Window")
+        return _one_each(np.array(with_windows, np.int64), (count, 6), "boxes", "a box or a Window")
     values = _array("boxes", boxes)
     if values.size and values.dtype.kind not in "iu":
         raise ValueError(f"boxes must be whole numbers of pixels, not {values.dtype}")
     entry = "a box (top, left, height, width)"
     values = _one_each(values.astype(np.int64).reshape(values.shape if count else (0, 4)), (count, 4), "boxes", entry)
-    return np.pad(values, ((0, 0), (0, 2)))
+    regions = np.zeros((count, 6), np.int64)  # no window
+    regions[:, :4] = values
+    return regions
 
 
 def _flips(flips: Any, count: int) -> npt.NDArray[np.uint8]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from bench import report
 from bench.__main__ import STAGES
+from bench.against_committed import changes, latest
 from bench.figures import FIGURES, Figure
 from bench.results import Result, Table, Value, load
 from bench.timing import Comparison, Method, Samples, compare, measure, verify
@@ -142,3 +144,25 @@ def test_the_readme_has_its_markers() -> None:
 def test_figures_name_what_the_stages_measure() -> None:
     assert len({(figure.what, figure.set_name) for figure in FIGURES}) == len(FIGURES)
     assert all(figure.stage in set(STAGES) for figure in FIGURES)
+
+
+def test_a_row_changed_if_neither_median_lies_within_the_other_spread() -> None:
+    def result(*ratios: float) -> Result:
+        run = Result("coefficients", "python -m bench")
+        run.tables.append(Table("one image", "A", [comparison(ratio, f"row {n}") for n, ratio in enumerate(ratios)]))
+        return run
+
+    found = list(changes(result(1.5, 1.5, 1.5), result(1.55, 1.7, 1.3)))
+    assert [verdict for *_, verdict in found] == ["", "faster", "slower"]
+    assert [(old.ratio, new.ratio) for _, _, old, new, _ in found] == [(1.5, 1.55), (1.5, 1.7), (1.5, 1.3)]
+    assert not list(changes(result(), result(1.5)))
+
+
+def test_the_latest_of_complete_runs_and_looks_is_compared(tmp_path: Path) -> None:
+    folders = (tmp_path / "results", tmp_path / "looks")
+    assert latest("crops", folders) is None
+    for age, folder in enumerate(folders):
+        folder.mkdir()
+        (folder / "crops.json").write_text("{}")
+        os.utime(folder / "crops.json", (age, age))
+    assert latest("crops", folders) == folders[1] / "crops.json"

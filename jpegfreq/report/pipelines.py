@@ -170,7 +170,7 @@ def rgb_pipelines(*, are_large: bool) -> tuple[list[Pipeline], list[str]]:
         "simplejpeg + OpenCV": _simplejpeg,
         "simplejpeg at reduced size": _simplejpeg_reduced,
         "PyTurboJPEG + OpenCV": _pyturbojpeg,
-        "DALI on the CPU": _dali,
+        "DALI on the CPU": dali,
     }
     if not are_large:
         del makers["simplejpeg at reduced size"]
@@ -328,9 +328,10 @@ def _with_opencv(
     return _rgb(name, run, decoder, note, is_reduced)
 
 
-def _dali() -> Pipeline:
-    dali: Any = importlib.import_module("nvidia.dali")  # its own type stubs do not know all of its options
-    fn, types = dali.fn, dali.types
+def dali() -> Pipeline:
+    """Make DALI's pipeline on the CPU, in one thread."""
+    package: Any = importlib.import_module("nvidia.dali")  # its own type stubs do not know all of its options
+    fn, types = package.fn, package.types
     names = ("jpegs", "start", "shape", "mirror")
 
     def graph() -> Any:
@@ -343,7 +344,7 @@ def _dali() -> Pipeline:
         )
 
     options = {"batch_size": BATCH, "num_threads": 1, "device_id": None, "prefetch_queue_depth": 1}
-    make = dali.pipeline_def(**options, exec_dynamic=False)(graph)
+    make = package.pipeline_def(**options, exec_dynamic=False)(graph)
     pipeline: Any = None
 
     def run(images: Sequence[bytes], draws: Sequence[Draw], laps: Laps) -> Any:
