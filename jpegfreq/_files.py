@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
 __all__ = [
     "NpyFile",
     "WriteError",
+    "check_not_special",
     "is_new",
     "name_complete",
     "opened_alone",
     "printable",
+    "read_text",
     "reason_of",
     "write_npy",
     "write_whole",
@@ -65,6 +68,43 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def check_not_special(path: str | os.PathLike[str]) -> None:
+    """Refuse a pipe, a socket or a device as an input, because a program that reads one may wait for ever.
+
+    Whatever else is wrong with the path, such as that it does not exist, is left to whoever opens it.
+
+    Raises:
+        OSError: it is one.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return
+    kinds = (
+        (stat.S_ISFIFO, "a pipe"),
+        (stat.S_ISSOCK, "a socket"),
+        (stat.S_ISCHR, "a device"),
+        (stat.S_ISBLK, "a device"),
+    )
+    for is_kind, kind in kinds:
+        if is_kind(mode):
+            raise OSError(f"{os.fspath(path)} is {kind}, but a file is needed")
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """Read a text file that a user names, or that lies in a folder which a user names.
+
+    Raises:
+        OSError: it cannot be read, or is a pipe, a socket or a device.
+        ValueError: it is not UTF-8; the message names the file.
+    """
+    check_not_special(path)
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{os.fspath(path)} is not text in UTF-8: see its byte {error.start + 1:,}") from error
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jpegfreq._arguments import check_choice, check_flag, check_type
-from jpegfreq._files import write_whole
+from jpegfreq._files import read_text, write_whole
 from jpegfreq.channels import CHANNEL_COUNT
 
 __all__ = ["ChannelStatistics", "StatisticsAccumulator"]
@@ -164,9 +164,9 @@ class ChannelStatistics:
             OSError: the file cannot be read.
             ValueError: it does not hold statistics; the message names the file.
         """
-        text = Path(path).read_bytes()
+        text = read_text(path)
         try:
-            return cls.from_json(text.decode("utf-8"))
+            return cls.from_json(text)
         except ValueError as error:
             raise ValueError(f"{os.fspath(path)}: {error}") from error
 

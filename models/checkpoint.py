@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from jpegfreq._files import write_whole
+from jpegfreq._files import read_text, write_whole
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.frontend import EvaluationFilter, FrequencyNetwork
 from jpegfreq.models.gate import ChannelGate, GatedNetwork
@@ -278,7 +278,7 @@ def save_model(folder: str | os.PathLike[str], network: nn.Module, config: Netwo
     folder.mkdir(parents=True, exist_ok=True)
     text = config.to_json() + "\n"
     config_path = folder / CONFIG
-    if config_path.exists() and config_path.read_text(encoding="utf-8") != text:
+    if config_path.exists() and read_text(config_path) != text:
         config_path.unlink()
     # Not save_file: it makes a file that only its owner may read, and raises a SafetensorError where the disk is full.
     write_whole(folder / WEIGHTS, save(tensors, metadata={"format": "pt"}))
@@ -388,7 +388,7 @@ def load_network(
     folder = Path(folder)
     _require_files(folder)
     try:
-        config = from_json((folder / CONFIG).read_text(encoding="utf-8"))
+        config = from_json(read_text(folder / CONFIG))
         if isinstance(config, ModelConfig):
             check_code(config.architecture, run_code=run_code)
         network = config.create()
@@ -412,7 +412,7 @@ def read_config(folder: str | os.PathLike[str]) -> ModelConfig | None:
     folder = Path(folder)
     _require_files(folder)
     try:
-        values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        values = json.loads(read_text(folder / CONFIG))
         if isinstance(values, dict) and "jpegfreq_checkpoint" not in values:
             return None
         return ModelConfig.from_json(json.dumps(values))

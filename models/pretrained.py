@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from jpegfreq._files import check_not_special
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.checkpoint import CheckpointError, ModelConfig, checkpoint_in, load_network, read_tensors
 from jpegfreq.models.frontend import FrequencyNetwork
@@ -106,6 +107,7 @@ def read_pretrained(path: str | os.PathLike[str], *, run_code: bool = False) -> 
         gate = network.gate.state_dict() if isinstance(network, GatedNetwork) else None
         inner = network.network if isinstance(network, GatedNetwork) else network
         return Pretrained(path, inner.state_dict(), config, gate)
+    check_not_special(path)
     if path.suffix == ".safetensors":
         try:
             return Pretrained(path, load_file(path))

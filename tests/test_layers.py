@@ -46,7 +46,7 @@ ALLOWED = {
     "jpegfreq._resample": DECODER | FORMAT | {"assembly.*", "crops"},
     "jpegfreq.batch": DECODER | FORMAT | {"assembly.*", "crops", "_resample"},
     "jpegfreq.writer": DECODER | {"_files", "batch"},
-    "jpegfreq.sources.*": {"errors", "_extras"},
+    "jpegfreq.sources.*": {"errors", "_extras", "_files"},
     "jpegfreq.compat.*": DECODER - {"_native"} | {"_files", "_quality", "_segments", "structure", "writer"},
     "jpegfreq.store.*": {"_extras"} | TENSORS - {"_native"} | SOURCES | EDITS,
     "jpegfreq.torch.*": {"_extras"} | TENSORS - {"_native"} | SOURCES | {"_dct"},

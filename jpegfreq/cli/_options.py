@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from jpegfreq._files import reason_of
+from jpegfreq._files import check_not_special, read_text, reason_of
 from jpegfreq.batch import usable_cores
 from jpegfreq.channels import ChannelSelection
 from jpegfreq.cli import CommandError
@@ -45,7 +45,7 @@ def find_inputs(arguments: Sequence[str]) -> list[Input]:
 
     Raises:
         CommandError: a name does not exist, or there is no JPEG file at all.
-        OSError: a folder cannot be listed.
+        OSError: a folder cannot be listed, or a name is that of a pipe, a socket or a device.
     """
     found: dict[str, Path] = {}  # by the resolved folder of the argument, and the name below it
     roots: list[str] = []
@@ -58,6 +58,7 @@ def find_inputs(arguments: Sequence[str]) -> list[Input]:
             if below.left_out:
                 print(f"left out of {argument}: {below.left_out}", file=sys.stderr)
         elif argument.exists():
+            check_not_special(argument)
             root = os.path.realpath(argument.parent)
             found.setdefault(os.path.join(root, argument.name), argument)
         else:
@@ -74,8 +75,10 @@ def images_below(folder: Path) -> list[Input]:
 
     Raises:
         CommandError: it is not a folder, or it holds no JPEG file.
+        OSError: it is a pipe, a socket or a device, or cannot be listed.
     """
     if not folder.is_dir():
+        check_not_special(folder)
         if folder.exists():
             raise CommandError(f"{folder} is a file, but this command needs a folder of JPEG files")
         raise CommandError(f"{folder}: no such folder")
@@ -255,7 +258,7 @@ def check_statistics(statistics: str | None, view: EvaluationView) -> None:
     """
     if statistics is None or not statistics.endswith(".json"):
         return
-    facts = json.loads(Path(statistics).read_text(encoding="utf-8")).get("measured_on")
+    facts = json.loads(read_text(statistics)).get("measured_on")
     names = EvaluationView.field_names()
     if not isinstance(facts, dict) or not {"size", "shorter_side"} <= set(facts):
         return
@@ -291,7 +294,7 @@ def _selection(text: str) -> ChannelSelection:
         return ChannelSelection.of(text.removeprefix("dct"))
     if text.endswith(".json"):
         with _named(text):
-            return ChannelSelection.from_json(Path(text).read_text(encoding="utf-8"))
+            return ChannelSelection.from_json(read_text(text))
     if text.startswith("zigzag:"):
         return ChannelSelection.zigzag(*(int(count) for count in text.removeprefix("zigzag:").split(",")))
     if "," in text:

@@ -7,7 +7,7 @@ import ast
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jpegfreq._files import reason_of
+from jpegfreq._files import read_text, reason_of
 
 if TYPE_CHECKING:
     from jpegfreq.models.frontend import EvaluationFilter, FrequencyNetwork
@@ -222,7 +222,7 @@ def _lines(path: Path) -> tuple[str, ...]:
     """
     from jpegfreq.cli import CommandError
 
-    names = tuple(line.strip() for line in path.read_text(encoding="utf-8").rstrip().splitlines())
+    names = tuple(line.strip() for line in read_text(path).rstrip().splitlines())
     for number, name in enumerate(names, 1):
         if not name:
             raise CommandError(f"--classes {path}: line {number} is empty, but each line must name a class")

@@ -66,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prepare every file and shard that is not current; return 1 if some failed."""
+    from jpegfreq._files import check_not_special
     from jpegfreq.cli import CommandError
     from jpegfreq.cli._each_file import report_further_images, resumable, sizes
     from jpegfreq.cli._options import threads_from
@@ -78,6 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     threads, source = threads_from(arguments), arguments.source
     if not source.exists():
         raise CommandError(f"{source}: no such folder or shard")
+    check_not_special(source)
     if not source.is_dir() and source.suffix != ".tar":
         raise CommandError(f"{source} is neither a folder nor a .tar shard; jpegfreq transcode takes single files")
     refuse_inside(arguments.out, [source])

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jpegfreq._files import reason_of
+from jpegfreq._files import read_text, reason_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -174,7 +174,7 @@ def _ranking_of_file(path: Path) -> Ranking:
     from jpegfreq.models.analysis.ranking import energy_ranking
     from jpegfreq.statistics import ChannelStatistics
 
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path)
     facts = json.loads(text)
     if isinstance(facts, dict) and "on_rate" in facts:
         return HeatMap.from_dict(facts).ranking()

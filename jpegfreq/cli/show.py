@@ -42,6 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Draw one file; return 1 if it cannot be read."""
     import sys
 
+    from jpegfreq._files import check_not_special
     from jpegfreq.cli._outputs import check_figure, write_figure
     from jpegfreq.coefficients import read_coefficients
     from jpegfreq.errors import JpegError
@@ -49,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     check_figure(arguments.out, inputs=[arguments.input])
     try:
+        check_not_special(arguments.input)
         coefficients = read_coefficients(arguments.input, damage="keep")
         figure = draw(coefficients, Path(arguments.input))
     except JpegError as error:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jpegfreq._files import write_whole
+from jpegfreq._files import read_text, reason_of, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -227,7 +227,7 @@ def _read(file: Path) -> dict[str, Any]:
     from jpegfreq.cli import CommandError
 
     try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
+        facts = json.loads(read_text(file))
         for key in ("source", "count", "mean", "second_moment"):
             facts[key]
         for key in ("folder", *_COUNTS, *_SAME):
@@ -237,7 +237,7 @@ def _read(file: Path) -> dict[str, Any]:
             if values.shape != (CHANNEL_COUNT,) or not np.isfinite(values).all():
                 raise ValueError(f"{key} must be {CHANNEL_COUNT} finite numbers")
     except OSError as error:
-        raise CommandError(f"{file}: {error.strerror}") from error
+        raise CommandError(reason_of(error)) from error
     except KeyError as error:
         raise CommandError(f"{file} was not written by `jpegfreq stats`: it has no field {error}") from error
     except (ValueError, TypeError) as error:

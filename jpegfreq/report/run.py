@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jpegfreq._extras import needs_extra
+from jpegfreq._files import read_text
 from jpegfreq.channels import COMPONENT_NAMES
 from jpegfreq.report.page import Section, image_html, page, table_html
 
@@ -75,7 +76,7 @@ def read_run(folder: Path) -> RunLog:
     rates = np.zeros((0, 0))
     if gate.is_file():
         try:
-            known: dict[str, Any] = json.loads(gate.read_text(encoding="utf-8"))
+            known: dict[str, Any] = json.loads(read_text(gate))
             channels = tuple(int(channel) for channel in known["channels"])
             rates = np.array([line["on_rate"] for line in known["epochs"]], np.float64).reshape(-1, len(channels))
         except (ValueError, KeyError, TypeError) as error:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from jpegfreq._files import check_not_special
 from jpegfreq.sources.file_memory import BatchFiles, FileMemory
 from jpegfreq.sources.labels import check_numbers
 from jpegfreq.sources.lists import read_list
@@ -129,6 +130,7 @@ def open_images(source: str | os.PathLike[str], *, labels: bool = True) -> Image
     if not os.path.lexists(path):
         raise FileNotFoundError(f"{path}: no such folder, list or shard")
     if not os.path.isdir(path):
+        check_not_special(path)
         if path.endswith(".txt"):
             return list_file(path, labels=labels)
         if path.endswith(".tar"):

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from jpegfreq._extras import needs_extra
+from jpegfreq._files import check_not_special
 
 __all__ = ["Opened", "is_remote", "read_remote", "remote_exists"]
 
@@ -26,7 +27,7 @@ class Opened:
         """Open a file.
 
         Raises:
-            OSError: it cannot be opened.
+            OSError: it cannot be opened, or is a pipe, a socket or a device.
             ImportError: fsspec, or its package for the protocol, is not installed.
         """
         self._remote: Any = None
@@ -36,6 +37,7 @@ class Opened:
             self._remote.seek(0, os.SEEK_END)
             self.size_bytes = int(self._remote.tell())
         else:
+            check_not_special(path)
             self._file = os.open(path, os.O_RDONLY)
             self.size_bytes = os.fstat(self._file).st_size
 

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from jpegfreq._extras import needs_extra
-from jpegfreq._files import WriteError, name_complete, opened_alone
+from jpegfreq._files import WriteError, name_complete, opened_alone, read_text
 from jpegfreq.batch import read_coefficients_batch
 from jpegfreq.coefficients import Coefficients
 from jpegfreq.failures import Failure
@@ -194,7 +194,7 @@ class StoredCoefficients:
             import hdf5plugin  # noqa: F401  # its filters are known once it is imported
 
         self.path = Path(path)
-        plan = json.loads((self.path / "plan.json").read_text(encoding="utf-8"))
+        plan = json.loads(read_text(self.path / "plan.json"))
         if plan.get("coefficient_store_version") != _STORE_VERSION:
             raise ValueError(f"{self.path} is not a store of coefficients of version {_STORE_VERSION}")
         conversion = CoefficientConversion(self.path, tuple(plan["names"]))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jpegfreq._files import read_text
 from jpegfreq.format import TensorFormat
 from jpegfreq.store.plan import STORE_VERSION
 from jpegfreq.views import EvaluationView
@@ -39,7 +40,7 @@ class StoredDataset:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Open a store; each shard is mapped when it is first used."""
         self.path = Path(path)
-        manifest = json.loads((self.path / "manifest.json").read_text(encoding="utf-8"))
+        manifest = json.loads(read_text(self.path / "manifest.json"))
         if manifest["store_version"] != STORE_VERSION:
             raise ValueError(
                 f"{self.path} is a store of version {manifest['store_version']}, but this jpegfreq reads version "

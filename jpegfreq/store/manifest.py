@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from jpegfreq._files import write_whole
+from jpegfreq._files import read_text, write_whole
 from jpegfreq.failures import Failure
 from jpegfreq.store.plan import Conversion, ShardPlan, differences, lines_json
 
@@ -58,7 +58,7 @@ def begin(conversion: ShardPlan, out: Path, *, part: int = 1, parts: int = 1) ->
 
 def _compare(path: Path, conversion: ShardPlan) -> None:
     """Refuse a store that was begun with another plan."""
-    before, wanted = json.loads(path.read_text(encoding="utf-8")), json.loads(conversion.plan_text())
+    before, wanted = json.loads(read_text(path)), json.loads(conversion.plan_text())
     if before == wanted:
         return
     if set(before) != set(wanted):

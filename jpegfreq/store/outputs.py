@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 from shutil import copyfileobj
 from typing import IO, Any, TypeAlias
 
-from jpegfreq._files import WriteError, name_complete, write_whole, written_whole
+from jpegfreq._files import WriteError, name_complete, read_text, write_whole, written_whole
 from jpegfreq.store.plan import differences
 
 __all__ = [
@@ -134,7 +134,7 @@ class Outputs(ABC):
         stamp = out / _STAMP
         if stamp.exists():
             try:
-                before = json.loads(stamp.read_text(encoding="utf-8"))
+                before = json.loads(read_text(stamp))
                 different = differences(before, options)
             except (ValueError, AttributeError, KeyError, TypeError) as error:
                 raise ValueError(f"{stamp} was not written by this command: {error}") from error

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from jpegfreq._files import write_whole
+from jpegfreq._files import read_text, write_whole
 from jpegfreq.channels import CHANNEL_COUNT, ZIGZAG, ChannelSelection
 from jpegfreq.models.analysis.evaluation import OnUnread, Progress, evaluation_batches
 from jpegfreq.models.analysis.ranking import Ranking
@@ -151,7 +151,7 @@ class HeatMap:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> HeatMap:
         """Read a heat map that `save` wrote."""
-        return cls.from_json(Path(path).read_text(encoding="utf-8"))
+        return cls.from_json(read_text(path))
 
 
 @torch.inference_mode()

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from jpegfreq._files import read_text
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.analysis.evaluation import device_of
 from jpegfreq.models.analysis.heatmap import HeatMap, heat_map_of
@@ -167,7 +168,7 @@ class DenseModel:
 def is_dense(folder: str | os.PathLike[str]) -> bool:
     """Return whether a checkpoint holds a network for boxes or masks."""
     try:
-        return _KIND in json.loads((Path(folder) / CONFIG).read_text(encoding="utf-8"))
+        return _KIND in json.loads(read_text(Path(folder) / CONFIG))
     except (OSError, ValueError, TypeError):
         return False  # whoever reads it reports what is wrong
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from jpegfreq._files import read_text
 from jpegfreq._resample import resample
 from jpegfreq.coefficients import read_coefficients
 from jpegfreq.crops import Box, random_resized_crop_box
@@ -141,7 +142,7 @@ def read_boxes(path: Path | None, height: int, width: int) -> tuple[Tensor, Tens
         ValueError: a line does not have five numbers.
     """
     boxes, classes = [], []
-    for number, line in enumerate([] if path is None else path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate([] if path is None else read_text(path).splitlines(), 1):
         if not line.strip():
             continue
         try:

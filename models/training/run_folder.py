@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from jpegfreq._files import is_new, write_whole
+from jpegfreq._files import is_new, read_text, write_whole
 from jpegfreq.models.training.state import STATE
 
 __all__ = ["begin_run", "check_run_folder"]
@@ -64,7 +64,7 @@ def check_run_folder(
             raise ValueError(f"{out} holds other files: name a new folder")
         return
     try:
-        known = from_dict(json.loads((out / _RUN).read_text(encoding="utf-8")))
+        known = from_dict(json.loads(read_text(out / _RUN)))
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{out / _RUN} is not a run of this version ({error}): name a new folder") from error
     free = {*movable, "weights"} if (out / STATE).exists() else set(movable)
