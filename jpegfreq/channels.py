@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from jpegfreq._arguments import check_choice, whole_number
+from jpegfreq._words import counted
 
 __all__ = ["CHANNEL_COUNT", "PRESETS", "ZIGZAG", "ChannelSelection"]
 
@@ -76,7 +77,7 @@ class ChannelSelection:
     def __repr__(self) -> str:
         counts = [len(self.component(c)) for c in range(3)]
         parts = [f"{count} {name}" for count, name in zip(counts, COMPONENT_NAMES, strict=True) if count]
-        return f"<ChannelSelection {self.name!r}: {len(self)} channels, {' + '.join(parts)}>"
+        return f"<ChannelSelection {self.name!r}: {counted(len(self), 'channel')}, {' + '.join(parts)}>"
 
     @classmethod
     def preset(cls, count: int, *, order: Literal["raster", "zigzag"] = "raster") -> ChannelSelection:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jpegfreq._arguments import check_choice, check_type, given, whole_number
+from jpegfreq._words import counted
 from jpegfreq.channels import CHANNEL_COUNT, ChannelSelection
 from jpegfreq.statistics import ChannelStatistics
 
@@ -113,7 +114,7 @@ class TensorFormat:
 
     def __repr__(self) -> str:
         values = "not normalized" if self.statistics is None else f"normalized by {self.statistics.source!r}"
-        channels = f"{len(self.selection)} channels ({self.selection.name!r})"
+        channels = f"{counted(len(self.selection), 'channel')} ({self.selection.name!r})"
         return f"<TensorFormat: {channels}, {self.layout} {self.dtype}, chroma {self.chroma}, {values}>"
 
     @property

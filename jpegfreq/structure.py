@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from jpegfreq import _native
+from jpegfreq._words import counted
 from jpegfreq.coefficients import _keep_damage
 
 if TYPE_CHECKING:
@@ -53,7 +54,10 @@ class HuffmanTable:
     offset_bytes: int
 
     def __repr__(self) -> str:
-        return f"<HuffmanTable {self.kind} {self.identifier}: {len(self.values)} codes, at byte {self.offset_bytes}>"
+        return (
+            f"<HuffmanTable {self.kind} {self.identifier}: {counted(len(self.values), 'code')}, at byte "
+            f"{self.offset_bytes}>"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +125,10 @@ class Structure:
 
     def __repr__(self) -> str:
         damage = "" if self.damage is None else f"; damage: {self.damage}"
-        scans = "1 scan" if len(self.scans) == 1 else f"{len(self.scans)} scans"
-        return f"<Structure of {self.header.description}: {len(self.segments)} segments, {scans}{damage}>"
+        return (
+            f"<Structure of {self.header.description}: {counted(len(self.segments), 'segment')}, "
+            f"{counted(len(self.scans), 'scan')}{damage}>"
+        )
 
 
 def read_structure(data: Source, *, damage: Literal["raise", "keep"] = "raise") -> Structure:

@@ -11,6 +11,7 @@ import numpy as np
 from jpegfreq import _native
 from jpegfreq._arguments import check_choice, check_flag, check_type, given, whole_number
 from jpegfreq._files import write_whole
+from jpegfreq._words import counted
 from jpegfreq.batch import _return_errors, _thread_count
 from jpegfreq.coefficients import COMPONENTS, Coefficients
 from jpegfreq.header import Component, Header
@@ -211,7 +212,8 @@ def _image(name: str, coefficients: Any, process: str, segments: Any) -> tuple[A
     )
     if len(planes) != count or len(tables) != count:
         raise ValueError(
-            f"{name} has {count} components, {len(planes)} planes and {len(tables)} quantization tables; every "
+            f"{name} has {counted(count, 'component')}, {counted(len(planes), 'plane')} and "
+            f"{counted(len(tables), 'quantization table')}; every "
             "component needs one of each"
         )
     for c, component in enumerate(header.components):

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from jpegfreq._files import read_text, write_whole
+from jpegfreq._words import counted, verb
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.frontend import EvaluationFilter, FrequencyNetwork
 from jpegfreq.models.gate import ChannelGate, GatedNetwork
@@ -87,7 +88,10 @@ class ModelConfig:
         if len(self.size) != 2 or not all(0 < side <= _LARGEST for side in self.size):
             raise ValueError(f"size must be (height, width), each from 1 to {_LARGEST} pixels, not {self.size}")
         if self.labels and len(self.labels) != self.num_classes:
-            raise ValueError(f"there are {self.num_classes} classes but {len(self.labels)} labels")
+            raise ValueError(
+                f"there {verb(self.num_classes)} {counted(self.num_classes, 'class')} but "
+                f"{counted(len(self.labels), 'label')}"
+            )
         if (self.source is not None) != is_rgb_source(self.architecture):
             raise ValueError(f"the source of an RGB network and the architecture {self.architecture!r} contradict")
         height, width = self.size
@@ -103,11 +107,11 @@ class ModelConfig:
     def __repr__(self) -> str:
         """Name the network and its input, without the statistics and the labels."""
         height, width = self.size
-        channels = "RGB" if self.format is None else f"{len(self.format.selection)} channels"
+        channels = "RGB" if self.format is None else counted(len(self.format.selection), "channel")
         extra = (", gated" if self.gated else "") + ("" if self.stride == "paper" else f", stride {self.stride}")
         return (
-            f"ModelConfig({self.architecture} for {self.num_classes} classes, {channels}, height {height} x width "
-            f"{width} pixels of a shorter side of {self.shorter_side}{extra})"
+            f"ModelConfig({self.architecture} for {counted(self.num_classes, 'class')}, {channels}, height {height} x "
+            f"width {width} pixels of a shorter side of {self.shorter_side}{extra})"
         )
 
     @classmethod

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from jpegfreq._arguments import check_choice
+from jpegfreq._words import counted
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.pixel_layer import PixelLayer
 from jpegfreq.models.stems import Form, evaluate, find_stem, fold, size_taken
@@ -100,8 +101,8 @@ class FrequencyNetwork(nn.Module):
         wanted = (len(self.format.selection), *grid)
         if tuple(x.shape[1:]) != wanted:
             raise ValueError(
-                f"the input must be [N, {', '.join(map(str, wanted))}], that is {wanted[0]} channels x height "
-                f"{grid[0]} x width {grid[1]}, not {list(x.shape)}"
+                f"the input must be [N, {', '.join(map(str, wanted))}], that is {counted(wanted[0], 'channel')} x "
+                f"height {grid[0]} x width {grid[1]}, not {list(x.shape)}"
             )
         output: Tensor = self.network(self.front(x))
         return output
@@ -126,10 +127,11 @@ class FrequencyNetwork(nn.Module):
 
     def __repr__(self) -> str:
         """Name the network, its form and its input, not the network's layers."""
-        classes = f", {len(self.classes)} classes" if self.classes else ""
+        classes = f", {counted(len(self.classes), 'class')}" if self.classes else ""
         resize = f", shorter side {self.shorter_side}, {self.filter}" if self.shorter_side else ""
         return (
-            f"FrequencyNetwork({type(self.network).__name__}, {self.form}, {len(self.format.selection)} channels of "
+            f"FrequencyNetwork({type(self.network).__name__}, {self.form}, "
+            f"{counted(len(self.format.selection), 'channel')} of "
             f"images of height {self.size[0]} x width {self.size[1]} pixels{resize}{classes})"
         )
 
@@ -194,7 +196,8 @@ def from_rgb(
     stem = find_stem(network, (height, width))
     if stem is not None and stem.convolution.in_channels != stem.given:
         raise ValueError(
-            f"the network's first convolution, {stem.name!r}, takes {stem.convolution.in_channels} channels, but that "
+            f"the network's first convolution, {stem.name!r}, takes "
+            f"{counted(stem.convolution.in_channels, 'channel')}, but that "
             f"of an RGB network takes {stem.given}"
         )
     common = _Common(format, (height, width), shorter_side, filter, tuple(classes), tuple(mean), tuple(std))

@@ -15,6 +15,7 @@ import torchvision
 from torch import nn
 from torchvision.models import WeightsEnum
 
+from jpegfreq._words import counted, verb
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.frontend import FrequencyNetwork, checked_size, from_rgb
 from jpegfreq.models.pretrained import read_pretrained
@@ -227,7 +228,7 @@ def _with_classes(options: dict[str, Any], classes: Sequence[str]) -> dict[str, 
     if not classes:
         return options
     if options.get("num_classes", len(classes)) != len(classes):
-        raise ValueError(f"num_classes is {options['num_classes']}, but classes has {len(classes)} names")
+        raise ValueError(f"num_classes is {options['num_classes']}, but classes has {counted(len(classes), 'name')}")
     return {**options, "num_classes": len(classes)}
 
 
@@ -260,8 +261,8 @@ def load_weights(network: nn.Module, name: str, path: Path) -> None:
     unknown = [key for key in tensors if key not in own]
     reshaped = [key for key in own if key in tensors and own[key].shape != tensors[key].shape]
     faults = [
-        f"{len(keys)} tensors {what}, the first is {keys[0]}"
-        for keys, what in ((lacking, "are missing"), (unknown, "are unknown"))
+        f"{counted(len(keys), 'tensor')} {verb(len(keys))} {what}, such as {keys[0]}"
+        for keys, what in ((lacking, "missing"), (unknown, "unknown"))
         if keys
     ]
     if reshaped:

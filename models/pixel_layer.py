@@ -31,6 +31,7 @@ import torch
 from torch import Tensor, nn
 
 from jpegfreq._dct import dct_matrix
+from jpegfreq._words import counted
 from jpegfreq.channels import CHANNEL_COUNT
 from jpegfreq.format import TensorFormat
 
@@ -103,7 +104,7 @@ class PixelLayer(nn.Module):
     def extra_repr(self) -> str:
         """Give the sizes."""
         pixels = "pixels of whole blocks" if self.size is None else f"height {self.size[0]} x width {self.size[1]}"
-        return f"{sum(map(len, self.places))} channels -> 3 x {pixels}"
+        return f"{counted(sum(map(len, self.places)), 'channel')} -> 3 x {pixels}"
 
 
 def undo_statistics(format: TensorFormat) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from jpegfreq._files import check_not_special
+from jpegfreq._words import counted
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.checkpoint import CheckpointError, ModelConfig, checkpoint_in, load_network, read_tensors
 from jpegfreq.models.frontend import FrequencyNetwork
@@ -52,7 +53,7 @@ class LoadedWeights:
         """One line for the console."""
         new = f"; new: {', '.join(self.fresh)}" if self.fresh else ""
         gate = "; the gate was not loaded" if any(name.startswith("gate.") for name in self.left) else ""
-        return f"{len(self.loaded)} tensors loaded{new}{gate}"
+        return f"{counted(len(self.loaded), 'tensor')} loaded{new}{gate}"
 
     def __repr__(self) -> str:
         """Give counts only: there are hundreds of names."""
@@ -83,7 +84,7 @@ class Pretrained:
     def __repr__(self) -> str:
         """Give the source, without the tensors."""
         gate = "" if self.gate is None else ", with a gate"
-        return f"Pretrained({str(self.path)!r}, {len(self.tensors)} tensors{gate})"
+        return f"Pretrained({str(self.path)!r}, {counted(len(self.tensors), 'tensor')}{gate})"
 
 
 def read_pretrained(path: str | os.PathLike[str], *, run_code: bool = False) -> Pretrained:

@@ -167,7 +167,7 @@ def test_config_survives_json() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"labels": ("one",)}, "3 classes but 1 labels"),
+        ({"labels": ("one",)}, "3 classes but 1 label"),
         ({"size": (60, 64)}, "multiples of 8"),
         ({"shorter_side": 32}, "larger than a shorter_side"),
     ],

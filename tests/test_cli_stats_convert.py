@@ -172,6 +172,36 @@ def test_stats_list_failures_and_count_the_rest(
     assert clean.mean == mixed.mean
 
 
+@pytest.mark.parametrize("words", [["convert", "--size", "32"], ["convert", "--coefficients"]], ids=" ".join)
+def test_a_folder_of_unreadable_files_gives_no_complete_store(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if "--coefficients" in words:
+        pytest.importorskip("h5py")
+        pytest.importorskip("hdf5plugin")
+    (tmp_path / "in").mkdir()
+    for n in range(2):
+        (tmp_path / "in" / f"{n}.jpg").write_bytes(b"no picture")
+    out = tmp_path / "out"
+    assert main([*words, str(tmp_path / "in"), "--out", str(out)]) == 1
+    error = capsys.readouterr().err
+    assert f"{out}: nothing was converted: 0 of 2 files could be read" in error
+    assert "complete" not in error
+    (tmp_path / "in" / "1.jpg").write_bytes(make_jpeg(40, 40))  # once a file is whole, the same command converts it
+    assert main([*words, str(tmp_path / "in"), "--out", str(out)]) == 1
+    assert f"{out}: complete, 1 of 2 files in 1 shard of up to" in capsys.readouterr().err
+
+
+def test_stats_of_unreadable_files_alone_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "0.jpg").write_bytes(b"no picture")
+    assert main(["stats", str(tmp_path / "in"), "--out", str(tmp_path / "s.json")]) == 2
+    error = capsys.readouterr().err
+    assert "no image could be measured, so" in error
+    assert error.index("0.jpg: not a JPEG") < error.index("no image could be measured")
+    assert not (tmp_path / "s.json").exists()
+
+
 def test_statistics_of_grey_images_alone_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "grey").mkdir()
     (tmp_path / "grey" / "a.jpg").write_bytes(make_jpeg(16, 16, "L"))
@@ -288,7 +318,7 @@ def test_edited_files_are_converted_again(photos: Path, tmp_path: Path, capsys: 
     (photos / "class0" / "0.jpg").write_bytes(make_jpeg(50, 50, seed=9))
     capsys.readouterr()
     assert convert(photos, tmp_path / "store") == 0
-    assert "1 complete shards are made again" in capsys.readouterr().err
+    assert "1 complete shard is made again" in capsys.readouterr().err
     assert convert(photos, tmp_path / "anew") == 0
     for name in ("manifest.json", "shards/00000.npy"):
         assert (tmp_path / "store" / name).read_bytes() == (tmp_path / "anew" / name).read_bytes()
@@ -304,7 +334,7 @@ def test_convert_again_keeps_the_shards_and_the_exit_code(
     assert convert(photos, tmp_path / "store", "--dtype", "int16") == 1
     assert (tmp_path / "store" / "shards" / "00000.npy").stat().st_mtime_ns == before
     shown = capsys.readouterr().err
-    assert "1 of 1 shards are complete already" in shown
+    assert "1 of 1 shard is complete already" in shown
     assert "1 not a JPEG" in shown
 
 

@@ -77,8 +77,8 @@ def test_parts_and_threads_fill_one_store(folder: Path, tmp_path: Path, capsys: 
     capsys.readouterr()
     for part, code, shown in (
         (2, 1, "1 failed: 1 not a JPEG"),
-        (3, 0, "1 shards of other parts are missing (--shard 1/3)"),
-        (1, 0, "complete, 10 files in 3 shards of up to 4"),
+        (3, 0, "1 shard of other parts is missing (--shard 1/3)"),
+        (1, 0, "complete, 9 of 10 files in 3 shards of up to 4"),
     ):
         assert store(folder, tmp_path / "parts", "--shard", f"{part}/3", "--threads", "2") == code
         assert shown in " ".join(capsys.readouterr().err.split())
@@ -158,7 +158,7 @@ def test_shards_of_edited_files_are_made_again(
     assert store(folder, tmp_path / "store") == 1
     (folder / "0.jpg").write_bytes(make_jpeg(30, 30))
     assert store(folder, tmp_path / "store") == 1
-    assert "1 complete shards are made again" in capsys.readouterr().err
+    assert "1 complete shard is made again" in capsys.readouterr().err
     assert store(folder, tmp_path / "anew") == 1
     assert content(tmp_path / "store") == content(tmp_path / "anew")
 

@@ -111,7 +111,7 @@ def test_a_file_that_was_only_touched_or_moved_is_kept(
     assert decode("a", "--out", "t", npz=npz) == 0
     (photos / "a").rename(photos / "moved")
     assert decode("moved", "--out", "t", npz=npz) == 0
-    assert capsys.readouterr().err.count("1 of 1 files are decoded already") == 2
+    assert capsys.readouterr().err.count("1 of 1 file is decoded already") == 2
 
 
 @FORMS
@@ -140,7 +140,7 @@ def test_a_link_that_leads_out_of_the_folder_is_refused(photos: Path, capsys: py
 def test_spellings_of_one_folder_count_once(photos: Path, npz: bool, capsys: pytest.CaptureFixture[str]) -> None:
     (photos / "link").symlink_to("a")
     assert decode("a", "./a", "link", "b/../a", "a/x.jpg", "--out", "t", npz=npz) == 0
-    assert "1 of 1 files are decoded" in capsys.readouterr().err
+    assert "1 of 1 file is decoded" in capsys.readouterr().err
     assert set(tensors("t", npz=npz)) == {"x.jpg"}
 
 

@@ -182,7 +182,7 @@ def test_requantizing_checks_its_tables() -> None:
     image = make_coefficients(16, 16, SAMPLINGS["grey"])
     ones = np.ones((8, 8), np.uint16)
     for tables, message in (
-        ([], "an image of 1 components needs as many tables, not 0"),
+        ([], "an image of 1 component needs as many tables, not 0"),
         ([ones[:4]], "quantization_tables[0] must be 8 x 8 whole numbers, not an array of uint16 of shape (4, 8)"),
         ([ones * 0], "quantization_tables[0] must hold whole numbers from 1 to 65535"),
         ([ones * 1.5], "quantization_tables[0] must hold whole numbers from 1 to 65535"),

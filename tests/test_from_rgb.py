@@ -276,7 +276,7 @@ def test_a_network_of_ones_own_runs_only_with_the_flag(tmp_path: Path, capsys: p
         (["--network", "gone.py:make", *RUN], "gone.py, which makes the"),
         (["--network", "{code}:make", *["--mean", "9,0,0", "--std", "1,1,1", "--run-code"]], "mean must be three numb"),
         (["--network", "{broken}:make", *RUN], "executed: SyntaxError"),
-        (["--network", "{grey}:make", *RUN], "takes 1 channels, but that"),
+        (["--network", "{grey}:make", *RUN], "takes 1 channel, but that"),
         (["--network", "{text}:make", *RUN], "returned str, not a torch.nn"),
     ],
 )  # fmt: skip

@@ -224,7 +224,7 @@ def test_timms_wrong_arguments_are_refused() -> None:
         from_timm("resnet10x")
     with pytest.raises(ValueError, match="timm states no mean and std for resnet10t"):
         from_timm("resnet10t", pretrained_cfg_overlay={"mean": None})
-    with pytest.raises(ValueError, match="takes 1 channels, but that of an RGB network takes 3"):
+    with pytest.raises(ValueError, match="takes 1 channel, but that of an RGB network takes 3"):
         from_timm("resnet10t", in_chans=1)
     with pytest.raises(ValueError, match="does not take images of height 60 x width 60 pixels"):
         from_timm("vit_tiny_patch16_224", size=60, dynamic_img_size=True)

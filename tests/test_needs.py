@@ -276,6 +276,53 @@ def test_command_counts_unreadable_images(
     assert "bad.jpg" in error
 
 
+def test_command_names_unreadable_images_before_it_says_that_there_are_too_few(
+    model: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    (photos / "class0" / "bad.jpg").write_bytes(b"no picture")
+    words = ["--channels", "2", "--batch-size", "7", "--out", str(tmp_path / "out")]
+    assert main(["needs", str(model), str(photos), *words]) == 2
+    error = capsys.readouterr().err
+    assert 0 < error.index("bad.jpg") < error.index("there are 8 images, but steps of 7 need at least 9")
+
+
+def test_command_refuses_a_folder_with_other_results(
+    model: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    out = tmp_path / "out"
+    words = ["needs", str(model), str(photos), "--out", str(out)]
+    assert main([*words, *SHORT]) == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    for change, message in (
+        (["--channels", "3"], "made with --channels 4,2 (now 3): name a new folder"),
+        (["--seed", "1", "--amp"], "made with --amp False (now True), --seed 0 (now 1): name a new folder"),
+    ):
+        assert main([*words, *SHORT, *change]) == 2
+        assert message in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    for name, content in (("notes.txt", "mine"), ("needs.json", "{}"), ("needs.json", "[1]")):
+        other = tmp_path / f"other{len(content)}"
+        other.mkdir()
+        (other / name).write_text(content)
+        assert main(["needs", str(model), str(photos), *SHORT, "--out", str(other)]) == 2
+        assert "name a new folder" in capsys.readouterr().err
+        assert [path.name for path in other.iterdir()] == [name]
+
+
+def test_command_checks_its_numbers_before_it_reads(
+    model: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    assert (
+        main(["needs", str(model), str(photos), "--channels", "2", "--steps", "9", "--out", str(tmp_path / "o")]) == 2
+    )
+    error = capsys.readouterr().err
+    assert "steps must be at least 40, not 9" in error
+    assert "reading" not in error
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -89,7 +89,7 @@ def test_a_second_run_writes_only_what_changed(folder: Path, capsys: pytest.Capt
     before = {path: path.stat().st_mtime_ns for path in (folder / "out").rglob("*") if path.is_file()}
     (folder / "set" / "dog" / "1.JPG").write_bytes(make_jpeg(80, 80))
     assert prepare("set", "--out", "out") == 0
-    assert "4 of 5 files and shards are prepared already" in capsys.readouterr().err
+    assert "prepared already: 4 of 5 files and shards" in capsys.readouterr().err
     changed = {path.name for path, time in before.items() if path.stat().st_mtime_ns != time}
     assert changed == {"1.JPG", "manifest.jsonl"}
     assert prepare("set", "--out", "out", "--thumbnails") == 2
@@ -236,7 +236,7 @@ def test_a_shard_is_given_alone_or_found_in_a_folder_and_damaged_ones_are_listed
     assert (tmp_path / "one" / "a.tar").read_bytes() == (tmp_path / "all" / "a.tar").read_bytes()
     assert not (tmp_path / "all" / "b.tar").exists()
     assert prepare("set/a.tar", "--out", "one") == 0  # a shard is not looked into again
-    assert "1 of 1 files and shards are prepared already" in capsys.readouterr().err
+    assert "prepared already: 1 of 1 files and shards" in capsys.readouterr().err
 
 
 def test_a_member_whose_size_is_in_a_pax_record_is_left_as_it_is(

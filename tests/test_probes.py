@@ -172,7 +172,7 @@ def test_loss_rises_most_without_the_channel_that_the_model_reads(images: Images
 def test_labels_beyond_the_classes_are_named(images: Images) -> None:
     model = classifier(gated=False)
     model.config.num_classes = 1
-    with pytest.raises(ValueError, match="labels up to 1, but the model has 1 classes"):
+    with pytest.raises(ValueError, match="labels up to 1, but the model has 1 class"):
         loss_ranking(model, images)
 
 

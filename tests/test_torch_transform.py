@@ -212,7 +212,7 @@ def test_collate_leaves_out_what_cannot_be_read_and_counts_it() -> None:
     with pytest.raises(JpegError):
         BatchCollate(VIEW, format=DCT24)(samples)
     collator = BatchCollate(VIEW, format=DCT24, errors="skip")
-    with pytest.warns(UserWarning, match="2 of 4 samples are left out, such as image 1 of the batch: "):
+    with pytest.warns(UserWarning, match="left out: 2 of 4 samples, such as image 1 of the batch: "):
         tensors, labels = collator(samples)
     assert labels.tolist() == [0, 3]
     assert torch.equal(tensors[1], whole(JPEGS[2]))

@@ -10,6 +10,7 @@ import numpy as np
 
 from jpegfreq._arguments import check_choice, check_type, whole_number
 from jpegfreq._segments import with_orientation, with_size, without_color_profile
+from jpegfreq._words import counted
 from jpegfreq.blocks import planes as of_planes
 from jpegfreq.coefficients import Coefficients, _checked_table
 from jpegfreq.crops import checked_box
@@ -260,7 +261,9 @@ def requantize(coefficients: Coefficients, tables: Sequence[npt.ArrayLike]) -> C
     """
     check_type("coefficients", coefficients, Coefficients, ", as read_coefficients returns them")
     if len(tables) != len(coefficients.planes):
-        raise ValueError(f"an image of {len(coefficients.planes)} components needs as many tables, not {len(tables)}")
+        raise ValueError(
+            f"an image of {counted(len(coefficients.planes), 'component')} needs as many tables, not {len(tables)}"
+        )
     wanted = [_checked_table(i, table) for i, table in enumerate(tables)]
     planes = []
     for i, (plane, old, new) in enumerate(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jpegfreq._files import WriteError
+from jpegfreq._words import counted, verb
 from jpegfreq.failures import Failure
 
 if TYPE_CHECKING:
@@ -127,7 +128,8 @@ def make_missing(
     from jpegfreq.cli._progress import speed_bar
 
     if len(missing) < len(inputs):
-        console.print(f"{len(inputs) - len(missing)} of {len(inputs)} files are {work[1]} already")
+        there = len(inputs) - len(missing)
+        console.print(f"{there} of {counted(len(inputs), 'file')} {verb(there)} {work[1]} already")
     try:
         outputs.begin()
         waiting = {name: inputs[name] for name in missing}
@@ -162,5 +164,7 @@ def sizes(outputs: Outputs, names: Iterable[str]) -> str:
 def report_further_images(console: Console, count: int) -> None:
     """Say how many files held more images than the one that was copied."""
     if count:
-        files = "1 file holds" if count == 1 else f"{count} files hold"
-        console.print(f"{files} further images after the first, as MPO files do; these are not copied")
+        console.print(
+            f"{counted(count, 'file')} {verb(count, 'holds', 'hold')} further images after the first, as MPO files "
+            "do; these are not copied"
+        )

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jpegfreq._words import counted
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -74,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
             rows = compare_models(models, images, batch_size=arguments.batch_size, progress=advance, on_unread=unread)
     except ValueError as error:
         raise CommandError(str(error)) from error
-    table = Table(title=f"{rows[0].images} images of {arguments.data}", title_justify="left")
+    table = Table(title=f"{counted(rows[0].images, 'image')} of {arguments.data}", title_justify="left")
     headings, lines = compared_table(rows)
     for n, heading in enumerate(headings):
         table.add_column(heading, justify="right" if n > 1 else "left")
@@ -103,7 +105,7 @@ def _write_page(path: Path, rows: Sequence[ComparedModel]) -> None:
         "from the file to the normalized tensor."
     )
     html = text_html(explained) + table_html(*compared_table(rows)) + text_html(*differences(rows))
-    lead = f"{len(rows)} models on the same {rows[0].images} images."
+    lead = f"{counted(len(rows), 'model')} on the same {counted(rows[0].images, 'image')}."
     write_page(path, page("Models compared", lead, [Section("Accuracy and cost", html)]))
 
 

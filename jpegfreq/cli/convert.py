@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jpegfreq._extras import needs_extra
+from jpegfreq._words import counted, verb
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -160,11 +161,13 @@ def _convert(conversion: ShardPlan, convert: _Convert, arguments: argparse.Names
     (part, parts), out = arguments.shard, arguments.out
     edited = begin(conversion, out, part=part, parts=parts)
     if edited:
-        console.print(f"{edited} complete shards are made again: their files were edited since, or the shard is gone")
+        shards_again = f"{counted(edited, 'complete shard')} {verb(edited)} made again"
+        console.print(f"{shards_again}: files were edited since, or the shard is gone")
     shards = missing_shards(conversion, out, part=part, parts=parts)
     own = len(conversion.part(part, parts))
     if len(shards) < own:
-        console.print(f"{own - len(shards)} of {own} shards are complete already")
+        there = own - len(shards)
+        console.print(f"{there} of {counted(own, 'shard')} {verb(there)} complete already")
     with speed_bar(console, "converting", sum(len(conversion.shard_names(n)) for n in shards)) as advance:
         convert(shards, advance)
     missing, failures = finish(conversion, out, part=part, parts=parts)
@@ -172,10 +175,18 @@ def _convert(conversion: ShardPlan, convert: _Convert, arguments: argparse.Names
     if missing:
         of_parts = sorted({shard % parts + 1 for shard in missing_shards(conversion, out)})
         lacking = ", ".join(f"{other}/{parts}" for other in of_parts)
-        console.print(f"{missing} shards of other parts are missing (--shard {lacking})")
+        console.print(f"{counted(missing, 'shard')} of other parts {verb(missing)} missing (--shard {lacking})")
         console.print(f"the last part to run completes {out}")
     else:
-        count, images = conversion.shard_count, conversion.images_per_shard
-        shards_made = "1 shard" if count == 1 else f"{count} shards"
-        console.print(f"{out}: complete, {len(conversion.names)} files in {shards_made} of up to {images}")
+        console.print(_completed(conversion, out))
     return 1 if failures else 0
+
+
+def _completed(conversion: ShardPlan, out: Path) -> str:
+    """Say how many files a complete store holds, of all its parts."""
+    count, files = conversion.shard_count, len(conversion.names)
+    made = files - sum(len(conversion.record(out, shard).failures) for shard in range(count))
+    if not made:
+        return f"{out}: nothing was converted: 0 of {counted(files, 'file')} could be read"
+    which = counted(files, "file") if made == files else f"{made:,} of {counted(files, 'file')}"
+    return f"{out}: complete, {which} in {counted(count, 'shard')} of up to {conversion.images_per_shard}"

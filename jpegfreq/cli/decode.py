@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jpegfreq._words import counted, verb
+
 if TYPE_CHECKING:
     from jpegfreq.store.outputs import Source
 
@@ -73,6 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     console = message_console()
     failures = make_missing(console, ("decoding", "decoded"), inputs, missing, outputs, decode, threads)
-    console.print(f"{len(inputs) - len(failures)} of {len(inputs)} files are decoded in {arguments.out}")
+    made = len(inputs) - len(failures)
+    console.print(f"{made} of {counted(len(inputs), 'file')} {verb(made)} decoded in {arguments.out}")
     list_failures(console, failures)
     return 1 if failures else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from jpegfreq._words import counted
 from jpegfreq.cli._training import CHANNELS_HELP, WEIGHTS_HELP, RunBars, add_run_arguments
 
 SUMMARY = "train a network for boxes or masks (Faster R-CNN, Mask R-CNN, FCN, DeepLabV3)"
@@ -145,5 +146,5 @@ def _line(line: dict[str, float]) -> str:
     """Return the text of an epoch."""
     losses = ", ".join(f"{name} {value:.3f}" for name, value in line.items() if name.startswith("loss"))
     on = f", {line['channels_on']:.1f} channels on" if "channels_on" in line else ""
-    out = f", {line['left_out']:g} images left out" if line["left_out"] else ""
+    out = f", {counted(int(line['left_out']), 'image')} left out" if line["left_out"] else ""
     return f"epoch {line['epoch']:g}: {losses}{on}{out}"

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jpegfreq._words import counted
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -106,7 +108,7 @@ def _print(console: Console, folder: Path, heat: HeatMap) -> None:
     usable = heat.ranking().usable
     names = ChannelSelection(heat.ranking().channels[:12]).channel_names
     for line in (
-        f"{folder}, {heat.images} images:",
+        f"{folder}, {counted(heat.images, 'image')}:",
         f"  channels on per image      {heat.mean_channels_on:.1f} of {len(heat.channels)}",
         f"  channels that are ever on  {usable}",
         f"  luma over chroma           {heat.luma_over_chroma:.2f}",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jpegfreq._files import printable, reason_of
+from jpegfreq._words import counted
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -134,7 +135,7 @@ def _counted(counts: Counter[str]) -> str:
     shown = [f"{name}: {count:,} ({count / total:.0%})" for name, count in counts.most_common(_COUNTED)]
     if len(counts) > _COUNTED:
         rest = counts.most_common()[_COUNTED:]
-        shown.append(f"{len(rest)} others: {sum(count for _, count in rest):,}")
+        shown.append(f"{counted(len(rest), 'other')}: {sum(count for _, count in rest):,}")
     return ", ".join(shown)
 
 

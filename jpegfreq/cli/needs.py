@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from jpegfreq._files import reason_of
+from jpegfreq._files import read_text, reason_of
+from jpegfreq._words import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -102,10 +104,11 @@ def run(arguments: argparse.Namespace) -> int:
     from jpegfreq.cli import CommandError
     from jpegfreq.cli._models import Unread, load_classifier
     from jpegfreq.cli._outputs import check_matplotlib, check_outputs, write_figure
+    from jpegfreq.models.analysis.needs import check_plan
 
-    if arguments.out.exists() and not arguments.out.is_dir():
-        raise CommandError(f"--out {arguments.out} is a file, but the results go into a folder")
     check_matplotlib()
+    options = _options(arguments)
+    _check_folder(arguments.out, options)
     arguments.out.mkdir(parents=True, exist_ok=True)
     learned = [f"learned{count}.json" for count in arguments.channels]
     names = sorted({*learned, "needs.json", "needs.html", "curve.png", "heatmap.png"})
@@ -119,6 +122,9 @@ def run(arguments: argparse.Namespace) -> int:
         )
     unread = Unread()
     try:
+        check_plan(
+            arguments.channels, classifier.config.format.selection, steps=arguments.steps, batch=arguments.batch_size
+        )
         needs = _find(classifier, arguments, unread)
     except ValueError as error:
         unread.report()
@@ -128,7 +134,7 @@ def run(arguments: argparse.Namespace) -> int:
     from jpegfreq.report.needs import needs_page
     from jpegfreq.report.page import write_page
 
-    needs.save(arguments.out)
+    needs.save(arguments.out, options)
     smallest = needs.counts[0]
     heat = heat_figure(needs.heat[smallest], needs.of("gate", smallest).selection, values="on_probability")
     write_figure(heat, arguments.out / "heatmap.png")
@@ -136,6 +142,43 @@ def run(arguments: argparse.Namespace) -> int:
     write_page(arguments.out / "needs.html", needs_page(needs))
     _print(Console(), needs, arguments.out)
     return unread.report()
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what decides the results, as needs.json keeps it."""
+    names = ("labels", "per_image", "images", "steps", "batch_size", "amp", "seed")
+    return {
+        "CHECKPOINT": str(arguments.checkpoint.resolve()),
+        "DATA": str(Path(arguments.data).resolve()),
+        "--channels": ",".join(map(str, arguments.channels)),
+        **{f"--{name.replace('_', '-')}": getattr(arguments, name) for name in names},
+    }
+
+
+def _check_folder(out: Path, options: dict[str, Any]) -> None:
+    """Refuse a folder with the results of other options, which would be overwritten, or mixed with the new ones.
+
+    Raises:
+        CommandError: it holds such results, or other files.
+    """
+    from jpegfreq.cli import CommandError
+
+    if out.exists() and not out.is_dir():
+        raise CommandError(f"--out {out} is a file, but the results go into a folder")
+    file = out / "needs.json"
+    if not file.exists():
+        if out.exists() and any(out.iterdir()):
+            raise CommandError(f"--out {out} holds other files: name a new folder")
+        return
+    try:
+        before = json.loads(read_text(file))["options"]
+        changed = [
+            f"{name} {before.get(name)} (now {value})" for name, value in options.items() if before.get(name) != value
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CommandError(f"{file} was not written by this command: name a new folder") from error
+    if changed:
+        raise CommandError(f"--out {out} holds results that were made with {', '.join(changed)}: name a new folder")
 
 
 def _find(classifier: Classifier, arguments: argparse.Namespace, unread: Unread) -> Needs:
@@ -181,7 +224,10 @@ def _print(console: Console, needs: Needs, folder: Path) -> None:
 
     from jpegfreq.report.needs import needs_cells, needs_headings
 
-    split = f"measured on {needs.held_out} held-out images (every fourth); the gate learned from {needs.images} others"
+    split = (
+        f"measured on {counted(needs.held_out, 'held-out image')} (every fourth); the gate learned from "
+        f"{counted(needs.images, 'other')}"
+    )
     console.print(Text(split), soft_wrap=True)
     table = Table()
     for heading in needs_headings(needs):

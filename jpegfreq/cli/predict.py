@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jpegfreq._files import printable, reason_of
+from jpegfreq._words import counted
 
 if TYPE_CHECKING:
     from jpegfreq.models.predict import Prediction
@@ -75,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
                 sys.stdout.write((_json if arguments.json else _line)(path, prediction) + "\n")
         sys.stdout.flush()
     if failures:
-        errors.print(Text(f"{failures} of {len(paths)} images could not be read", "bold red"))
+        errors.print(Text(f"{failures} of {counted(len(paths), 'image')} could not be read", "bold red"))
     return 1 if failures else 0
 
 

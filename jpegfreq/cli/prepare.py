@@ -7,6 +7,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jpegfreq._words import counted, verb
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
@@ -97,8 +99,9 @@ def run(arguments: argparse.Namespace) -> int:
         missing = set(outputs.missing(inputs))
     except ValueError as error:
         raise CommandError(str(error)) from error
-    if len(missing) < len(inputs):
-        console.print(f"{len(inputs) - len(missing)} of {len(inputs)} files and shards are prepared already")
+    wanted, there = len(inputs), len(inputs) - len(missing)
+    if there:
+        console.print(f"prepared already: {there:,} of {wanted:,} files and shards")
     try:
         outputs.begin()
         total = sum(len(parts.members.get(name, (name,))) for name in missing)
@@ -111,10 +114,12 @@ def run(arguments: argparse.Namespace) -> int:
     failed = {failure.name for failure in failures}
     images = parts.image_count - sum(str(path) in failed for path in parts.images.values()) - work.failed_members
     names = [name for name, path in inputs.items() if str(path) not in failed]
-    console.print(f"{images} of {parts.image_count} images are prepared in {arguments.out}{sizes(outputs, names)}")
+    console.print(
+        f"{images} of {counted(parts.image_count, 'image')} {verb(images)} prepared in "
+        f"{arguments.out}{sizes(outputs, names)}"
+    )
     if parts.others:
-        words = "file is" if len(parts.others) == 1 else "files are"
-        console.print(f"{len(parts.others)} other {words} copied unchanged")
+        console.print(f"{counted(len(parts.others), 'other file')} {verb(len(parts.others))} copied unchanged")
     report_further_images(console, len(work.further))
     list_failures(console, [*damaged, *failures])
     _print_speed_up(parts, arguments.out, arguments.sample, console)
@@ -231,7 +236,7 @@ def _print_speed_up(parts: Parts, out: Path, count: int, console: Console) -> No
         return
     with console.status("measuring the speed of random crops"):
         speed_up = crop_speed_up(pairs)
-    images = "1 image" if len(pairs) == 1 else f"{len(pairs)} images"
+    images = counted(len(pairs), "image")
     console.print(
         f"random-resized crops of height {CROP[0]} x width {CROP[1]} pixels: {speed_up:.2f} times as fast as those of "
         f"the originals ({images}, CPU time of one core)"

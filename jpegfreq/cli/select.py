@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jpegfreq._files import read_text, reason_of
+from jpegfreq._words import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -120,14 +121,15 @@ def _print_selection(console: Console, ranking: Ranking, selection: ChannelSelec
     tied = [score for score in ranking.scores if score == ranking.scores[len(selection) - 1]]
     if ranking.by == "gate" and ranking.scores[len(selection) : len(selection) + 1] == tuple(tied[:1]):
         text = (
-            f"warning: {len(tied)} channels are on equally often ({tied[0]:.1%} of the images), and not all of them "
+            f"warning: {counted(len(tied), 'channel')} are on equally often ({tied[0]:.1%} of the images), and not "
+            "all of them "
             "are chosen: among them the mean probability of being on decided"
         )
         console.print(Text(text, "yellow"), soft_wrap=True)
     counts = [sum(channel // 64 == component for channel in selection) for component in range(3)]
     console.print(
         Text(
-            f"by {ranking.by} ({ranking.source}): {len(selection)} channels, Y {counts[0]}, Cb {counts[1]}, "
+            f"by {ranking.by} ({ranking.source}): {counted(len(selection), 'channel')}, Y {counts[0]}, Cb {counts[1]}, "
             f"Cr {counts[2]}"
         ),
         soft_wrap=True,
@@ -141,7 +143,7 @@ def _print_agreement(console: Console, rankings: Sequence[Ranking], count: int) 
 
     from jpegfreq.models.analysis.ranking import agreement
 
-    table = Table(title=f"agreement of the rankings (best {count} channels)", title_justify="left")
+    table = Table(title=f"agreement of the rankings (best {counted(count, 'channel')})", title_justify="left")
     for heading in ("ranking", "and", "rank correlation", "in both"):
         table.add_column(heading)
     for n, a in enumerate(rankings):

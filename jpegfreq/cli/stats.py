@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jpegfreq._files import read_text, reason_of, write_whole
+from jpegfreq._words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,9 +138,11 @@ def _measure(arguments: argparse.Namespace, console: Console) -> int:
         raise CommandError(str(error)) from error
     list_failures(console, failures)
     measured_images = len(images) - len(failures)
+    if not measured_images:
+        raise CommandError(f"{arguments.folder}: no image could be measured, so {arguments.out} was not written")
     folder = arguments.folder.resolve().name
     sample = "" if len(images) == len(found) else f" of {len(found)}, a sample drawn with seed {arguments.seed}"
-    source = f"{folder}: {measured_images} images{sample}; {view}"
+    source = f"{folder}: {counted(measured_images, 'image')}{sample}; {view}"
     measured_on: dict[str, Any] = {
         "folder": folder,
         "files": len(found),

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jpegfreq._words import counted, verb
+
 if TYPE_CHECKING:
     from jpegfreq.store.outputs import Source
     from jpegfreq.store.transcode import Transcoding
@@ -122,7 +124,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     console = message_console()
     failures = make_missing(console, ("transcoding", "transcoded"), inputs, missing, outputs, transcode, threads)
-    done = f"{len(inputs) - len(failures)} of {len(inputs)} files are transcoded in {arguments.out}"
+    made = len(inputs) - len(failures)
+    done = f"{made} of {counted(len(inputs), 'file')} {verb(made)} transcoded in {arguments.out}"
     failed = {failure.name for failure in failures}
     console.print(done + sizes(outputs, [name for name, path in inputs.items() if str(path) not in failed]))
     report_further_images(console, len(further))

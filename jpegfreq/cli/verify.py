@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jpegfreq._words import counted
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -88,7 +90,7 @@ def _print(console: Console, found: Verification) -> None:
 
     from jpegfreq._files import printable
 
-    table = Table(box=None, pad_edge=False, title=f"{found.files:,} files", title_justify="left")
+    table = Table(box=None, pad_edge=False, title=counted(found.files, "file"), title_justify="left")
     table.add_column("reader")
     for heading in ("equal", "different", "not read"):
         table.add_column(heading, justify="right")
@@ -102,7 +104,7 @@ def _print(console: Console, found: Verification) -> None:
         console.print(text, style="red", markup=False)
     for (reader, message), entries in _grouped(found.not_read).items():
         others = len(entries) - 1
-        more = "" if not others else " and 1 more file" if others == 1 else f" and {others:,} more files"
+        more = f" and {counted(others, 'more file')}" if others else ""
         text = printable(f"not read by {reader}: {entries[0].file}{more}: {message}")
         console.print(text, style="yellow", markup=False)
     if found.is_exact:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from jpegfreq._words import counted
+
 if TYPE_CHECKING:
     from jpegfreq.models.analysis.compare import ComparedModel
 
@@ -39,7 +41,8 @@ def differences(rows: Sequence[ComparedModel]) -> list[str]:
     """List in words what differs between the models beside their accuracy: inputs, sizes and multiply-adds."""
     found = []
     channels = {
-        row.name: "pixels" if row.input_shape[1:] == row.size else f"{row.input_shape[0]} channels" for row in rows
+        row.name: "pixels" if row.input_shape[1:] == row.size else counted(row.input_shape[0], "channel")
+        for row in rows
     }
     if len(set(channels.values())) > 1:
         found.append("The inputs differ: " + _listed(channels) + ".")

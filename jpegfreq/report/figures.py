@@ -10,6 +10,7 @@ import numpy as np
 
 from jpegfreq._extras import needs_extra
 from jpegfreq._files import printable
+from jpegfreq._words import counted
 from jpegfreq.channels import COMPONENT_NAMES, ChannelSelection
 
 with needs_extra(__name__):
@@ -66,12 +67,14 @@ def heat_figure(
         shrink=0.85,
         label="share of images that use the channel" if rate else "mean probability of being on",
     )
-    framed = "" if selection is None else f"; framed: the {len(selection)} channels of {as_drawn(selection.name)}"
+    framed = (
+        "" if selection is None else f"; framed: the {counted(len(selection), 'channel')} of {as_drawn(selection.name)}"
+    )
     what = (
-        f"How often each channel is on, % of {heat.images} images: {heat.mean_channels_on:.1f} of {len(heat.channels)} "
-        "channels per image"
+        f"How often each channel is on, % of {counted(heat.images, 'image')}: {heat.mean_channels_on:.1f} of "
+        f"{counted(len(heat.channels), 'channel')} per image"
         if rate
-        else f"Mean probability that a channel is on, %, over {heat.images} images"
+        else f"Mean probability that a channel is on, %, over {counted(heat.images, 'image')}"
     )
     figure.suptitle(what + framed, fontsize=13)
     return figure
@@ -121,7 +124,7 @@ def needs_figure(needs: Needs) -> Figure:
     axes.set_xticks(counts, [str(count) for count in counts], fontsize=9)
     axes.minorticks_off()
     axes.set_xlabel("number of channels; all others stand at their mean")
-    axes.set_ylabel(f"answers as on all channels\n(% of {needs.held_out} held-out images)")
+    axes.set_ylabel(f"answers as on all channels\n(% of {counted(needs.held_out, 'held-out image')})")
     axes.grid(color="#e3e7eb")
     axes.legend(frameon=False, loc="lower right")
     _bare(axes)

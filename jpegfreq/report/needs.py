@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from jpegfreq._words import counted
 from jpegfreq.channels import COMPONENT_NAMES
 from jpegfreq.report.figures import heat_figure, needs_figure, png_bytes
 from jpegfreq.report.page import Section, image_html, page, table_html, text_html
@@ -40,9 +41,10 @@ def needs_sections(needs: Needs) -> list[Section]:
     learned = needs.of("gate", count)
     rows = needs_cells(needs)
     how = (
-        f"{needs.source}: a gate in front of the network learned from {needs.images} images which channels its answers "
-        f"need; its weights did not change. Same answers are those on all channels. Everything here is measured on "
-        f"{needs.held_out} other images, with the channels that are left out at their mean, and nothing was retrained."
+        f"{needs.source}: a gate in front of the network learned from {counted(needs.images, 'image')} which channels "
+        "its answers need; its weights did not change. Same answers are those on all channels. Everything here is "
+        f"measured on {counted(needs.held_out, 'other image')}, with the channels that are left out at their mean, and "
+        "nothing was retrained."
     )
     image = (
         ""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jpegfreq._words import counted
 from jpegfreq.crops import random_resized_crop_box
 from jpegfreq.report.machine import Noise, machine
 from jpegfreq.report.page import Tile
@@ -199,7 +200,9 @@ class Profile:
     def sampling(self) -> str:
         """How many files there are, and which of them were measured."""
         read = "all" if self.scanned == self.files else f"{self.scanned:,} drawn at random"
-        text = f"{self.files:,} files; headers read: {read}; measured: {self.measured:,}, each kind in its share"
+        text = (
+            f"{counted(self.files, 'file')}; headers read: {read}; measured: {self.measured:,}, each kind in its share"
+        )
         if self.cut:
             text += f" (there was not enough time for {self.cut:,} more)"
         return text
@@ -316,7 +319,8 @@ def profile(
             sample, CHECK_SHARE * seconds, lambda what, share: progress(what, CHECK_SHARE * share)
         )
         if not chosen:
-            reason = f": {left_out[0][0]}: {left_out[0][1]}" if left_out else ""
+            unread = [*left_out, *headers.failed]
+            reason = f": {unread[0][0]}: {unread[0][1]}" if unread else ""
             raise ValueError(f"there is no image that every pipeline can read{reason}")
         with Noise() as noise:
             chosen = rounds.time(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 import jpegfreq
+from jpegfreq._words import counted
 from jpegfreq.report.page import Section, figures_html, page, table_html, text_html
 from jpegfreq.report.pipelines import COLOR, CROP, DECODE, ENTROPY, NORMALIZE, ONE_CALL
 from jpegfreq.report.profile import READ, Profile, Row
@@ -104,7 +105,9 @@ def _files(profile: Profile) -> str:
     rows = [[kind.name, f"{kind.files:,}", f"{kind.share:.1%}", f"{kind.measured:,}"] for kind in profile.kinds]
     text += table_html(("kind", "files", "share", "measured"), rows)
     if profile.left_out:
-        text += text_html(f"Left out, because not every pipeline can read them: {len(profile.left_out):,} files.")
+        text += text_html(
+            f"Left out, because not every pipeline can read them: {counted(len(profile.left_out), 'file')}."
+        )
         text += table_html(("file", "reason"), [list(pair) for pair in profile.left_out[:_SHOWN_FAILURES]])
         if len(profile.left_out) > _SHOWN_FAILURES:
             text += text_html(f"The first {_SHOWN_FAILURES} are shown; `--json` lists all.")

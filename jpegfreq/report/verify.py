@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jpegfreq._dct import dct_matrix
+from jpegfreq._words import counted
 from jpegfreq.coefficients import Coefficients, read_coefficients
 from jpegfreq.errors import JpegError
 from jpegfreq.failures import message_of
@@ -158,7 +159,7 @@ def _difference(ours: Coefficients, data: bytes, reader: CoefficientReader) -> s
     """Describe the first difference from what a reader finds; "" if there is none."""
     theirs = reader.read(data, ours.header)
     if len(theirs.planes) != len(ours.planes):
-        return f"{len(theirs.planes)} components instead of {len(ours.planes)}"
+        return f"{counted(len(theirs.planes), 'component')} instead of {len(ours.planes)}"
     names = component_names(ours.header)
     for name, plane, other in zip(names, ours.planes, theirs.planes, strict=True):
         if plane.shape != other.shape:
@@ -167,8 +168,8 @@ def _difference(ours: Coefficients, data: bytes, reader: CoefficientReader) -> s
             different = np.argwhere(plane != other)
             row, column, v, u = different[0]
             return (
-                f"{name}: {len(different):,} coefficients, first in block ({row}, {column}), frequency ({v}, {u}): "
-                f"{other[row, column, v, u]} instead of {plane[row, column, v, u]}"
+                f"{name}: {counted(len(different), 'coefficient')}, first in block ({row}, {column}), frequency ({v}, "
+                f"{u}): {other[row, column, v, u]} instead of {plane[row, column, v, u]}"
             )
     for name, table, expected in zip(names, theirs.tables, ours.quantization_tables, strict=False):
         if table is not None and not np.array_equal(table, expected):
@@ -189,7 +190,7 @@ def _plane_difference(ours: Coefficients, data: bytes, planes: PlaneReader) -> s
         raise NotReadError("scans are missing, and a decoder then smooths the blocks")
     theirs = planes.read(data, header)
     if len(theirs) != len(ours.planes):
-        return f"{len(theirs)} planes instead of {len(ours.planes)}"
+        return f"{counted(len(theirs), 'plane')} instead of {len(ours.planes)}"
     names = component_names(ours.header)
     for name, plane, table, other in zip(names, ours.planes, ours.quantization_tables, theirs, strict=True):
         samples = _samples(plane, table)[: other.shape[0], : other.shape[1]]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from jpegfreq._files import check_not_special
+from jpegfreq._words import counted, verb
 from jpegfreq.sources.file_memory import BatchFiles, FileMemory
 from jpegfreq.sources.labels import check_numbers
 from jpegfreq.sources.lists import read_list
@@ -61,7 +62,9 @@ class Images:
         for name in ("labels", "offsets_bytes", "sizes_bytes", "names"):
             count = len(getattr(self, name))
             if count != len(self) and (count or name == "labels"):
-                raise ValueError(f"{len(self):,} images need as many {name}, not {count:,}")
+                raise ValueError(
+                    f"{counted(len(self), 'image')} {verb(len(self), 'needs', 'need')} as many {name}, not {count:,}"
+                )
 
     def __len__(self) -> int:
         """Return how many images there are."""
@@ -72,7 +75,7 @@ class Images:
         classes = len(self.classes) or len(set(self.labels) - {-1})
         first = f", from {self.name(0)}" if len(self) else ""
         left_out = f", left out: {self.left_out}" if self.left_out else ""
-        return f"Images({len(self):,} images of {classes:,} classes{first}{left_out})"
+        return f"Images({counted(len(self), 'image')} of {counted(classes, 'class')}{first}{left_out})"
 
     def select(self, indices: Sequence[int]) -> Images:
         """Return these of the images, in this order, with the same class names."""
@@ -227,7 +230,9 @@ def file_list(paths: Sequence[str | os.PathLike[str]], labels: Sequence[int], *,
     Images(2 images of 2 classes, from a.jpg)
     """
     if len(paths) != len(labels):
-        raise ValueError(f"{len(paths)} files need as many labels, not {len(labels)}")
+        raise ValueError(
+            f"{counted(len(paths), 'file')} {verb(len(paths), 'needs', 'need')} as many labels, not {len(labels)}"
+        )
     return Images([os.fspath(path) for path in paths], labels, classes=tuple(classes))
 
 

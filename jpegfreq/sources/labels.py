@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from jpegfreq._words import verb
+
 __all__ = ["check_numbers", "class_number"]
 
 _MOST_CLASSES_UNASKED = 1000  # up to here classes without images are taken as meant
@@ -32,5 +34,5 @@ def check_numbers(numbers: Sequence[int], where: Callable[[int], str]) -> None:
     if largest >= _MOST_CLASSES_UNASKED and 10 * used <= largest:
         raise ValueError(
             f"{where(list(numbers).index(largest))}: class number {largest} would make {largest + 1:,} classes, and "
-            f"only {used:,} of them have an image: number the classes from 0 without gaps"
+            f"only {used:,} of them {verb(used, 'has', 'have')} an image: number the classes from 0 without gaps"
         )

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import overload
 
+from jpegfreq._words import counted
+
 __all__ = ["PackedNames", "pack_numbers"]
 
 
@@ -57,7 +59,7 @@ class PackedNames(Sequence[str]):
         """Name the first and the last."""
         if len(self) <= 2:
             return f"PackedNames({list(self)})"
-        return f"PackedNames([{self[0]!r}, ... {self[-1]!r}], {len(self):,} names)"
+        return f"PackedNames([{self[0]!r}, ... {self[-1]!r}], {counted(len(self), 'name')})"
 
 
 def pack_numbers(numbers: Iterable[int]) -> array[int]:

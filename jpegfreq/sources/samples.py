@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from jpegfreq._words import counted
+
 if TYPE_CHECKING:
     from jpegfreq.sources.file_memory import BatchFiles
 
@@ -140,7 +142,7 @@ class IndexedImages:
 
     def __repr__(self) -> str:
         """Say what is wrapped."""
-        return f"IndexedImages({len(self):,} samples of {type(self._samples).__name__})"
+        return f"IndexedImages({counted(len(self), 'sample')} of {type(self._samples).__name__})"
 
     def name(self, index: int) -> str:
         """Return what to call an image in a message."""

@@ -28,6 +28,7 @@ import numpy as np
 
 from jpegfreq._extras import needs_extra
 from jpegfreq._files import WriteError, name_complete, opened_alone, read_text
+from jpegfreq._words import counted, verb
 from jpegfreq.batch import read_coefficients_batch
 from jpegfreq.coefficients import Coefficients
 from jpegfreq.failures import Failure
@@ -56,7 +57,7 @@ class CoefficientConversion(ShardPlan):
 
     def __repr__(self) -> str:
         """Describe the plan in one line."""
-        return f"CoefficientConversion('{self.folder}': {len(self.names):,} files)"
+        return f"CoefficientConversion('{self.folder}': {counted(len(self.names), 'file')})"
 
     @property
     def images_per_shard(self) -> int:
@@ -200,7 +201,9 @@ class StoredCoefficients:
         conversion = CoefficientConversion(self.path, tuple(plan["names"]))
         missing = missing_shards(conversion, self.path)
         if missing:
-            raise ValueError(f"{self.path} is not complete: {len(missing)} shards are missing")
+            raise ValueError(
+                f"{self.path} is not complete: {counted(len(missing), 'shard')} {verb(len(missing))} missing"
+            )
         self.names: list[str] = []
         self.failures: list[Failure] = []
         self._places: list[tuple[int, str, dict[str, Any]]] = []
@@ -222,7 +225,10 @@ class StoredCoefficients:
 
     def __repr__(self) -> str:
         """Name the store and its size in one line."""
-        return f"StoredCoefficients('{self.path}': {len(self):,} images, {len(self.failures):,} failures)"
+        return (
+            f"StoredCoefficients('{self.path}': {counted(len(self), 'image')}, "
+            f"{counted(len(self.failures), 'failure')})"
+        )
 
     def __getitem__(self, index: int) -> Coefficients:
         """Return one image as `read_coefficients` does."""

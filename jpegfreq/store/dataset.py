@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jpegfreq._files import read_text
+from jpegfreq._words import counted
 from jpegfreq.format import TensorFormat
 from jpegfreq.store.plan import STORE_VERSION
 from jpegfreq.views import EvaluationView
@@ -67,8 +68,9 @@ class StoredDataset:
         """Name the store, its size and its tensors in one line."""
         (height, width), format = self.view.size, self.format
         return (
-            f"StoredDataset('{self.path}': {len(self):,} tensors of {len(format.selection)} channels from crops of "
-            f"{height} x {width} px, {len(self.classes):,} classes)"
+            f"StoredDataset('{self.path}': {counted(len(self), 'tensor')} of "
+            f"{counted(len(format.selection), 'channel')} from crops of "
+            f"{height} x {width} px, {counted(len(self.classes), 'class')})"
         )
 
     def __getitem__(self, index: int) -> tuple[npt.NDArray[Any], int]:
@@ -76,7 +78,7 @@ class StoredDataset:
         if index < 0:
             index += len(self)
         if not 0 <= index < len(self):
-            raise IndexError(f"index {index} is out of range: the store holds {len(self)} tensors")
+            raise IndexError(f"index {index} is out of range: the store holds {counted(len(self), 'tensor')}")
         shard = bisect.bisect_right(self._ends, index)
         tensors = self._maps[shard]
         if tensors is None:

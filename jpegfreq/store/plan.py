@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from jpegfreq._words import counted
 from jpegfreq.channels import ChannelSelection
 from jpegfreq.failures import Failure
 from jpegfreq.format import TensorFormat
@@ -128,7 +129,8 @@ class Conversion(ShardPlan):
     def __repr__(self) -> str:
         """Describe the plan in one line."""
         return (
-            f"Conversion('{self.folder}': {len(self.names):,} files to {len(self.format.selection)} channels; "
+            f"Conversion('{self.folder}': {counted(len(self.names), 'file')} to "
+            f"{counted(len(self.format.selection), 'channel')}; "
             f"{self.view}; {self.storage})"
         )
 

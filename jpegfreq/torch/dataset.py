@@ -15,6 +15,7 @@ import torch
 from torch.utils.data import Dataset, get_worker_info
 
 from jpegfreq._memory import empty
+from jpegfreq._words import counted
 from jpegfreq.batch import read_batch, usable_cores
 from jpegfreq.errors import JpegError, UnsupportedJpegError
 from jpegfreq.failures import message_of, reason_for
@@ -70,7 +71,7 @@ class Batch(NamedTuple):
         shape = " x ".join(map(str, self.tensors.shape))
         dtype = str(self.tensors.dtype).removeprefix("torch.")
         tensors = f"tensors {shape} (N x C x height x width) {dtype}"
-        return f"Batch({len(self.labels)} images, {tensors}, {len(self.strays)} strays)"
+        return f"Batch({counted(len(self.labels), 'image')}, {tensors}, {counted(len(self.strays), 'stray')})"
 
 
 class _Samples(list[Sample]):

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from torch.utils.data import default_collate
 
+from jpegfreq._words import counted
 from jpegfreq.format import TensorFormat
 from jpegfreq.sources.file_memory import BatchFiles
 from jpegfreq.sources.images import Images
@@ -231,4 +232,6 @@ class BatchCollate(_Reader):
         if len(messages) == samples:
             raise ValueError(f"no image of the batch can be read, such as {messages[0]}")
         self.left_out.update(stray.reason for stray in batch.strays if not stray.read)
-        warnings.warn(f"{len(messages)} of {samples} samples are left out, such as {messages[0]}", stacklevel=3)
+        warnings.warn(
+            f"left out: {len(messages):,} of {counted(samples, 'sample')}, such as {messages[0]}", stacklevel=3
+        )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from jpegfreq._words import counted
 from jpegfreq.models.predict import evaluation_data
 from jpegfreq.torch import Batch, FrequencyDataset, FrequencyLoader, Images, RgbDataset
 
@@ -113,7 +114,9 @@ def labelled_for(classifier: Classifier, images: Images) -> Images:
     count, known = classifier.config.num_classes, classifier.config.labels
     if not images.classes or known in ((), tuple(map(str, range(count)))):
         if images.labels and max(images.labels) >= count:
-            raise ValueError(f"the images have labels up to {max(images.labels)}, but the model has {count} classes")
+            raise ValueError(
+                f"the images have labels up to {max(images.labels)}, but the model has {counted(count, 'class')}"
+            )
         return images
     missing = sorted(set(images.classes) - set(known))
     if missing:

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from jpegfreq._words import counted
 from jpegfreq.channels import CHANNEL_COUNT, ChannelSelection
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.analysis.evaluation import Progress, device_of
@@ -261,7 +262,7 @@ class FrozenNetwork:
             values = np.zeros((len(some), CHANNEL_COUNT, *some.shape[2:]), np.float32)
             values[:, list(self.selection)] = some
             accumulator.update(values)
-        return accumulator.statistics(f"{len(self.training)} images")
+        return accumulator.statistics(counted(len(self.training), "image"))
 
 
 def _groups(gate: ChannelGate | StaticGate) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from jpegfreq._files import read_text, write_whole
+from jpegfreq._words import counted
 from jpegfreq.channels import CHANNEL_COUNT, ZIGZAG, ChannelSelection
 from jpegfreq.models.analysis.evaluation import OnUnread, Progress, evaluation_batches
 from jpegfreq.models.analysis.ranking import Ranking
@@ -62,7 +63,8 @@ class HeatMap:
     def __repr__(self) -> str:
         """Give the averages, not the 384 numbers."""
         return (
-            f"HeatMap({self.mean_channels_on:.1f} of {len(self.channels)} channels on, mean of {self.images} images; "
+            f"HeatMap({self.mean_channels_on:.1f} of {counted(len(self.channels), 'channel')} on, mean of "
+            f"{counted(self.images, 'image')}; "
             f"source={self.source!r})"
         )
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from jpegfreq._arguments import whole_number
 from jpegfreq._files import write_whole
+from jpegfreq._words import counted, verb
 from jpegfreq.channels import PRESETS, ChannelSelection
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.analysis.evaluation import Progress
@@ -20,7 +21,7 @@ from jpegfreq.models.analysis.frozen import MOST, FrozenNetwork, Measured, by_pr
 from jpegfreq.models.analysis.heatmap import HeatMap
 from jpegfreq.models.analysis.ranking import Ranking, save_selection, select
 
-__all__ = ["CURVE", "LEAST_STEPS", "Needs", "fewest_images", "find_needs", "held_out", "needs_work"]
+__all__ = ["CURVE", "LEAST_STEPS", "Needs", "check_plan", "fewest_images", "find_needs", "held_out", "needs_work"]
 
 CURVE = (6, 16, 24, 32, 48, 64, 96, 128, 192)  # numbers of channels at which the curve is measured
 LEAST_STEPS = 40
@@ -56,7 +57,9 @@ class Needs:
     def __repr__(self) -> str:
         """Give the agreement at each number of channels."""
         found = ", ".join(f"{count}: {self.of('gate', count).agreement:.1%}" for count in self.counts)
-        return f"Needs(agreement by channels {found}; {self.held_out} held-out images; source={self.source!r})"
+        return (
+            f"Needs(agreement by channels {found}; {counted(self.held_out, 'held-out image')}; source={self.source!r})"
+        )
 
     def ranking(self, count: int) -> Ranking:
         """Rank the channels by the probability that the gate opens them when about `count` are left."""
@@ -71,7 +74,7 @@ class Needs:
         for measured in self.measured:
             if (measured.by, len(measured.selection)) == (by, count):
                 return measured
-        raise KeyError(f"nothing was measured on {count} channels by {by}")
+        raise KeyError(f"nothing was measured on {counted(count, 'channel')} by {by}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values for JSON."""
@@ -86,17 +89,22 @@ class Needs:
             "heat": {str(count): heat.to_dict() for count, heat in self.heat.items()},
         }
 
-    def save(self, folder: str | os.PathLike[str]) -> list[Path]:
+    def save(self, folder: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> list[Path]:
         """Write needs.json, and learnedN.json for each number of channels; return the files.
 
         Each learnedN.json is a ChannelSelection with its origin, as `--channels` takes it.
+
+        Args:
+            folder: must exist.
+            options: of the run that found this, as JSON can hold them; needs.json keeps them.
         """
         written = []
         for count in self.counts:
             written.append(Path(folder, f"learned{count}.json"))
             save_selection(written[-1], self.of("gate", count).selection, self.ranking(count))
         written.append(Path(folder, "needs.json"))
-        write_whole(written[-1], json.dumps(self.to_dict(), indent=1) + "\n")
+        facts = self.to_dict() if options is None else {**self.to_dict(), "options": dict(options)}
+        write_whole(written[-1], json.dumps(facts, indent=1) + "\n")
         return written
 
 
@@ -180,8 +188,8 @@ def find_needs(
             network's outputs do not fit.
     """
     format = format or getattr(network, "format", None) or TensorFormat()
-    counts = _checked(inputs, counts, labels, format, whole_number("batch", batch, least=1))
-    whole_number("steps", steps, least=LEAST_STEPS)
+    counts = check_plan(counts, format.selection, steps=steps, batch=batch)
+    _check_images(inputs, labels, format, batch)
     training, kept = held_out(len(inputs))
     frozen = FrozenNetwork(network, inputs, labels, format, training, progress or (lambda images: None))
     heats = frozen.learn(
@@ -226,27 +234,37 @@ def _presets(selection: ChannelSelection) -> list[ChannelSelection]:
     return [preset for preset in presets if set(preset) < set(selection)]
 
 
-def _checked(
-    inputs: Tensor, counts: Sequence[int], labels: Tensor | None, format: TensorFormat, batch: int
+def check_plan(
+    counts: Sequence[int], selection: ChannelSelection, *, steps: int = 160, batch: int = 20
 ) -> tuple[int, ...]:
-    """Check the arguments of `find_needs`; return the counts, ascending.
+    """Check those arguments of `find_needs` that need no images; return the counts, ascending.
 
     Raises:
-        ValueError: one is out of range, or they do not fit each other.
+        ValueError: one is out of range.
+    """
+    whole_number("batch", batch, least=1)
+    whole_number("steps", steps, least=LEAST_STEPS)
+    if not counts:
+        raise ValueError("counts must name at least one number of channels")
+    for count in counts:
+        whole_number("each of counts", count, least=1, most=round(MOST * len(selection)))
+    return tuple(sorted(set(counts)))
+
+
+def _check_images(inputs: Tensor, labels: Tensor | None, format: TensorFormat, batch: int) -> None:
+    """Check the images of `find_needs`.
+
+    Raises:
+        ValueError: there are too few, or they do not fit the format or the labels.
     """
     channels = len(format.selection)
     if inputs.ndim != 4 or inputs.shape[1] != channels or not inputs.is_floating_point():
         raise ValueError(f"inputs must be floating-point numbers [N, {channels}, H, W], not {list(inputs.shape)}")
     if len(inputs) < fewest_images(batch):
         raise ValueError(
-            f"there are {len(inputs)} images, but steps of {batch} need at least {fewest_images(batch)}, because every "
-            "fourth image is held out to measure on"
+            f"there {verb(len(inputs))} {counted(len(inputs), 'image')}, but steps of {batch} need at least "
+            f"{fewest_images(batch)}, because every fourth image is held out to measure on: give more images, or a "
+            "smaller batch size"
         )
     if labels is not None and labels.shape != (len(inputs),):
         raise ValueError(f"labels must be [{len(inputs)}], one for each image, not {list(labels.shape)}")
-    most = round(MOST * channels)
-    if not counts:
-        raise ValueError("counts must name at least one number of channels")
-    for count in counts:
-        whole_number("each of counts", count, least=1, most=most)
-    return tuple(sorted(set(counts)))

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from jpegfreq._words import counted
 from jpegfreq.models.analysis.evaluation import OnUnread, Progress, device_of, evaluation_batches, labelled_for
 from jpegfreq.models.analysis.ranking import Ranking
 from jpegfreq.models.gate import GatedNetwork
@@ -82,7 +83,7 @@ def loss_ranking(
             if progress is not None:
                 progress(len(labels))
     scores = {channel: (float(rise[n]) / count,) for n, channel in enumerate(selection)}
-    return Ranking.of("loss", scores, f"rise of the loss on {count} images without the channel")
+    return Ranking.of("loss", scores, f"rise of the loss on {counted(count, 'image')} without the channel")
 
 
 def _loss(network: nn.Module, x: Tensor, y: Tensor) -> float:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jpegfreq._files import write_whole
+from jpegfreq._words import counted
 from jpegfreq.channels import ZIGZAG, ChannelSelection
 from jpegfreq.statistics import ChannelStatistics
 
@@ -91,11 +92,12 @@ def select(ranking: Ranking, count: int, *, name: str = "") -> ChannelSelection:
         ValueError: the ranking holds fewer channels, or the gate never turns so many on.
     """
     if not 1 <= count <= len(ranking.channels):
-        raise ValueError(f"the ranking holds {len(ranking.channels)} channels, so {count} cannot be chosen")
+        raise ValueError(f"the ranking holds {counted(len(ranking.channels), 'channel')}, so {count} cannot be chosen")
     if count > ranking.usable:
         raise ValueError(
             f"{count} channels cannot be chosen: the gate ever turns on only {ranking.usable} of the "
-            f"{len(ranking.channels)} channels; choose at most {ranking.usable}, or train the gate to use more"
+            f"{counted(len(ranking.channels), 'channel')}; choose at most {ranking.usable}, or train the gate to use "
+            "more"
         )
     return ChannelSelection(tuple(sorted(ranking.channels[:count])), name or f"learned-{count}")
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from jpegfreq._resample import resample
+from jpegfreq._words import counted
 from jpegfreq.assembly.tensor import to_frequency_tensor
 from jpegfreq.coefficients import read_coefficients
 from jpegfreq.crops import Window, center_crop_window
@@ -129,7 +130,8 @@ class FrequencyDenseNetwork(nn.Module):
         """Return what the RGB network would be given: [3, height, width]."""
         if image.tensor.shape[0] != len(self.format.selection):
             raise ValueError(
-                f"the images have {image.tensor.shape[0]} channels, but the network takes {len(self.format.selection)}"
+                f"the images have {counted(image.tensor.shape[0], 'channel')}, but the network takes "
+                f"{len(self.format.selection)}"
             )
         height, width = image.size
         pixels: Tensor = self.front(image.tensor[None])[0, :, :height, :width]
@@ -138,7 +140,7 @@ class FrequencyDenseNetwork(nn.Module):
     def __repr__(self) -> str:
         """Name the network and its input, not the network's layers."""
         channels = len(self.format.selection)
-        return f"FrequencyDenseNetwork({type(self.network).__name__}, {channels} channels of whole images)"
+        return f"FrequencyDenseNetwork({type(self.network).__name__}, {counted(channels, 'channel')} of whole images)"
 
 
 def from_rgb_dense(

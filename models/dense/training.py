@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from jpegfreq._files import write_whole
+from jpegfreq._words import counted
 from jpegfreq.models.checkpoint import save_model
 from jpegfreq.models.dense.config import DenseConfig, DenseModel, body_of, dense_heat_map, gate_of
 from jpegfreq.models.dense.detection import DetectionScores, FrequencyDetector, evaluate_detection
@@ -195,7 +196,7 @@ def _begin(training: DenseTraining, observer: Observer[Line], *, extend: bool) -
         config = dense_config(training, scenes, pretrained)
     train_set, held_out = _datasets(config, scenes, validation)
     if len(train_set) < training.fewest:
-        raise ValueError(f"{training.data} has {len(train_set)} images, but a step needs {training.fewest}")
+        raise ValueError(f"{training.data} has {counted(len(train_set), 'image')}, but a step needs {training.fewest}")
     # A broken folder is an error now, not after the first epoch or the last.
     check_readable(train_set, training.data)
     check_readable(held_out, training.validation)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from jpegfreq._words import counted
 from jpegfreq.models.networks.adapt import adaptation_of
 
 __all__ = ["ModelSummary", "model_summary"]
@@ -38,7 +39,8 @@ class ModelSummary:
         channels, height, width = self.input_shape
         return (
             f"ModelSummary({self.macs / 1e9:.3g} GMAC, {self.parameters / 1e6:.3g} million parameters, input of "
-            f"{channels} channels x height {height} x width {width}: {self.normalized_input_size:.3g} times the values "
+            f"{counted(channels, 'channel')} x height {height} x width {width}: {self.normalized_input_size:.3g} "
+            "times the values "
             "of its RGB image)"
         )
 

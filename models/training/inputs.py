@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from jpegfreq._words import counted, verb
 from jpegfreq.channels import CHANNEL_COUNT
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.gate import GatedOutput
@@ -80,7 +81,7 @@ def measure_statistics(images: Images, view: TrainingView, threads: int | None) 
     for first in range(0, len(chosen), 32):
         for tensor in dataset.fill(dataset.prepare(chosen[first : first + 32].tolist())).tensors.numpy():
             total.update(tensor, grey=not tensor[64:].any())
-    return total.statistics(f"{len(chosen)} training crops at {view.size[0]} px")
+    return total.statistics(f"{counted(len(chosen), 'training crop')} at {view.size[0]} px")
 
 
 class _Stored:
@@ -184,7 +185,9 @@ def open_inputs(
     training, validation = open_images(config.data), open_images(config.validation)
     classes = _classes(config, training.classes, validation.classes, training.labels, validation.labels)
     if len(training) < config.batch_size:
-        raise ValueError(f"{config.data} has {len(training)} images, fewer than batch_size {config.batch_size}")
+        raise ValueError(
+            f"{config.data} has {counted(len(training), 'image')}, fewer than batch_size {config.batch_size}"
+        )
     form = config.format
     datasets: list[CropDataset]
     common: dict[str, Any] = {"seed": config.seed, "errors": "skip", "fallback": "pixels"}
@@ -234,7 +237,9 @@ def _fewest_images(
     """
     shape = (3, *view.size) if form is None else replace(form, layout="CHW").shape(*view.size)
     if config.target_channels is not None and config.target_channels > shape[0]:
-        raise ValueError(f"target_channels is {config.target_channels:g}, but the input has only {shape[0]} channels")
+        raise ValueError(
+            f"target_channels is {config.target_channels:g}, but the input has only {counted(shape[0], 'channel')}"
+        )
     model = config.model(format=form, view=view, classes=("", ""))
     with torch.device("meta" if config.source is None else "cpu"):  # timm's builders need real numbers
         network = model.create().to("meta")
@@ -297,7 +302,9 @@ def _try_reading(source: str, dataset: CropDataset) -> None:
     batch = dataset.fill(dataset.prepare(chosen))
     if not len(batch.labels):
         raise ValueError(
-            f"none of the {len(chosen)} images of {source} that were tried can be read: {batch.strays[0].message}"
+            f"none of the {counted(len(chosen), 'image')} of {source} that {verb(len(chosen), 'was', 'were')} tried "
+            "can "
+            f"be read: {batch.strays[0].message}"
         )
 
 
@@ -329,7 +336,9 @@ def _open_stores(config: TrainConfig, each: int, options: dict[str, Any], device
         config, training.classes, validation.classes, training.labels.tolist(), validation.labels.tolist()
     )
     if len(training) < config.batch_size:
-        raise ValueError(f"{config.data} has {len(training)} tensors, fewer than batch_size {config.batch_size}")
+        raise ValueError(
+            f"{config.data} has {counted(len(training), 'tensor')}, fewer than batch_size {config.batch_size}"
+        )
     shape, other_shape = (store[0][0].shape for store in (training, validation))
     if shape != other_shape:
         raise ValueError(
@@ -390,7 +399,10 @@ def _classes(
         if min(labels) < 0:
             raise ValueError(f"{source} has images without a label")
         if training and max(labels) >= len(training):
-            raise ValueError(f"{source} has the label {max(labels)}, but there are only {len(training)} classes")
+            raise ValueError(
+                f"{source} has the label {max(labels)}, but there {verb(len(training))} only "
+                f"{counted(len(training), 'class')}"
+            )
     unknown = set(validation_labels) - set(training_labels)
     if unknown:
         raise ValueError(f"{config.validation} has images of class {min(unknown)}, but {config.data} has none")

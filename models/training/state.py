@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from jpegfreq._files import write_whole
+from jpegfreq._words import counted, verb
 from jpegfreq.models.checkpoint import CheckpointError, read_tensors
 from jpegfreq.models.training.distributed import total_over_processes
 
@@ -102,9 +103,14 @@ def check_same_data(out: Path, before: Sequence[Mapping[str, Any]], now: Sequenc
     for known, new in zip((DataSummary(**values) for values in before), now, strict=True):
         differences = _class_differences(tuple(known.classes), new.classes)
         if known.images != new.images:
-            differences.append(f"there were {known.images} images and there are {new.images} now")
+            differences.append(
+                f"there {verb(known.images, 'was', 'were')} {counted(known.images, 'image')} and there "
+                f"{verb(new.images)} {new.images:,} now"
+            )
         elif known.names_sha256 != new.names_sha256 and not differences:
-            differences.append(f"there are {new.images} images as before, but with other names or labels")
+            differences.append(
+                f"there {verb(new.images)} {counted(new.images, 'image')} as before, but with other names or labels"
+            )
         if differences:
             raise ValueError(
                 f"{new.source} has changed since the run in {out} was stopped: {'; '.join(differences)}. "

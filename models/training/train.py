@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from jpegfreq._words import counted
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.checkpoint import ModelConfig, check_code, read_format, save_model
 from jpegfreq.models.device import best_device
@@ -465,11 +466,11 @@ def _optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer
 def _describe(run: _Run) -> None:
     """Tell the observer what is trained, from where, and whether a target is out of reach."""
     config, inputs, state = run.config, run.inputs, run.state
-    what = "RGB" if inputs.format is None else f"{len(inputs.format.selection)} channels"
+    what = "RGB" if inputs.format is None else counted(len(inputs.format.selection), "channel")
     training, validation = inputs.data
     run.observer.note(
-        f"{config.architecture} on {what}{', gated' if config.gated else ''}: {training.images} images of "
-        f"{len(inputs.classes)} classes, {validation.images} to validate"
+        f"{config.architecture} on {what}{', gated' if config.gated else ''}: {counted(training.images, 'image')} of "
+        f"{counted(len(inputs.classes), 'class')}, {validation.images} to validate"
     )
     for source, loader in ((config.data, inputs.training), (config.validation, inputs.validation)):
         images = getattr(loader.dataset, "images", None)  # a store has none
