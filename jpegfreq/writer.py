@@ -213,8 +213,7 @@ def _image(name: str, coefficients: Any, process: str, segments: Any) -> tuple[A
     if len(planes) != count or len(tables) != count:
         raise ValueError(
             f"{name} has {counted(count, 'component')}, {counted(len(planes), 'plane')} and "
-            f"{counted(len(tables), 'quantization table')}; every "
-            "component needs one of each"
+            f"{counted(len(tables), 'quantization table')}; every component needs one of each"
         )
     for c, component in enumerate(header.components):
         if planes[c].shape[:2] != (component.blocks_high, component.blocks_wide):
@@ -222,14 +221,16 @@ def _image(name: str, coefficients: Any, process: str, segments: Any) -> tuple[A
                 f"{name}.planes[{c}] has {planes[c].shape[0]} x {planes[c].shape[1]} blocks, but the header says "
                 f"{component.blocks_high} x {component.blocks_wide}"
             )
-    kept = coefficients.segments if isinstance(segments, str) and segments == "keep" else segments
-    if isinstance(kept, str):
-        check_choice("segments", kept, ("keep", "strip"))
-        kept = None
-    bodies = () if kept is None else _segments(kept)
+    kept: tuple[tuple[int, bytes], ...] | None = None  # a segment for the colour is written then
+    if not isinstance(segments, str):
+        kept = _segments(segments)
+    else:
+        check_choice("segments", segments, ("keep", "strip"))
+        if segments == "keep" and coefficients.segments is not None:
+            kept = _segments(coefficients.segments)
     check_choice("process", process, _PROCESSES)
     keep = process == "keep"
-    return header, planes, tables, header.process if keep else process, keep, bodies, kept is None
+    return header, planes, tables, header.process if keep else process, keep, kept or (), kept is None
 
 
 def _check_header(name: str, header: Header) -> None:

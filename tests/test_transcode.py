@@ -95,7 +95,7 @@ def test_files_that_cannot_be_edited_without_loss_fail_and_are_counted(
     (photos / "in" / "a" / "text.jpg").write_text("no image")
     assert transcode("in", "--out", "out", "--flip", "horizontal", "--perfect") == 1
     error = capsys.readouterr().err
-    assert "1 of 4 files are transcoded in out" in error
+    assert "1 of 4 files is transcoded in out" in error
     assert "3 failed: " in error
     assert "a/odd.jpg: unsupported: cannot mirror 61 columns without loss: 61 is not a multiple of 16" in error
     assert "a/text.jpg: not a JPEG" in error
@@ -107,7 +107,7 @@ def test_a_second_run_writes_only_what_changed(photos: Path, capsys: pytest.Capt
     before = {path: path.stat().st_mtime_ns for path in (photos / "out").rglob("*.jpg")}
     (photos / "in" / "b" / "sideways.jpg").write_bytes(make_jpeg(24, 24))
     assert transcode("in", "--out", "out") == 0
-    assert "1 of 2 files are transcoded already" in capsys.readouterr().err
+    assert "1 of 2 files is transcoded already" in capsys.readouterr().err
     changed = {path.name for path, time in before.items() if path.stat().st_mtime_ns != time}
     assert changed == {"sideways.jpg"}
     records = [json.loads(line) for line in (photos / "out" / "manifest.jsonl").read_text().splitlines()]

@@ -262,6 +262,7 @@ def test_segments_may_be_given() -> None:
         ([(0xFE, "text")], TypeError, r"segments\[0\]\[1\] must be a bytes"),
         ("all", ValueError, 'segments must be "keep" or "strip"'),
         (5, TypeError, 'segments must be "keep", "strip" or a list'),
+        (None, TypeError, 'segments must be "keep", "strip" or a list of .*, not None'),
         ([adobe(0)], ValueError, "tell another colour"),
     ],
 )

@@ -15,7 +15,7 @@ from jpegfreq.models.rgb_source import RgbSource, is_rgb_source
 from jpegfreq.models.training.state import CheckpointInterval
 from jpegfreq.views import EvaluationView
 
-__all__ = ["PRESETS", "TrainConfig", "check_number", "check_target", "preset"]
+__all__ = ["ADAMW", "PRESETS", "TrainConfig", "check_number", "check_target", "preset"]
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,13 @@ class TrainConfig:
         epochs: passes over the training images.
         batch_size: images per step, in all processes together.
         learning_rate: for 256 images per step; it is multiplied by batch_size / 256.
+        optimizer: "sgd"; or "adamw" with betas of 0.9 and 0.999, as vision transformers need it. A gate is trained with
+            SGD in either case, because what steers it holds for SGD alone (steering.py, Note [Gains]).
         momentum: of SGD.
         nesterov: whether SGD uses Nesterov's momentum.
-        weight_decay: for convolutions and matrices; with `decay_all` for all parameters.
+        weight_decay: for convolutions and matrices; with `decay_all` for all parameters. SGD adds this share of a
+            weight to its gradient; AdamW takes this share, times the learning rate, off the weight itself, so that
+            its usual values are about a thousand times larger.
         decay_all: decay biases and norms too, as in the paper's recipe.
         schedule: "steps" divides the rate by 10 after each third of the epochs; "cosine" lets it fall to zero.
         warmup_epochs: epochs over which the rate rises from zero; at most a quarter of the run.
@@ -86,6 +90,7 @@ class TrainConfig:
     epochs: int = 90
     batch_size: int = 64
     learning_rate: float = 0.1
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     momentum: float = 0.9
     nesterov: bool = True
     weight_decay: float = 4e-5
@@ -126,8 +131,8 @@ class TrainConfig:
             raise ValueError("the network has no layer before it that could be trained: leave out free_front")
         if self.format is not None and self.source is None and self.size % 8:
             raise ValueError(f"size must be a multiple of 8, not {self.size}")
-        if self.schedule not in ("steps", "cosine"):
-            raise ValueError(f'schedule must be "steps" or "cosine", not {self.schedule!r}')
+        check_choice("schedule", self.schedule, ("steps", "cosine"))
+        check_choice("optimizer", self.optimizer, ("sgd", "adamw"))
         if self.gated and self.format is None:
             raise ValueError("an RGB network has no frequency channels to gate: give a format")
         check_target(self.target_channels, self.format, gated=self.gated)
@@ -282,6 +287,11 @@ PRESETS: dict[str, dict[str, Any]] = {
         "scale": 0.25,
     },
 }
+
+
+# What AdamW needs instead of a recipe's values, as vision transformers are trained: a smaller rate, and more decay, of
+# matrices alone.
+ADAMW: dict[str, Any] = {"optimizer": "adamw", "learning_rate": 5e-4, "weight_decay": 0.05, "decay_all": False}
 
 
 def preset(name: str, config: TrainConfig) -> TrainConfig:

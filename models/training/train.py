@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -114,7 +115,7 @@ class _Run:
     model: ModelConfig
     network: nn.Module
     shared: nn.Module  # the network as the loop calls it
-    optimizer: torch.optim.Optimizer
+    optimizers: tuple[torch.optim.Optimizer, ...]  # of the network; with AdamW, another of a gate
     average: AveragedModel | None
     steering: Steering
     state: RunState
@@ -140,7 +141,7 @@ def train(config: TrainConfig, *, observer: Observer[Epoch] | None = None, exten
             holds another run, or the images have changed since it was stopped. Nothing is measured or trained then.
     """
     run = _begin(config, observer if observer is not None else Silent(), extend=extend)
-    config, state, steering, optimizer = run.config, run.state, run.steering, run.optimizer
+    config, state, steering = run.config, run.state, run.steering
     interval = CheckpointInterval(config.checkpoint_every)
     steps = len(run.inputs.training)
     for epoch in range(len(state.history) + 1, config.epochs + 1):
@@ -153,7 +154,7 @@ def train(config: TrainConfig, *, observer: Observer[Epoch] | None = None, exten
             progress = epoch - 1 + (step - 1) / steps
             share = progress / config.epochs
             rate = config.learning_rate_at(progress)
-            for group in optimizer.param_groups:
+            for group in (group for optimizer in run.optimizers for group in optimizer.param_groups):
                 group["lr"] = rate * group["multiple"]
             torch.manual_seed(seed_of(config.seed, epoch, step, run.rank))  # of the gate's samples and of dropout
 
@@ -164,10 +165,12 @@ def train(config: TrainConfig, *, observer: Observer[Epoch] | None = None, exten
             ).tolist()
             outcome = _forward(run, batch, epoch, step, share) if count else _nothing(run)
             if together:
-                optimizer.zero_grad()
+                for optimizer in run.optimizers:
+                    optimizer.zero_grad()
                 # Gradients are averaged over processes; this makes it the mean over images.
                 (outcome.loss * (count * run.world_size / together)).backward()
-                optimizer.step()
+                for optimizer in run.optimizers:
+                    optimizer.step()
                 if run.average is not None:
                     run.average.update_parameters(run.network)
                 if steering.steers:
@@ -386,14 +389,19 @@ def _begin(config: TrainConfig, observer: Observer[Epoch], *, extend: bool) -> _
             if isinstance(module, PixelLayer):
                 module.requires_grad_()
     network = network.to(device).to(memory_format=torch.channels_last)
-    optimizer = _optimizer(config, network)
+    optimizers = _optimizers(config, network)
     steps = len(inputs.training)
     channels = 0 if inputs.format is None else len(inputs.format.selection)
     steering = Steering(config.gate_weight, channels=channels, target=config.target_channels)
     average = averaged(network, config.average_decay, steps * config.epochs) if config.average_decay else None
     state = RunState(
         out / STATE,
-        {"network": network, "optimizer": optimizer, "steering": steering, **({"average": average} if average else {})},
+        {
+            "network": network,
+            **dict(zip(("optimizer", "gate's optimizer"), optimizers, strict=False)),
+            "steering": steering,
+            **({"average": average} if average else {}),
+        },
         inputs.data,
         {"format": None if inputs.format is None else model.to_dict()["format"]},
     )
@@ -404,7 +412,7 @@ def _begin(config: TrainConfig, observer: Observer[Epoch], *, extend: bool) -> _
         if inputs.seconds_measuring and inputs.format is not None and inputs.format.statistics is not None:
             inputs.format.statistics.save(out / "statistics.json")  # for the --statistics of other runs
     run = _Run(
-        config, out, device, rank, world_size, inputs, model, network, share_network(network, world_size), optimizer,
+        config, out, device, rank, world_size, inputs, model, network, share_network(network, world_size), optimizers,
         average, steering, state, observer, UnreadableImages(observer.note),
     )  # fmt: skip
     _describe(run)
@@ -444,8 +452,11 @@ def _other_parts(before: TensorFormat | None, now: TensorFormat | None) -> str:
     return ", ".join(f"other {name}" for name in names if getattr(before, name) != getattr(now, name))
 
 
-def _optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer:
-    """Return SGD. It never decays a gate's weights: decay would pull p(on) towards a half."""
+def _optimizers(config: TrainConfig, network: nn.Module) -> tuple[torch.optim.Optimizer, ...]:
+    """Return SGD for all weights; or AdamW, and SGD for the gate alone.
+
+    A gate's weights are never decayed: decay would pull p(on) towards a half.
+    """
     decayed: list[nn.Parameter] = []
     plain: list[nn.Parameter] = []
     gate: list[nn.Parameter] = []
@@ -459,8 +470,12 @@ def _optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer
         {"params": plain, "weight_decay": 0.0, "multiple": 1.0},
         {"params": gate, "weight_decay": 0.0, "multiple": config.gate_rate},
     ]
-    nesterov = config.nesterov and config.momentum > 0
-    return torch.optim.SGD(groups, lr=0.1, momentum=config.momentum, nesterov=nesterov)
+    # The loop sets every group's rate before its first step.
+    sgd = partial(torch.optim.SGD, lr=0.1, momentum=config.momentum, nesterov=config.nesterov and config.momentum > 0)
+    if config.optimizer == "sgd":
+        return (sgd(groups),)
+    of_network = torch.optim.AdamW(groups[:2], lr=0.1)
+    return (of_network, sgd(groups[2:])) if gate else (of_network,)
 
 
 def _describe(run: _Run) -> None:
