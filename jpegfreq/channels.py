@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from jpegfreq._arguments import check_choice, whole_number
+from jpegfreq._json import parse_json
 from jpegfreq._words import counted
 
 __all__ = ["CHANNEL_COUNT", "PRESETS", "ZIGZAG", "ChannelSelection"]
@@ -201,4 +202,4 @@ class ChannelSelection:
     @classmethod
     def from_json(cls, text: str) -> ChannelSelection:
         """Make a selection from the text of `to_json`; errors as for `from_dict`."""
-        return cls.from_dict(json.loads(text))
+        return cls.from_dict(parse_json(text))

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jpegfreq._arguments import check_choice, check_type, given, whole_number
+from jpegfreq._json import parse_json
 from jpegfreq._words import counted
 from jpegfreq.channels import CHANNEL_COUNT, ChannelSelection
 from jpegfreq.statistics import ChannelStatistics
@@ -201,7 +202,7 @@ class TensorFormat:
     @classmethod
     def from_json(cls, text: str) -> TensorFormat:
         """Make a format from the text of `to_json`; errors as for `from_dict`."""
-        return cls.from_dict(json.loads(text))
+        return cls.from_dict(parse_json(text))
 
 
 def _steps(dtype: str, steps: Sequence[float] | None) -> tuple[float, ...] | None:

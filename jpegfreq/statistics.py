@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from jpegfreq._arguments import check_choice, check_flag, check_type
 from jpegfreq._files import read_text, write_whole
+from jpegfreq._json import parse_json
 from jpegfreq.channels import CHANNEL_COUNT
 
 __all__ = ["ChannelStatistics", "StatisticsAccumulator"]
@@ -150,7 +151,7 @@ class ChannelStatistics:
     @classmethod
     def from_json(cls, text: str) -> ChannelStatistics:
         """Make statistics from JSON text; what it may hold and errors as for `from_dict`."""
-        return cls.from_dict(json.loads(text))
+        return cls.from_dict(parse_json(text))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the statistics to a file as JSON, whole or not at all."""
@@ -279,7 +280,7 @@ class StatisticsAccumulator:
     @classmethod
     def from_json(cls, text: str) -> StatisticsAccumulator:
         """Make an accumulator from the text of `to_json`."""
-        return cls.from_dict(json.loads(text))
+        return cls.from_dict(parse_json(text))
 
 
 # Published numbers of the preset "dctnet"; see ChannelStatistics.preset for what they are, and are not.

@@ -15,14 +15,24 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
+from jpegfreq._arguments import given
 from jpegfreq._files import read_text, write_whole
+from jpegfreq._json import parse_json
 from jpegfreq._words import counted, verb
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.frontend import EvaluationFilter, FrequencyNetwork
 from jpegfreq.models.gate import ChannelGate, GatedNetwork
 from jpegfreq.models.networks.create import create_model
 from jpegfreq.models.predict import Classifier
-from jpegfreq.models.rgb_source import RgbSource, build_rgb, is_rgb_source, load_fitting, restored_rgb, runs_code
+from jpegfreq.models.rgb_source import (
+    RgbSource,
+    build_rgb,
+    check_finite,
+    is_rgb_source,
+    load_fitting,
+    restored_rgb,
+    runs_code,
+)
 from jpegfreq.views import EvaluationView
 
 __all__ = [
@@ -39,6 +49,8 @@ __all__ = [
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 _VERSION = 1
+_KINDS = {str: "text", int: "a whole number"}
+_LISTED = {str: "texts", int: "whole numbers"}
 _LARGEST = 65536  # pixels, the limit of `read_batch`
 
 
@@ -78,12 +90,18 @@ class ModelConfig:
     def __post_init__(self) -> None:
         """Check everything that can be checked without building the network."""
         for name, kind in (("architecture", str), ("stride", str), ("num_classes", int), ("shorter_side", int)):
-            if not isinstance(getattr(self, name), kind):
-                raise ValueError(f"{name} must be {kind.__name__}, not {getattr(self, name)!r}")
+            value = getattr(self, name)
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise ValueError(f"{name} must be {_KINDS[kind]}, not {value!r}")
+        if self.num_classes < 1:
+            raise ValueError(f"num_classes must be at least 1, not {self.num_classes}")
+        if not isinstance(self.gated, bool):
+            raise ValueError(f"gated must be True or False, not {self.gated!r}")
         for name, kind in (("size", int), ("labels", str)):
             values = getattr(self, name)
-            if not isinstance(values, list | tuple) or not all(isinstance(value, kind) for value in values):
-                raise ValueError(f"{name} must be a list of {kind.__name__}, not {values!r}")
+            listed = isinstance(values, list | tuple)
+            if not listed or not all(isinstance(value, kind) and not isinstance(value, bool) for value in values):
+                raise ValueError(f"{name} must be a list of {_LISTED[kind]}, not {given(values)}")
             object.__setattr__(self, name, tuple(values))
         if len(self.size) != 2 or not all(0 < side <= _LARGEST for side in self.size):
             raise ValueError(f"size must be (height, width), each from 1 to {_LARGEST} pixels, not {self.size}")
@@ -207,19 +225,19 @@ class ModelConfig:
         if "jpegfreq_checkpoint" not in values:
             raise ValueError("the field jpegfreq_checkpoint is missing, so this is not the config of a classifier")
         version = values["jpegfreq_checkpoint"]
-        given = {"source": None, **{name: value for name, value in values.items() if name != "jpegfreq_checkpoint"}}
+        entries = {"source": None, **{name: value for name, value in values.items() if name != "jpegfreq_checkpoint"}}
         known = {field.name for field in fields(cls)}
-        unknown, missing = sorted(set(given) - known), sorted(known - set(given))
+        unknown, missing = sorted(set(entries) - known), sorted(known - set(entries))
         if version != _VERSION or unknown:
             details = f", with the fields {', '.join(unknown)}" if unknown else ""
             raise ValueError(f"a newer jpegfreq wrote it: version {version}{details}; this one reads {_VERSION}")
         if missing:
             raise ValueError(f"it lacks the fields {', '.join(missing)}")
-        if given["format"] is not None:
-            given["format"] = read_format(given["format"])
-        if given["source"] is not None:
-            given["source"] = RgbSource.from_dict(given["source"])
-        return cls(**given)
+        if entries["format"] is not None:
+            entries["format"] = read_format(entries["format"])
+        if entries["source"] is not None:
+            entries["source"] = RgbSource.from_dict(entries["source"])
+        return cls(**entries)
 
     def to_json(self) -> str:
         """Return `to_dict` as JSON text."""
@@ -232,7 +250,7 @@ class ModelConfig:
         Raises:
             ValueError: the text is not JSON, or as `from_dict`.
         """
-        values = json.loads(text)
+        values = parse_json(text)
         if not isinstance(values, dict):
             raise ValueError("it must be a JSON object")
         return cls.from_dict(values)
@@ -395,16 +413,53 @@ def load_network(
         config = from_json(read_text(folder / CONFIG))
         if isinstance(config, ModelConfig):
             check_code(config.architecture, run_code=run_code)
+        tensors = _read_weights(folder / WEIGHTS)
+        _check_size(config, tensors, str(folder / WEIGHTS))  # before memory is taken for what the config claims
         network = config.create()
+    except CheckpointError:
+        raise
     except (ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"{folder / CONFIG}: {error}") from error
+    own = network.state_dict()
+    _check_tensors(own, tensors, str(folder / WEIGHTS))
     try:
-        tensors = load_file(folder / WEIGHTS)
-    except SafetensorError as error:
-        raise CheckpointError(f"{folder / WEIGHTS}: {error}") from error
-    _check_tensors(network.state_dict(), tensors, str(folder / WEIGHTS))
+        check_finite(tensors, own, str(folder / WEIGHTS))
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
     load_fitting(network, tensors)
     return config, network
+
+
+def _read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Read model.safetensors.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def _check_size(config: NetworkConfig, tensors: Mapping[str, torch.Tensor], where: str) -> None:
+    """Require weights for the network that a config describes, without building the network where that is possible.
+
+    A network of torchvision, timm or one's own cannot be built without memory; of these, only the number of classes is
+    compared with the number of weights.
+
+    Raises:
+        CheckpointError: the config describes another network.
+    """
+    if not isinstance(config, ModelConfig) or config.source is None:
+        _check_tensors(_shapes(config), tensors, where)
+        return
+    most = sum(tensor.numel() for tensor in tensors.values())
+    for count in (config.num_classes, config.source.options.get("num_classes")):
+        if isinstance(count, int) and count > most:
+            raise CheckpointError(
+                f"{where} does not fit {CONFIG}: it has {most:,} weights in all, too few for {count:,} classes"
+            )
 
 
 def read_config(folder: str | os.PathLike[str]) -> ModelConfig | None:
@@ -416,7 +471,7 @@ def read_config(folder: str | os.PathLike[str]) -> ModelConfig | None:
     folder = Path(folder)
     _require_files(folder)
     try:
-        values = json.loads(read_text(folder / CONFIG))
+        values = parse_json(read_text(folder / CONFIG))
         if isinstance(values, dict) and "jpegfreq_checkpoint" not in values:
             return None
         return ModelConfig.from_json(json.dumps(values))

@@ -19,7 +19,7 @@ from jpegfreq._words import counted, verb
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.frontend import FrequencyNetwork, checked_size, from_rgb
 from jpegfreq.models.pretrained import read_pretrained
-from jpegfreq.models.rgb_source import call_builder, check_name, import_timm, load_fitting
+from jpegfreq.models.rgb_source import call_builder, check_finite, check_name, import_timm, load_fitting
 from jpegfreq.models.stems import size_taken
 
 __all__ = ["from_timm", "from_torchvision", "load_weights"]
@@ -243,7 +243,7 @@ def load_weights(network: nn.Module, name: str, path: Path) -> None:
     Raises:
         CheckpointError: the file holds no weights.
         FileNotFoundError: the file does not exist.
-        ValueError: the weights are another network's.
+        ValueError: the weights are another network's, or not finite.
     """
     source = read_pretrained(path)
     if source.config is not None:
@@ -270,4 +270,5 @@ def load_weights(network: nn.Module, name: str, path: Path) -> None:
         faults.append(f"{reshaped[0]} has shape {found} instead of {wanted} (is num_classes right?)")
     if faults:
         raise ValueError(f"{path} holds the weights of another network than this {name}: {'; '.join(faults)}")
+    check_finite(tensors, own, str(path))
     load_fitting(network, tensors)

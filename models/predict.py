@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 import torch
 from torch import Tensor, nn
 
+from jpegfreq._words import counted
 from jpegfreq.format import TensorFormat
 from jpegfreq.sources.file_memory import BatchFiles
 from jpegfreq.sources.images import Images
@@ -140,10 +141,19 @@ class Classifier:
         parameter = next(self.network.parameters())
         self.input_check(self.network, (tensors,))
         logits = self.network(tensors.to(parameter.device, parameter.dtype))  # [N, C, H, W] -> [N, num_classes]
+        if logits.ndim != 2 or logits.shape[1] != self.config.num_classes:
+            raise ValueError(
+                f"the network gives {' x '.join(map(str, logits.shape))} numbers for {len(tensors)} x "
+                f"{counted(self.config.num_classes, 'class')}: its config and its network do not fit"
+            )
         likely = logits.float().softmax(1).topk(min(top, logits.shape[1]))
-        labels = self.config.labels or tuple(map(str, range(self.config.num_classes)))
+        labels = self.config.labels
         return [
-            Prediction(tuple(labels[index] for index in indices), tuple(probabilities), tuple(indices))
+            Prediction(
+                tuple(labels[index] if labels else str(index) for index in indices),
+                tuple(probabilities),
+                tuple(indices),
+            )
             for probabilities, indices in zip(likely.values.tolist(), likely.indices.tolist(), strict=True)
         ]
 

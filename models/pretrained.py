@@ -21,7 +21,7 @@ from jpegfreq.models.gate import ChannelGate, GatedNetwork
 from jpegfreq.models.networks.adapt import adaptation_of
 from jpegfreq.models.networks.create import create_model
 from jpegfreq.models.pixel_layer import PixelLayer
-from jpegfreq.models.rgb_source import build_rgb, restored_rgb
+from jpegfreq.models.rgb_source import build_rgb, check_finite, restored_rgb
 
 __all__ = [
     "LoadedWeights",
@@ -140,7 +140,7 @@ def load_rgb_weights(network: nn.Module, state_dict: Mapping[str, Tensor]) -> Lo
     """
     _check_rgb_weights(network, state_dict)
     inner = getattr(network, "network", network)
-    return _load(inner, state_dict, adaptation_of(network).input_layers, _fixed(inner))
+    return _load(inner, state_dict, "state_dict", adaptation_of(network).input_layers, _fixed(inner))
 
 
 def load_pretrained(
@@ -184,7 +184,7 @@ def load_pretrained(
         elif not same:  # the two networks need not have the same input layers: see `resnet` on 64 channels
             theirs = create_model(architecture, format=source.format, num_classes=1)
             input_layers += adaptation_of(theirs).input_layers
-    body = _load(network, source.tensors, input_layers, _fixed(network))
+    body = _load(network, source.tensors, str(source.path), input_layers, _fixed(network))
     own = () if gate is None else _of_gate(gate.state_dict())
     theirs_gate = _of_gate(source.gate or ())
     if gate is not None and source.gate is not None and same:
@@ -215,14 +215,14 @@ def load_adapted(network: nn.Module, source: Pretrained, model: ModelConfig) -> 
     gate = network.gate if isinstance(network, GatedNetwork) else None
     inner = network.network if isinstance(network, GatedNetwork) else network
     if theirs.format == model.format:
-        body = _load(inner, source.tensors, ())
+        body = _load(inner, source.tensors, str(source.path))
     else:
         tensors = source.tensors
         if theirs.format is not None:
             original = build_rgb(theirs.architecture, theirs.source.options)
             tensors = restored_rgb(original, theirs.source, tensors, size=theirs.size)
         rgb = replace(model, format=None, gated=False).create()
-        body = _load(rgb, tensors, ())
+        body = _load(rgb, tensors, str(source.path))
         if isinstance(inner, FrequencyNetwork):
             rgb = inner.with_rgb_weights(rgb)
         inner.load_state_dict(rgb.state_dict())
@@ -271,15 +271,23 @@ def _check_rgb_weights(network: nn.Module, state_dict: Mapping[str, Tensor]) -> 
 
 
 def _load(
-    network: nn.Module, tensors: Mapping[str, Tensor], input_layers: tuple[str, ...], fixed: tuple[str, ...] = ()
+    network: nn.Module,
+    tensors: Mapping[str, Tensor],
+    where: str,
+    input_layers: tuple[str, ...] = (),
+    fixed: tuple[str, ...] = (),
 ) -> LoadedWeights:
     """Load the tensors that fit by name and shape, except those of the input layers; those that are fixed do not count.
 
     Args:
         network: what they are loaded into.
         tensors: the tensors by name.
+        where: the file they are from, for errors.
         input_layers: the names of the layers.
         fixed: how the names of tensors begin that are neither loaded nor reported.
+
+    Raises:
+        ValueError: a tensor that fits is not finite.
     """
     excluded = tuple(f"{name}." for name in input_layers)
     own = {name: tensor for name, tensor in network.state_dict().items() if not name.startswith(fixed)}
@@ -289,6 +297,7 @@ def _load(
         for name, value in tensors.items()
         if name in own and own[name].shape == value.shape and not name.startswith(excluded)
     }
+    check_finite(loaded, own, where)
     network.load_state_dict(loaded, strict=False)
     return LoadedWeights(
         tuple(loaded),

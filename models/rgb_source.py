@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import torchvision
 from torch import Tensor, nn
 
+from jpegfreq._words import counted, verb
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.frontend import EvaluationFilter, FrequencyNetwork, in_form
 from jpegfreq.models.stems import Form, first_convolution
@@ -30,6 +31,7 @@ __all__ = [
     "RgbSource",
     "build_rgb",
     "call_builder",
+    "check_finite",
     "check_name",
     "import_timm",
     "is_rgb_source",
@@ -261,6 +263,28 @@ def load_fitting(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     versioned = OrderedDict(tensors)
     versioned._metadata = network.state_dict()._metadata  # type: ignore[attr-defined]
     network.load_state_dict(versioned, strict=False)
+
+
+def check_finite(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], where: str) -> None:
+    """Require finite weights: with others, a network answers the same to every image, or nothing at all.
+
+    Args:
+        tensors: to be loaded, by name.
+        own: those of the new network, by name. What is infinite there by design, such as a mask, may be infinite.
+        where: the file, for errors.
+
+    Raises:
+        ValueError: some are infinite or not a number; the message names the first tensor.
+    """
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point() or bool(tensor.isfinite().all()):
+            continue
+        if name in own and (own[name].is_meta or bool(own[name].isfinite().all())):
+            wrong = int((~tensor.isfinite()).sum())
+            raise ValueError(
+                f"{where}: {wrong:,} of the {counted(tensor.numel(), 'value')} of {name} {verb(wrong)} infinite or not "
+                "a number: the weights are damaged, or their training diverged"
+            )
 
 
 def import_timm() -> Any:

@@ -13,10 +13,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-DECODER = {"_native", "_arguments", "_words", "_memory", "errors", "header", "coefficients"}
-FORMAT = {"_arguments", "_words", "errors", "channels", "statistics", "format"}
+DECODER = {"_native", "_arguments", "_json", "_words", "_memory", "errors", "header", "coefficients"}
+FORMAT = {"_arguments", "_json", "_words", "errors", "channels", "statistics", "format"}
 TENSORS = DECODER | FORMAT | {"", "failures", "crops", "views", "assembly.*", "_resample", "batch"}
-SOURCES = {"_files", "_words", "sources.*"}
+SOURCES = {"_files", "_json", "_words", "sources.*"}
 EDITS = {"_segments", "blocks.*", "structure", "writer"}
 
 # What a module may import of jpegfreq, for types alone or in earnest. A name that ends in ".*" stands for a folder's
@@ -26,6 +26,7 @@ ALLOWED = {
     "jpegfreq.__main__": {"cli.*"},
     "jpegfreq._arguments": set(),
     "jpegfreq._extras": set(),
+    "jpegfreq._json": set(),
     "jpegfreq._words": set(),
     "jpegfreq.errors": set(),
     "jpegfreq.failures": {"errors"},
@@ -38,16 +39,16 @@ ALLOWED = {
     "jpegfreq.header": {"_native"},
     "jpegfreq.coefficients": {"_native", "_arguments", "errors", "header"},
     "jpegfreq.structure": DECODER,
-    "jpegfreq.channels": {"_arguments", "_words"},
-    "jpegfreq.statistics": {"_arguments", "_files", "channels"},
-    "jpegfreq.format": {"_arguments", "_words", "channels", "statistics"},
+    "jpegfreq.channels": {"_arguments", "_json", "_words"},
+    "jpegfreq.statistics": {"_arguments", "_files", "_json", "channels"},
+    "jpegfreq.format": {"_arguments", "_json", "_words", "channels", "statistics"},
     "jpegfreq.assembly.*": DECODER | FORMAT,
     "jpegfreq._segments": set(),
     "jpegfreq.blocks.*": DECODER - {"_native"} | {"_dct", "_segments", "crops"},
     "jpegfreq._resample": DECODER | FORMAT | {"assembly.*", "crops"},
     "jpegfreq.batch": DECODER | FORMAT | {"assembly.*", "crops", "_resample"},
     "jpegfreq.writer": DECODER | {"_files", "batch"},
-    "jpegfreq.sources.*": {"errors", "_extras", "_files", "_words"},
+    "jpegfreq.sources.*": {"errors", "_extras", "_files", "_json", "_words"},
     "jpegfreq.compat.*": DECODER - {"_native"} | {"_files", "_quality", "_segments", "structure", "writer"},
     "jpegfreq.store.*": {"_extras"} | TENSORS - {"_native"} | SOURCES | EDITS,
     "jpegfreq.torch.*": {"_extras"} | TENSORS - {"_native"} | SOURCES | {"_dct"},

@@ -122,7 +122,7 @@ class Wrong:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("value", "Cr: 1 coefficients, first in block (1, 0), frequency (3, 2): 5 instead of 0"),
+        ("value", "Cr: 1 coefficient, first in block (1, 0), frequency (3, 2): 5 instead of 0"),
         ("size", "Y: 1 x 12 blocks instead of 9 x 12 blocks"),
         ("count", "4 components instead of 3"),
         ("table", "Y: another quantization table"),

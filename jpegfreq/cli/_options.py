@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jpegfreq._files import check_not_special, read_text, reason_of
+from jpegfreq._json import parse_json
 from jpegfreq.batch import usable_cores
 from jpegfreq.channels import ChannelSelection
 from jpegfreq.cli import CommandError
@@ -258,7 +258,7 @@ def check_statistics(statistics: str | None, view: EvaluationView) -> None:
     """
     if statistics is None or not statistics.endswith(".json"):
         return
-    facts = json.loads(read_text(statistics)).get("measured_on")
+    facts = parse_json(read_text(statistics)).get("measured_on")
     names = EvaluationView.field_names()
     if not isinstance(facts, dict) or not {"size", "shorter_side"} <= set(facts):
         return

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jpegfreq._files import read_text, reason_of
+from jpegfreq._json import parse_json
 from jpegfreq._words import counted
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _check_folder(out: Path, options: dict[str, Any]) -> None:
             raise CommandError(f"--out {out} holds other files: name a new folder")
         return
     try:
-        before = json.loads(read_text(file))["options"]
+        before = parse_json(read_text(file))["options"]
         changed = [
             f"{name} {before.get(name)} (now {value})" for name, value in options.items() if before.get(name) != value
         ]

@@ -89,7 +89,7 @@ def _json(path: Path, prediction: Prediction) -> str:
 def _line(path: Path, prediction: Prediction) -> str:
     """One line per image; on a terminal it is wrapped between words."""
     ranked = zip(prediction.labels, prediction.probabilities, strict=True)
-    line = f"{printable(str(path))}: " + ", ".join(f"{label} {p:.1%}" for label, p in ranked)
+    line = f"{printable(str(path))}: " + ", ".join(f"{printable(label)} {p:.1%}" for label, p in ranked)
     if not sys.stdout.isatty():
         return line
     return textwrap.fill(

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jpegfreq._files import read_text, reason_of
+from jpegfreq._files import printable, read_text, reason_of
+from jpegfreq._json import parse_json
 from jpegfreq._words import counted
 
 if TYPE_CHECKING:
@@ -129,8 +130,8 @@ def _print_selection(console: Console, ranking: Ranking, selection: ChannelSelec
     counts = [sum(channel // 64 == component for channel in selection) for component in range(3)]
     console.print(
         Text(
-            f"by {ranking.by} ({ranking.source}): {counted(len(selection), 'channel')}, Y {counts[0]}, Cb {counts[1]}, "
-            f"Cr {counts[2]}"
+            f"by {ranking.by} ({printable(ranking.source)}): {counted(len(selection), 'channel')}, Y {counts[0]}, "
+            f"Cb {counts[1]}, Cr {counts[2]}"
         ),
         soft_wrap=True,
     )
@@ -170,14 +171,12 @@ def _rankings(arguments: argparse.Namespace, unread: Unread) -> list[Ranking]:
 
 
 def _ranking_of_file(path: Path) -> Ranking:
-    import json
-
     from jpegfreq.models.analysis.heatmap import HeatMap
     from jpegfreq.models.analysis.ranking import energy_ranking
     from jpegfreq.statistics import ChannelStatistics
 
     text = read_text(path)
-    facts = json.loads(text)
+    facts = parse_json(text)
     if isinstance(facts, dict) and "on_rate" in facts:
         return HeatMap.from_dict(facts).ranking()
     if isinstance(facts, dict) and "mean" in facts:

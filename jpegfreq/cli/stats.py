@@ -9,7 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jpegfreq._files import read_text, reason_of, write_whole
+from jpegfreq._files import printable, read_text, reason_of, write_whole
+from jpegfreq._json import parse_json
 from jpegfreq._words import counted
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     console = message_console()
     if arguments.merge is not None:
         refuse_unused(arguments, (*VIEW_OPTIONS, "sample"), "--merge measures nothing")
-        console.print(f"{arguments.out}: {_merge(arguments.merge, arguments.std, arguments.out)}")
+        console.print(f"{arguments.out}: {printable(_merge(arguments.merge, arguments.std, arguments.out))}")
         return 0
     return _measure(arguments, console)
 
@@ -230,7 +231,7 @@ def _read(file: Path) -> dict[str, Any]:
     from jpegfreq.cli import CommandError
 
     try:
-        facts = json.loads(read_text(file))
+        facts = parse_json(read_text(file))
         for key in ("source", "count", "mean", "second_moment"):
             facts[key]
         for key in ("folder", *_COUNTS, *_SAME):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 from dataclasses import replace
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jpegfreq._files import read_text
+from jpegfreq._json import parse_json
 from jpegfreq.cli._models import add_code_argument
 from jpegfreq.cli._options import add_any_statistics
 from jpegfreq.cli._training import CHANNELS_HELP, WEIGHTS_HELP, RunBars, add_run_arguments
@@ -342,7 +342,7 @@ def _stored_view(data: str) -> EvaluationView | None:
     if not manifest.exists():
         return None
     try:
-        facts = json.loads(read_text(manifest))
+        facts = parse_json(read_text(manifest))
         return EvaluationView.from_dict({name: facts[name] for name in EvaluationView.field_names()})
     except (ValueError, KeyError, TypeError) as error:
         raise CommandError(f"{manifest} is not the manifest of a store: {error!r}") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from jpegfreq._extras import needs_extra
 from jpegfreq._files import read_text
+from jpegfreq._json import parse_json
 from jpegfreq.channels import COMPONENT_NAMES
 from jpegfreq.report.page import Section, image_html, page, table_html
 
@@ -76,7 +76,7 @@ def read_run(folder: Path) -> RunLog:
     rates = np.zeros((0, 0))
     if gate.is_file():
         try:
-            known: dict[str, Any] = json.loads(read_text(gate))
+            known: dict[str, Any] = parse_json(read_text(gate))
             channels = tuple(int(channel) for channel in known["channels"])
             rates = np.array([line["on_rate"] for line in known["epochs"]], np.float64).reshape(-1, len(channels))
         except (ValueError, KeyError, TypeError) as error:

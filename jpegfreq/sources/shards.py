@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 
+from jpegfreq._json import parse_json
 from jpegfreq.sources.labels import class_number
 from jpegfreq.sources.opened import Opened
 from jpegfreq.sources.tar import Member, read_members
@@ -119,8 +119,8 @@ def _label(path: str, member: Member, json_key: str) -> int | str:
             raise ValueError(f"{place}: {_shown(content)} is not a class number")
         return number
     try:
-        value = json.loads(content)[json_key]
-    except (ValueError, RecursionError):
+        value = parse_json(content)[json_key]
+    except ValueError:
         raise ValueError(f"{place}: this is not JSON: {_shown(content)}") from None
     except (KeyError, TypeError, IndexError):
         raise ValueError(f"{place}: there is no key {json_key!r}") from None

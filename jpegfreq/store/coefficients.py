@@ -28,6 +28,7 @@ import numpy as np
 
 from jpegfreq._extras import needs_extra
 from jpegfreq._files import WriteError, name_complete, opened_alone, read_text
+from jpegfreq._json import parse_json
 from jpegfreq._words import counted, verb
 from jpegfreq.batch import read_coefficients_batch
 from jpegfreq.coefficients import Coefficients
@@ -87,7 +88,7 @@ class CoefficientConversion(ShardPlan):
         import h5py
 
         with h5py.File(self.shard_path(out, shard), "r") as file:
-            files = [json.loads(text) for text in file["records"].asstr()[:]]
+            files = [parse_json(text) for text in file["records"].asstr()[:]]
         return ShardRecord(files, [Failure(**facts["failure"]) for facts in files if "failure" in facts])
 
 
@@ -195,7 +196,7 @@ class StoredCoefficients:
             import hdf5plugin  # noqa: F401  # its filters are known once it is imported
 
         self.path = Path(path)
-        plan = json.loads(read_text(self.path / "plan.json"))
+        plan = parse_json(read_text(self.path / "plan.json"))
         if plan.get("coefficient_store_version") != _STORE_VERSION:
             raise ValueError(f"{self.path} is not a store of coefficients of version {_STORE_VERSION}")
         conversion = CoefficientConversion(self.path, tuple(plan["names"]))
@@ -212,7 +213,7 @@ class StoredCoefficients:
             file = h5py.File(conversion.shard_path(self.path, shard), "r")
             self._files.append(file)
             for number, text in enumerate(file["records"].asstr()[:]):
-                facts = json.loads(text)
+                facts = parse_json(text)
                 if "failure" in facts:
                     self.failures.append(Failure(**facts["failure"]))
                 else:

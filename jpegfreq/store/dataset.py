@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import json
 import os
 from itertools import accumulate
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jpegfreq._files import read_text
+from jpegfreq._json import parse_json
 from jpegfreq._words import counted
 from jpegfreq.format import TensorFormat
 from jpegfreq.store.plan import STORE_VERSION
@@ -41,7 +41,7 @@ class StoredDataset:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Open a store; each shard is mapped when it is first used."""
         self.path = Path(path)
-        manifest = json.loads(read_text(self.path / "manifest.json"))
+        manifest = parse_json(read_text(self.path / "manifest.json"))
         if manifest["store_version"] != STORE_VERSION:
             raise ValueError(
                 f"{self.path} is a store of version {manifest['store_version']}, but this jpegfreq reads version "

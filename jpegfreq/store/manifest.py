@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jpegfreq._files import read_text, write_whole
+from jpegfreq._json import parse_json
 from jpegfreq.failures import Failure
 from jpegfreq.store.plan import Conversion, ShardPlan, differences, lines_json
 
@@ -58,7 +59,7 @@ def begin(conversion: ShardPlan, out: Path, *, part: int = 1, parts: int = 1) ->
 
 def _compare(path: Path, conversion: ShardPlan) -> None:
     """Refuse a store that was begun with another plan."""
-    before, wanted = json.loads(read_text(path)), json.loads(conversion.plan_text())
+    before, wanted = parse_json(read_text(path)), json.loads(conversion.plan_text())
     if before == wanted:
         return
     if set(before) != set(wanted):
@@ -130,7 +131,7 @@ def finish(conversion: ShardPlan, out: Path, *, part: int = 1, parts: int = 1) -
     missing = len(missing_shards(conversion, out))
     if not missing and isinstance(conversion, Conversion):
         paths = [conversion.complete_path(out, shard) for shard in range(conversion.shard_count)]
-        records = [json.loads(path.read_text("utf-8")) for path in paths]
+        records = [parse_json(path.read_text("utf-8")) for path in paths]
         shards = [{key: record[key] for key in ("shard", "files")} for record in records]
         failures = [failure for record in records for failure in record["failures"]]
         text = lines_json({**conversion.plan(), "shards": shards, "failures": failures})

@@ -24,6 +24,7 @@ from shutil import copyfileobj
 from typing import IO, Any, TypeAlias
 
 from jpegfreq._files import WriteError, name_complete, read_text, write_whole, written_whole
+from jpegfreq._json import parse_json
 from jpegfreq.store.plan import differences
 
 __all__ = [
@@ -77,7 +78,7 @@ class _Record:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> tuple[str, _Record]:
-        value = json.loads(text)
+        value = parse_json(text)
         return value["output"], cls(Source(**value["source"]), value["output_bytes"])
 
 
@@ -134,7 +135,7 @@ class Outputs(ABC):
         stamp = out / _STAMP
         if stamp.exists():
             try:
-                before = json.loads(read_text(stamp))
+                before = parse_json(read_text(stamp))
                 different = differences(before, options)
             except (ValueError, AttributeError, KeyError, TypeError) as error:
                 raise ValueError(f"{stamp} was not written by this command: {error}") from error

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from jpegfreq._json import parse_json
 from jpegfreq._words import counted
 from jpegfreq.channels import ChannelSelection
 from jpegfreq.failures import Failure
@@ -177,7 +178,7 @@ class Conversion(ShardPlan):
 
     def record(self, out: Path, shard: int) -> ShardRecord:
         """Read the record of a complete shard."""
-        record = json.loads(self.complete_path(out, shard).read_text("utf-8"))
+        record = parse_json(self.complete_path(out, shard).read_text("utf-8"))
         files = [*record["files"], *record.get("unread", ())]
         return ShardRecord(files, [Failure(**failure) for failure in record["failures"]])
 

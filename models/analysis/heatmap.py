@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from jpegfreq._arguments import given
 from jpegfreq._files import read_text, write_whole
+from jpegfreq._json import parse_json
 from jpegfreq._words import counted
 from jpegfreq.channels import CHANNEL_COUNT, ZIGZAG, ChannelSelection
 from jpegfreq.models.analysis.evaluation import OnUnread, Progress, evaluation_batches
@@ -57,6 +59,10 @@ class HeatMap:
             object.__setattr__(self, name, values)
         if [math.isnan(value) for value in self.on_rate] != [math.isnan(value) for value in self.on_probability]:
             raise ValueError("on_rate and on_probability must hold the same channels")
+        if not isinstance(self.source, str):
+            raise ValueError(f"source must be text, not {given(self.source)}")
+        if not isinstance(self.images, int) or isinstance(self.images, bool) or self.images < 0:
+            raise ValueError(f"images must be a whole number of at least 0, not {given(self.images)}")
         if not self.channels:
             raise ValueError("a heat map needs at least one channel")
 
@@ -144,7 +150,7 @@ class HeatMap:
         Raises:
             ValueError: the text is not a heat map.
         """
-        return cls.from_dict(json.loads(text))
+        return cls.from_dict(parse_json(text))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the heat map as JSON."""

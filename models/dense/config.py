@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from jpegfreq._files import read_text
+from jpegfreq._json import parse_json
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.analysis.evaluation import device_of
 from jpegfreq.models.analysis.heatmap import HeatMap, heat_map_of
@@ -126,7 +127,7 @@ class DenseConfig:
         Raises:
             ValueError: the text is not JSON, or as `from_dict`.
         """
-        values = json.loads(text)
+        values = parse_json(text)
         if not isinstance(values, dict):
             raise ValueError("it must be a JSON object")
         return cls.from_dict(values)
@@ -168,7 +169,7 @@ class DenseModel:
 def is_dense(folder: str | os.PathLike[str]) -> bool:
     """Return whether a checkpoint holds a network for boxes or masks."""
     try:
-        return _KIND in json.loads(read_text(Path(folder) / CONFIG))
+        return _KIND in parse_json(read_text(Path(folder) / CONFIG))
     except (OSError, ValueError, TypeError):
         return False  # whoever reads it reports what is wrong
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jpegfreq._files import WriteError, write_whole
+from jpegfreq._json import parse_json
 
 __all__ = ["write_gate_rates", "write_log"]
 
@@ -64,7 +65,7 @@ def write_gate_rates(
         validation: on_rate and on_probability of each channel.
         training: training_on_rate and training_on_probability of each channel.
     """
-    known = json.loads(path.read_text(encoding="utf-8"))["epochs"] if path.exists() else []
+    known = parse_json(path.read_text(encoding="utf-8"))["epochs"] if path.exists() else []
     rates = dict(zip(_RATES, (*validation, *training), strict=True))
     epochs = [*(line for line in known if line["epoch"] < epoch), {"epoch": epoch, **rates}]
     write_whole(path, json.dumps({"channels": list(channels), "meaning": _RATES, "epochs": epochs}))

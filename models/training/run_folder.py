@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from jpegfreq._files import is_new, read_text, write_whole
+from jpegfreq._json import parse_json
 from jpegfreq.models.training.state import STATE
 
 __all__ = ["begin_run", "check_run_folder"]
@@ -64,7 +65,7 @@ def check_run_folder(
             raise ValueError(f"{out} holds other files: name a new folder")
         return
     try:
-        known = from_dict(json.loads(read_text(out / _RUN)))
+        known = from_dict(parse_json(read_text(out / _RUN)))
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{out / _RUN} is not a run of this version ({error}): name a new folder") from error
     free = {*movable, "weights"} if (out / STATE).exists() else set(movable)
