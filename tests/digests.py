@@ -1,4 +1,4 @@
-"""Hashes of decoded files, here or in a process that runs the plain C++ path.
+"""Hashes of decoded files, here or in a process that runs another instruction set.
 
 `python -m tests.digests` reads paths from its input, one per line, and prints two hashes per file: of the single call
 and of the batch.
@@ -48,13 +48,13 @@ def batch_digests(paths: Sequence[Path], threads: int) -> list[str]:
     return out
 
 
-def plain_digests(paths: Sequence[Path]) -> tuple[list[str], list[str]]:
-    """Read the files in a process that runs the plain C++ path: (single_digests, batch_digests)."""
+def digests_on(instruction_set: str, paths: Sequence[Path]) -> tuple[list[str], list[str]]:
+    """Read the files in a process that runs "generic" or "plain" code: (single_digests, batch_digests)."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.digests"],
         input="\n".join(map(str, paths)),
         cwd=Path(__file__).parents[1],
-        env={**os.environ, "JPEGFREQ_INSTRUCTION_SET": "generic"},
+        env={**os.environ, "JPEGFREQ_INSTRUCTION_SET": instruction_set},
         check=False,
         capture_output=True,
         text=True,
@@ -67,7 +67,7 @@ def plain_digests(paths: Sequence[Path]) -> tuple[list[str], list[str]]:
 def main() -> None:
     from jpegfreq._native import instruction_set
 
-    assert instruction_set() == "generic", instruction_set()
+    assert instruction_set() == os.environ["JPEGFREQ_INSTRUCTION_SET"], instruction_set()
     paths = [Path(line) for line in sys.stdin.read().splitlines()]
     for single, batch in zip(single_digests(paths), batch_digests(paths, 1), strict=True):
         print(f"{single}\t{batch}")

@@ -18,7 +18,7 @@ import pytest
 
 from jpegfreq import JpegError, read_coefficients, read_header
 from tests.agreement import disagreement
-from tests.digests import batch_digests, plain_digests, single_digests
+from tests.digests import batch_digests, digests_on, single_digests
 from tests.oracle import Oracle
 from tests.support import data_files
 
@@ -125,9 +125,10 @@ def test_batch_reads_what_single_calls_read(folder: str, threads: int) -> None:
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_plain_path_equals_the_fast_path(folder: str) -> None:
+@pytest.mark.parametrize("instruction_set", ["generic", "plain"])
+def test_every_instruction_set_reads_the_same(instruction_set: str, folder: str) -> None:
     paths = data_files(folder)
-    single, batch = plain_digests(paths)
+    single, batch = digests_on(instruction_set, paths)
     fast = digests(folder)
     assert_same(paths, fast, single)
     assert_same(paths, fast, batch)

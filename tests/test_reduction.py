@@ -141,12 +141,13 @@ def test_damage_of_an_image_that_is_read_row_by_row_is_that_of_its_coefficients(
             assert not got.any()
 
 
-@pytest.mark.skipif(instruction_set() == "generic", reason="the other tests ran on the plain path already")
-def test_the_plain_path_reduces_alike() -> None:
+@pytest.mark.skipif(instruction_set() in ("generic", "plain"), reason="the other tests ran on it already")
+@pytest.mark.parametrize("other", ["generic", "plain"])
+def test_every_instruction_set_reduces_alike(other: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", "row or turned or layout"],
         cwd=Path(__file__).parents[1],
-        env={**os.environ, "JPEGFREQ_INSTRUCTION_SET": "generic"},
+        env={**os.environ, "JPEGFREQ_INSTRUCTION_SET": other},
         check=False,
         capture_output=True,
         text=True,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.digests import batch_digests, plain_digests, single_digests
+from tests.digests import batch_digests, digests_on, single_digests
 from tests.edits import find
 from tests.images import make_jpeg
 
@@ -45,7 +45,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def plain(paths: list[Path]) -> list[str]:
-    return plain_digests(paths)[0]
+    return digests_on("plain", paths)[0]
 
 
 def test_one_image_in_lanes_reads_as_the_plain_path_reads_it(paths: list[Path], plain: list[str]) -> None:
@@ -54,4 +54,10 @@ def test_one_image_in_lanes_reads_as_the_plain_path_reads_it(paths: list[Path], 
 
 def test_damaged_images_in_a_batch_read_as_the_plain_path_reads_them(paths: list[Path], plain: list[str]) -> None:
     batch = batch_digests(paths, threads=2)
+    assert [line.split(" ")[0] for line in batch] == [line.split(" ")[0] for line in plain]
+
+
+def test_machines_without_code_of_their_own_read_in_lanes_alike(paths: list[Path], plain: list[str]) -> None:
+    single, batch = digests_on("generic", paths)
+    assert single == plain
     assert [line.split(" ")[0] for line in batch] == [line.split(" ")[0] for line in plain]

@@ -7,8 +7,18 @@ namespace jpegfreq {
 
 namespace {
 
-constexpr Kernels generic = {"generic", copy_to_ff_generic,        decode_segment_generic,    &ac_kernels_generic,
-                             nullptr,   &resample_kernels_generic, split_frequencies_generic, &write_kernels_generic};
+constexpr Kernels generic = {"generic",
+                             copy_to_ff_generic,
+                             decode_segment_generic,
+                             &ac_kernels_generic,
+                             &lane_kernels_generic,
+                             &resample_kernels_generic,
+                             split_frequencies_generic,
+                             &write_kernels_generic};
+
+// One stream at a time, which is what the tests compare the lanes with.
+constexpr Kernels plain = {"plain", copy_to_ff_generic,        decode_segment_generic,    &ac_kernels_generic,
+                           nullptr, &resample_kernels_generic, split_frequencies_generic, &write_kernels_generic};
 
 #if defined(__x86_64__) && defined(__GNUC__)
 
@@ -33,6 +43,7 @@ bool has_avx2() {
 const Kernels& choose() {
     const char* wish = std::getenv("JPEGFREQ_INSTRUCTION_SET");
     if (wish && std::strcmp(wish, "generic") == 0) return generic;
+    if (wish && std::strcmp(wish, "plain") == 0) return plain;
 #if defined(__x86_64__) && defined(__GNUC__)
     if (has_avx2()) return avx2;
 #endif

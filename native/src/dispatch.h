@@ -16,14 +16,14 @@ struct Kernels {
     CopyToFf copy_to_ff;
     DecodeSegment decode_segment;
     const AcKernels* ac;
-    const LaneKernels* lanes;  // null: decoding several streams side by side gains nothing
+    const LaneKernels* lanes;  // null: one stream at a time
     const ResampleKernels* resample;
     SplitFrequencies split_frequencies;
     const WriteKernels* write;
 };
 
-// The fastest set of this machine, or plain C++ if the environment variable JPEGFREQ_INSTRUCTION_SET is "generic" (for
-// tests and comparisons).
+// The fastest set of this machine. For tests and comparisons, the environment variable JPEGFREQ_INSTRUCTION_SET names another:
+// "generic" is what machines run that no set is written for, "plain" the same without lanes.
 const Kernels& kernels();
 
 }  // namespace jpegfreq

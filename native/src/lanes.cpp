@@ -1,4 +1,4 @@
-// Feeds the lanes: which image, which restart segment, which chunk. The loop itself is lanes_avx2.cpp.
+// Feeds the lanes: which image, which restart segment, which chunk. The loop itself is lane_kernels.h.
 #include <cstring>
 #include <new>
 

@@ -45,6 +45,7 @@ struct LaneKernels {
     void (*finish_streaming)();
 };
 
+extern const LaneKernels lane_kernels_generic;
 extern const LaneKernels lane_kernels_avx2;
 
 // Takes jobs from the queue as long as there are any and memory allows. What the lanes do not read or find damaged goes to
@@ -56,7 +57,7 @@ void decode_alone(Job& job, const Limits& limits, Decoder& decoder, JobQueue& qu
 // One image alone, in as many lanes as it can feed. False: not for the lanes, or damaged; nothing is known of the planes.
 // split.cpp
 struct Lanes;
-Lanes* new_lanes();  // nullptr: out of memory, or this machine gains nothing by lanes
+Lanes* new_lanes();  // nullptr: out of memory, or no lanes are wanted (dispatch.h)
 void delete_lanes(Lanes*);
 bool decode_in_lanes(Lanes& lanes, Bytes jpeg, const Header& header, const Limits& limits, Output& output,
                      RowSink* sink);

@@ -70,6 +70,7 @@ size_t copy_reversed_to_ff(const uint8_t* in, const uint8_t* end, uint8_t* out);
 // Refinements:
 //   bits 0-15    1 << run; or how many blocks end here, this one included
 //   bits 16-19   flags
+//   bits 20-23   run
 //   bits 26-31   how many bits it takes
 // Where not everything fits, the entry has its `apart` flag and holds the symbol; it takes 0 bits if the code alone is too long.
 // In first scans so do coefficients of value 0 (ZRL), so that the common path marks its coefficient without a look.
@@ -81,6 +82,7 @@ constexpr uint32_t refine_new = 1u << 17;  // not set for ZRL: the run ends at a
 constexpr uint32_t refine_end = 1u << 18;
 constexpr uint32_t refine_apart = 1u << 19;
 constexpr uint32_t refine_special = refine_end | refine_apart;
+constexpr uint32_t refine_run_shift = 20;
 constexpr uint32_t refine_length_shift = 26;
 
 struct ScanTable : LongCodes {
@@ -101,8 +103,8 @@ struct AcScan {
     ScanTable table;
 };
 
-// blocks: int16[64] each, zigzag order; maps: a bit for each coefficient that is not zero. Both cover `count` blocks, which lie
-// in one restart segment. Decodes the scan's next blocks; returns how many, and sets data.failure where that is not all.
+// blocks: int16[64] each, in the order that suits these kernels; maps: a bit for each coefficient, in zigzag order, that is
+// not zero. Both cover `count` blocks, which lie in one restart segment. Decodes the scan's next blocks; returns how many, and sets data.failure where that is not all.
 // A block that fails is left as it was.
 struct AcKernels {
     uint32_t (*first)(AcScan& scan, int16_t* blocks, uint64_t* maps, uint32_t count);

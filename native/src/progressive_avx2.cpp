@@ -7,13 +7,42 @@ namespace jpegfreq {
 namespace {
 
 struct VectorOps {
+    // Blocks are in zigzag order, as the maps are.
+    static uint32_t place(uint32_t k) { return k; }
+
     static uint32_t count(uint64_t bits) { return uint32_t(_mm_popcnt_u64(bits)); }
 
-    static uint64_t deposit(uint64_t bits, uint64_t places) { return _pdep_u64(bits, places); }
+    // Zeros are found by depositing the entry, whose lowest bit counts the run, into the map.
+    class Zeros {
+    public:
+        explicit Zeros(uint64_t places) : places_(places) {}
+        uint32_t pass(uint32_t entry) {
+            const uint64_t marks = _pdep_u64(entry, places_);
+            places_ &= ~(marks ^ (marks - 1));
+            return uint32_t(_tzcnt_u64(marks));
+        }
 
-    static uint64_t deposit_marks(uint64_t bits, uint64_t places) { return _pdep_u64(bits, places); }
+    private:
+        uint64_t places_;
+    };
 
-    static uint32_t lowest(uint64_t bits) { return uint32_t(_tzcnt_u64(bits)); }
+    struct Block {
+        int16_t* const block;
+        const int16_t step;
+        uint64_t added = 0;
+        uint64_t negative = 0;
+
+        Block(int16_t* place, int16_t size) : block(place), step(size) {}
+        void add(uint32_t k, uint32_t entry) {
+            added |= uint64_t(entry / refine_new & 1) << k;
+            negative |= uint64_t(entry / refine_negative & 1) << k;
+        }
+        void take_back() {}
+        void correct(uint64_t corrections, uint64_t places) {
+            const uint64_t touched = _pdep_u64(corrections, places) | added;
+            if (touched) update(block, touched, negative, step);
+        }
+    };
 
     // 16 coefficients at a time: bit masks become lane masks; the step takes the sign of the coefficient, or the new one's.
     static void update_16(int16_t* block, uint64_t touched, uint64_t negative, __m256i steps) {
@@ -34,10 +63,8 @@ struct VectorOps {
         const __m256i steps = _mm256_set1_epi16(step);
         update_16(block, touched, negative, steps);
         update_16(block + 16, touched >> 16, negative >> 16, steps);
-        {
-            update_16(block + 32, touched >> 32, negative >> 32, steps);
-            update_16(block + 48, touched >> 48, negative >> 48, steps);
-        }
+        update_16(block + 32, touched >> 32, negative >> 32, steps);
+        update_16(block + 48, touched >> 48, negative >> 48, steps);
     }
 };
 

@@ -3,45 +3,84 @@
 namespace jpegfreq {
 namespace {
 
-// PDEP and the block update bit by bit.
+// Zeros are found in a list, which is made from the map eight coefficients at a time.
+struct BytePlaces {
+    uint8_t places[256][8] = {};  // of the bits that are set
+    uint8_t count[256] = {};
+    constexpr BytePlaces() {
+        for (int byte = 0; byte < 256; byte++)
+            for (int bit = 0; bit < 8; bit++)
+                if (byte >> bit & 1) places[byte][count[byte]++] = uint8_t(bit);
+    }
+};
+constexpr BytePlaces byte_places;
+
 struct PlainOps {
-    static uint32_t count(uint64_t bits) { return uint32_t(__builtin_popcountll(bits)); }
+    // Blocks are in natural order from the start.
+    static uint32_t place(uint32_t k) { return natural_order[k]; }
 
-    static uint64_t deposit(uint64_t bits, uint64_t places) {
-        uint64_t dealt = 0;
-        for (; places && bits; places &= places - 1, bits >>= 1) dealt |= (places & -places) & -(bits & 1);
-        return dealt;
+    // Without an instruction of its own, __builtin_popcountll is a call.
+    static uint32_t count(uint64_t bits) {
+        bits -= bits >> 1 & 0x5555555555555555;
+        bits = (bits & 0x3333333333333333) + (bits >> 2 & 0x3333333333333333);
+        bits = (bits + (bits >> 4)) & 0x0F0F0F0F0F0F0F0F;
+        return uint32_t(bits * 0x0101010101010101 >> 56);
     }
 
-    // Only the lowest mark counts; no code has none.
-    static uint64_t deposit_marks(uint64_t bits, uint64_t places) {
-        if (!bits) return 0;
-        for (int run = __builtin_ctzll(bits); run > 0 && places; run--) places &= places - 1;
-        return places;
-    }
-
-    static uint32_t lowest(uint64_t bits) { return bits ? uint32_t(__builtin_ctzll(bits)) : 64; }
-
-    static void update(int16_t* block, uint64_t touched, uint64_t negative, int16_t step) {
-        for (; touched; touched &= touched - 1) {
-            const int k = __builtin_ctzll(touched);
-            const bool down = block[k] < 0 || (negative >> k & 1);
-            block[k] = int16_t(down ? block[k] - step : block[k] + step);
+    class Zeros {
+    public:
+        explicit Zeros(uint64_t places) {
+            uint8_t* end = list_;
+            for (uint64_t first = 0; first < 64; first += 8, places >>= 8) {
+                const uint64_t eight = load64(byte_places.places[places & 255]) + first * 0x0101010101010101;
+                std::memcpy(end, &eight, 8);
+                end += byte_places.count[places & 255];
+            }
+            std::memset(end, 64, 16);
         }
-    }
+        // A run passes at most 15 places, and none is asked for after an end of 64: so it stays within these 16.
+        uint32_t pass(uint32_t entry) {
+            at_ += entry >> refine_run_shift & 15;
+            return *at_++;
+        }
+
+    private:
+        uint8_t list_[64 + 16];
+        const uint8_t* at_ = list_;
+    };
+
+    struct Block {
+        int16_t* const block;
+        const int16_t step;
+        uint64_t added = 0;
+
+        Block(int16_t* place, int16_t size) : block(place), step(size) {}
+        // Coefficients of value 0, where a run of 16 zeros ends, are written too: that costs less than to tell them apart.
+        void add(uint32_t k, uint32_t entry) {
+            const int32_t negative = -int32_t(entry / refine_negative & 1), is_new = int32_t(entry / refine_new & 1);
+            block[place(k)] = int16_t(((step ^ negative) - negative) * is_new);
+            added |= uint64_t(is_new) << k;
+        }
+        void take_back() {
+            for (; added; added &= added - 1) block[place(uint32_t(__builtin_ctzll(added)))] = 0;
+        }
+        void correct(uint64_t corrections, uint64_t places) {
+            for (; corrections; corrections >>= 1, places &= places - 1) {
+                int16_t& value = block[place(uint32_t(__builtin_ctzll(places)))];
+                const int32_t sign = value >> 15 | 1;
+                value = int16_t(value + sign * step * int32_t(corrections & 1));
+            }
+        }
+    };
 };
 
 void emit(int16_t* blocks, uint64_t* maps, const int16_t* dc, int16_t* plane, uint32_t count) {
     for (uint32_t b = 0; b < count; b++) {
         int16_t* const block = blocks + 64 * size_t(b);
         int16_t* const out = plane + 64 * size_t(b);
-        std::memset(out, 0, 64 * sizeof *out);
+        std::memcpy(out, block, 64 * sizeof *out);
         out[0] = dc[b];
-        for (uint64_t map = maps[b]; map; map &= map - 1) {
-            const int k = __builtin_ctzll(map);
-            out[natural_order[k]] = block[k];
-            block[k] = 0;
-        }
+        std::memset(block, 0, 64 * sizeof *block);
         maps[b] = 0;
     }
 }

@@ -76,8 +76,9 @@ inline uint32_t first_meaning(uint32_t symbol, uint32_t extra, uint32_t Al) {
 
 inline uint32_t refinement_meaning(uint32_t symbol, uint32_t extra, uint32_t length) {
     const uint32_t run = symbol >> 4, size = symbol & 15, taken = length << refine_length_shift;
-    if (size) return 1u << run | refine_new | (extra ? 0 : refine_negative) | taken;
-    if (run == 15) return 1u << run | taken;
+    const uint32_t passed = 1u << run | run << refine_run_shift | taken;
+    if (size) return passed | refine_new | (extra ? 0 : refine_negative);
+    if (run == 15) return passed;
     return ((1u << run) + extra) | refine_end | taken;
 }
 
@@ -160,14 +161,14 @@ uint32_t decode_first(AcScan& scan, int16_t* blocks, uint64_t* maps, uint32_t co
                     break;
                 }
             }
-            block[k] = int16_t(entry >> 16);
+            block[Ops::place(k)] = int16_t(entry >> 16);
             map |= uint64_t(1) << k;
             if (k == Se) break;
         }
         if (reader.overran(scan.data.segment_end)) scan.data.failure = ScanFailure::data_end;
         if (scan.data.failure != ScanFailure::none) {
             // Only this scan visits the band for the first time, so it was zero.
-            std::memset(block + scan.Ss, 0, (Se - scan.Ss + 1) * sizeof *block);
+            for (k = scan.Ss; k <= Se; k++) block[Ops::place(k)] = 0;
             break;
         }
         maps[b++] |= map;
@@ -177,38 +178,44 @@ uint32_t decode_first(AcScan& scan, int16_t* blocks, uint64_t* maps, uint32_t co
     return b;
 }
 
-// Deals the next bits out to the bits of `places`, lowest first. At least 39 bits must be left; at least 10 stay.
-template <class Ops>
-inline void take_corrections(BitReader& reader, uint64_t places, uint64_t& bits) {
-    if (__builtin_expect(Ops::count(places) > 29, 0)) {
-        const uint64_t low = places & 0xFFFFFFFF;
-        refill_low(reader);
-        bits |= Ops::deposit(reader.bits, low);
-        skip_low(reader, Ops::count(low));
-        places ^= low;
-        refill_low(reader);
+// The correction bits of a block's coefficients that are not zero, in their order, lowest bit first: at most 63.
+struct Corrections {
+    uint64_t bits = 0;
+    uint32_t count = 0;
+
+    void take_some(BitReader& reader, uint32_t more) {
+        bits |= (reader.bits & ~(~uint64_t(0) << more)) << count;
+        count += more;
+        skip_low(reader, more);
     }
-    bits |= Ops::deposit(reader.bits, places);
-    skip_low(reader, Ops::count(places));
-}
+    // At least 39 bits must be left; at least 10 stay.
+    void take(BitReader& reader, uint32_t more) {
+        if (__builtin_expect(more > 29, 0)) {
+            take_some(reader, 29);
+            refill_low(reader);
+            more -= 29;
+        }
+        take_some(reader, more);
+    }
+};
 
 // Note [Refinement by maps]
 // A symbol of run r passes r zero coefficients, takes a correction bit for each non-zero one on its way, and ends on the next
-// zero one. With a block's non-zero map and the places that remain, that end is bit r of the zero places, found by one
-// deposit; the corrections are dealt out to the non-zero places below it by another. One update of the block follows: it
-// adds 1 << Al away from zero where a correction bit was 1, and sets the new coefficients.
+// zero one. Ops::Zeros finds that end from the block's non-zero map. The corrections wait in a queue until the block's end:
+// by then every non-zero coefficient of the band has one, so they are dealt out in one go, without a look at the symbols.
+// Ops::Block adds 1 << Al away from zero where a correction bit was 1, and sets the new coefficients.
 // The progression state (first visit at Ah = 0, then one bit lower each time) makes this equal to libjpeg's update, which
 // tests the bit before adding it.
 //
-// The next symbol waits for the number of bits that this one takes: look-up, deposit, count, shift. Two things shorten that:
-// only the lowest bit that was deposited counts, so the entry is deposited as it is, with whatever is above its 16 bits; and
-// the corrections are not counted: a symbol that moves from k to `end` passes end - k - run of them.
+// The next symbol waits for the number of bits that this one takes: look-up, end, shift. So the corrections are not counted: a
+// symbol that moves from `next` to `end` passes end - next - run of them.
 template <class Ops>
 uint32_t decode_refinement(AcScan& scan, int16_t* blocks, uint64_t* maps, uint32_t count) {
     BitReader reader(scan.data);
     const uint32_t* const entries = scan.table.entries;
     const uint8_t* const data_end = scan.data.segment_end;
-    const uint64_t band = (~uint64_t(0) >> (63 - scan.Se)) & (~uint64_t(0) << scan.Ss);
+    const uint32_t Ss = scan.Ss, Se = scan.Se;
+    const uint64_t band = (~uint64_t(0) >> (63 - Se)) & (~uint64_t(0) << Ss);
     const int16_t step = int16_t(1 << scan.Al);
     ScanFailure failure = ScanFailure::none;
     uint32_t run = scan.end_of_band_run;
@@ -216,10 +223,11 @@ uint32_t decode_refinement(AcScan& scan, int16_t* blocks, uint64_t* maps, uint32
     refill_low(reader);
     for (; b < count; b++) {
         const uint64_t nonzero = maps[b];
-        uint64_t rest = band;
-        uint64_t bits = 0;   // corrections where a coefficient was not zero, signs (1: negative) where it was
-        uint64_t fresh = 0;  // coefficients that become non-zero
+        Corrections corrections;
+        typename Ops::Block block(blocks + 64 * size_t(b), step);
+        uint32_t next = Ss;  // the first coefficient that no symbol has passed
         if (run == 0) {
+            typename Ops::Zeros zeros(band & ~nonzero);
             do {
                 // At least 10 bits are left of the last refill, so the entry does not wait for this one.
                 uint32_t entry = entries[reader.bits & ((1 << table_bits) - 1)];
@@ -237,30 +245,32 @@ uint32_t decode_refinement(AcScan& scan, int16_t* blocks, uint64_t* maps, uint32
                     }
                 }
                 skip_low(reader, entry >> refine_length_shift);
-                const uint64_t marks = Ops::deposit_marks(entry, rest & ~nonzero);
-                // Where there is no such place, everything counts as below it and the loop ends.
-                const uint64_t below = marks ^ (marks - 1);
-                const uint64_t end = marks & -marks;
-                take_corrections<Ops>(reader, rest & nonzero & (marks - 1), bits);
-                if (__builtin_expect(!marks, 0)) failure = ScanFailure::past_band;
-                bits |= entry & refine_negative ? end : 0;
-                fresh |= entry & refine_new ? end : 0;
-                rest &= ~below;
-            } while (rest);
+                const uint32_t end = zeros.pass(entry);
+                if (__builtin_expect(end > Se, 0)) {
+                    corrections.take(reader, Ops::count(nonzero & band & ~uint64_t(0) << next));
+                    failure = ScanFailure::past_band;
+                    break;
+                }
+                corrections.take(reader, end - next - (entry >> refine_run_shift & 15));
+                block.add(end, entry);
+                next = end + 1;
+            } while (next <= Se);
         }
         if (run) {
             run--;
-            const uint64_t places = rest & nonzero;
+            const uint64_t places = nonzero & band & ~uint64_t(0) << next;
             if (places) {
                 refill_low(reader);
-                take_corrections<Ops>(reader, places, bits);
+                corrections.take(reader, Ops::count(places));
             }
         }
         if (__builtin_expect(reader.next > data_end, 0) && reader.overran(data_end)) failure = ScanFailure::data_end;
-        if (__builtin_expect(failure != ScanFailure::none, 0)) break;
-        const uint64_t touched = (bits & nonzero) | fresh;
-        if (touched) Ops::update(blocks + 64 * size_t(b), touched, bits & ~nonzero, step);
-        maps[b] = nonzero | fresh;
+        if (__builtin_expect(failure != ScanFailure::none, 0)) {
+            block.take_back();
+            break;
+        }
+        block.correct(corrections.bits, nonzero & band);
+        maps[b] = nonzero | block.added;
     }
     scan.data.failure = failure;
     scan.end_of_band_run = run;

@@ -13,8 +13,9 @@ size_t copy_to_ff_generic(const uint8_t* in, const uint8_t* end, uint8_t* out) {
         uint64_t word;
         std::memcpy(&word, p, 8);
         std::memcpy(out, &word, 8);
-        const uint64_t inverted = ~word;
-        if ((inverted - 0x0101010101010101u) & word & 0x8080808080808080u) break;  // a zero byte in ~word
+        // The lowest bit that is left is that of the first zero byte in ~word.
+        const uint64_t found = (~word - 0x0101010101010101u) & word & 0x8080808080808080u;
+        if (found) return size_t(p - in) + unsigned(__builtin_ctzll(found)) / 8;
         p += 8;
         out += 8;
     }

@@ -1,0 +1,133 @@
+// The lanes' loop and second pass (lanes.h), once, over the operations of `Ops`. Included by one .cpp per instruction set;
+// everything is in an anonymous namespace, so that the linker never mixes them.
+//
+//   Ops::step<lane>(memory, window, p)   a step of Note [Lane automaton]
+//   Ops::trailing_zeros(window)          of a number that is not 0
+//   Ops::Vector                          what blocks are moved by
+//   Ops::with_first(vector, value)       the vector with this coefficient as its first one
+//   Ops::store<stream>(to, vector)       with `stream` past the caches, where the machine can; `to` is aligned then
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+
+#include "lanes.h"
+
+namespace jpegfreq {
+namespace {
+
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
+// A refill leaves at least 56 bits.
+constexpr int steps_a_refill = 56 / lane_bits;
+
+// A step in C++: machines with 31 registers keep four lanes in them, and the sanitizers see into no assembly.
+template <int lane>
+ALWAYS_INLINE void plain_step(LaneMemory* memory, uint64_t& window, uint64_t& p) {
+    const LaneEntry entry = memory->tables[memory->program[lane][p >> 7] + (window >> (64 - lane_bits))];
+    p = uint32_t((p | entry.mask) + uint32_t(entry.advance));
+    window <<= entry.bits & 63;
+    memory->scratch[lane][memory->slot_of[(p & ((1 << place_bits) - 2)) / 2] / 2] = entry.value;
+}
+
+// The refill of Note [Bit window]; the position stays in memory.
+template <class Ops>
+ALWAYS_INLINE void refill(Lane& lane, uint64_t& window) {
+    const uint64_t position = lane.position += Ops::trailing_zeros(window);
+    uint64_t word;
+    __builtin_memcpy(&word, reinterpret_cast<const char*>(position >> 3), 8);
+    window = __builtin_bswap64(word) << (position & 7) | 1;
+}
+
+// In [end, 2^place_bits): after the end of the chunk and in no sub-state.
+ALWAYS_INLINE bool at_end(const Lane& lane, uint64_t p) {
+    return uint32_t(p) - lane.end < (1u << place_bits) - lane.end;
+}
+
+template <class Ops, int lane>
+struct Registers {
+    Registers<Ops, lane - 1> rest;
+    uint64_t window, p;
+    ALWAYS_INLINE void load(LaneMemory* memory) {
+        rest.load(memory);
+        window = memory->lanes[lane].window;
+        p = memory->lanes[lane].p;
+    }
+    ALWAYS_INLINE void store(LaneMemory* memory) {
+        rest.store(memory);
+        memory->lanes[lane].window = window;
+        memory->lanes[lane].p = uint32_t(p);
+    }
+    ALWAYS_INLINE void step_all(LaneMemory* memory) {
+        rest.step_all(memory);
+        Ops::template step<lane>(memory, window, p);
+    }
+    ALWAYS_INLINE void refill_all(LaneMemory* memory) {
+        rest.refill_all(memory);
+        refill<Ops>(memory->lanes[lane], window);
+    }
+    ALWAYS_INLINE unsigned finished(const LaneMemory* memory) const {
+        return rest.finished(memory) | unsigned(at_end(memory->lanes[lane], p)) << lane;
+    }
+    ALWAYS_INLINE bool any_finished(const LaneMemory* memory) const {
+        return rest.any_finished(memory) || at_end(memory->lanes[lane], p);
+    }
+};
+
+template <class Ops>
+struct Registers<Ops, -1> {
+    void load(LaneMemory*) {}
+    void store(LaneMemory*) {}
+    void step_all(LaneMemory*) {}
+    void refill_all(LaneMemory*) {}
+    unsigned finished(const LaneMemory*) const { return 0; }
+    bool any_finished(const LaneMemory*) const { return false; }
+};
+
+template <class Ops, int count>
+unsigned step_lanes(LaneMemory* memory) {
+    Registers<Ops, count - 1> lanes;
+    lanes.load(memory);
+    do {
+#pragma GCC unroll 8
+        for (int i = 0; i < steps_a_refill; i++) lanes.step_all(memory);
+        lanes.refill_all(memory);
+    } while (!lanes.any_finished(memory));
+    lanes.store(memory);
+    return lanes.finished(memory);
+}
+
+template <class Ops>
+unsigned step(LaneMemory& memory, int count) {
+    switch (count) {
+        case 4: return step_lanes<Ops, 4>(&memory);
+        case 3: return step_lanes<Ops, 3>(&memory);
+        case 2: return step_lanes<Ops, 2>(&memory);
+        default: return step_lanes<Ops, 1>(&memory);
+    }
+}
+
+template <class Ops, bool stream>
+bool take_blocks(int16_t* scratch, int count, int16_t* const* targets, const uint8_t* components, uint32_t* dc) {
+    typedef typename Ops::Vector Vector;
+    constexpr int vectors = int(128 / sizeof(Vector));
+    bool complete = true;
+    for (int i = 0; i < count; i++) {
+        int16_t* const block = scratch + 64 * i;
+        Vector* const from = reinterpret_cast<Vector*>(block);
+        Vector* const to = reinterpret_cast<Vector*>(targets[i]);
+        const int16_t difference = block[0];
+        complete &= difference != no_dc;
+        const uint32_t value = dc[components[i]] += uint32_t(int32_t(difference));
+        Ops::template store<stream>(to, Ops::with_first(from[0], int16_t(value)));
+        for (int v = 1; v < vectors; v++) Ops::template store<stream>(to + v, from[v]);
+        from[0] = Ops::with_first(Vector{}, no_dc);
+        for (int v = 1; v < vectors; v++) from[v] = Vector{};
+    }
+    return complete;
+}
+
+#undef ALWAYS_INLINE
+
+}  // namespace
+}  // namespace jpegfreq
