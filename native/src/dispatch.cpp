@@ -40,12 +40,27 @@ bool has_avx2() {
 
 #endif
 
+#if defined(__aarch64__)
+
+constexpr Kernels neon = {"neon",
+                          copy_to_ff_generic,
+                          decode_segment_generic,
+                          &ac_kernels_generic,
+                          &lane_kernels_generic,
+                          &resample_kernels_neon,
+                          split_frequencies_generic,
+                          &write_kernels_generic};
+
+#endif
+
 const Kernels& choose() {
     const char* wish = std::getenv("JPEGFREQ_INSTRUCTION_SET");
     if (wish && std::strcmp(wish, "generic") == 0) return generic;
     if (wish && std::strcmp(wish, "plain") == 0) return plain;
 #if defined(__x86_64__) && defined(__GNUC__)
     if (has_avx2()) return avx2;
+#elif defined(__aarch64__)
+    return neon;
 #endif
     return generic;
 }

@@ -65,5 +65,6 @@ struct ResampleKernels {
 
 extern const ResampleKernels resample_kernels_generic;
 extern const ResampleKernels resample_kernels_avx2;
+extern const ResampleKernels resample_kernels_neon;
 
 }  // namespace jpegfreq

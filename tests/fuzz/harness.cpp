@@ -81,6 +81,7 @@ bool Planes::begins_like(const Planes& whole, const Header& header, uint32_t mcu
 }
 
 uint64_t* checksum = nullptr;
+WeightedSums* sums = nullptr;
 
 void note(const Planes& planes) {
     if (!checksum) return;

@@ -64,6 +64,13 @@ private:
 extern uint64_t* checksum;
 void note(const Planes& planes);
 
+// Of the values of all tensors, each times a weight that its place in the tensor gives: kinds of vectors round differently, so
+// they are compared by these. One for each TensorType.
+struct WeightedSums {
+    double of_values[3] = {}, of_magnitudes[3] = {};
+};
+extern WeightedSums* sums;
+
 // read_header, then check_promise: whether planes may be allocated.
 jpegfreq::Status read_promise(jpegfreq::Bytes jpeg, jpegfreq::Header& header);
 

@@ -1,5 +1,5 @@
-// Runs a fuzz target once on each file named on standard input, one path a line. Prints the slowest, and a
-// checksum of all coefficients.
+// Runs a fuzz target once on each file named on standard input, one path a line. Prints the slowest, a checksum of all
+// coefficients, and sums of all tensors' values.
 #include <chrono>
 #include <cinttypes>
 #include <cstdio>
@@ -13,6 +13,8 @@ int main() {
     int files = 0;
     uint64_t checksum = 0;
     fuzz::checksum = &checksum;
+    fuzz::WeightedSums sums;
+    fuzz::sums = &sums;
     for (int c; (c = std::getchar()) != EOF;) {
         if (c != '\n') {
             path += char(c);
@@ -42,5 +44,7 @@ int main() {
     }
     std::printf("%d files, checksum %016" PRIx64 ", the slowest %.3f s: %s\n", files, checksum, slowest_seconds,
                 slowest.c_str());
+    for (int type = 0; type < 3; type++)
+        std::printf("%.17g of %.17g\n", sums.of_values[type], sums.of_magnitudes[type]);
     return 0;
 }
