@@ -15,7 +15,8 @@ from bench import machine, report, results, sets
 
 STAGES = {
     "coefficients": "bytes to coefficients, against libjpeg-turbo, jpeg2dct and jpeglib; header, import",
-    "large": "the same for large photographs, with fresh memory for every image",
+    "generic": "the same as machines without AVX2 and BMI2 do it, such as ARM, against libjpeg-turbo with its SIMD",
+    "large": "coefficients of large photographs, with fresh memory for every image",
     "write": "coefficients and whole files to JPEG bytes, against libjpeg-turbo and jpegtran",
     "shrink": "large photographs to 224 px, against simplejpeg's scaled decode and torchvision",
     "rgb": "RGB decoders on the same bytes: simplejpeg, PyTurboJPEG, OpenCV, Pillow, torchvision",

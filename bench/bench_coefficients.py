@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -28,15 +29,9 @@ IMPORT = "import jpegfreq, over import numpy"
 
 
 def run(result: Result, options: Options) -> None:
-    turbo = opponents.opponent()
-    baseline = opponents.turbo_coefficients(turbo)
-    for name in ("A", "B", "C", "R", "P", "W", "L"):
-        if images := _readable(options.images(name)):
-            methods = [baseline, ours.coefficients()]
-            result.compare(ONE_IMAGE, name, images, methods, baseline=baseline.name, seconds=options.seconds)
-    for name in ("A", "B", "C", "R", "P"):
-        if images := options.images(name):
-            _batch(result, name, images, options.seconds)
+    baseline = opponents.turbo_coefficients(opponents.opponent())
+    one_image(result, options, ("A", "B", "C", "R", "P", "W", "L"))
+    batch(result, options, ("A", "B", "C", "R", "P"))
     for name in ("A", "B", "C"):
         if images := options.images(name):
             _threads(result, name, images, options.seconds)
@@ -52,12 +47,17 @@ def run(result: Result, options: Options) -> None:
     _import(result, 5 if options.quick else 21)
 
 
-def _readable(images: tuple[Image, ...]) -> tuple[Image, ...]:
-    """Keep the images that libjpeg reads without a warning."""
-    return tuple(image for image in images if opponents.opponent().coefficients(image.data) == 0)
+def one_image(result: Result, options: Options, names: Sequence[str]) -> None:
+    """Measure one call per image of each set, of the images that libjpeg reads without a warning."""
+    turbo = opponents.opponent()
+    methods = [opponents.turbo_coefficients(turbo), ours.coefficients()]
+    for name in names:
+        if images := tuple(image for image in options.images(name) if turbo.coefficients(image.data) == 0):
+            result.compare(ONE_IMAGE, name, images, methods, baseline=methods[0].name, seconds=options.seconds)
 
 
-def _batch(result: Result, name: str, images: tuple[Image, ...], seconds: float) -> None:
+def batch(result: Result, options: Options, names: Sequence[str]) -> None:
+    """Measure one call for up to 100 images of each set."""
     turbo = opponents.opponent()
 
     def read_all(chunk: ours.Chunk) -> None:
@@ -65,7 +65,10 @@ def _batch(result: Result, name: str, images: tuple[Image, ...], seconds: float)
             turbo.coefficients(image.data)
 
     methods = [Method(turbo.name, read_all), ours.coefficients_batch(threads=1)]
-    result.compare(BATCH, name, ours.chunks(images), methods, baseline=turbo.name, seconds=seconds)
+    for name in names:
+        if images := options.images(name):
+            units = ours.chunks(images)
+            result.compare(BATCH, name, units, methods, baseline=turbo.name, seconds=options.seconds)
 
 
 def _threads(result: Result, name: str, images: tuple[Image, ...], seconds: float) -> None:

@@ -87,6 +87,17 @@ FIGURES = (
     _coefficients("batch on two threads against one, set A (times)", 1.9, 1.97, coefficients.THREADS, "A", _THREADS),
     _coefficients("batch on two threads against one, set B (times)", 1.9, 1.97, coefficients.THREADS, "B", _THREADS),
     _coefficients("batch on two threads against one, set C (times)", 1.9, 1.97, coefficients.THREADS, "C", _THREADS),
+    *(
+        Figure(
+            f"generic code: {what} against libjpeg-turbo, set {name} (times)", must, aim, "generic", title, name, method
+        )
+        for what, must, aim, title, names, method in (
+            ("one image", 1.6, 1.9, coefficients.ONE_IMAGE, "AB", "jpegfreq"),
+            ("batch on one core", 1.8, 2.2, coefficients.BATCH, "AB", _BATCH),
+            ("one progressive image", 1.6, 2.5, coefficients.ONE_IMAGE, "P", "jpegfreq"),
+        )
+        for name in names
+    ),
     Figure(
         "float32 [192, H/8, W/8] against libjpeg-turbo's RGB, set A (times)",
         1.3,
