@@ -20,7 +20,7 @@ from jpegfreq._files import read_text, write_whole
 from jpegfreq._json import parse_json
 from jpegfreq._words import counted, verb
 from jpegfreq.format import TensorFormat
-from jpegfreq.models.frontend import EvaluationFilter, FrequencyNetwork
+from jpegfreq.models.frontend import LARGEST, EvaluationFilter, FrequencyNetwork
 from jpegfreq.models.gate import ChannelGate, GatedNetwork
 from jpegfreq.models.networks.create import create_model
 from jpegfreq.models.predict import Classifier
@@ -51,7 +51,6 @@ CONFIG = "config.json"
 _VERSION = 1
 _KINDS = {str: "text", int: "a whole number"}
 _LISTED = {str: "texts", int: "whole numbers"}
-_LARGEST = 65536  # pixels, the limit of `read_batch`
 
 
 class CheckpointError(ValueError):
@@ -103,8 +102,8 @@ class ModelConfig:
             if not listed or not all(isinstance(value, kind) and not isinstance(value, bool) for value in values):
                 raise ValueError(f"{name} must be a list of {_LISTED[kind]}, not {given(values)}")
             object.__setattr__(self, name, tuple(values))
-        if len(self.size) != 2 or not all(0 < side <= _LARGEST for side in self.size):
-            raise ValueError(f"size must be (height, width), each from 1 to {_LARGEST} pixels, not {self.size}")
+        if len(self.size) != 2 or not all(0 < side <= LARGEST for side in self.size):
+            raise ValueError(f"size must be (height, width), each from 1 to {LARGEST} pixels, not {self.size}")
         if self.labels and len(self.labels) != self.num_classes:
             raise ValueError(
                 f"there {verb(self.num_classes)} {counted(self.num_classes, 'class')} but "

@@ -13,16 +13,26 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from jpegfreq._arguments import check_choice
+from jpegfreq._arguments import check_choice, check_type, given, whole_number
 from jpegfreq._words import counted
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.pixel_layer import PixelLayer
 from jpegfreq.models.stems import Form, evaluate, find_stem, fold, size_taken
 from jpegfreq.views import EvaluationView
 
-__all__ = ["EvaluationFilter", "FrequencyNetwork", "check_mean_and_std", "checked_size", "from_rgb", "in_form"]
+__all__ = [
+    "LARGEST",
+    "EvaluationFilter",
+    "FrequencyNetwork",
+    "checked_mean_and_std",
+    "checked_size",
+    "from_rgb",
+    "in_form",
+]
 
 EvaluationFilter = Literal["bilinear", "bicubic"]
+
+LARGEST = 65536  # pixels of a side, the limit of `read_batch`
 
 
 class FrequencyNetwork(nn.Module):
@@ -99,6 +109,8 @@ class FrequencyNetwork(nn.Module):
         """Run the network on [N, C, H / 8, W / 8]."""
         grid = (-(-self.size[0] // 8), -(-self.size[1] // 8))
         wanted = (len(self.format.selection), *grid)
+        if not isinstance(x, Tensor):
+            raise TypeError(f"the input must be a tensor, not {given(x)}")
         if tuple(x.shape[1:]) != wanted:
             raise ValueError(
                 f"the input must be [N, {', '.join(map(str, wanted))}], that is {counted(wanted[0], 'channel')} x "
@@ -172,14 +184,16 @@ def from_rgb(
         precision. The grid is rounded up for sizes that are not multiples of 8.
 
     Raises:
+        TypeError: an argument is of another kind.
         ValueError: the network does not take RGB, or an argument is out of range.
 
     >>> network = from_rgb(torchvision.models.resnet50(), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
     >>> network(torch.zeros(1, 192, 28, 28)).shape
     torch.Size([1, 1000])
     """
+    check_type("network", network, nn.Module, " of torch.nn, such as a network that torchvision's functions return")
     height, width = checked_size(size)
-    check_mean_and_std(mean, std)
+    mean, std = checked_mean_and_std(mean, std)
     taken = size_taken(network)
     if taken not in (None, (height, width)):
         raise ValueError(
@@ -187,11 +201,16 @@ def from_rgb(
             f"width {width}"
         )
     check_choice("filter", filter, get_args(EvaluationFilter))
-    if shorter_side is not None and shorter_side < max(height, width):
+    if shorter_side is not None and whole_number("shorter_side", shorter_side) < max(height, width):
         raise ValueError(
             f"shorter_side is {shorter_side}, but the crop is larger: height {height} x width {width} pixels"
         )
     format = TensorFormat() if format is None else format
+    check_type("format", format, TensorFormat, ", such as TensorFormat(24)")
+    if isinstance(classes, str) or not all(isinstance(name, str) for name in classes):
+        raise TypeError(f"classes must be a list of names, not {given(classes)}")
+    if any(parameter.is_meta for parameter in network.parameters()):
+        raise ValueError("the network lies on the device meta, which holds no weights: load them first")
     network = copy.deepcopy(network)
     stem = find_stem(network, (height, width))
     if stem is not None and stem.convolution.in_channels != stem.given:
@@ -286,16 +305,26 @@ def _with_layer(network: nn.Module, common: _Common) -> FrequencyNetwork:
     return common.join("layer", layer.to(weights.device, weights.dtype), network)
 
 
-def check_mean_and_std(mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
-    """Require three numbers each.
+def checked_mean_and_std(
+    mean: Sequence[float] | None, std: Sequence[float] | None
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return both as three numbers each.
 
     Raises:
         ValueError: they are others.
     """
-    for name, values, low in (("mean", mean, 0.0), ("std", std, 1e-6)):
-        if values is None or len(values) != 3 or not all(low <= value <= 1 for value in values):
-            given = None if values is None else tuple(values)
-            raise ValueError(f"{name} must be three numbers, for R, G and B as values from 0 to 1, not {given}")
+    return _three("mean", mean, 0.0), _three("std", std, 1e-6)
+
+
+def _three(name: str, values: Any, least: float) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(value) for value in values if not isinstance(value, str))
+    except (TypeError, ValueError):
+        numbers = ()
+    if len(numbers) != 3 or len(values) != 3 or not all(least <= number <= 1 for number in numbers):
+        found = numbers if len(numbers) == 3 else given(values)
+        raise ValueError(f"{name} must be three numbers, for R, G and B as values from 0 to 1, not {found}")
+    return numbers
 
 
 def checked_size(size: int | tuple[int, int]) -> tuple[int, int]:
@@ -305,10 +334,10 @@ def checked_size(size: int | tuple[int, int]) -> tuple[int, int]:
         ValueError: the size is not one or two whole numbers of at least 1.
     """
     pair = (size, size) if isinstance(size, int) else tuple(size) if isinstance(size, Sequence) else ()
-    if len(pair) != 2 or not all(isinstance(side, int) for side in pair):
+    if len(pair) != 2 or not all(isinstance(side, int) and not isinstance(side, bool) for side in pair):
         raise ValueError(f"size must be a whole number of pixels, or (height, width), not {size!r}")
-    if min(pair) < 1:
-        raise ValueError(f"size must be at least 1 pixel, not height {pair[0]} x width {pair[1]}")
+    if min(pair) < 1 or max(pair) > LARGEST:
+        raise ValueError(f"size must be from 1 to {LARGEST} pixels, not height {pair[0]} x width {pair[1]}")
     return pair
 
 

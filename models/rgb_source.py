@@ -66,6 +66,8 @@ class RgbSource:
         """Check the values, which may come from a file."""
         if not isinstance(self.options, dict) or not all(isinstance(name, str) for name in self.options):
             raise ValueError(f"the options of the RGB network must be a mapping of names, not {self.options!r}")
+        if not isinstance(self.tuned, bool):
+            raise ValueError(f"tuned must be True or False, not {self.tuned!r}")
         object.__setattr__(self, "options", {name: _as_tuple(value) for name, value in self.options.items()})
         for name in ("mean", "std"):
             values = getattr(self, name)

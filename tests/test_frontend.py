@@ -431,7 +431,14 @@ def test_it_compiles_and_exports(name: str, tmp_path: Path) -> None:
         ({"mean": None}, "mean must be three numbers, .* not None"),
         ({"std": (0.2, 0.2)}, "std must be three numbers"),
         ({"std": (0.2, 0.0, 0.2)}, "std must be three numbers"),
-        ({"size": 0}, "size must be at least 1 pixel, not height 0 x width 0"),
+        ({"size": 0}, "size must be from 1 to 65536 pixels, not height 0 x width 0"),
+        ({"size": 10**9}, "size must be from 1 to 65536 pixels, not height 1000000000"),
+        ({"size": True}, "size must be a whole number of pixels, or .*, not True"),
+        ({"size": (True, 8)}, "size must be a whole number of pixels, or"),
+        ({"mean": 0.5}, r"mean must be three numbers, .* not 0.5 \(float\)"),
+        ({"mean": "abc"}, r"mean must be three numbers, .* not 'abc' \(str\)"),
+        ({"std": (None, 0.2, 0.2)}, "std must be three numbers"),
+        ({"network": nn.Conv2d(3, 4, 1, device="meta")}, "the network lies on the device meta"),
         ({"size": 64.0}, r"size must be a whole number of pixels, or \(height, width\), not 64.0"),
         ({"size": (64, 64, 3)}, r"size must be a whole number of pixels, or \(height, width\), not \(64, 64, 3\)"),
         ({"network": "vit", "size": 60}, "takes images of height 64 x width 64 pixels, but size is height 60 x width"),
@@ -445,6 +452,35 @@ def test_wrong_arguments_are_refused(changes: dict[str, Any], message: str) -> N
     original = arguments.pop("network")
     with pytest.raises(ValueError, match=message):
         from_rgb(network(original) if isinstance(original, str) else original, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"shorter_side": float("nan")}, "shorter_side must be a whole number, not nan"),
+        ({"format": 24}, r"format must be a TensorFormat, such as TensorFormat\(24\), not 24"),
+        ({"classes": "abc"}, "classes must be a list of names, not 'abc'"),
+        ({"classes": ["a", 1]}, "classes must be a list of names"),
+        ({"network": None}, "network must be a Module of torch.nn, .* not None"),
+        ({"network": torchvision.models.resnet18}, "network must be a Module of torch.nn"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        from_rgb(**{"network": nn.Conv2d(3, 4, 3), "size": 32, "mean": MEAN, "std": STD} | changes)
+
+
+@pytest.mark.parametrize("mean", [torch.tensor(MEAN), np.array(MEAN), list(MEAN)])
+def test_means_of_any_kind_become_numbers(mean: Any) -> None:
+    made = from_rgb(nn.Conv2d(3, 4, 3), size=32, mean=mean, std=STD)
+    assert made.mean == pytest.approx(MEAN)
+    assert all(type(value) is float for value in made.mean)
+
+
+@pytest.mark.parametrize("x", [np.zeros((1, 192, 4, 4)), [torch.zeros(1, 192, 4, 4)], None])
+def test_an_input_that_is_no_tensor_is_named(x: Any) -> None:
+    with pytest.raises(TypeError, match="the input must be a tensor, not"):
+        from_rgb(nn.Conv2d(3, 4, 3), size=32, mean=MEAN, std=STD)(x)
 
 
 def test_a_tensor_of_another_size_is_refused() -> None:

@@ -187,7 +187,7 @@ def test_a_network_that_asks_for_the_version_of_its_weights_loads_them_from_a_fi
             "must be the path of a file, IMAGENET1K_V1, DEFAULT or None, not 'IMAGENET1K_V9'",
         ),
         ({"weights": torchvision.models.ResNet18_Weights.DEFAULT}, "are the weights of another network than mobilenet"),
-        ({"size": 0}, "size must be at least 1 pixel"),
+        ({"size": 0}, "size must be from 1 to 65536 pixels"),
         ({"size": "64"}, "size must be a whole number of pixels"),
         ({"name": "vit_b_16", "size": 64}, "takes images of height 224 x width 224 pixels, but size is height 64"),
         ({"num_classes": 3, "classes": ("a", "b")}, "num_classes is 3, but classes has 2 names"),

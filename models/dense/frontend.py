@@ -18,13 +18,14 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
+from jpegfreq._arguments import check_type
 from jpegfreq._resample import resample
 from jpegfreq._words import counted
 from jpegfreq.assembly.tensor import to_frequency_tensor
 from jpegfreq.coefficients import read_coefficients
 from jpegfreq.crops import Window, center_crop_window
 from jpegfreq.format import TensorFormat
-from jpegfreq.models.frontend import check_mean_and_std
+from jpegfreq.models.frontend import checked_mean_and_std
 from jpegfreq.models.pixel_layer import PixelLayer
 
 __all__ = ["FrequencyDenseNetwork", "WholeImage", "from_rgb_dense", "read_whole"]
@@ -171,14 +172,14 @@ def from_rgb_dense(
     >>> detector = from_rgb_dense(torchvision.models.detection.maskrcnn_resnet50_fpn(weights="DEFAULT").eval())
     >>> detector([read_whole("photo.jpg")])[0]["boxes"]
     """
+    check_type("network", network, nn.Module, " of torch.nn")
     if _is_detector(network):
         if mean is not None or std is not None:
             raise ValueError(f"{type(network).__name__} normalizes its images itself: mean and std must be None")
         mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-    check_mean_and_std(mean, std)
-    assert mean is not None
-    assert std is not None
+    mean, std = checked_mean_and_std(mean, std)
     format = TensorFormat() if format is None else format
+    check_type("format", format, TensorFormat, ", such as TensorFormat(24)")
     weights = next((p for p in network.parameters() if p.is_floating_point()), torch.zeros(()))
     front = PixelLayer(format, None, mean=mean, std=std).to(weights.device, weights.dtype)
     made = FrequencyDenseNetwork(front, copy.deepcopy(network), format)
