@@ -205,8 +205,7 @@ def from_rgb(
         raise ValueError(
             f"shorter_side is {shorter_side}, but the crop is larger: height {height} x width {width} pixels"
         )
-    format = TensorFormat() if format is None else format
-    check_type("format", format, TensorFormat, ", such as TensorFormat(24)")
+    format = TensorFormat.of(format)
     if isinstance(classes, str) or not all(isinstance(name, str) for name in classes):
         raise TypeError(f"classes must be a list of names, not {given(classes)}")
     if any(parameter.is_meta for parameter in network.parameters()):

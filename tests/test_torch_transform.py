@@ -227,6 +227,61 @@ def test_errors_name_the_sample() -> None:
     assert "00/x" in found.value.__notes__[0]
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"view": 224}, r"view must be a TrainingView or an EvaluationView, not 224 \(int\)"),
+        ({"view": None}, "view must be a TrainingView or an EvaluationView, not None"),
+        ({"view": EvaluationView}, "view must be a TrainingView or an EvaluationView, not"),
+        ({"format": 24}, "format must be a TensorFormat"),
+        ({"antialias": 2}, "antialias must be True or False"),
+        ({"collate": None}, "collate must be a function that puts samples together, not None"),
+    ],
+)
+def test_options_of_another_kind_are_errors_at_once(options: dict[str, Any], message: str) -> None:
+    for kind in (BatchCollate,) if "collate" in options else (BatchCollate, FrequencyTransform):
+        with pytest.raises(TypeError, match=message):
+            kind(**{"view": VIEW} | options)
+
+
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        (
+            [{"jpg": JPEGS[0]}, {"img": JPEGS[1]}],
+            "must hold 'jpg', as the first, but sample 1 is one with the keys 'img'",
+        ),
+        ([{"jpg": JPEGS[0]}, None], "must hold 'jpg', as the first, but sample 1 is None"),
+        ([(JPEGS[0], 1), JPEGS[1]], "must be tuples of 2 values, as the first, but sample 1 is a bytes"),
+        ([(JPEGS[0], 1), (JPEGS[1], 1, 2)], "must be tuples of 2 values, as the first, but sample 1 is a tuple"),
+    ],
+)
+def test_a_batch_of_several_kinds_of_samples_is_an_error_that_names_one(samples: list[Any], message: str) -> None:
+    for errors in ("raise", "skip"):
+        with pytest.raises(ValueError, match=message):
+            BatchCollate(VIEW, errors=errors)(samples)
+
+
+@pytest.mark.parametrize("batch", [None, "photo.jpg", JPEGS[0], {"jpg": JPEGS[0]}, (each for each in JPEGS)])
+def test_what_is_no_list_of_samples_is_refused(batch: Any) -> None:
+    with pytest.raises(TypeError, match="a batch must be a list of samples, not"):
+        BatchCollate(VIEW)(batch)
+
+
+@pytest.mark.parametrize("missing", [None, {"bytes": None, "path": None}])
+def test_a_missing_image_is_left_out_as_an_unreadable_one_is(missing: Any) -> None:
+    with pytest.raises(ValueError, match="the sample holds no image: it is None"):
+        FrequencyTransform(VIEW)({"image": missing, "label": 1})
+    samples = [{"image": JPEGS[0], "label": 0}, {"image": missing, "label": 1}]
+    with pytest.warns(UserWarning, match="left out: 1 of 2 samples, such as image 1 of the batch: the sample holds no"):
+        assert BatchCollate(VIEW, errors="skip")(samples)["label"].tolist() == [0]
+
+
+def test_an_image_that_is_decoded_already_is_named_by_its_place() -> None:
+    with pytest.raises(TypeError, match="image 1 of the batch: an image must be the bytes of a file"):
+        BatchCollate(VIEW, errors="skip")([JPEGS[0], np.zeros((8, 8, 3), np.uint8)])
+
+
 def test_other_images_are_read_from_their_pixels_on_request() -> None:
     pillow = pytest.importorskip("PIL.Image")
     import io

@@ -57,12 +57,15 @@ def image_bytes(value: Any) -> bytes | memoryview:
 
     Raises:
         TypeError: it is none of these, such as an image that is decoded already.
+        ValueError: it is None, as where a data set lacks an image.
         OSError: the file cannot be read.
     """
     if isinstance(value, bytes):
         return value
     if is_image_value(value):
         value = value["path"] if value["bytes"] is None else value["bytes"]
+    if value is None:
+        raise ValueError("the sample holds no image: it is None")
     if isinstance(value, str | os.PathLike):
         return Path(value).read_bytes()
     if hasattr(value, "numpy") and not hasattr(value, "__buffer__"):  # a tensor, such as torchvision.io.read_file's

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset, get_worker_info
 
+from jpegfreq._arguments import check_choice, check_flag, given, whole_number
 from jpegfreq._memory import empty
 from jpegfreq._words import counted
 from jpegfreq.batch import read_batch, usable_cores
@@ -25,7 +26,7 @@ from jpegfreq.sources.file_memory import FileMemory
 from jpegfreq.sources.images import Images
 from jpegfreq.sources.samples import IndexedImages, Samples
 from jpegfreq.torch.pixels import crop_pixels, read_pixels, to_frequency
-from jpegfreq.views import Crop, TrainingView, View, draw_crop, read_size
+from jpegfreq.views import Crop, EvaluationView, TrainingView, View, draw_crop, read_size
 
 __all__ = ["Batch", "CropDataset", "FrequencyDataset", "Request", "Stray", "collate"]
 
@@ -156,8 +157,11 @@ class CropDataset(Dataset[Sample], ABC):
         antialias: bool = True,
     ) -> None:
         """Check the options; the class describes them."""
-        if errors not in ("raise", "skip"):
-            raise ValueError(f'errors must be "raise" or "skip", not {errors!r}')
+        if not isinstance(view, TrainingView | EvaluationView):
+            raise TypeError(f"view must be a TrainingView or an EvaluationView, not {given(view)}")
+        check_choice("errors", errors, ("raise", "skip"))
+        antialias = check_flag("antialias", antialias)
+        whole_number("seed", seed)
         if fallback not in (None, "pixels"):
             raise ValueError(f'fallback must be "pixels" or None, not {fallback!r}')
         if view.filter == "box" and (fallback is not None or not self.has_box_filter):
@@ -427,7 +431,7 @@ class FrequencyDataset(CropDataset):
             fallback=fallback,
             antialias=antialias,
         )
-        self.format = TensorFormat() if format is None else format
+        self.format = TensorFormat.of(format)
         self.threads = threads
 
     def _described(self) -> str:

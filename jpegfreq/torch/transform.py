@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from torch.utils.data import default_collate
 
+from jpegfreq._arguments import given
 from jpegfreq._words import counted
 from jpegfreq.format import TensorFormat
 from jpegfreq.sources.file_memory import BatchFiles
@@ -36,7 +37,10 @@ class _InMemory:
         return name_of(self._samples[index], f"image {index} of the batch")
 
     def read_into(self, index: int, files: BatchFiles) -> bytes | memoryview:
-        return image_bytes(self._values[index])
+        try:
+            return image_bytes(self._values[index])
+        except TypeError as error:
+            raise TypeError(f"{self.name(index)}: {error}") from None
 
 
 class _Reader:
@@ -190,6 +194,8 @@ class BatchCollate(_Reader):
             errors=errors,
             threads=threads,
         )
+        if not callable(collate):
+            raise TypeError(f"collate must be a function that puts samples together, not {given(collate)}")
         self._collate = collate
         self.left_out: Counter[str] = Counter()
 
@@ -205,16 +211,27 @@ class BatchCollate(_Reader):
 
         Raises:
             JpegError, OSError: an image cannot be read, with errors "raise".
-            ValueError: there is no sample, none can be read, or a mapping's image cannot be told.
+            TypeError: the batch is not a list, or an image is decoded already.
+            ValueError: there is no sample, none can be read, the samples are of several kinds, or a mapping's image
+                cannot be told.
         """
-        if not len(samples):
+        if isinstance(samples, Mapping | str | bytes) or not isinstance(samples, Sequence):
+            raise TypeError(f"a batch must be a list of samples, not {given(samples)}")
+        if not samples:
             raise ValueError("a batch needs at least one sample")
         first = samples[0]
         key = image_key(first, self.key) if isinstance(first, Mapping) and not is_image_value(first) else None
         if key is not None:
+            self._check_alike(samples, f"hold {key!r}", lambda sample: isinstance(sample, Mapping) and key in sample)
             values = [sample[key] for sample in samples]
+        elif isinstance(first, tuple | list):
+            what = f"be tuples of {counted(len(first), 'value')}"
+            self._check_alike(
+                samples, what, lambda sample: isinstance(sample, tuple | list) and len(sample) == len(first) > 0
+            )
+            values = [sample[0] for sample in samples]
         else:
-            values = [sample[0] for sample in samples] if isinstance(first, tuple | list) else list(samples)
+            values = list(samples)
         batch = self._read(values, samples)
         self._count([stray.message for stray in batch.strays if not stray.read], batch, len(samples))
         kept = [samples[index] for index in batch.indices.tolist()]
@@ -224,6 +241,22 @@ class BatchCollate(_Reader):
         if isinstance(first, tuple | list):
             return (batch.tensors, *self._collate([tuple(sample[1:]) for sample in kept]))
         return batch.tensors
+
+    @staticmethod
+    def _check_alike(samples: Sequence[Any], what: str, is_alike: Callable[[Any], bool]) -> None:
+        """Require samples of one kind.
+
+        Raises:
+            ValueError: a sample is of another kind than the first.
+        """
+        for index, sample in enumerate(samples):
+            if not is_alike(sample):
+                found = (
+                    f"one with the keys {', '.join(map(repr, sample))}"
+                    if isinstance(sample, Mapping)
+                    else given(sample)
+                )
+                raise ValueError(f"the samples of this batch must {what}, as the first, but sample {index} is {found}")
 
     def _count(self, messages: Sequence[str], batch: Batch, samples: int) -> None:
         """Count what was left out, and warn of it."""

@@ -71,7 +71,7 @@ def read_whole(
     Raises:
         JpegError, OSError: the file cannot be read.
     """
-    format = TensorFormat() if format is None else format
+    format = TensorFormat.of(format)
     coefficients = read_coefficients(image)
     size = (coefficients.header.height, coefficients.header.width)
     if shorter_side is None:
@@ -178,8 +178,7 @@ def from_rgb_dense(
             raise ValueError(f"{type(network).__name__} normalizes its images itself: mean and std must be None")
         mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     mean, std = checked_mean_and_std(mean, std)
-    format = TensorFormat() if format is None else format
-    check_type("format", format, TensorFormat, ", such as TensorFormat(24)")
+    format = TensorFormat.of(format)
     weights = next((p for p in network.parameters() if p.is_floating_point()), torch.zeros(()))
     front = PixelLayer(format, None, mean=mean, std=std).to(weights.device, weights.dtype)
     made = FrequencyDenseNetwork(front, copy.deepcopy(network), format)
