@@ -44,9 +44,10 @@ from jpegfreq.torch.pixels import decode_rgb
 
 LOG = Path(__file__).resolve().parent / "results" / "pretrained.jsonl"
 COUNTS = (64, 48, 32, 24, 16, 6)
+INT8_COUNTS = (64, 48, 40, 32)
 TARGET, STEPS, BATCH, SEEDS = 24, 160, 20, 5
 ALONE = 60  # images for the ranking that leaves one channel out
-UNITS = ("gates", "answers", "tuning", "larger", "more_answers", "alone")
+UNITS = ("gates", "answers", "int8", "tuning", "larger", "more_answers", "alone")
 
 # Fine-tuning: one pass over imagenette's 2000 training images, at 128 instead of 224 pixels, in bfloat16.
 TUNED_SIDE, EPOCHS, TUNED_BATCH, RATE, TUNED_SEEDS = 128, 1, 20, 0.002, 3
@@ -214,23 +215,54 @@ class Run:
         network = from_rgb(self.rgb, mean=MEAN, std=STD, format=TensorFormat(selection))
         return _logits(network, self.inputs[list(images)][:, list(selection)].half(), Tensor.float)
 
+    def int8(self) -> None:
+        """Ask for the answers on int8 tensors with a step per channel, as read_batch gives them, on the photos."""
+        selections = {"192 channels": ChannelSelection.all()}
+        for count in INT8_COUNTS:
+            selections[f"energy {count}"] = select(self.frozen.energy, count)
+            if count in PRESETS:
+                selections[f"preset {count}"] = ChannelSelection.preset(count)
+            if count in COUNTS:
+                selections[f"learned {count}, seed 0"] = self.learned(count, 0)
+        for what, selection in selections.items():
+            format = TensorFormat(
+                selection, dtype="int8", statistics=self.statistics, steps=self.statistics.int8_steps()
+            )
+            answers = partial(self._in_int8, format)
+            self.ask(f"{what} as int8", "photos", answers, channels=list(selection), bytes_per_value=1)
+
+    def _in_int8(self, format: TensorFormat, images: Sequence[int]) -> Tensor:
+        """Return the answers on int8 coefficients; the network multiplies them by the steps again."""
+        network = from_rgb(self.rgb, mean=MEAN, std=STD, format=format)
+        x = coefficients([self.paths[image] for image in images], *SIDES[0], format)
+        return _logits(network, x, Tensor.float)
+
+    @cached_property
+    def statistics(self) -> ChannelStatistics:
+        """Of imagenet_more at the network's size."""
+        return measured(self.inputs[: len(self.more)], f"imagenet_more, size {SIDES[0][0]}")
+
     def alone(self) -> None:
         """Rank channels by what their absence does to the answers, and ask for the answers on the best."""
-        line = self.unit("leave one out", self._alone)
-        ranking = Ranking.from_dict(line["ranking"])
+        scores = {}
+        for component in ("Y", "Cb", "Cr"):
+            line = self.unit(f"leave one out, {component}", partial(self._alone, component))
+            scores |= {int(channel): (rise,) for channel, rise in line["rises"].items()}
+        ranking = Ranking.of("loss", scores, f"KL on {ALONE} images")
         for count in COUNTS:
             self.some(f"leave one out {count}", "photos", ranking, count)
 
-    def _alone(self) -> dict[str, Any]:
+    def _alone(self, component: str) -> dict[str, Any]:
+        """Measure how much farther the answers are from those on all channels without each of a component's channels."""
         images = np.random.default_rng(0).permutation(len(self.more))[:ALONE].tolist()
         targets = self.frozen.targets[images]
-        scores = {}
-        for channel in range(192):
+        rises = {}
+        first = 64 * ("Y", "Cb", "Cr").index(component)
+        for channel in range(first, first + 64):
             others = ChannelSelection(tuple(set(range(192)) - {channel}))
             logits = self.frozen.answers(images, self.frozen.only(others))
-            rise = nn.functional.kl_div(logits.log_softmax(1), targets, reduction="batchmean")
-            scores[channel] = (float(rise),)
-        return {"images": ALONE, "ranking": Ranking.of("loss", scores, f"KL on {ALONE} images").to_dict()}
+            rises[channel] = float(nn.functional.kl_div(logits.log_softmax(1), targets, reduction="batchmean"))
+        return {"images": ALONE, "rises": rises}
 
     def larger(self) -> None:
         """Ask the two larger networks, at their own sizes: RGB against all channels, on the photos."""
@@ -298,7 +330,7 @@ class Run:
         network: nn.Module = body
         prepare = _normalized
         if selection is not None:
-            format = TensorFormat(selection, statistics=self.statistics)
+            format = TensorFormat(selection, statistics=self.small_statistics)
             network = from_rgb(body, size=TUNED_SIDE, mean=MEAN, std=STD, format=format)
             prepare = _prepared(format)
         form = "RGB" if selection is None else "coefficients"
@@ -320,11 +352,9 @@ class Run:
         }
 
     @cached_property
-    def statistics(self) -> ChannelStatistics:
+    def small_statistics(self) -> ChannelStatistics:
         """Of imagenette's training images at the size of the fine-tuning."""
-        accumulator = StatisticsAccumulator()
-        accumulator.update(self.small["train"]["coefficients"].float().numpy())
-        return accumulator.statistics(f"imagenette, size {TUNED_SIDE}")
+        return measured(self.small["train"]["coefficients"], f"imagenette, size {TUNED_SIDE}")
 
 
 def tune(network: nn.Module, x: Tensor, y: Tensor, prepare: Callable[[Tensor], Tensor], seed: int) -> nn.Module:
@@ -363,6 +393,13 @@ def tune(network: nn.Module, x: Tensor, y: Tensor, prepare: Callable[[Tensor], T
         if step % 20 == 0:
             console.print(f"  step {step}: loss {loss.item():.3f}")
     return network
+
+
+def measured(x: Tensor, source: str) -> ChannelStatistics:
+    """Measure the statistics of all 192 channels."""
+    accumulator = StatisticsAccumulator()
+    accumulator.update(x.float().numpy())
+    return accumulator.statistics(source)
 
 
 def mirrored(x: Tensor) -> Tensor:

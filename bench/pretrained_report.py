@@ -113,11 +113,11 @@ def _figures(lines: Lines) -> str:
     add("gate, 160 steps of 20 images: seconds of CPU on one thread", "300 on two", "180", seconds or None, "gates")
     least = _least_bytes(lines)
     add(
-        "bytes per image at an accuracy within 0.5 points of RGB's, photos, in float16 (RGB uint8 = 1)",
+        "bytes per image at an accuracy within 0.5 points of RGB's, photos, in int8 or float16 (RGB uint8 = 1)",
         "0.5",
         "0.25",
         least,
-        "answers",
+        "answers,int8",
     )
     tuned = _tuned_difference(lines, "24 learned")
     add("top-1 after fine-tuning, 24 channels learned less RGB (points)", "-1", "0", tuned or None, "tuning")
@@ -125,19 +125,24 @@ def _figures(lines: Lines) -> str:
 
 
 def _least_bytes(lines: Lines) -> str | None:
-    """Name the selection of fewest channels whose accuracy is within half a point of RGB's, and its size as float16."""
+    """Name the smallest tensor on which the accuracy is within half a point of RGB's, and its size."""
     if "photos: RGB" not in lines:
         return None
     enough = _percent(lines["photos: RGB"]["right"]) - 0.5
     found = [
-        (len(line["channels"]), key.removeprefix("photos: "))
+        (_bytes(line), key.removeprefix("photos: "))
         for key, line in lines.items()
-        if key.startswith("photos: ") and "channels" in line and _percent(line["right"]) >= enough
+        if key.startswith("photos: ") and line.get("channels") and _percent(line["right"]) >= enough
     ]
     if not found:
         return None
-    count, name = min(found)
-    return f"{2 * count / 64 / 3:.2f} ({name})"
+    size, name = min(found)
+    return f"{size:.2f} ({name})"
+
+
+def _bytes(line: Line) -> float:
+    """Return the bytes of a tensor, float16 unless the line says otherwise, with those of uint8 pixels as 1."""
+    return float(line.get("bytes_per_value", 2) * len(line["channels"]) / 64 / 3)
 
 
 def _place(key: str, line: Line) -> tuple[int, str]:
@@ -157,6 +162,7 @@ def _answers(lines: Lines) -> str:
                 [
                     what,
                     "pixels" if what == "RGB" else str(len(channels) if channels else 192),
+                    f"{_bytes(line):.2f}" if channels else "",
                     f"{_percent(line['right']):.1f}",
                     "" if difference is None else f"{difference:+.1f}",
                     f"{_percent(line['same']):.1f}",
@@ -164,13 +170,14 @@ def _answers(lines: Lines) -> str:
                 ]
             )
     headings = (
-        "EfficientNet-Lite0, nothing retrained", "channels", "top-1, photos (%)", "less all 192 (points)",
-        "same answers as on all 192, photos (%)", "same answers, imagenet_more (%)",
+        "EfficientNet-Lite0, nothing retrained", "channels", "bytes (RGB uint8 = 1)", "top-1, photos (%)",
+        "less all 192 (points)", "same answers as on all 192, photos (%)", "same answers, imagenet_more (%)",
     )  # fmt: skip
     note = (
         "The photos are 200: the standard error of one accuracy is about 2 points, that of a difference on the same "
         "images less. Missing channels stand at their mean over imagenet_more. `leave one out` ranks by the KL "
-        "divergence of the answers on 60 images without one channel. int8 with a step per channel has no row yet."
+        "divergence of the answers on 60 images without one channel. int8 has a step per "
+        "channel, which the network undoes; rows without a type were measured in float32, and their bytes are float16's."
     )
     return f"{_table(headings, rows)}\n\n{note}" if rows else ""
 
