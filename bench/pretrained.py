@@ -253,7 +253,7 @@ class Run:
             self.some(f"leave one out {count}", "photos", ranking, count)
 
     def _alone(self, component: str) -> dict[str, Any]:
-        """Measure how much farther the answers are from those on all channels without each of a component's channels."""
+        """Measure how far the answers move without each of a component's channels."""
         images = np.random.default_rng(0).permutation(len(self.more))[:ALONE].tolist()
         targets = self.frozen.targets[images]
         rises = {}

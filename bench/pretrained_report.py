@@ -177,7 +177,7 @@ def _answers(lines: Lines) -> str:
         "The photos are 200: the standard error of one accuracy is about 2 points, that of a difference on the same "
         "images less. Missing channels stand at their mean over imagenet_more. `leave one out` ranks by the KL "
         "divergence of the answers on 60 images without one channel. int8 has a step per "
-        "channel, which the network undoes; rows without a type were measured in float32, and their bytes are float16's."
+        "channel, which the network undoes; rows that name no type were measured in float32 and count as float16."
     )
     return f"{_table(headings, rows)}\n\n{note}" if rows else ""
 
