@@ -34,6 +34,7 @@ from bench.efficientnet import MEAN, SIDES, STD, efficientnet_lite
 from jpegfreq import ChannelSelection, ChannelStatistics, TensorFormat, read_batch, read_header
 from jpegfreq.channels import PRESETS
 from jpegfreq.crops import Window, center_crop_window
+from jpegfreq.models.analysis.exchange import exchanged
 from jpegfreq.models.analysis.frozen import FrozenNetwork
 from jpegfreq.models.analysis.heatmap import HeatMap
 from jpegfreq.models.analysis.ranking import Ranking, select
@@ -47,7 +48,8 @@ COUNTS = (64, 48, 32, 24, 16, 6)
 INT8_COUNTS = (64, 48, 40, 32)
 TARGET, STEPS, BATCH, SEEDS = 24, 160, 20, 5
 ALONE = 60  # images for the ranking that leaves one channel out
-UNITS = ("gates", "answers", "int8", "tuning", "larger", "more_answers", "alone")
+EXCHANGED = (64, 48, 32, 24)
+UNITS = ("gates", "exchanges", "answers", "int8", "tuning", "larger", "more_answers", "alone")
 
 # Fine-tuning: one pass over imagenette's 2000 training images, at 128 instead of 224 pixels, in bfloat16.
 TUNED_SIDE, EPOCHS, TUNED_BATCH, RATE, TUNED_SEEDS = 128, 1, 20, 0.002, 3
@@ -186,6 +188,21 @@ class Run:
         """Return how the gate of a seed ranked the channels when so many were left."""
         return Ranking.from_dict(self.done()[f"gate, seed {seed}"]["rankings"][str(count)])
 
+    def exchanges(self) -> None:
+        """Exchange channels near the cut of the gates' choices, as find_needs does, and ask for the answers."""
+        for seed in range(SEEDS):
+            for count in EXCHANGED if seed == 0 else (48, 24):
+                self.some(f"exchanged {count}, seed {seed}", "photos", self.exchanged(count, seed), count)
+
+    def exchanged(self, count: int, seed: int) -> ChannelSelection:
+        """Return the choice of a gate after channels near the cut were exchanged."""
+
+        def work() -> dict[str, Any]:
+            found = exchanged(self.frozen, self.learned(count, seed), count, amp=self.options.amp)
+            return {"count": count, "seed": seed, "channels": list(found)}
+
+        return ChannelSelection(tuple(self.unit(f"exchange {count}, seed {seed}", work)["channels"]))
+
     def answers(self) -> None:
         """Ask for the answers without training, on the photos, then the most telling ones on the other images."""
         self._answers("photos", COUNTS)
@@ -222,8 +239,8 @@ class Run:
             selections[f"energy {count}"] = select(self.frozen.energy, count)
             if count in PRESETS:
                 selections[f"preset {count}"] = ChannelSelection.preset(count)
-            if count in COUNTS:
-                selections[f"learned {count}, seed 0"] = self.learned(count, 0)
+            if count in EXCHANGED:
+                selections[f"exchanged {count}, seed 0"] = self.exchanged(count, 0)
         for what, selection in selections.items():
             format = TensorFormat(
                 selection, dtype="int8", statistics=self.statistics, steps=self.statistics.int8_steps()

@@ -140,13 +140,15 @@ class FrozenNetwork:
         self.means = torch.tensor([means[channel] for channel in self.selection])  # [C]
 
     @torch.inference_mode()
-    def answers(self, images: Sequence[int], gate: nn.Module | None = None) -> Tensor:
-        """Return the network's logits, [N, classes], on the channels that a gate leaves open."""
+    def answers(self, images: Sequence[int], gate: nn.Module | None = None, *, amp: bool = False) -> Tensor:
+        """Return the network's logits, [N, classes], on the channels that a gate leaves open; with amp in bfloat16."""
         parts = []
         for start in range(0, len(images), _EVALUATED):
             x = self._batch(images[start : start + _EVALUATED])
             x = x if gate is None else gate(x)[0]
-            parts.append(self.network(x.contiguous(memory_format=torch.channels_last)).float().cpu())
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=amp):
+                logits = self.network(x.contiguous(memory_format=torch.channels_last))
+            parts.append(logits.float().cpu())
             self.advance(len(x))
         return torch.cat(parts)
 

@@ -17,6 +17,7 @@ from jpegfreq._words import counted, verb
 from jpegfreq.channels import PRESETS, ChannelSelection
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.analysis.evaluation import Progress
+from jpegfreq.models.analysis.exchange import exchange_work, exchanged
 from jpegfreq.models.analysis.frozen import MOST, FrozenNetwork, Measured, by_probability
 from jpegfreq.models.analysis.heatmap import HeatMap
 from jpegfreq.models.analysis.ranking import Ranking, save_selection, select
@@ -143,8 +144,10 @@ def needs_work(
         per_image: as for `find_needs`.
     """
     selection = selection or ChannelSelection.all()
+    training, kept = held_out(images)
     passes = 2 * len(_along(counts, len(selection))) + len(_presets(selection)) + per_image
-    return images + steps * batch + passes * len(held_out(images)[1])
+    exchanges = sum(exchange_work(len(selection), count, len(training)) for count in set(counts))
+    return images + steps * batch + exchanges + passes * len(kept)
 
 
 def find_needs(
@@ -165,8 +168,10 @@ def find_needs(
     """Learn which channels a trained network needs. See Note [Gate before a frozen network] in frozen.py.
 
     One descent serves every number of channels: the choice of 48 is what the gate prefers when 48 are left on its way
-    to 24. Every fourth image is held out, and all selections are measured on these images, with the channels that are
-    missing at their mean. The network is not changed.
+    to 24. For the numbers that are asked for, channels near the cut are then compared one by one; see Note [Exchange
+    near the cut] in exchange.py. Along the curve the gate's own choices are measured. Every fourth image is held
+    out, and all selections are measured on these images, with the channels that are missing at their mean. The network
+    is not changed.
 
     Args:
         network: takes [N, C, H, W] and gives [N, classes]. The gate runs on its device.
@@ -178,7 +183,7 @@ def find_needs(
         steps: of the optimizer, at least 40; in fewer, channels close faster than the gate can tell which.
         batch: images per step.
         per_image: let the gate decide image by image (ChannelGate) instead of once for all (StaticGate).
-        amp: run the network in bfloat16 while the gate learns; everything is measured in float32.
+        amp: run the network in bfloat16 while it is learned which channels it needs; everything is measured in float32.
         seed: of the samples and of the images' order.
         progress: called after each step with its number of images; `needs_work` is the total.
         source: which network and images these are, kept with the result.
@@ -202,11 +207,13 @@ def find_needs(
         seed=seed,
         source=source,
     )
-    measured = [
-        frozen.measure(ranking.by, select(ranking, count), kept)
-        for count, learned in heats.items()
-        for ranking in (learned.ranking, frozen.energy)
-    ]
+    measured = []
+    for count, learned in heats.items():
+        chosen = select(learned.ranking, count)
+        if count in counts:
+            chosen = exchanged(frozen, learned.ranking, count, amp=amp)
+        measured.append(frozen.measure("gate", chosen, kept))
+        measured.append(frozen.measure("energy", select(frozen.energy, count), kept))
     measured += [frozen.measure("preset", preset, kept) for preset in _presets(format.selection)]
     full = frozen.accuracy(kept, frozen.full[kept])
     measured += [Measured(by, format.selection, 1.0, full) for by in ("gate", "preset", "energy")]

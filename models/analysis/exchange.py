@@ -1,0 +1,74 @@
+"""Exchange channels near the cut of a ranking while that keeps more of a frozen network's answers.
+
+Note [Exchange near the cut]
+A gate judges all channels at once, in samples, so near the cut chance decides. There the channels are compared one by
+one instead: how much farther are the answers from the targets without one of the last channels that were chosen, and
+how much closer are they with one of the next? Then the least useful of the former is exchanged for the most useful of
+the latter, as long as the answers on both together are closer to the targets. No gradient is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import nn
+
+from jpegfreq.channels import ChannelSelection
+from jpegfreq.models.analysis.frozen import FrozenNetwork
+from jpegfreq.models.analysis.ranking import Ranking, select
+
+__all__ = ["exchange_work", "exchanged"]
+
+_NEAR = 10  # channels on each side of the cut
+_EXCHANGES = 8  # that are tried
+_COMPARED = 200  # images
+
+
+def exchange_work(channels: int, count: int, training: int) -> int:
+    """Return how many images `exchanged` gives the network: the sum of what the network's `advance` is called with.
+
+    Args:
+        channels: that the ranking holds.
+        count: that are chosen.
+        training: how many images the frozen network learns from.
+    """
+    return min(training, _COMPARED) * (1 + min(count, _NEAR) + min(channels - count, _NEAR) + _EXCHANGES)
+
+
+def exchanged(frozen: FrozenNetwork, ranking: Ranking, count: int, *, amp: bool = False) -> ChannelSelection:
+    """Choose the channels that matter most, and exchange some near the cut. See Note [Exchange near the cut].
+
+    Args:
+        frozen: the network, and the images to learn from; at most 200 of them are used, evenly spaced.
+        ranking: of the network's channels.
+        count: how many channels to choose.
+        amp: run the network in bfloat16.
+    """
+    spaced = np.linspace(0, len(frozen.training) - 1, min(len(frozen.training), _COMPARED)).round()
+    images = [frozen.training[int(place)] for place in spaced]
+
+    def distance(channels: Sequence[int]) -> float:
+        logits = frozen.answers(images, frozen.only(ChannelSelection(tuple(channels))), amp=amp)
+        targets = frozen.targets[images]
+        return float(nn.functional.kl_div(logits.log_softmax(1), targets, reduction="batchmean"))
+
+    start = select(ranking, count)
+    chosen = list(ranking.channels[:count])
+    now = distance(chosen)
+    losses = {}
+    for channel in chosen[-_NEAR:]:
+        others = [other for other in chosen if other != channel]
+        losses[channel] = distance(others) - now if others else float("inf")
+    gains = {channel: now - distance([*chosen, channel]) for channel in ranking.channels[count : count + _NEAR]}
+    leaving, coming = sorted(losses, key=losses.__getitem__), sorted(gains, key=gains.__getitem__, reverse=True)
+    tries = 0
+    while leaving and coming and gains[coming[0]] > losses[leaving[0]] and tries < _EXCHANGES:
+        tries += 1
+        candidate = [channel for channel in chosen if channel != leaving[0]] + [coming.pop(0)]
+        found = distance(candidate)
+        if found < now:
+            chosen, now = candidate, found
+            leaving.pop(0)
+    frozen.advance((_EXCHANGES - tries) * len(images))
+    return ChannelSelection(tuple(sorted(chosen)), start.name)
