@@ -30,7 +30,7 @@ from jpegfreq.torch import FrequencyDataset, Images, TrainingView
 SIDE, SHORTER_SIDE = efficientnet.SIDES[0]
 COUNTS = (24, 48)  # channels to choose
 CROPS, BATCH = 240, 16  # that the gate sees, a quarter of them held out; per step
-SECONDS, FEWEST, MOST = 80, 40, 160  # of learning, roughly; steps
+SECONDS, FEWEST, MOST = 40, 40, 160  # of the gate, roughly, before channels are compared; steps
 SHOWN = 24  # photographs with answers
 THUMBNAIL = 260  # pixels, of the longer side
 LONGER_RUN = Path(__file__).resolve().parent / "results" / "pretrained-gate-0.png"

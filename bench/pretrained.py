@@ -34,7 +34,7 @@ from bench.efficientnet import MEAN, SIDES, STD, efficientnet_lite
 from jpegfreq import ChannelSelection, ChannelStatistics, TensorFormat, read_batch, read_header
 from jpegfreq.channels import PRESETS
 from jpegfreq.crops import Window, center_crop_window
-from jpegfreq.models.analysis.exchange import exchanged
+from jpegfreq.models.analysis.exchange import compared, exchanged
 from jpegfreq.models.analysis.frozen import FrozenNetwork
 from jpegfreq.models.analysis.heatmap import HeatMap
 from jpegfreq.models.analysis.ranking import Ranking, select
@@ -198,8 +198,9 @@ class Run:
         """Return the choice of a gate after channels near the cut were exchanged."""
 
         def work() -> dict[str, Any]:
-            found = exchanged(self.frozen, self.learned(count, seed), count, amp=self.options.amp)
-            return {"count": count, "seed": seed, "channels": list(found)}
+            images = compared(len(self.more), STEPS * BATCH)
+            found = exchanged(self.frozen, self.learned(count, seed), count, images, amp=self.options.amp)
+            return {"count": count, "seed": seed, "images": images, "channels": list(found)}
 
         return ChannelSelection(tuple(self.unit(f"exchange {count}, seed {seed}", work)["channels"]))
 

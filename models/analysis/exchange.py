@@ -18,39 +18,53 @@ from jpegfreq.channels import ChannelSelection
 from jpegfreq.models.analysis.frozen import FrozenNetwork
 from jpegfreq.models.analysis.ranking import Ranking, select
 
-__all__ = ["exchange_work", "exchanged"]
+__all__ = ["compared", "exchange_work", "exchanged"]
 
 _NEAR = 10  # channels on each side of the cut
-_EXCHANGES = 8  # that are tried
-_COMPARED = 200  # images
+_EXCHANGES = 6  # that are tried
+_MOST_COMPARED = 200  # images
+_SHARE = 1 / 16  # images to compare on, of those that a gate sees with repetitions, so that short runs stay short
 
 
-def exchange_work(channels: int, count: int, training: int) -> int:
+def compared(training: int, seen: int) -> int:
+    """Return on how many images to compare channels.
+
+    Args:
+        training: how many images there are to learn from.
+        seen: how many the gate learned from, with repetitions.
+    """
+    return max(1, min(training, _MOST_COMPARED, round(seen * _SHARE)))
+
+
+def exchange_work(channels: int, count: int, images: int) -> int:
     """Return how many images `exchanged` gives the network: the sum of what the network's `advance` is called with.
 
     Args:
         channels: that the ranking holds.
         count: that are chosen.
-        training: how many images the frozen network learns from.
+        images: on which channels are compared.
     """
-    return min(training, _COMPARED) * (1 + min(count, _NEAR) + min(channels - count, _NEAR) + _EXCHANGES)
+    return images * (1 + min(count, _NEAR) + min(channels - count, _NEAR) + _EXCHANGES)
 
 
-def exchanged(frozen: FrozenNetwork, ranking: Ranking, count: int, *, amp: bool = False) -> ChannelSelection:
+def exchanged(
+    frozen: FrozenNetwork, ranking: Ranking, count: int, images: int, *, amp: bool = False
+) -> ChannelSelection:
     """Choose the channels that matter most, and exchange some near the cut. See Note [Exchange near the cut].
 
     Args:
-        frozen: the network, and the images to learn from; at most 200 of them are used, evenly spaced.
+        frozen: the network, and the images to learn from.
         ranking: of the network's channels.
         count: how many channels to choose.
+        images: how many of the images to compare on; they are evenly spaced.
         amp: run the network in bfloat16.
     """
-    spaced = np.linspace(0, len(frozen.training) - 1, min(len(frozen.training), _COMPARED)).round()
-    images = [frozen.training[int(place)] for place in spaced]
+    spaced = np.linspace(0, len(frozen.training) - 1, images).round()
+    sample = [frozen.training[int(place)] for place in spaced]
 
     def distance(channels: Sequence[int]) -> float:
-        logits = frozen.answers(images, frozen.only(ChannelSelection(tuple(channels))), amp=amp)
-        targets = frozen.targets[images]
+        logits = frozen.answers(sample, frozen.only(ChannelSelection(tuple(channels))), amp=amp)
+        targets = frozen.targets[sample]
         return float(nn.functional.kl_div(logits.log_softmax(1), targets, reduction="batchmean"))
 
     start = select(ranking, count)
@@ -70,5 +84,5 @@ def exchanged(frozen: FrozenNetwork, ranking: Ranking, count: int, *, amp: bool 
         if found < now:
             chosen, now = candidate, found
             leaving.pop(0)
-    frozen.advance((_EXCHANGES - tries) * len(images))
+    frozen.advance((_EXCHANGES - tries) * images)
     return ChannelSelection(tuple(sorted(chosen)), start.name)

@@ -17,7 +17,7 @@ from jpegfreq._words import counted, verb
 from jpegfreq.channels import PRESETS, ChannelSelection
 from jpegfreq.format import TensorFormat
 from jpegfreq.models.analysis.evaluation import Progress
-from jpegfreq.models.analysis.exchange import exchange_work, exchanged
+from jpegfreq.models.analysis.exchange import compared, exchange_work, exchanged
 from jpegfreq.models.analysis.frozen import MOST, FrozenNetwork, Measured, by_probability
 from jpegfreq.models.analysis.heatmap import HeatMap
 from jpegfreq.models.analysis.ranking import Ranking, save_selection, select
@@ -146,7 +146,8 @@ def needs_work(
     selection = selection or ChannelSelection.all()
     training, kept = held_out(images)
     passes = 2 * len(_along(counts, len(selection))) + len(_presets(selection)) + per_image
-    exchanges = sum(exchange_work(len(selection), count, len(training)) for count in set(counts))
+    sample = compared(len(training), steps * batch)
+    exchanges = sum(exchange_work(len(selection), count, sample) for count in set(counts))
     return images + steps * batch + exchanges + passes * len(kept)
 
 
@@ -211,7 +212,7 @@ def find_needs(
     for count, learned in heats.items():
         chosen = select(learned.ranking, count)
         if count in counts:
-            chosen = exchanged(frozen, learned.ranking, count, amp=amp)
+            chosen = exchanged(frozen, learned.ranking, count, compared(len(training), steps * batch), amp=amp)
         measured.append(frozen.measure("gate", chosen, kept))
         measured.append(frozen.measure("energy", select(frozen.energy, count), kept))
     measured += [frozen.measure("preset", preset, kept) for preset in _presets(format.selection)]
