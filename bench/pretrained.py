@@ -54,7 +54,7 @@ UNITS = ("gates", "exchanges", "answers", "int8", "tuning", "larger", "more_answ
 # Fine-tuning: one pass over imagenette's 2000 training images, at 128 instead of 224 pixels, in bfloat16.
 TUNED_SIDE, EPOCHS, TUNED_BATCH, RATE, TUNED_SEEDS = 128, 1, 20, 0.002, 3
 NEW_RATE = 0.02  # of the new last layer
-ROWS = ("RGB", "192", "48 learned", "24 learned", "24 preset")
+ROWS = ("RGB", "192", "48 learned", "24 learned", "24 preset", "24 for the task")
 
 console = Console(stderr=True)
 
@@ -335,28 +335,55 @@ class Run:
         if row == "RGB":
             return None
         count = int(row.split()[0])
+        if row.endswith("for the task"):
+            return self.task_selection(count)
         if row.endswith("learned"):
             return select(self.learned(count, 0), count)
         return ChannelSelection.preset(count)
 
-    def _tune(self, row: str, seed: int) -> dict[str, Any]:
-        """Train all weights for a few passes, from the ImageNet weights and a new last layer."""
+    def task_selection(self, count: int) -> ChannelSelection:
+        """Return what the network needs on imagenette itself, at the size of the fine-tuning, without labels.
+
+        The network is the one that was fine-tuned on all channels with seed 0, and the images are its training images.
+        """
+
+        def work() -> dict[str, Any]:
+            network, prepare = self._tuned(ChannelSelection.all(), 0)
+            format = TensorFormat(statistics=self.small_statistics)
+            x = prepare(self.small["train"]["coefficients"])
+            frozen = FrozenNetwork(network, x, None, format, range(len(x)), lambda images: None)
+            ranking = frozen.learn((count,), count, steps=STEPS, batch=BATCH, amp=self.options.amp)[count].ranking
+            images = compared(len(x), STEPS * BATCH)
+            found = exchanged(frozen, ranking, count, images, amp=self.options.amp)
+            return {"images": images, "channels": list(found), "ranking": ranking.to_dict()}
+
+        return ChannelSelection(tuple(self.unit(f"imagenette: needs {count}", work)["channels"]))
+
+    def _tuned(self, selection: ChannelSelection | None, seed: int) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
+        """Train all weights for a few passes, from the ImageNet weights and a new last layer.
+
+        Returns:
+            The network, and what turns images of `small` into its input.
+        """
         torch.manual_seed(seed)
         body = efficientnet_lite(0)
         body._fc = nn.Linear(body._fc.in_features, 10)
-        selection = self._channels(row)
         network: nn.Module = body
         prepare = _normalized
         if selection is not None:
             format = TensorFormat(selection, statistics=self.small_statistics)
             network = from_rgb(body, size=TUNED_SIDE, mean=MEAN, std=STD, format=format)
             prepare = _prepared(format)
-        form = "RGB" if selection is None else "coefficients"
         network = network.to(memory_format=torch.channels_last)
-        x, y = self.small["train"][form], self.nette["train"][1]
-        network = tune(network, x, y, prepare, seed)
-        answers = _logits(network.eval(), self.small["val"][form], prepare).argmax(1)
-        right = answers == self.nette["val"][1]
+        x = self.small["train"]["RGB" if selection is None else "coefficients"]
+        return tune(network, x, self.nette["train"][1], prepare, seed).eval(), prepare
+
+    def _tune(self, row: str, seed: int) -> dict[str, Any]:
+        """Fine-tune on one kind of input, and ask for the answers on the other images."""
+        selection = self._channels(row)
+        network, prepare = self._tuned(selection, seed)
+        x, y = self.small["val"]["RGB" if selection is None else "coefficients"], self.nette["val"][1]
+        right = _logits(network, x, prepare).argmax(1) == y
         return {
             "row": row,
             "seed": seed,

@@ -40,7 +40,7 @@ def test_what_is_not_measured_is_named_with_its_command() -> None:
     assert markdown([]) == "Nothing has been measured yet."
     text = markdown([asked("photos: all", "1101", "1111")])
     assert "not measured: `python -m bench.pretrained --units tuning`" in text
-    assert "not measured: `python -m bench.pretrained --units gates,answers`" in text
+    assert "not measured: `python -m bench.pretrained --units gates,exchanges,answers`" in text
 
 
 def test_tables_give_points_seeds_and_spread() -> None:
@@ -50,14 +50,23 @@ def test_tables_give_points_seeds_and_spread() -> None:
         asked("photos: preset 24", "1100", "1100", channels=list(range(24))),
         asked("photos: learned 24, seed 0", "1110", "1110", channels=list(range(24))),
         asked("photos: learned 24, seed 1", "1100", "1100", channels=list(range(24))),
+        asked("photos: exchanged 24, seed 0", "1110", "1110", channels=list(range(24))),
+        asked("photos: exchanged 24, seed 1", "1100", "1100", channels=list(range(24))),
+        asked("photos: energy 24 as int8", "1101", "1101", channels=list(range(24)), bytes_per_value=1),
+        asked("photos: energy 32", "1101", "1101", channels=list(range(32))),
         *(tuned(row, seed, top1 + seed / 100) for row, top1 in (("RGB", 0.9), ("24 learned", 0.88)) for seed in (0, 1)),
     ]
     text = markdown(lines)
-    assert "| top-1, 24 channels learned less all 192, photos (points) | -8 | -4 | -25.0 |" in text
-    assert "| +12.5 ± 12.5 (2 seeds) |" in text
+    assert (
+        "| top-1, 24 channels learned less all 192, photos (points) | -8 | -4 | -37.5 ± 23.9 (2 seeds: -25.0, -50.0) |"
+        in text
+    )
+    assert "| +12.5 ± 12.5 (2 seeds: +25.0, +0.0) |" in text
+    assert "| 0.12 (energy 24 as int8) |" in text
     assert "| answers equal to RGB's, Resize + CenterCrop, 600 images (%) | 98 | 99 | 75.0 (4 images) |" in text
     assert "| top-1 after fine-tuning, 24 channels learned less RGB (points) | -1 | 0 | -2.0 ± 0.0 (2 seeds) |" in text
-    assert "| learned 24, seed 0 | 24 | 75.0 | -25.0 | 75.0 |  |" in text
+    assert "| energy 24 as int8 | 24 | 0.12 | 75.0 | -25.0 | 75.0 |  |" in text
+    assert "| learned 24, seed 0 | 24 | 0.25 | 75.0 | -25.0 | 75.0 |  |" in text
     assert "| 24 channels, learned | 2 | 88.5 ± 0.7 | -2.0 ± 0.0 (2 seeds) | 60 |" in text
 
 

@@ -16,6 +16,8 @@ from jpegfreq.channels import ChannelSelection  # noqa: E402
 from jpegfreq.cli import main  # noqa: E402
 from jpegfreq.format import TensorFormat  # noqa: E402
 from jpegfreq.models import ModelConfig, save_model  # noqa: E402
+from jpegfreq.models.analysis.exchange import compared, exchange_work, exchanged  # noqa: E402
+from jpegfreq.models.analysis.frozen import FrozenNetwork  # noqa: E402
 from jpegfreq.models.analysis.needs import (  # noqa: E402
     CURVE,
     Needs,
@@ -24,6 +26,7 @@ from jpegfreq.models.analysis.needs import (  # noqa: E402
     held_out,
     needs_work,
 )
+from jpegfreq.models.analysis.ranking import Ranking  # noqa: E402
 from jpegfreq.models.frontend import from_rgb  # noqa: E402
 from jpegfreq.models.training.steering import Descent  # noqa: E402
 from jpegfreq.report.needs import needs_page  # noqa: E402
@@ -167,6 +170,38 @@ def test_the_number_of_channels_falls_as_planned_whatever_a_channel_is_worth(wor
     assert count == pytest.approx(target, rel=0.2)
     chosen = log_odds.topk(target).indices
     assert int((chosen < target).sum()) >= target - 2
+
+
+def ranked(*first: int) -> Ranking:
+    """Rank these channels first, then all others by their numbers."""
+    rest = [channel for channel in range(192) if channel not in first]
+    return Ranking("gate", (*first, *rest), tuple(1 - place / 200 for place in range(192)), "made up")
+
+
+@pytest.mark.parametrize(
+    ("first", "count", "expected"),
+    [
+        ((0, 1, 8, 70, 71, 64, 128), 5, set(NEEDED)),  # two of the chosen are useless, and the next two are needed
+        ((0, 1, 8, 64, 128, 70, 71), 5, set(NEEDED)),  # nothing is better
+        ((70, 0), 1, {70}),  # the first one always stays
+    ],
+)
+def test_channels_near_the_cut_are_exchanged_while_that_keeps_more_answers(
+    first: tuple[int, ...], count: int, expected: set[int]
+) -> None:
+    done: list[int] = []
+    frozen = FrozenNetwork(Reader(), images(), None, TensorFormat(), range(60), done.append)
+    done.clear()
+    ranking = ranked(*first)
+    found = exchanged(frozen, ranking, count, 30)
+    assert sum(done) == exchange_work(192, count, 30)
+    assert set(found) == expected
+    assert found.name == f"learned-{count}"
+
+
+def test_short_runs_compare_on_few_images() -> None:
+    assert [compared(300, seen) for seen in (1, 40 * 4, 160 * 20, 10**6)] == [1, 10, 200, 200]
+    assert compared(30, 3200) == 30
 
 
 @pytest.mark.parametrize("per_image", [False, True])

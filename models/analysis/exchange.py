@@ -44,13 +44,15 @@ def exchange_work(channels: int, count: int, images: int) -> int:
         count: that are chosen.
         images: on which channels are compared.
     """
-    return images * (1 + min(count, _NEAR) + min(channels - count, _NEAR) + _EXCHANGES)
+    return images * (1 + min(count - 1, _NEAR) + min(channels - count, _NEAR) + _EXCHANGES)
 
 
 def exchanged(
     frozen: FrozenNetwork, ranking: Ranking, count: int, images: int, *, amp: bool = False
 ) -> ChannelSelection:
     """Choose the channels that matter most, and exchange some near the cut. See Note [Exchange near the cut].
+
+    The first channel of the ranking always stays.
 
     Args:
         frozen: the network, and the images to learn from.
@@ -71,9 +73,8 @@ def exchanged(
     chosen = list(ranking.channels[:count])
     now = distance(chosen)
     losses = {}
-    for channel in chosen[-_NEAR:]:
-        others = [other for other in chosen if other != channel]
-        losses[channel] = distance(others) - now if others else float("inf")
+    for channel in chosen[1:][-_NEAR:]:
+        losses[channel] = distance([other for other in chosen if other != channel]) - now
     gains = {channel: now - distance([*chosen, channel]) for channel in ranking.channels[count : count + _NEAR]}
     leaving, coming = sorted(losses, key=losses.__getitem__), sorted(gains, key=gains.__getitem__, reverse=True)
     tries = 0
