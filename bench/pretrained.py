@@ -48,7 +48,7 @@ COUNTS = (64, 48, 32, 24, 16, 6)
 INT8_COUNTS = (64, 48, 40, 32)
 TARGET, STEPS, BATCH, SEEDS = 24, 160, 20, 5
 ALONE = 60  # images for the ranking that leaves one channel out
-EXCHANGED = (64, 48, 32, 24)
+EXCHANGED = (48, 24)
 UNITS = ("gates", "exchanges", "answers", "int8", "tuning", "larger", "more_answers", "alone")
 
 # Fine-tuning: one pass over imagenette's 2000 training images, at 128 instead of 224 pixels, in bfloat16.
@@ -191,7 +191,7 @@ class Run:
     def exchanges(self) -> None:
         """Exchange channels near the cut of the gates' choices, as find_needs does, and ask for the answers."""
         for seed in range(SEEDS):
-            for count in EXCHANGED if seed == 0 else (48, 24):
+            for count in EXCHANGED:
                 self.some(f"exchanged {count}, seed {seed}", "photos", self.exchanged(count, seed), count)
 
     def exchanged(self, count: int, seed: int) -> ChannelSelection:

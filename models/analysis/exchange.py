@@ -4,15 +4,17 @@ Note [Exchange near the cut]
 A gate judges all channels at once, in samples, so near the cut chance decides. There the channels are compared one by
 one instead: how much farther are the answers from the targets without one of the last channels that were chosen, and
 how much closer are they with one of the next? Then the least useful of the former is exchanged for the most useful of
-the latter, as long as the answers on both together are closer to the targets. No gradient is needed.
+the latter, as long as that brings the answers closer to the targets by more than its standard error over the images.
+No gradient is needed.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from jpegfreq.channels import ChannelSelection
 from jpegfreq.models.analysis.frozen import FrozenNetwork
@@ -64,26 +66,33 @@ def exchanged(
     spaced = np.linspace(0, len(frozen.training) - 1, images).round()
     sample = [frozen.training[int(place)] for place in spaced]
 
-    def distance(channels: Sequence[int]) -> float:
+    def distances(channels: Sequence[int]) -> Tensor:
         logits = frozen.answers(sample, frozen.only(ChannelSelection(tuple(channels))), amp=amp)
-        targets = frozen.targets[sample]
-        return float(nn.functional.kl_div(logits.log_softmax(1), targets, reduction="batchmean"))
+        return nn.functional.kl_div(logits.log_softmax(1), frozen.targets[sample], reduction="none").sum(1)
 
     start = select(ranking, count)
     chosen = list(ranking.channels[:count])
-    now = distance(chosen)
-    losses = {}
+    now = distances(chosen)
+    losses, gains = {}, {}
     for channel in chosen[1:][-_NEAR:]:
-        losses[channel] = distance([other for other in chosen if other != channel]) - now
-    gains = {channel: now - distance([*chosen, channel]) for channel in ranking.channels[count : count + _NEAR]}
+        losses[channel] = float((distances([other for other in chosen if other != channel]) - now).mean())
+    for channel in ranking.channels[count : count + _NEAR]:
+        gains[channel] = float((now - distances([*chosen, channel])).mean())
     leaving, coming = sorted(losses, key=losses.__getitem__), sorted(gains, key=gains.__getitem__, reverse=True)
     tries = 0
     while leaving and coming and gains[coming[0]] > losses[leaving[0]] and tries < _EXCHANGES:
         tries += 1
         candidate = [channel for channel in chosen if channel != leaving[0]] + [coming.pop(0)]
-        found = distance(candidate)
-        if found < now:
+        found = distances(candidate)
+        if _is_closer(found, now):
             chosen, now = candidate, found
             leaving.pop(0)
     frozen.advance((_EXCHANGES - tries) * images)
     return ChannelSelection(tuple(sorted(chosen)), start.name)
+
+
+def _is_closer(found: Tensor, now: Tensor) -> bool:
+    """Return whether distances, one for each image, are smaller by more than the standard error of their difference."""
+    gain = now - found
+    error = float(gain.std(correction=0)) / math.sqrt(len(gain))
+    return float(gain.mean()) > error
