@@ -21,7 +21,8 @@ SUMMARY = "find which channels a trained network needs, in minutes and without l
 DESCRIPTION = """\
 Find which frequency channels a trained network needs. A gate in front of the
 network learns it from photographs, which need no labels: what it must keep is
-what the network answers on all channels. The network's weights do not change.
+what the network answers on all channels. Then the channels near the cut are
+compared one by one. The network's weights do not change.
 
 Every fourth image is held out, and everything is measured on these: how many
 answers stay the same on the channels that the gate chose, on the presets, and
@@ -34,8 +35,8 @@ mean. FOLDER then holds
   heatmap.png       how likely the gate is to open each channel
   needs.json        all of this as numbers
 
-160 steps of 20 images take some minutes on two cores for a network of
-0.4 GMAC, such as EfficientNet-Lite0.
+160 steps of 20 images and three numbers of channels take some minutes on two
+cores for a network of 0.4 GMAC, such as EfficientNet-Lite0.
 
 examples:
   jpegfreq needs model/ photos/ --channels 24,48,64 --out needs/
@@ -78,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--amp",
         action="store_true",
-        help="run the network in bfloat16 while the gate learns; twice as fast on some CPUs",
+        help="run the network in bfloat16 until the choice is made; twice as fast on some CPUs",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
     add_code_argument(parser)

@@ -42,9 +42,10 @@ def needs_sections(needs: Needs) -> list[Section]:
     rows = needs_cells(needs)
     how = (
         f"{needs.source}: a gate in front of the network learned from {counted(needs.images, 'image')} which channels "
-        "its answers need; its weights did not change. Same answers are those on all channels. Everything here is "
-        f"measured on {counted(needs.held_out, 'other image')}, with the channels that are left out at their mean, and "
-        "nothing was retrained."
+        "its answers need; its weights did not change. Then channels near each cut were compared one by one. Same "
+        "answers are those on all channels. Everything here is measured on "
+        f"{counted(needs.held_out, 'other image')}, with the channels that are left out at their mean, and nothing was "
+        "retrained."
     )
     image = (
         ""
@@ -65,7 +66,7 @@ def needs_sections(needs: Needs) -> list[Section]:
     explained = text_html(
         f"The probability that the gate opens each channel when about {count} are left, in per cent. The block's mean "
         "is at the top left, finer horizontal detail to the right, finer vertical detail downwards. The frames mark "
-        f"the {count} likeliest: {split}.",
+        f"the {count} that were chosen: {split}.",
         f"Luma is open {_ratio(heat.luma_over_chroma)} times as often as chroma, and the 16 lowest frequencies "
         f"{_ratio(heat.low_over_high)} times as often as the 32 highest.",
     )

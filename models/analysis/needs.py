@@ -184,7 +184,7 @@ def find_needs(
         steps: of the optimizer, at least 40; in fewer, channels close faster than the gate can tell which.
         batch: images per step.
         per_image: let the gate decide image by image (ChannelGate) instead of once for all (StaticGate).
-        amp: run the network in bfloat16 while it is learned which channels it needs; everything is measured in float32.
+        amp: run the network in bfloat16 until the choice is made; everything is measured in float32.
         seed: of the samples and of the images' order.
         progress: called after each step with its number of images; `needs_work` is the total.
         source: which network and images these are, kept with the result.
