@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import platform
 import resource
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -15,6 +18,7 @@ import numpy as np
 import pytest
 
 from jpegfreq import Coefficients
+from jpegfreq._native import instruction_set
 
 _PROJECT = Path(__file__).parents[1]
 
@@ -38,6 +42,26 @@ def data_files(folder: str) -> list[Path]:
 @cache
 def _files_below(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+
+
+def instruction_sets() -> list[str]:
+    """List what JPEGFREQ_INSTRUCTION_SET can choose on this machine, the plain path first, the present choice last."""
+    every = ["plain", "generic", *(["neon"] if platform.machine() in ("aarch64", "arm64") else ["avx2", "avx512"])]
+    return every[: every.index(instruction_set()) + 1]
+
+
+def run_on(instruction_set: str, *arguments: str | Path) -> str:
+    """Run Python with these arguments, in the project, on an instruction set; return what it printed."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=_PROJECT,
+        env={**os.environ, "JPEGFREQ_INSTRUCTION_SET": instruction_set},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def tool(name: str) -> str:

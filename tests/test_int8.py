@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ from jpegfreq.store import StoredDataset
 from tests.coefficient_maker import SAMPLINGS, make_coefficients
 from tests.images import make_jpeg
 from tests.int8_formats import STATISTICS, floats, int8, steps_of
+from tests.support import instruction_sets, run_on
 
 
 @pytest.mark.parametrize("sampling", ["4:4:4", "4:2:0", "grey"])
@@ -89,15 +87,16 @@ np.savez(sys.argv[1], **results)
 
 def test_plain_code_and_vector_code_agree(tmp_path: Path) -> None:
     results = []
-    for instruction_set in ("generic", ""):
-        path = tmp_path / f"{instruction_set}.npz"
-        environment = {**os.environ, "JPEGFREQ_INSTRUCTION_SET": instruction_set}
-        subprocess.run([sys.executable, "-c", CASES, path], check=True, env=environment, cwd=Path(__file__).parents[1])
-        results.append(dict(np.load(path)))
-    for key, value in results[0].items():
-        difference = np.abs(results[1][key].astype(int) - value)
-        assert difference.max() <= 1
-        assert difference.mean() < 1e-3, key
+    for name in instruction_sets()[1:] or ["plain"]:
+        run_on(name, "-c", CASES, tmp_path / f"{name}.npz")
+        results.append(dict(np.load(tmp_path / f"{name}.npz")))
+    generic, *others = results
+    for other in others:
+        for key, value in generic.items():
+            difference = np.abs(other[key].astype(int) - value)
+            assert difference.max() <= 1
+            assert difference.mean() < 1e-3, key
+        np.testing.assert_equal(other, others[0])
 
 
 def test_steps_reach_as_far_as_asked_but_not_beyond_what_images_hold() -> None:

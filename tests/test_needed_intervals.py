@@ -7,12 +7,8 @@ markers are irregular, everything down to the crop's bottom is read and checked.
 from __future__ import annotations
 
 import dataclasses
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -20,10 +16,10 @@ import numpy.typing as npt
 import pytest
 
 from jpegfreq import read_batch, read_coefficients, resample
-from jpegfreq._native import instruction_set
 from jpegfreq.crops import Box
 from tests import edits
 from tests.generate import random_image
+from tests.support import instruction_sets, run_on
 from tests.writer import WrittenScan, write
 
 HEIGHT, WIDTH = 72, 104
@@ -153,16 +149,6 @@ def test_irregular_markers_give_what_they_give_without_leaving_anything_out(inte
             assert error == error_of_all, what
 
 
-@pytest.mark.skipif(instruction_set() in ("generic", "plain"), reason="the other tests ran on it already")
-@pytest.mark.parametrize("other", ["generic", "plain"])
-def test_every_instruction_set_leaves_the_same_intervals_out(other: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__],
-        cwd=Path(__file__).parents[1],
-        env={**os.environ, "JPEGFREQ_INSTRUCTION_SET": other},
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 skipped" in done.stdout
+@pytest.mark.parametrize("instruction_set", instruction_sets()[:-1])
+def test_other_instruction_sets_leave_the_same_intervals_out(instruction_set: str) -> None:
+    run_on(instruction_set, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", "not instruction_sets")

@@ -14,7 +14,7 @@ from jpegfreq import JpegError, TensorFormat, TruncatedJpegError, UnsupportedJpe
 from jpegfreq._resample import resample
 from jpegfreq.crops import random_resized_crop_box
 from tests.images import make_jpeg
-from tests.support import data_files
+from tests.support import data_files, instruction_sets, run_on
 
 SIZE = (64, 48)
 
@@ -262,3 +262,8 @@ def test_an_out_that_is_not_a_numpy_array_is_refused_by_name() -> None:
         read_batch([make_jpeg()], size=SIZE, out=out)
     read_batch([make_jpeg()], size=SIZE, out=out.numpy())
     np.testing.assert_array_equal(out.numpy(), read_batch([make_jpeg()], size=SIZE))
+
+
+@pytest.mark.parametrize("instruction_set", instruction_sets()[:-1])
+def test_other_instruction_sets_fill_large_outputs_alike(instruction_set: str) -> None:
+    run_on(instruction_set, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", "wherever_it_begins")

@@ -6,10 +6,6 @@ Large sequential files are then read row by row (`Decoder::read_rows`), which mu
 from __future__ import annotations
 
 import itertools
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,12 +13,12 @@ import pytest
 from PIL import Image
 
 from jpegfreq import JpegError, TensorFormat, read_batch, read_coefficients, resample
-from jpegfreq._native import instruction_set
 from jpegfreq.blocks import upright
 from tests import edits
 from tests.coefficient_maker import SAMPLINGS, make_coefficients
 from tests.images import make_jpeg
 from tests.resample_reference import resample_reference
+from tests.support import instruction_sets, run_on
 
 TOLERANCE = 1e-3  # as in test_resample.py, on coefficients up to about 1000
 FILTERS = ("bilinear", "bicubic", "box")
@@ -141,15 +137,6 @@ def test_damage_of_an_image_that_is_read_row_by_row_is_that_of_its_coefficients(
             assert not got.any()
 
 
-@pytest.mark.skipif(instruction_set() in ("generic", "plain"), reason="the other tests ran on it already")
-@pytest.mark.parametrize("other", ["generic", "plain"])
-def test_every_instruction_set_reduces_alike(other: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", "row or turned or layout"],
-        cwd=Path(__file__).parents[1],
-        env={**os.environ, "JPEGFREQ_INSTRUCTION_SET": other},
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+@pytest.mark.parametrize("instruction_set", instruction_sets()[:-1])
+def test_other_instruction_sets_reduce_alike(instruction_set: str) -> None:
+    run_on(instruction_set, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", "row or turned or layout")

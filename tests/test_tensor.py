@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import os
-import subprocess
-import sys
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -27,7 +24,7 @@ from jpegfreq.errors import UnsupportedJpegError
 from jpegfreq.format import TensorFormat
 from jpegfreq.header import Component, Header
 from jpegfreq.statistics import ChannelStatistics
-from tests.support import data_files
+from tests.support import data_files, instruction_sets, run_on
 
 u, x = np.mgrid[0:8, 0:8]
 DCT = np.where(u == 0, np.sqrt(1 / 8), 0.5) * np.cos((2 * x + 1) * u * np.pi / 16)
@@ -187,14 +184,14 @@ formats = [TensorFormat(n, layout=layout, dtype=dtype)
 np.savez(sys.argv[1], *[to_frequency_tensor(make_coefficients(53, 91, case), f) for case in cases for f in formats])
 """
     results = []
-    for name in ("generic", ""):
-        path = tmp_path / f"{name or 'best'}.npz"
-        environment = {**os.environ, "JPEGFREQ_INSTRUCTION_SET": name}
-        subprocess.run([sys.executable, "-c", code, path], check=True, env=environment, cwd=Path(__file__).parents[1])
-        results.append(np.load(path))
-    for key in results[0].files:
-        plain, fast = results[0][key], results[1][key]
-        np.testing.assert_allclose(plain, fast, rtol=1e-3 if plain.dtype == np.float16 else 1e-5, atol=1e-3)
+    for name in instruction_sets()[1:] or ["plain"]:
+        run_on(name, "-c", code, tmp_path / f"{name}.npz")
+        results.append(dict(np.load(tmp_path / f"{name}.npz")))
+    generic, *others = results
+    for other in others:
+        for key, value in generic.items():
+            np.testing.assert_allclose(value, other[key], rtol=1e-3 if value.dtype == np.float16 else 1e-5, atol=1e-3)
+        np.testing.assert_equal(other, others[0])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])

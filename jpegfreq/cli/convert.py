@@ -37,7 +37,7 @@ and is read as float32. int8 holds steps that --statistics FILE give each channe
 --engine ray makes each shard a task of Ray Data (pip install 'jpegfreq[ray]'), on this
 machine's cores or, with --address, on a cluster whose machines all see DIR and STORE
 under the same paths. The store's bytes are the same on processors of the same kind;
-with and without AVX2 the last bits of values differ.
+with and without AVX2 the last bits of values differ (AVX-512 gives the same as AVX2).
 
 --coefficients stores the quantized coefficients of whole images instead, in HDF5
 (pip install 'jpegfreq[storage]'). jpegfreq.store.coefficients.StoredCoefficients returns

@@ -23,7 +23,7 @@ struct Kernels {
 };
 
 // The fastest set of this machine. For tests and comparisons, the environment variable JPEGFREQ_INSTRUCTION_SET names another:
-// "generic" is what machines run that no set is written for, "plain" the same without lanes.
+// "avx2" instead of "avx512"; "generic" is what machines run that no set is written for, "plain" the same without lanes.
 const Kernels& kernels();
 
 }  // namespace jpegfreq

@@ -1,5 +1,5 @@
-// The loops of Note [Reduction], over the vector F8; included once for each instruction set before resample_kernels.h, which
-// says what F8 has to offer. No include guard on purpose.
+// The loops of Note [Reduction], over the vectors F8 and Wide; included once for each instruction set before
+// resample_kernels.h, which says what they have to offer. No include guard on purpose.
 
 namespace jpegfreq {
 namespace {
@@ -8,22 +8,26 @@ namespace {
 inline void weigh_row(const Reduction& r, uint32_t row, uint32_t top, float* to) {
     const float* weights = r.weights + size_t(row) * r.count;
     const uint32_t start = r.start[row];
-    F8 sum = broadcast(0.0f);
+    F8 sum = F8::broadcast(0.0f);
     for (uint32_t y = 0; y < 8; ++y) {
         const uint32_t tap = top + y - start;  // wraps around before the first one
-        if (tap < r.count) sum = multiply_add(broadcast(weights[tap]), load(r.basis + 8 * y), sum);
+        if (tap < r.count) sum = multiply_add(F8::broadcast(weights[tap]), F8::load(r.basis + 8 * y), sum);
     }
     alignas(32) float by_frequency[8];
     store(by_frequency, sum);
-    for (int v = 0; v < 8; ++v) store(to + 8 * v, broadcast(by_frequency[v]) * load(r.dequantize + 8 * v));
+    for (int v = 0; v < 8; ++v) store(to + 8 * v, F8::broadcast(by_frequency[v]) * F8::load(r.dequantize + 8 * v));
 }
 
-// Whether any coefficient in the lower half of a block is not zero. To look for blocks with a DC coefficient only gains
-// nothing: the branch is taken wrong too often.
+// Whether any coefficient in the lower half of some neighbouring blocks is not zero. To look for blocks with a DC coefficient
+// only gains nothing: the branch is taken wrong too often.
+template <uint32_t Blocks>
 [[gnu::always_inline]] inline bool any_in_lower_half(const int16_t* block) {
-    uint64_t words[8], any = 0;
-    __builtin_memcpy(words, block + 32, sizeof words);
-    for (uint64_t word : words) any |= word;
+    uint64_t any = 0;
+    for (uint32_t b = 0; b < Blocks; ++b) {
+        uint64_t words[8];
+        __builtin_memcpy(words, block + 64 * b + 32, sizeof words);
+        for (uint64_t word : words) any |= word;
+    }
     return any != 0;
 }
 
@@ -34,33 +38,40 @@ struct RowSums {
     const float* weights[most_rows_together];
 };
 
-// Adds the first `Rows` rows of block number `i` in `Count` output rows.
-template <int Rows, int Count>
-[[gnu::always_inline]] inline void add_block(const RowSums& rows, const int16_t* block, size_t i) {
-    F8 x[Rows];
-    for (int v = 0; v < Rows; ++v) x[v] = load_int16(block + 8 * v);
+// Adds the first `Rows` rows of the blocks from number `i` on, one for each group of F, in `Count` output rows.
+template <int Rows, int Count, class F>
+[[gnu::always_inline]] inline void add_blocks(const RowSums& rows, const int16_t* block, size_t i) {
+    F x[Rows];
+    for (int v = 0; v < Rows; ++v) {
+        const int16_t* from[F::groups];
+        for (uint32_t g = 0; g < F::groups; ++g) from[g] = block + 64 * g + 8 * v;
+        x[v] = F::load_int16(from);
+    }
     for (int k = 0; k < Count; ++k) {
         const float* weights = rows.weights[k];
         float* to = rows.sums[k] + 8 * i;
-        F8 even = multiply_add(x[0], load(weights), load(to));
-        F8 odd = x[1] * load(weights + 8);
+        F even = multiply_add(x[0], F::repeat(weights), F::load(to));
+        F odd = x[1] * F::repeat(weights + 8);
         for (int v = 2; v < Rows; v += 2) {
-            even = multiply_add(x[v], load(weights + 8 * v), even);
-            odd = multiply_add(x[v + 1], load(weights + 8 * (v + 1)), odd);
+            even = multiply_add(x[v], F::repeat(weights + 8 * v), even);
+            odd = multiply_add(x[v + 1], F::repeat(weights + 8 * (v + 1)), odd);
         }
         store(to, even + odd);
     }
 }
 
+template <int Count, class F>
+[[gnu::always_inline]] inline void add_blocks(const RowSums& rows, const int16_t* block, size_t i) {
+    any_in_lower_half<F::groups>(block) ? add_blocks<8, Count, F>(rows, block, i)
+                                        : add_blocks<4, Count, F>(rows, block, i);
+}
+
 template <int Count>
 void add_block_row(const RowSums& rows, const int16_t* block, uint32_t block_columns) {
-    for (uint32_t i = 0; i < block_columns; ++i, block += 64) {
-        if (any_in_lower_half(block)) {
-            add_block<8, Count>(rows, block, i);
-        } else {
-            add_block<4, Count>(rows, block, i);
-        }
-    }
+    uint32_t i = 0;
+    for (; i + Wide::groups <= block_columns; i += Wide::groups)
+        add_blocks<Count, Wide>(rows, block + size_t(64) * i, i);
+    for (; i < block_columns; ++i) add_blocks<Count, F8>(rows, block + size_t(64) * i, i);
 }
 
 void add_block_row(const Reduction& r, const int16_t* block) {
@@ -90,9 +101,9 @@ void finish_row(const Reduction& r, uint32_t row) {
         F8 x[8];
         for (int i = 0; i < 8; ++i) {
             const float* from = sums + 8 * r.first_block[column + uint32_t(i)];
-            x[i] = load(from) * load(weights);
+            x[i] = F8::load(from) * F8::load(weights);
             for (uint32_t block = 1; block < r.blocks; ++block)
-                x[i] = multiply_add(load(from + 8 * block), load(weights + 8 * block), x[i]);
+                x[i] = multiply_add(F8::load(from + 8 * block), F8::load(weights + 8 * block), x[i]);
             weights += 8 * r.blocks;
         }
         transpose(x);
@@ -105,7 +116,7 @@ void reduce(Reduction& r, uint32_t block_row_end) {
         const uint32_t top = 8 * r.next_block_row;
         for (; r.begun < r.rows && r.start[r.begun] < top + 8; ++r.begun) {
             float* sums = r.sums + (r.begun % r.slots) * r.sums_stride;
-            for (uint32_t i = 0; i < r.block_columns; ++i) store(sums + 8 * i, broadcast(0.0f));
+            for (uint32_t i = 0; i < r.block_columns; ++i) store(sums + 8 * i, F8::broadcast(0.0f));
         }
         if (r.begun == r.done) continue;  // no tap reads this block row
         for (uint32_t row = r.done; row < r.begun; ++row) weigh_row(r, row, top, r.row_weights + 64 * (row % r.slots));
@@ -114,20 +125,29 @@ void reduce(Reduction& r, uint32_t block_row_end) {
     }
 }
 
-// 8 rows of a reduced image as columns of 8 rows, which the horizontal DCT takes.
+// Row of blocks of a group in a band. Instead of one below the last, which no tap reads, the last once more.
+inline size_t row_of_band(const ResamplePass& pass, uint32_t band, uint32_t group) {
+    const uint32_t row = Wide::groups * band + group;
+    return pass.first_block_row + (row < pass.block_rows ? row : pass.block_rows - 1);
+}
+
+// A band of a reduced image, as columns of rows, which the horizontal DCT takes.
 void load_band(const ResamplePass& pass, uint32_t band) {
+    const float* rows[Wide::groups];
+    const size_t step = pass.transpose ? 8 : 8 * pass.image_columns;  // from a row of blocks to the next
+    for (uint32_t g = 0; g < Wide::groups; ++g) rows[g] = pass.image + row_of_band(pass, band, g) * step;
     float* columns = pass.columns;
-    for (uint32_t i = 0; i < pass.block_columns; ++i, columns += 64) {
-        F8 x[8];
-        if (pass.transpose) {
-            for (uint32_t j = 0; j < 8; ++j)
-                x[j] = load(pass.image + size_t(8 * i + j) * pass.image_columns + size_t(8) * band);
-        } else {
-            for (uint32_t j = 0; j < 8; ++j)
-                x[j] = load(pass.image + size_t(8 * band + j) * pass.image_columns + size_t(8) * i);
-            transpose(x);
+    for (uint32_t i = 0; i < pass.block_columns; ++i, columns += 64 * Wide::groups) {
+        Wide x[8];
+        for (uint32_t j = 0; j < 8; ++j) {
+            const size_t offset =
+                pass.transpose ? size_t(8 * i + j) * pass.image_columns : j * pass.image_columns + size_t(8) * i;
+            const float* from[Wide::groups];
+            for (uint32_t g = 0; g < Wide::groups; ++g) from[g] = rows[g] + offset;
+            x[j] = Wide::load_groups(from);
         }
-        for (int j = 0; j < 8; ++j) store(columns + 8 * j, x[j]);
+        if (!pass.transpose) transpose(x);
+        for (uint32_t j = 0; j < 8; ++j) store(columns + 8 * Wide::groups * j, x[j]);
     }
 }
 

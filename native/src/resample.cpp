@@ -117,22 +117,24 @@ struct AxisScratch {
     }
 };
 
+size_t round_up(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
+
 // Bands that the taps of `row_group` output block rows touch at most, whatever make_taps chooses.
-uint32_t max_ring_bands(const Axis& axis, uint32_t row_group) {
+uint32_t max_ring_bands(const Axis& axis, uint32_t row_group, uint32_t lanes) {
     const SampleRange range = source_range(axis);
     // Samples are pixels at least.
     const uint64_t step = (uint64_t(8 * row_group - 1) * axis.size + axis.resized_size - 1) / axis.resized_size;
     const uint64_t rows = std::min<uint64_t>(step + max_taps(axis) + 2, range.end - range.begin);
-    return uint32_t((rows + 6) / 8 + 1);
+    return uint32_t((rows + lanes - 2) / lanes + 1);
 }
 
-uint32_t ring_bands(const Axis& axis, const Taps& taps, uint32_t row_group) {
+uint32_t ring_bands(const Axis& axis, const Taps& taps, uint32_t row_group, uint32_t lanes) {
     uint32_t bands = 1;
     for (uint32_t o = 0; o < axis.output_size; o += 8 * row_group) {
         const uint32_t last = std::min(o + 8 * row_group, axis.output_size) - 1;
         const uint32_t first = std::min(taps.start[o], taps.start[last]);
         const uint32_t end = std::max(taps.start[o], taps.start[last]) + taps.count;
-        bands = std::max(bands, (end + 7) / 8 - first / 8);
+        bands = std::max(bands, (end + lanes - 1) / lanes - first / lanes);
     }
     return bands;
 }
@@ -226,13 +228,16 @@ size_t staged_row(const Header& header, const ResampleGeometry& geometry, const 
 void lay_out(const Header& header, const ResampleGeometry& geometry, const TensorSpec& spec, int component,
              const Channels& channels, const Axis& horizontal, const Axis& vertical, const void* out, Arena& arena,
              ResamplePass& pass, float*& dequantize) {
+    const size_t lanes = kernels().resample->lanes;
     pass.transpose = geometry.transpose;
     const uint32_t blocks_wide = header.components[component].blocks_wide;
     pass.row_stride = geometry.transpose ? 64 : size_t(64) * blocks_wide;
     pass.column_stride = geometry.transpose ? size_t(64) * blocks_wide : 64;
-    const SampleRange range = source_range(horizontal);
-    pass.first_block_column = range.begin / 8;
-    pass.block_columns = (range.end + 7) / 8 - pass.first_block_column;
+    const SampleRange columns = source_range(horizontal), rows = source_range(vertical);
+    pass.first_block_column = columns.begin / 8;
+    pass.block_columns = (columns.end + 7) / 8 - pass.first_block_column;
+    pass.first_block_row = rows.begin / 8;
+    pass.block_rows = (rows.end + 7) / 8 - pass.first_block_row;
     pass.reverse_rows = geometry.vertical_flip;
 
     pass.blocks_high = geometry.output_height / 8;
@@ -253,18 +258,18 @@ void lay_out(const Header& header, const ResampleGeometry& geometry, const Tenso
     for (uint32_t k = 0; k < channels.count; ++k) needed_u |= 1u << (channels.frequencies[k] & 7);
     uint32_t u_count = 0;
     for (; needed_u; needed_u &= needed_u - 1) ++u_count;
-    const size_t padded = (pass.blocks_wide + 7) / 8 * 8;
+    pass.run_stride = round_up(pass.blocks_wide, lanes);
     // An odd number of lines: rows a power of two apart would meet in the same cache sets.
-    pass.ring_stride = ((pass.interleaved ? size_t(8) * pass.blocks_wide : u_count * padded) + 15) / 16 * 16 | 16;
-    // An odd number of half lines, for the same reason.
-    pass.rows_stride = ((pass.row_group * size_t(pass.blocks_wide) + 7) / 8 * 8) | 8;
+    pass.ring_stride = round_up(pass.interleaved ? size_t(8) * pass.blocks_wide : u_count * pass.run_stride, 16) | 16;
+    // An odd number of vectors, for the same reason.
+    pass.rows_stride = round_up(pass.row_group * size_t(pass.blocks_wide), lanes) | lanes;
     const size_t row_count = pass.interleaved ? 0 : spec.layout == TensorLayout::chw ? 8 : channels.count;
 
     dequantize = arena.take<float>(64);
-    pass.columns = arena.take<float>(size_t(64) * pass.block_columns);
+    pass.columns = arena.take<float>(8 * lanes * pass.block_columns);
     pass.rows = arena.take<float>(row_count * pass.rows_stride);
-    pass.ring = arena.take<float>((size_t(8) * max_ring_bands(vertical, pass.row_group) + max_taps(vertical)) *
-                                  pass.ring_stride);
+    pass.ring = arena.take<float>(
+        (lanes * max_ring_bands(vertical, pass.row_group, uint32_t(lanes)) + max_taps(vertical)) * pass.ring_stride);
 }
 
 // The channels of a component that the image does not have.
@@ -541,6 +546,7 @@ Status Resampler::run(const Header& header, const int16_t* const planes[], const
     floats.type = TensorType::float32;
     ResamplePass passes[max_components];
     uint32_t pass_count = 0;
+    const uint32_t lanes = kernels().resample->lanes;
     const Axis* made_horizontal = nullptr;  // the axes of the taps
     const Axis* made_vertical = nullptr;
     Taps horizontal_taps, vertical_taps;
@@ -560,8 +566,10 @@ Status Resampler::run(const Header& header, const int16_t* const planes[], const
             make_taps(horizontal[c], horizontal_scratch.work, horizontal_scratch.lengths, horizontal_taps);
             const uint32_t first_column = source_range(horizontal[c]).begin / 8 * 8;
             for (uint32_t o = 0; o < geometry.output_width; ++o)
-                horizontal_taps.start[o] = 8 * (horizontal_taps.start[o] - first_column);
+                horizontal_taps.start[o] = lanes * (horizontal_taps.start[o] - first_column);
             make_taps(vertical[c], vertical_scratch.work, vertical_scratch.lengths, vertical_taps);
+            const uint32_t first_row = source_range(vertical[c]).begin / 8 * 8;
+            for (uint32_t o = 0; o < geometry.output_height; ++o) vertical_taps.start[o] -= first_row;
             made_horizontal = &horizontal[c];
             made_vertical = &vertical[c];
         }
@@ -583,7 +591,7 @@ Status Resampler::run(const Header& header, const int16_t* const planes[], const
         pass.vertical_start = vertical_taps.start;
         pass.vertical_weights = vertical_taps.weights;
         pass.vertical_count = vertical_taps.count;
-        pass.ring_bands = ring_bands(vertical[c], vertical_taps, pass.row_group);
+        pass.ring_bands = ring_bands(vertical[c], vertical_taps, pass.row_group, lanes);
         pass.out = out;
         pass.staging = staging;
         pass.stream &= !staged;

@@ -8,26 +8,32 @@ namespace jpegfreq {
 namespace {
 
 struct F8 {
+    static constexpr uint32_t groups = 1;
     float lane[8];
+
+    static F8 load(const float* from) {
+        F8 x;
+        std::memcpy(x.lane, from, sizeof x.lane);
+        return x;
+    }
+
+    static F8 load_groups(const float* const (&from)[1]) { return load(from[0]); }
+
+    static F8 load_int16(const int16_t* const (&from)[1]) {
+        F8 x;
+        for (int i = 0; i < 8; ++i) x.lane[i] = from[0][i];
+        return x;
+    }
+
+    static F8 repeat(const float* from) { return load(from); }
+
+    static F8 broadcast(float value) {
+        F8 x;
+        for (float& lane : x.lane) lane = value;
+        return x;
+    }
 };
-
-inline F8 load(const float* from) {
-    F8 x;
-    std::memcpy(x.lane, from, sizeof x.lane);
-    return x;
-}
-
-inline F8 load_int16(const int16_t* from) {
-    F8 x;
-    for (int i = 0; i < 8; ++i) x.lane[i] = from[i];
-    return x;
-}
-
-inline F8 broadcast(float value) {
-    F8 x;
-    for (float& lane : x.lane) lane = value;
-    return x;
-}
+using Wide = F8;
 
 inline void store(float* to, const F8& x) { std::memcpy(to, x.lane, sizeof x.lane); }
 inline void stream(float* to, const F8& x) { store(to, x); }
@@ -70,6 +76,9 @@ inline void transpose(F8 (&x)[8]) {
     }
 }
 
+inline const F8& group(const F8& x, uint32_t) { return x; }
+inline void join_rows(F8 (&)[8]) {}
+
 inline void store_half_partial(uint16_t* to, const F8& x, uint32_t count) {
     for (uint32_t i = 0; i < count; ++i) to[i] = to_half(x.lane[i]);
 }
@@ -89,6 +98,6 @@ inline void store_int8(int8_t* to, const F8& x, uint32_t count) {
 
 namespace jpegfreq {
 
-const ResampleKernels resample_kernels_generic = {run_pass, run_staged, reduce};
+const ResampleKernels resample_kernels_generic = {run_pass, run_staged, reduce, wide_lanes};
 
 }  // namespace jpegfreq

@@ -1,34 +1,43 @@
-// The resample of one component, over vectors of 8 floats. Included by one file for each instruction set, after it has
-// defined, in an anonymous namespace, the vector F8 and its operations:
-//   load, store, store_partial, stream, load_int16, broadcast, + - *, multiply_add(a, b, c) = a * b + c,
-//   multiply_subtract(a, b, c) = a * b - c, negative_multiply_add(a, b, c) = c - a * b, transpose, store_half,
-//   store_half_partial, stream_half, store_int8, finish_stream, scatter<Width>: each `Width` elements
-//   `stride` floats after the previous ones.
+// The resample of one component. Included by one file for each instruction set, after it has defined, in an anonymous namespace,
+// the vector F8 of 8 floats and Wide, which is F8 or has several groups of 8 floats. Their operations:
+//   F::groups, F::load, F::broadcast, F::load_groups: each group from its own address, F::load_int16: likewise,
+//   F::repeat: 8 floats in each group, group: one of them as an F8,
+//   store, store_partial, stream, store_half, store_half_partial, stream_half, store_int8, finish_stream,
+//   scatter<Width>: each `Width` elements `stride` floats after the previous ones,
+//   + - *, multiply_add(a, b, c) = a * b + c, multiply_subtract(a, b, c) = a * b - c,
+//   negative_multiply_add(a, b, c) = c - a * b,
+//   transpose: 8 vectors, each group for itself; join_rows: 8 vectors, whose groups are rows of 8 floats of as many blocks,
+//   to all rows of the first block, then those of the next.
 // Includes nothing and uses no library, so that no code for one instruction set reaches a function shared with another.
 //
 // Note [Lanes]
-// Band: 8 rows of samples. Vertical inverse DCT with lanes = u; transpose; horizontal inverse DCT with lanes = the 8 rows,
-// which leaves columns of 8 rows. Horizontal taps and DCT run over such columns. A second transpose makes rows, for the ring:
-// "interleaved" rows with lanes = u, where the 64 channels of a block go out together, else "planar" rows with
-// lanes = 8 neighbouring blocks, one run for each u that some channel needs. Vertical taps and DCT then run over rows.
+// Band: as many rows of samples as Wide has lanes; a group is a row of blocks. Vertical inverse DCT with lanes = u;
+// transpose; horizontal inverse DCT with lanes = the rows, which leaves columns of rows. Horizontal taps and DCT run over such
+// columns. A second transpose makes rows, for the ring: "interleaved" rows with lanes = u, where the 64 channels of a block go
+// out together, else "planar" rows with lanes = neighbouring blocks, one run for each u that some channel needs. Vertical taps
+// and DCT then run over rows; groups are then blocks, or groups of 8 blocks, that are neighbours in a row.
+// Every lane sees the same operations in the same order, so the width changes no result.
 
 namespace jpegfreq {
 namespace {
 
-// Inverse DCT of 8 (Arai, Agui, Nakajima), with its scale factors in the dequantization table.
-[[gnu::always_inline]] inline void inverse_dct(F8 (&x)[8]) {
-    const F8 e0 = x[0] + x[4], e1 = x[0] - x[4];
-    const F8 e3 = x[2] + x[6];
-    const F8 e2 = multiply_subtract(x[2] - x[6], broadcast(1.414213562f), e3);
-    const F8 a0 = e0 + e3, a3 = e0 - e3, a1 = e1 + e2, a2 = e1 - e2;
+constexpr uint32_t wide_lanes = 8 * Wide::groups;
 
-    const F8 z13 = x[5] + x[3], z10 = x[5] - x[3], z11 = x[1] + x[7], z12 = x[1] - x[7];
-    const F8 b7 = z11 + z13;
-    const F8 tangent = broadcast(0.414213562f);  // tan(pi / 8)
-    const F8 rotate = broadcast(1.847759065f);   // 2 cos(pi / 8)
-    const F8 b6 = multiply_subtract(negative_multiply_add(z10, tangent, z12), rotate, b7);
-    const F8 b5 = multiply_subtract(z11 - z13, broadcast(1.414213562f), b6);
-    const F8 b4 = multiply_subtract(multiply_add(z12, tangent, z10), rotate, b5);
+// Inverse DCT of 8 (Arai, Agui, Nakajima), with its scale factors in the dequantization table.
+template <class F>
+[[gnu::always_inline]] inline void inverse_dct(F (&x)[8]) {
+    const F e0 = x[0] + x[4], e1 = x[0] - x[4];
+    const F e3 = x[2] + x[6];
+    const F e2 = multiply_subtract(x[2] - x[6], F::broadcast(1.414213562f), e3);
+    const F a0 = e0 + e3, a3 = e0 - e3, a1 = e1 + e2, a2 = e1 - e2;
+
+    const F z13 = x[5] + x[3], z10 = x[5] - x[3], z11 = x[1] + x[7], z12 = x[1] - x[7];
+    const F b7 = z11 + z13;
+    const F tangent = F::broadcast(0.414213562f);  // tan(pi / 8)
+    const F rotate = F::broadcast(1.847759065f);   // 2 cos(pi / 8)
+    const F b6 = multiply_subtract(negative_multiply_add(z10, tangent, z12), rotate, b7);
+    const F b5 = multiply_subtract(z11 - z13, F::broadcast(1.414213562f), b6);
+    const F b4 = multiply_subtract(multiply_add(z12, tangent, z10), rotate, b5);
     x[0] = a0 + b7, x[7] = a0 - b7;
     x[1] = a1 + b6, x[6] = a1 - b6;
     x[2] = a2 + b5, x[5] = a2 - b5;
@@ -36,80 +45,102 @@ namespace {
 }
 
 // Forward DCT of 8, with its scale factors in the output's scale.
-[[gnu::always_inline]] inline void forward_dct(F8 (&x)[8]) {
-    const F8 t0 = x[0] + x[7], t7 = x[0] - x[7], t1 = x[1] + x[6], t6 = x[1] - x[6];
-    const F8 t2 = x[2] + x[5], t5 = x[2] - x[5], t3 = x[3] + x[4], t4 = x[3] - x[4];
+template <class F>
+[[gnu::always_inline]] inline void forward_dct(F (&x)[8]) {
+    const F t0 = x[0] + x[7], t7 = x[0] - x[7], t1 = x[1] + x[6], t6 = x[1] - x[6];
+    const F t2 = x[2] + x[5], t5 = x[2] - x[5], t3 = x[3] + x[4], t4 = x[3] - x[4];
 
-    const F8 e0 = t0 + t3, e3 = t0 - t3, e1 = t1 + t2, e2 = t1 - t2;
-    const F8 half = broadcast(0.707106781f);
-    const F8 e23 = e2 + e3;
+    const F e0 = t0 + t3, e3 = t0 - t3, e1 = t1 + t2, e2 = t1 - t2;
+    const F half = F::broadcast(0.707106781f);
+    const F e23 = e2 + e3;
     x[0] = e0 + e1, x[4] = e0 - e1;
     x[2] = multiply_add(e23, half, e3), x[6] = negative_multiply_add(e23, half, e3);
 
-    const F8 o0 = t4 + t5, o1 = t5 + t6, o2 = t6 + t7;
-    const F8 tangent = broadcast(0.414213562f);
-    const F8 cosine = broadcast(0.923879533f);  // cos(pi / 8)
-    const F8 z2 = negative_multiply_add(o2, tangent, o0);
-    const F8 z4 = multiply_add(o0, tangent, o2);
-    const F8 z11 = multiply_add(o1, half, t7), z13 = negative_multiply_add(o1, half, t7);
+    const F o0 = t4 + t5, o1 = t5 + t6, o2 = t6 + t7;
+    const F tangent = F::broadcast(0.414213562f);
+    const F cosine = F::broadcast(0.923879533f);  // cos(pi / 8)
+    const F z2 = negative_multiply_add(o2, tangent, o0);
+    const F z4 = multiply_add(o0, tangent, o2);
+    const F z11 = multiply_add(o1, half, t7), z13 = negative_multiply_add(o1, half, t7);
     x[5] = multiply_add(z2, cosine, z13), x[3] = negative_multiply_add(z2, cosine, z13);
     x[1] = multiply_add(z4, cosine, z11), x[7] = negative_multiply_add(z4, cosine, z11);
 }
 
-[[gnu::always_inline]] inline void inverse_block(const int16_t* block, const float* dequantize, float* columns) {
-    F8 x[8];
-    for (int v = 0; v < 8; ++v) x[v] = load_int16(block + 8 * v) * load(dequantize + 8 * v);
+// A block of each row of blocks in the band.
+[[gnu::always_inline]] inline void inverse_blocks(const int16_t* const (&blocks)[Wide::groups], const float* dequantize,
+                                                  float* columns) {
+    Wide x[8];
+    for (int v = 0; v < 8; ++v) {
+        const int16_t* rows[Wide::groups];
+        for (uint32_t g = 0; g < Wide::groups; ++g) rows[g] = blocks[g] + 8 * v;
+        x[v] = Wide::load_int16(rows) * Wide::repeat(dequantize + 8 * v);
+    }
     inverse_dct(x);
     transpose(x);
     inverse_dct(x);
-    for (int i = 0; i < 8; ++i) store(columns + 8 * i, x[i]);
+    for (uint32_t i = 0; i < 8; ++i) store(columns + wide_lanes * i, x[i]);
 }
 
 void inverse_band(const ResamplePass& pass, uint32_t band) {
     if (pass.image) return load_band(pass, band);
-    const int16_t* block = pass.plane + band * pass.row_stride + pass.first_block_column * pass.column_stride;
+    const int16_t* blocks[Wide::groups];
+    for (uint32_t g = 0; g < Wide::groups; ++g) {
+        blocks[g] =
+            pass.plane + row_of_band(pass, band, g) * pass.row_stride + pass.first_block_column * pass.column_stride;
+    }
     float* columns = pass.columns;
-    for (uint32_t i = 0; i < pass.block_columns; ++i, block += pass.column_stride, columns += 64) {
+    for (uint32_t i = 0; i < pass.block_columns; ++i, columns += 8 * wide_lanes) {
         if (pass.transpose) {
-            int16_t turned[64];
-            for (int k = 0; k < 64; ++k) turned[k] = block[8 * (k & 7) + (k >> 3)];
-            inverse_block(turned, pass.dequantize, columns);
+            int16_t turned[Wide::groups][64];
+            const int16_t* from[Wide::groups];
+            for (uint32_t g = 0; g < Wide::groups; ++g) {
+                for (int k = 0; k < 64; ++k) turned[g][k] = blocks[g][8 * (k & 7) + (k >> 3)];
+                from[g] = turned[g];
+            }
+            inverse_blocks(from, pass.dequantize, columns);
         } else {
-            inverse_block(block, pass.dequantize, columns);
+            inverse_blocks(blocks, pass.dequantize, columns);
         }
+        for (uint32_t g = 0; g < Wide::groups; ++g) blocks[g] += pass.column_stride;
     }
 }
 
-// One output sample of 8 lanes: `count` taps, `step` floats from one to the next. Count is `count`, or 0 where that varies.
-template <int Count>
-[[gnu::always_inline]] inline F8 apply_taps(const float* from, size_t step, const float* weights, uint32_t count) {
+// One output sample per lane: `count` taps, `step` floats from one to the next. Count is `count`, or 0 where that varies.
+template <int Count, class F>
+[[gnu::always_inline]] inline F apply_taps(const float* from, size_t step, const float* weights, uint32_t count) {
     if (Count == 2) {  // weights add up to 1
-        const F8 first = load(from);
-        return multiply_add(load(from + step) - first, broadcast(weights[1]), first);
+        const F first = F::load(from);
+        return multiply_add(F::load(from + step) - first, F::broadcast(weights[1]), first);
     }
-    F8 sum = load(from) * broadcast(weights[0]);
+    F sum = F::load(from) * F::broadcast(weights[0]);
     const uint32_t last = Count ? Count : count;
-    for (uint32_t t = 1; t < last; ++t) sum = multiply_add(load(from + t * step), broadcast(weights[t]), sum);
+    for (uint32_t t = 1; t < last; ++t) sum = multiply_add(F::load(from + t * step), F::broadcast(weights[t]), sum);
     return sum;
 }
 
 // Taps and DCT of the 8 output columns of one block: x[u], lanes = rows.
 template <int Count>
-[[gnu::always_inline]] inline void horizontal_block(const ResamplePass& pass, uint32_t block, F8 (&x)[8]) {
+[[gnu::always_inline]] inline void horizontal_block(const ResamplePass& pass, uint32_t block, Wide (&x)[8]) {
     const uint32_t count = Count ? Count : pass.horizontal_count;
     const float* weights = pass.horizontal_weights + size_t(8) * block * count;
     const uint32_t* offset = pass.horizontal_offset + 8 * block;
-    for (int i = 0; i < 8; ++i) x[i] = apply_taps<Count>(pass.columns + offset[i], 8, weights + i * count, count);
+    for (int i = 0; i < 8; ++i)
+        x[i] = apply_taps<Count, Wide>(pass.columns + offset[i], wide_lanes, weights + i * count, count);
     forward_dct(x);
+}
+
+// Turned columns to their rows of the ring.
+[[gnu::always_inline]] inline void store_rows(const ResamplePass& pass, float* ring, const Wide (&x)[8]) {
+    for (int y = 0; y < 8; ++y) scatter<8>(ring + y * pass.ring_stride, 8 * pass.ring_stride, x[y]);
 }
 
 template <int Count>
 void horizontal_interleaved(const ResamplePass& pass, float* ring) {
     for (uint32_t block = 0; block < pass.blocks_wide; ++block) {
-        F8 x[8];
+        Wide x[8];
         horizontal_block<Count>(pass, block, x);
         transpose(x);
-        for (int y = 0; y < 8; ++y) store(ring + y * pass.ring_stride + 8 * block, x[y]);
+        store_rows(pass, ring + 8 * block, x);
     }
 }
 
@@ -164,19 +195,19 @@ template <int Count, bool Low>
 void horizontal_planar(const ResamplePass& pass, const Needed& needed, float* ring) {
     const uint32_t groups = (pass.blocks_wide + 7) / 8;
     for (uint32_t group = 0; group < groups; ++group) {
-        alignas(32) float turned[8][64];  // [block][u][row]
+        alignas(64) float turned[8][8 * wide_lanes];  // [block][u][row]
         const uint32_t left = pass.blocks_wide - 8 * group;
         const uint32_t blocks = left < 8 ? left : 8;
         for (uint32_t b = 0; b < 8; ++b) {
-            F8 x[8];
+            Wide x[8];
             horizontal_block<Count>(pass, 8 * group + (b < blocks ? b : blocks - 1), x);
-            for (int u = 0; u < (Low ? 4 : 8); ++u) store(turned[b] + 8 * u, x[u]);
+            for (uint32_t u = 0; u < (Low ? 4 : 8); ++u) store(turned[b] + wide_lanes * u, x[u]);
         }
         for (uint32_t i = 0; i < needed.count; ++i) {
-            F8 x[8];
-            for (int b = 0; b < 8; ++b) x[b] = load(turned[b] + 8 * needed.columns[i].u);
+            Wide x[8];
+            for (int b = 0; b < 8; ++b) x[b] = Wide::load(turned[b] + wide_lanes * needed.columns[i].u);
             transpose(x);
-            for (int y = 0; y < 8; ++y) store(ring + y * pass.ring_stride + 8 * (i * groups + group), x[y]);
+            store_rows(pass, ring + i * pass.run_stride + 8 * group, x);
         }
     }
 }
@@ -188,14 +219,36 @@ struct RowTaps {
 };
 
 // Taps and DCT of one vector column: x[v].
-template <int Count>
+template <int Count, class F>
 [[gnu::always_inline]] inline void vertical_block(const ResamplePass& pass, const RowTaps& taps, size_t offset,
-                                                  F8 (&x)[8]) {
+                                                  F (&x)[8]) {
     const uint32_t count = Count ? Count : pass.vertical_count;
     for (int i = 0; i < 8; ++i) {
-        x[i] = apply_taps<Count>(taps.rows[i] + offset, pass.ring_stride, taps.weights + i * count, count);
+        x[i] = apply_taps<Count, F>(taps.rows[i] + offset, pass.ring_stride, taps.weights + i * count, count);
     }
     forward_dct(x);
+}
+
+// The stores of each type under one name.
+template <class F>
+inline void store_part(float* to, const F& x, uint32_t count) {
+    count == 8 * F::groups ? store(to, x) : store_partial(to, x, count);
+}
+template <class F>
+inline void store_part(uint16_t* to, const F& x, uint32_t count) {
+    count == 8 * F::groups ? store_half(to, x) : store_half_partial(to, x, count);
+}
+template <class F>
+inline void store_part(int8_t* to, const F& x, uint32_t count) {
+    store_int8(to, x, count);
+}
+inline void stream_part(float* to, const Wide& x) { stream(to, x); }
+inline void stream_part(uint16_t* to, const Wide& x) { stream_half(to, x); }
+
+// The 64 values of one block, joined by join_rows().
+template <class T>
+[[gnu::always_inline]] inline void store_block(T* to, const Wide* rows) {
+    for (uint32_t i = 0; i < 64 / wide_lanes; ++i) store_part(to + wide_lanes * i, rows[i], wide_lanes);
 }
 
 // The blocks [first, first + count) of a block row, to `out` or to the staging, where they come first.
@@ -209,44 +262,48 @@ void vertical_interleaved(const ResamplePass& pass, const RowTaps& taps, uint32_
     uint16_t* half_out = static_cast<uint16_t*>(pass.out) + begin;
     int8_t* byte_out = static_cast<int8_t*>(pass.out) + begin;
     const bool half = pass.type == TensorType::float16 && !pass.staging;
-    for (uint32_t block = first; block < first + count; ++block) {
-        F8 x[8];
+    for (uint32_t block = first; block < first + count; block += Wide::groups) {
+        Wide x[8];
         vertical_block<Count>(pass, taps, size_t(8) * block, x);
-        for (int v = 0; v < 8; ++v) x[v] = multiply_add(x[v], load(pass.scale + 8 * v), load(pass.shift + 8 * v));
-        if (half) {
-            for (int v = 0; v < 8; ++v) store_half(half_out + 8 * v, x[v]);
-        } else if (pass.type == TensorType::int8) {
-            for (int v = 0; v < 8; ++v) store_int8(byte_out + 8 * v, x[v], 8);
-        } else if (pass.stream) {
-            for (int v = 0; v < 8; ++v) stream(out + 8 * v, x[v]);
-        } else {
-            for (int v = 0; v < 8; ++v) store(out + 8 * v, x[v]);
+        for (int v = 0; v < 8; ++v)
+            x[v] = multiply_add(x[v], Wide::repeat(pass.scale + 8 * v), Wide::repeat(pass.shift + 8 * v));
+        join_rows(x);
+        for (uint32_t b = 0; b < Wide::groups && block + b < first + count; ++b) {
+            const Wide* rows = x + 64 / wide_lanes * b;
+            if (half) {
+                store_block(half_out, rows);
+            } else if (pass.type == TensorType::int8) {
+                store_block(byte_out, rows);
+            } else if (pass.stream) {
+                for (uint32_t i = 0; i < 64 / wide_lanes; ++i) stream(out + wide_lanes * i, rows[i]);
+            } else {
+                store_block(out, rows);
+            }
+            out += block_stride, half_out += block_stride, byte_out += block_stride;
         }
-        out += block_stride, half_out += block_stride, byte_out += block_stride;
     }
 }
 
-// All groups of 8 blocks of one u in one block row. to[v]: where finished rows go; null where v is not needed.
+// All blocks of one u in one block row. to[v]: where finished rows go; null where v is not needed.
 template <int Count, bool Low>
 void vertical_planar(const ResamplePass& pass, const Needed& needed, uint32_t column, const RowTaps& taps,
                      float* const (&to)[8]) {
     constexpr int frequencies = Low ? 4 : 8;
-    const uint32_t groups = (pass.blocks_wide + 7) / 8;
-    const uint32_t tail = pass.blocks_wide & 7;
     const float* scale = pass.scale + needed.columns[column].u;
     const float* shift = pass.shift + needed.columns[column].u;
-    for (uint32_t group = 0; group < groups; ++group) {
-        F8 x[8];
-        vertical_block<Count>(pass, taps, size_t(8) * (column * groups + group), x);
+    for (uint32_t block = 0; block < pass.blocks_wide; block += wide_lanes) {
+        Wide x[8];
+        vertical_block<Count>(pass, taps, column * pass.run_stride + block, x);
         for (int v = 0; v < frequencies; ++v)
-            x[v] = multiply_add(x[v], broadcast(scale[8 * v]), broadcast(shift[8 * v]));
-        if (tail && group == groups - 1) {  // rows have no gaps between them: nothing may be written after their end
+            x[v] = multiply_add(x[v], Wide::broadcast(scale[8 * v]), Wide::broadcast(shift[8 * v]));
+        const uint32_t left = pass.blocks_wide - block;
+        if (left < wide_lanes) {  // rows have no gaps between them: nothing may be written after their end
             for (int v = 0; v < frequencies; ++v) {
-                if (to[v]) store_partial(to[v] + 8 * group, x[v], tail);
+                if (to[v]) store_partial(to[v] + block, x[v], left);
             }
         } else {
             for (int v = 0; v < frequencies; ++v) {
-                if (to[v]) store(to[v] + 8 * group, x[v]);
+                if (to[v]) store(to[v] + block, x[v]);
             }
         }
     }
@@ -259,18 +316,11 @@ void vertical_column(const ResamplePass& pass, const Needed& needed, uint32_t co
                : vertical_planar<Count, false>(pass, needed, column, taps, to);
 }
 
-// The stores of each type under one name.
-inline void store_part(float* to, const F8& x, uint32_t count) { store_partial(to, x, count); }
-inline void store_part(uint16_t* to, const F8& x, uint32_t count) { store_half_partial(to, x, count); }
-inline void store_part(int8_t* to, const F8& x, uint32_t count) { store_int8(to, x, count); }
-inline void stream_part(float* to, const F8& x) { stream(to, x); }
-inline void stream_part(uint16_t* to, const F8& x) { stream_half(to, x); }
-
 template <class T>
 inline void store_values(const float* from, T* to, size_t count) {
     size_t i = 0;
-    for (; i + 8 <= count; i += 8) store_part(to + i, load(from + i), 8);
-    if (i < count) store_part(to + i, load(from + i), uint32_t(count - i));
+    for (; i + wide_lanes <= count; i += wide_lanes) store_part(to + i, Wide::load(from + i), wide_lanes);
+    for (; i < count; i += 8) store_part(to + i, F8::load(from + i), count - i < 8 ? uint32_t(count - i) : 8);
 }
 
 // With non-temporal stores for the whole cache lines. Parts of lines at both ends are shared with other runs.
@@ -282,7 +332,7 @@ inline void stream_values(const float* from, T* to, size_t count) {
     store_values(from, to, before);
     size_t i = before;
     for (; i + line <= count; i += line) {
-        for (size_t j = 0; j < line; j += 8) stream_part(to + i + j, load(from + i + j));
+        for (size_t j = 0; j < line; j += wide_lanes) stream_part(to + i + j, Wide::load(from + i + j));
     }
     store_values(from + i, to + i, count - i);
 }
@@ -338,20 +388,20 @@ void vertical_channels(const ResamplePass& pass, const Needed& needed, const Row
         // Up to 8 channels that are neighbours in the output.
         uint32_t run = 1;
         while (run < 8 && k + run < pass.channel_count && pass.positions[k + run] == pass.positions[k] + run) ++run;
-        for (uint32_t block = 0; block < pass.blocks_wide; block += 8) {
-            F8 x[8];
+        for (uint32_t first = 0; first < pass.blocks_wide; first += wide_lanes) {
+            Wide x[8];
             for (uint32_t i = 0; i < 8; ++i)
-                x[i] = load(pass.rows + (k + (i < run ? i : 0)) * pass.rows_stride + block);
+                x[i] = Wide::load(pass.rows + (k + (i < run ? i : 0)) * pass.rows_stride + first);
             transpose(x);
-            const uint32_t left = pass.blocks_wide - block;
-            for (uint32_t b = 0; b < 8 && b < left; ++b) {
-                const size_t index = begin + size_t(block + b) * pass.output_channels + pass.positions[k];
+            for (uint32_t b = 0; b < wide_lanes && first + b < pass.blocks_wide; ++b) {
+                const F8 values = group(x[b % 8], b / 8);
+                const size_t index = begin + size_t(first + b) * pass.output_channels + pass.positions[k];
                 if (pass.type == TensorType::float16 && !pass.staging) {
-                    store_half_partial(static_cast<uint16_t*>(pass.out) + index, x[b], run);
+                    store_part(static_cast<uint16_t*>(pass.out) + index, values, run);
                 } else if (pass.type == TensorType::int8) {
-                    store_int8(static_cast<int8_t*>(pass.out) + index, x[b], run);
+                    store_part(static_cast<int8_t*>(pass.out) + index, values, run);
                 } else {
-                    store_partial(out + index, x[b], run);
+                    store_part(out + index, values, run);
                 }
             }
         }
@@ -363,37 +413,47 @@ void vertical_channels(const ResamplePass& pass, const Needed& needed, const Row
 template <int Count, int Width>
 void horizontal_packed(const ResamplePass& pass, float* ring) {
     for (uint32_t block = 0; block < pass.blocks_wide; block += 8 / Width, ring += 8) {
-        F8 packed[8];
+        Wide packed[8];
         for (int b = 0; b < 8 / Width; ++b) {
-            F8 x[8];
+            Wide x[8];
             horizontal_block<Count>(pass, block + b, x);
             for (int u = 0; u < Width; ++u) packed[b * Width + u] = x[u];
         }
         transpose(packed);
-        for (int y = 0; y < 8; ++y) store(ring + y * pass.ring_stride, packed[y]);
+        store_rows(pass, ring, packed);
+    }
+}
+
+// One vector column: 8 / Width blocks in each group.
+template <int Count, int Width, class F>
+[[gnu::always_inline]] inline void packed_column(const ResamplePass& pass, const RowTaps& taps,
+                                                 const float (&scale)[4][8], const float (&shift)[4][8],
+                                                 uint32_t block) {
+    const uint32_t high = pass.channel_count / Width;
+    float* out = pass.staging + pass.positions[0] + size_t(block) * pass.output_channels;
+    F x[8];
+    vertical_block<Count>(pass, taps, size_t(Width) * block, x);
+    for (uint32_t v = 0; v < 4; ++v) {  // a constant count, which keeps x in registers
+        if (v < high)
+            scatter<Width>(out + v * Width, pass.output_channels,
+                           multiply_add(x[v], F::repeat(scale[v]), F::repeat(shift[v])));
     }
 }
 
 template <int Count, int Width>
 void vertical_packed(const ResamplePass& pass, const RowTaps& taps) {
-    const uint32_t high = pass.channel_count / Width;
     alignas(32) float scale[4][8], shift[4][8];
-    for (uint32_t v = 0; v < high; ++v) {
+    for (uint32_t v = 0; v < pass.channel_count / Width; ++v) {
         for (int i = 0; i < 8; ++i) {
             scale[v][i] = pass.scale[8 * v + i % Width];
             shift[v][i] = pass.shift[8 * v + i % Width];
         }
     }
-    float* out = pass.staging + pass.positions[0];
-    for (uint32_t block = 0; block < pass.blocks_wide; block += 8 / Width, out += 8 / Width * pass.output_channels) {
-        F8 x[8];
-        vertical_block<Count>(pass, taps, size_t(Width) * block, x);
-        for (uint32_t v = 0; v < 4; ++v) {  // a constant count, which keeps x in registers
-            if (v < high)
-                scatter<Width>(out + v * Width, pass.output_channels,
-                               multiply_add(x[v], load(scale[v]), load(shift[v])));
-        }
-    }
+    uint32_t block = 0;
+    for (; block + wide_lanes / Width <= pass.blocks_wide; block += wide_lanes / Width)
+        packed_column<Count, Width, Wide>(pass, taps, scale, shift, block);
+    for (; block < pass.blocks_wide; block += 8 / Width)
+        packed_column<Count, Width, F8>(pass, taps, scale, shift, block);
 }
 
 template <int Count>
@@ -424,10 +484,10 @@ void vertical(const ResamplePass& pass, const Needed& needed, const RowTaps* tap
 
 // The ring's first rows are repeated after its last one, so that a row's taps, which are `count` rows, never wrap around.
 void repeat_first_rows(const ResamplePass& pass, uint32_t slot) {
-    for (uint32_t row = 8 * slot; row < 8 * slot + 8 && row + 1 < pass.vertical_count; ++row) {
+    for (uint32_t row = wide_lanes * slot; row < wide_lanes * (slot + 1) && row + 1 < pass.vertical_count; ++row) {
         const float* from = pass.ring + row * pass.ring_stride;
-        float* to = pass.ring + (8 * pass.ring_bands + row) * pass.ring_stride;
-        for (size_t i = 0; i < pass.ring_stride; i += 8) store(to + i, load(from + i));
+        float* to = pass.ring + (wide_lanes * pass.ring_bands + row) * pass.ring_stride;
+        for (size_t i = 0; i < pass.ring_stride; i += wide_lanes) store(to + i, Wide::load(from + i));
     }
 }
 
@@ -439,16 +499,16 @@ struct Progress {
 
 // The bands that `row_count` block rows of a component from `block_row` on need beyond those in the ring, and their taps.
 void make_bands(const ResamplePass& pass, Progress& progress, uint32_t block_row, uint32_t row_count, RowTaps* taps) {
-    const uint32_t ring_rows = 8 * pass.ring_bands;
+    const uint32_t ring_rows = wide_lanes * pass.ring_bands;
     const uint32_t count = pass.vertical_count;
     const uint32_t* start = pass.vertical_start + 8 * block_row;
     const uint32_t top = start[0], bottom = start[8 * row_count - 1];
     const uint32_t first = top < bottom ? top : bottom;
     const uint32_t end = (top < bottom ? bottom : top) + count;
     uint32_t& next_band = progress.next_band;
-    if (next_band < first / 8) next_band = first / 8;  // bands that no tap reads
-    for (; 8 * next_band < end; ++next_band) {
-        float* ring = pass.ring + size_t(8 * (next_band % pass.ring_bands)) * pass.ring_stride;
+    if (next_band < first / wide_lanes) next_band = first / wide_lanes;  // bands that no tap reads
+    for (; wide_lanes * next_band < end; ++next_band) {
+        float* ring = pass.ring + size_t(wide_lanes * (next_band % pass.ring_bands)) * pass.ring_stride;
         inverse_band(pass, next_band);
         switch (pass.horizontal_count) {
             case 2: horizontal<2>(pass, progress.needed, ring); break;

@@ -8,15 +8,19 @@ namespace jpegfreq {
 namespace {
 
 struct F8 {
+    static constexpr uint32_t groups = 1;
     float32x4_t low, high;
-};
 
-inline F8 load(const float* from) { return {vld1q_f32(from), vld1q_f32(from + 4)}; }
-inline F8 load_int16(const int16_t* from) {
-    const int16x8_t values = vld1q_s16(from);
-    return {vcvtq_f32_s32(vmovl_s16(vget_low_s16(values))), vcvtq_f32_s32(vmovl_high_s16(values))};
-}
-inline F8 broadcast(float value) { return {vdupq_n_f32(value), vdupq_n_f32(value)}; }
+    static F8 load(const float* from) { return {vld1q_f32(from), vld1q_f32(from + 4)}; }
+    static F8 load_groups(const float* const (&from)[1]) { return load(from[0]); }
+    static F8 load_int16(const int16_t* const (&from)[1]) {
+        const int16x8_t values = vld1q_s16(from[0]);
+        return {vcvtq_f32_s32(vmovl_s16(vget_low_s16(values))), vcvtq_f32_s32(vmovl_high_s16(values))};
+    }
+    static F8 repeat(const float* from) { return load(from); }
+    static F8 broadcast(float value) { return {vdupq_n_f32(value), vdupq_n_f32(value)}; }
+};
+using Wide = F8;
 
 inline void store(float* to, F8 x) {
     vst1q_f32(to, x.low);
@@ -44,7 +48,9 @@ inline void store_partial(float* to, F8 x, uint32_t count) {
 
 template <int Width>
 inline void scatter(float* to, size_t stride, F8 x) {
-    if (Width == 4) {
+    if (Width == 8) {
+        store(to, x);
+    } else if (Width == 4) {
         vst1q_f32(to, x.low);
         vst1q_f32(to + stride, x.high);
     } else {
@@ -87,6 +93,9 @@ inline F8 negative_multiply_add(F8 a, F8 b, F8 c) {
     }
 }
 
+inline F8 group(F8 x, uint32_t) { return x; }
+inline void join_rows(F8 (&)[8]) {}
+
 // What does not fit becomes the largest finite value, 65504; vminq and vmaxq keep a NaN.
 inline uint16x8_t to_half(F8 x) {
     const float32x4_t limit = vdupq_n_f32(65504.0f);
@@ -124,6 +133,6 @@ inline void store_int8(int8_t* to, F8 x, uint32_t count) {
 
 namespace jpegfreq {
 
-const ResampleKernels resample_kernels_neon = {run_pass, run_staged, reduce};
+const ResampleKernels resample_kernels_neon = {run_pass, run_staged, reduce, wide_lanes};
 
 }  // namespace jpegfreq

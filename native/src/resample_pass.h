@@ -21,8 +21,11 @@ struct ResamplePass {
     size_t image_columns;
     uint32_t first_block_column;
     uint32_t block_columns;  // that the taps touch
+    uint32_t first_block_row;
+    uint32_t block_rows;
 
-    // See Taps. Horizontal ones start at columns + horizontal_offset, vertical ones at row vertical_start of the component.
+    // See Taps. Horizontal ones start at columns + horizontal_offset, vertical ones at row vertical_start, counted from
+    // first_block_row.
     const uint32_t* horizontal_offset;
     const float* horizontal_weights;
     uint32_t horizontal_count;
@@ -31,13 +34,14 @@ struct ResamplePass {
     uint32_t vertical_count;
     bool reverse_rows;  // vertical_start falls with the slot: work from the last output row up
 
-    // Scratch, 64-byte aligned.
-    float* columns;  // [8 * block_columns][8 rows]: one band of 8 rows, inverse transformed
-    float* ring;     // [8 * ring_bands + vertical_count - 1][ring_stride]: bands after the horizontal taps and DCT
+    // Scratch, 64-byte aligned. A band has ResampleKernels::lanes rows.
+    float* columns;  // [8 * block_columns][lanes]: one band, inverse transformed
+    float* ring;     // [lanes * ring_bands + vertical_count - 1][ring_stride]: bands after the horizontal taps and DCT
     uint32_t ring_bands;
     size_t ring_stride;
+    size_t run_stride;   // planar rows of the ring: from one u to the next
     float* rows;         // finished rows of channels; HWC [channel_count][rows_stride], CHW [8][rows_stride]
-    size_t rows_stride;  // CHW: row_group block rows without gaps, and up to 15 floats over
+    size_t rows_stride;  // CHW: row_group block rows without gaps, and some floats over
 
     // Output.
     uint32_t blocks_high, blocks_wide;
@@ -61,10 +65,12 @@ struct ResampleKernels {
     // One pass for each component, all with the same staging.
     void (*run_staged)(const ResamplePass* passes, uint32_t pass_count);
     Reduce reduce;
+    uint32_t lanes;  // 8 or 16: rows of a band
 };
 
 extern const ResampleKernels resample_kernels_generic;
 extern const ResampleKernels resample_kernels_avx2;
 extern const ResampleKernels resample_kernels_neon;
+extern const ResampleKernels resample_kernels_avx512;
 
 }  // namespace jpegfreq

@@ -42,9 +42,10 @@ seeds=()
 
 failed=()
 total=0
-# Every path of the run-time dispatch: what this machine has, what machines run that no code is written for, and that without
-# lanes.
-for run in header: coefficients: coefficients:generic coefficients:plain batch: batch:generic resample: resample:generic write: write:generic; do
+# Every path of the run-time dispatch: what this machine has, AVX2 where only the resample differs from AVX-512, what machines run
+# that no code is written for, and that without lanes.
+for run in header: coefficients: coefficients:generic coefficients:plain batch: batch:generic resample: resample:avx2 resample:generic \
+    write: write:generic; do
     fuzz "$run" -max_total_time="$seconds" || failed+=("$run")
     executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$build/${run%%:*}.log")
     total=$((total + ${executions:-0}))

@@ -1,0 +1,109 @@
+// The resample over vectors of 16 floats, for AVX-512. Compiled with flags of its own and entered by run-time dispatch only.
+#include "resample_f8_avx2.h"
+
+namespace jpegfreq {
+namespace {
+
+struct F16 {
+    static constexpr uint32_t groups = 2;
+    __m512 lanes;
+
+    static F16 load(const float* from) { return {_mm512_loadu_ps(from)}; }
+    static F16 load_groups(const float* const (&from)[2]) {
+        const __m512 low = _mm512_castps256_ps512(_mm256_loadu_ps(from[0]));
+        return {_mm512_insertf32x8(low, _mm256_loadu_ps(from[1]), 1)};
+    }
+    static F16 load_int16(const int16_t* const (&from)[2]) {
+        const __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from[0]));
+        const __m128i high = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from[1]));
+        return {_mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(_mm256_set_m128i(high, low)))};
+    }
+    static F16 repeat(const float* from) { return {_mm512_broadcast_f32x8(_mm256_loadu_ps(from))}; }
+    static F16 broadcast(float value) { return {_mm512_set1_ps(value)}; }
+};
+using Wide = F16;
+
+inline F8 group(F16 x, uint32_t number) {
+    return {number == 0 ? _mm512_castps512_ps256(x.lanes) : _mm512_extractf32x8_ps(x.lanes, 1)};
+}
+
+inline __mmask16 first_lanes(uint32_t count) { return __mmask16((1u << count) - 1); }
+
+inline void store(float* to, F16 x) { _mm512_storeu_ps(to, x.lanes); }
+inline void stream(float* to, F16 x) { _mm512_stream_ps(to, x.lanes); }  // `to` is aligned to 64 bytes
+inline void store_partial(float* to, F16 x, uint32_t count) { _mm512_mask_storeu_ps(to, first_lanes(count), x.lanes); }
+
+template <int Width>
+inline void scatter(float* to, size_t stride, F16 x) {
+    scatter<Width>(to, stride, group(x, 0));
+    scatter<Width>(to + 8 / Width * stride, stride, group(x, 1));
+}
+
+inline F16 operator+(F16 a, F16 b) { return {_mm512_add_ps(a.lanes, b.lanes)}; }
+inline F16 operator-(F16 a, F16 b) { return {_mm512_sub_ps(a.lanes, b.lanes)}; }
+inline F16 operator*(F16 a, F16 b) { return {_mm512_mul_ps(a.lanes, b.lanes)}; }
+inline F16 multiply_add(F16 a, F16 b, F16 c) { return {_mm512_fmadd_ps(a.lanes, b.lanes, c.lanes)}; }
+inline F16 multiply_subtract(F16 a, F16 b, F16 c) { return {_mm512_fmsub_ps(a.lanes, b.lanes, c.lanes)}; }
+inline F16 negative_multiply_add(F16 a, F16 b, F16 c) { return {_mm512_fnmadd_ps(a.lanes, b.lanes, c.lanes)}; }
+
+// The groups of 8 lanes each for itself. The last step needs lanes of two of four quarters, with one index for all.
+[[gnu::always_inline]] inline void transpose(F16 (&x)[8]) {
+    __m512 pair[8], quad[8];
+    for (int i = 0; i < 8; i += 2) {
+        pair[i] = _mm512_unpacklo_ps(x[i].lanes, x[i + 1].lanes);
+        pair[i + 1] = _mm512_unpackhi_ps(x[i].lanes, x[i + 1].lanes);
+    }
+    for (int i = 0; i < 8; i += 4) {
+        quad[i] = _mm512_shuffle_ps(pair[i], pair[i + 2], 0x44);
+        quad[i + 1] = _mm512_shuffle_ps(pair[i], pair[i + 2], 0xee);
+        quad[i + 2] = _mm512_shuffle_ps(pair[i + 1], pair[i + 3], 0x44);
+        quad[i + 3] = _mm512_shuffle_ps(pair[i + 1], pair[i + 3], 0xee);
+    }
+    const __m512i low = _mm512_setr_epi32(0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27);
+    const __m512i high = _mm512_setr_epi32(4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31);
+    for (int i = 0; i < 4; ++i) {
+        x[i].lanes = _mm512_permutex2var_ps(quad[i], low, quad[i + 4]);
+        x[i + 4].lanes = _mm512_permutex2var_ps(quad[i], high, quad[i + 4]);
+    }
+}
+
+// The two rows of a pair stand one above the other in two blocks: (a0 b0), (a1 b1) becomes (a0 a1), (b0 b1).
+[[gnu::always_inline]] inline void join_rows(F16 (&x)[8]) {
+    __m512 joined[8];
+    for (int i = 0; i < 4; ++i) {
+        joined[i] = _mm512_shuffle_f32x4(x[2 * i].lanes, x[2 * i + 1].lanes, 0x44);
+        joined[i + 4] = _mm512_shuffle_f32x4(x[2 * i].lanes, x[2 * i + 1].lanes, 0xee);
+    }
+    for (int i = 0; i < 8; ++i) x[i].lanes = joined[i];
+}
+
+// As for F8.
+inline __m256i to_half(F16 x) {
+    const __m512 limit = _mm512_set1_ps(65504.0f);
+    const __m512 inside = _mm512_max_ps(_mm512_sub_ps(_mm512_setzero_ps(), limit), _mm512_min_ps(limit, x.lanes));
+    return _mm512_cvtps_ph(inside, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+inline void store_half(uint16_t* to, F16 x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), to_half(x)); }
+inline void stream_half(uint16_t* to, F16 x) { _mm256_stream_si256(reinterpret_cast<__m256i*>(to), to_half(x)); }
+inline void store_half_partial(uint16_t* to, F16 x, uint32_t count) {
+    _mm256_mask_storeu_epi16(to, first_lanes(count), to_half(x));
+}
+
+inline void store_int8(int8_t* to, F16 x, uint32_t count) {
+    const __m512 limit = _mm512_set1_ps(127.0f);
+    const __m512 above = _mm512_max_ps(x.lanes, _mm512_sub_ps(_mm512_setzero_ps(), limit));
+    const __m512i whole = _mm512_cvtps_epi32(_mm512_min_ps(above, limit));
+    _mm_mask_storeu_epi8(to, first_lanes(count), _mm512_cvtsepi32_epi8(whole));
+}
+
+}  // namespace
+}  // namespace jpegfreq
+
+#include "reduction_kernels.h"
+#include "resample_kernels.h"
+
+namespace jpegfreq {
+
+const ResampleKernels resample_kernels_avx512 = {run_pass, run_staged, reduce, wide_lanes};
+
+}  // namespace jpegfreq
