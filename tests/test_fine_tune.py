@@ -78,7 +78,7 @@ def test_it_trains_on_its_own_channels_with_the_layer_frozen(
     data: list[str], model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = train(data, tmp_path / "run", "--weights", model)
-    assert "its tensors had" not in capsys.readouterr().err  # only their layout is another
+    assert "it was made for" not in capsys.readouterr().err  # only their layout is another
     assert (config["architecture"], config["labels"]) == ("torchvision:mobilenet_v3_small", ["blue", "red"])
     before, after = load_model(model), load_model(tmp_path / "run" / "last")
     assert after.config.source is not None
@@ -95,7 +95,7 @@ def test_what_is_other_than_before_is_named(
     data: list[str], model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train(data, tmp_path / "run", "--weights", model, "--channels", "48")
-    assert f"{model}: its tensors had other channels\n" in capsys.readouterr().err
+    assert f"{model}: it was made for other channels\n" in capsys.readouterr().err
 
 
 def test_the_layer_is_trained_too_if_it_is_freed(data: list[str], model: Path, tmp_path: Path) -> None:
@@ -179,6 +179,24 @@ def test_rgb_and_other_channels_are_trained_by_the_command(data: list[str], mode
     assert load_model(tmp_path / "rgb" / "last").predict(f"{data[1]}/red/0.jpg", top=1).label in ("blue", "red")
     back = train(data, tmp_path / "back", "--weights", tmp_path / "rgb" / "last", "--channels", "6")
     assert back["format"]["channels"]["name"] == "6"
+
+
+def test_a_network_of_ones_own_that_keeps_its_outputs_is_refused_before_it_is_trained(
+    data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "nets.py").write_text(
+        "import torch\ndef make():\n    return torch.nn.Sequential(torch.nn.Conv2d(3, 96, 4, 4), "
+        "torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(96, 5))\n"
+    )
+    words = ["from-rgb", "--network", f"{tmp_path / 'nets.py'}:make", "--run-code", "--size", "64", "--mean", "0,0,0"]
+    assert main([*words, "--std", "1,1,1", "--out", str(tmp_path / "own")]) == 0
+    capsys.readouterr()
+    out = tmp_path / "run"
+    assert main(["train", *data, *QUICK, "--weights", str(tmp_path / "own"), "--run-code", "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert "has 2 classes, for which" in error
+    assert "must give [1, 2] for one image, but it gives [1, 5]: let its function take num_classes" in error
+    assert not out.exists()
 
 
 def test_bfloat16_and_a_file_of_ones_own(data: list[str], tmp_path: Path) -> None:

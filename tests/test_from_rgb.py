@@ -218,7 +218,13 @@ def test_the_command_writes_a_checkpoint_that_predicts(
     words = ["from-rgb", "--network", f"torchvision:{SMALL}", "--weights", str(weights), "--size", "64"]
     words += ["--classes", str(tmp_path / "names.txt"), "--channels", "48", "--out", str(out)]
     assert main(words) == 0
-    assert "48 channels of images of height 64 x width 64 pixels, shorter side 73" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"torchvision:{SMALL} takes 48 channels now (layer): a fixed layer in front of it" in told
+    assert (
+        "images of height 64 x width 64 pixels, cropped from the centre once the shorter side is resized to 73" in told
+    )
+    assert "it names 3 classes" in " ".join(told.replace(";", "").split())
+    assert f"`jpegfreq predict {out} PHOTO.jpg`" in told
     weights.unlink()
     assert sorted(path.name for path in out.iterdir()) == ["config.json", "model.safetensors"]
     assert main(["predict", str(out), str(photo), "--json"]) == 0
@@ -239,7 +245,10 @@ def test_a_network_of_ones_own_runs_only_with_the_flag(tmp_path: Path, capsys: p
     assert main([*words, "--run-code"]) == 2
     assert "--mean is missing: nothing else tells it for" in capsys.readouterr().err
     assert main([*words, *preprocessing, "--run-code", "--option", "num_classes=4"]) == 0
-    assert "folded stride 4, 24 channels" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "takes 24 channels now (folded stride 4): its first convolution takes them" in told
+    assert f"`jpegfreq predict {out} PHOTO.jpg --run-code`" in told
+    assert f"`jpegfreq needs {out} PHOTOS/ --run-code --out needs/`" in told
     assert main(["predict", str(out), str(photo)]) == 2
     assert "whose code would be executed: if you trust it, allow this with --run-code" in (capsys.readouterr().err)
     assert main(["predict", str(out), str(photo), "--run-code", "--json"]) == 0

@@ -280,6 +280,8 @@ def test_command_writes_selections_figures_and_a_page(
     assert "2 held-out images (every fourth)" in printed.out
     assert "the gate learned from 6 others" in printed.out
     assert "most energy" in printed.out
+    assert "one image is 50.0%" in printed.out
+    assert f"--weights {model} --channels {out / 'learned2.json'} --out RUN`" in printed.out
     page = (out / "needs.html").read_text()
     assert "model on photos" in page
     assert page.count("<img") == 2

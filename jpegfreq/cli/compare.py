@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     check_outputs(arguments.csv, arguments.json, arguments.html, inputs=(*arguments.checkpoints, arguments.data))
     from jpegfreq.models.analysis.compare import compare_models, to_csv, to_json, with_originals
-    from jpegfreq.report.compared import compared_table, differences
+    from jpegfreq.report.compared import EXPLAINED, compared_table, differences
 
     models = with_originals([(_name(path), load_classifier(path, arguments)) for path in arguments.checkpoints])
     images = labelled_images(arguments.data)
@@ -84,8 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
         table.add_row(*cells)
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     console.print(table)
-    for difference in differences(rows):
-        console.print(difference, markup=False)
+    for text in (EXPLAINED, *differences(rows)):
+        console.print(text, markup=False)
     if arguments.csv:
         write_whole(arguments.csv, to_csv(rows))
     if arguments.json:
@@ -96,15 +96,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _write_page(path: Path, rows: Sequence[ComparedModel]) -> None:
-    from jpegfreq.report.compared import compared_table, differences
+    from jpegfreq.report.compared import EXPLAINED, compared_table, differences
     from jpegfreq.report.page import Section, page, table_html, text_html, write_page
 
-    explained = (
-        "Same answers is the share of images with the first model's answer. The size of an image's input is that of "
-        "float16 values for frequencies and of 8-bit values for pixels. The time to read is CPU time on one thread, "
-        "from the file to the normalized tensor."
-    )
-    html = text_html(explained) + table_html(*compared_table(rows)) + text_html(*differences(rows))
+    html = text_html(EXPLAINED) + table_html(*compared_table(rows)) + text_html(*differences(rows))
     lead = f"{counted(len(rows), 'model')} on the same {counted(rows[0].images, 'image')}."
     write_page(path, page("Models compared", lead, [Section("Accuracy and cost", html)]))
 

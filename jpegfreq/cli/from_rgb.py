@@ -7,7 +7,8 @@ import ast
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jpegfreq._files import read_text, reason_of
+from jpegfreq._files import printable, read_text, reason_of
+from jpegfreq._words import counted
 
 if TYPE_CHECKING:
     from jpegfreq.models.frontend import EvaluationFilter, FrequencyNetwork
@@ -105,9 +106,36 @@ def run(arguments: argparse.Namespace) -> int:
     except (ValueError, OSError, ImportError, RuntimeError) as error:
         raise CommandError(reason_of(error)) from error
     console = message_console()
-    console.print(f"{network.source}: {network!r}")
-    console.print(f"wrote {arguments.out}; try `jpegfreq predict {arguments.out} PHOTO.jpg`")
+    for line in _told(network):
+        console.print(printable(line))
+    code = " --run-code" if arguments.run_code else ""
+    console.print(
+        f"wrote {arguments.out}. Next: `jpegfreq predict {arguments.out} PHOTO.jpg{code}` names the classes of a "
+        "photo; "
+        f"`jpegfreq needs {arguments.out} PHOTOS/{code} --out needs/` finds the channels that the network needs"
+    )
     return 0
+
+
+def _told(network: FrequencyNetwork) -> list[str]:
+    """Say what the network takes now, and how it does so."""
+    ways = {
+        "layer": "a fixed layer in front of it turns them into normalized pixels, for 0.011 GMAC at most at 224 pixels",
+        "folded patch": "its patch embedding takes them as they are, at no extra cost",
+        "folded stride 4": "its first convolution takes them as they are",
+    }
+    height, width = network.size
+    images = f"images of height {height} x width {width} pixels"
+    if network.shorter_side is not None:
+        images += (
+            f", cropped from the centre once the shorter side is resized to {network.shorter_side} ({network.filter})"
+        )
+    classes = f"; it names {counted(len(network.classes), 'class')}" if network.classes else ""
+    return [
+        f"{network.source} takes {counted(len(network.format.selection), 'channel')} now ({network.form}): "
+        f"{ways[network.form]}",
+        f"it expects {images}{classes}",
+    ]
 
 
 def _adapted(arguments: argparse.Namespace) -> FrequencyNetwork:

@@ -141,7 +141,7 @@ def run(arguments: argparse.Namespace) -> int:
     write_figure(heat, arguments.out / "heatmap.png")
     write_figure(needs_figure(needs), arguments.out / "curve.png")
     write_page(arguments.out / "needs.html", needs_page(needs))
-    _print(Console(), needs, arguments.out)
+    _print(Console(), needs, arguments.out, f"{arguments.checkpoint}{' --run-code' if arguments.run_code else ''}")
     return unread.report()
 
 
@@ -218,8 +218,8 @@ def _find(classifier: Classifier, arguments: argparse.Namespace, unread: Unread)
         )
 
 
-def _print(console: Console, needs: Needs, folder: Path) -> None:
-    """Print the table, and where the files are."""
+def _print(console: Console, needs: Needs, folder: Path, checkpoint: str) -> None:
+    """Print the table, where the files are, and what to do next."""
     from rich.table import Table
     from rich.text import Text
 
@@ -227,7 +227,9 @@ def _print(console: Console, needs: Needs, folder: Path) -> None:
 
     split = (
         f"measured on {counted(needs.held_out, 'held-out image')} (every fourth); the gate learned from "
-        f"{counted(needs.images, 'other')}"
+        f"{counted(needs.images, 'other')}. Same answers: the share of held-out images whose likeliest class is that "
+        "on "
+        f"all channels; one image is {1 / needs.held_out:.1%}"
     )
     console.print(Text(split), soft_wrap=True)
     table = Table()
@@ -240,4 +242,9 @@ def _print(console: Console, needs: Needs, folder: Path) -> None:
         on = needs.heat[needs.counts[0]].mean_channels_on
         text = f"image by image: {on:.1f} channels on average, {needs.gated_agreement:.1%} of the answers stay the same"
         console.print(Text(text), soft_wrap=True)
-    console.print(Text(f"wrote {folder}: needs.html, and learnedN.json for --channels"), soft_wrap=True)
+    first = folder / f"learned{needs.counts[0]}.json"
+    text = (
+        f"wrote {folder}. Next: open {folder / 'needs.html'} for the curve and the heat map; `jpegfreq train DATA "
+        f"VALIDATION --weights {checkpoint} --channels {first} --out RUN` trains the network further on these channels"
+    )
+    console.print(Text(text), soft_wrap=True)

@@ -382,6 +382,8 @@ def _begin(config: TrainConfig, observer: Observer[Epoch], *, extend: bool) -> _
     model = config.model(format=inputs.format, view=inputs.view, classes=inputs.classes)
     torch.manual_seed(config.seed)
     network = model.create()
+    if model.source is not None:
+        _check_outputs(network, model, config.data)
     if pretrained is not None:
         _start_from(pretrained, network, model, observer)
     if config.free_front:
@@ -420,6 +422,28 @@ def _begin(config: TrainConfig, observer: Observer[Epoch], *, extend: bool) -> _
     return run
 
 
+def _check_outputs(network: nn.Module, model: ModelConfig, data: str) -> None:
+    """Require a number per class from a network that came from elsewhere, tried on one image of zeros.
+
+    Raises:
+        ValueError: it gives others, as a function of one's own does that does not take `num_classes`.
+    """
+    inner = network.network if isinstance(network, GatedNetwork) else network
+    height, width = model.size
+    grid = (
+        (3, height, width) if model.format is None else (len(model.format.selection), -(-height // 8), -(-width // 8))
+    )
+    with torch.no_grad():
+        output = inner.eval()(torch.zeros(1, *grid))
+    if not isinstance(output, Tensor) or output.shape != (1, model.num_classes):
+        gives = f"{list(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
+        raise ValueError(
+            f"{data} has {counted(model.num_classes, 'class')}, for which {model.architecture} must give "
+            f"[1, {model.num_classes}] for one image, but it gives {gives}: let its function take num_classes, and "
+            "make the checkpoint again with `jpegfreq from-rgb --option num_classes=N`"
+        )
+
+
 def _start_from(pretrained: Pretrained, network: nn.Module, model: ModelConfig, observer: Observer[Epoch]) -> None:
     """Load the weights that a run starts from, and report what was loaded."""
     if model.source is not None:
@@ -441,7 +465,7 @@ def _start_from(pretrained: Pretrained, network: nn.Module, model: ModelConfig, 
             observer.note(f"{pretrained.path}: it was trained with {name} {before}, not {now}")
     others = _other_parts(pretrained.config.format, model.format)
     if others:
-        observer.note(f"{pretrained.path}: its tensors had {others}")
+        observer.note(f"{pretrained.path}: it was made for {others}")
 
 
 def _other_parts(before: TensorFormat | None, now: TensorFormat | None) -> str:
