@@ -76,7 +76,7 @@ def test_examples_print_what_they_say(page: str) -> None:
     pytest.importorskip("torchvision")
     pytest.importorskip("timm")
     blocks = examples(page)
-    for package in ("accelerate", "datasets", "lightning", "lmdb", "webdataset"):
+    for package in ("accelerate", "datasets", "lightning", "lmdb", "onnxruntime", "webdataset"):
         if re.search(rf"^(?:import|from) {package}\b", "\n".join(blocks), re.MULTILINE):
             pytest.importorskip(package)
     assert any(map(promised, blocks))
