@@ -18,6 +18,7 @@ from jpegfreq.compat.jpeg2dct.numpy import load, loads
 from tests import edits
 from tests.generate import random_image
 from tests.images import make_jpeg, segment, with_segments
+from tests.support import data_files
 from tests.writer import write
 
 # The orientation is 6.
@@ -198,6 +199,43 @@ def test_jpegio_drop_in_equals_the_package(photo: Path, tmp_path: Path) -> None:
     package.write(theirs, str(tmp_path / "theirs.jpg"))
     jpegio.write(ours, str(tmp_path / "ours.jpg"))
     assert_same_image(read_coefficients(tmp_path / "ours.jpg"), read_coefficients(tmp_path / "theirs.jpg"))
+
+
+def test_jpegio_lists_tables_that_no_component_uses(tmp_path: Path) -> None:
+    """`quant_tbl_no` is an index for programs that read files whose tables have no gap in their numbers."""
+    data = make_jpeg(37, 61, mode="L")
+    for number, wide in ((3, True), (2, False)):
+        values = np.arange(1, 65, dtype=">u2" if wide else np.uint8)
+        data = edits.insert_segment(data, "DQT", bytes([16 * wide + number]) + values.tobytes())
+    (tmp_path / "x.jpg").write_bytes(data)
+    image = jpegio.read(tmp_path / "x.jpg")
+    assert len(image.quant_tables) == 3
+    assert image.comp_info[0].quant_tbl_no == 0
+    for table in image.quant_tables[1:]:
+        assert table[0].tolist() == [1, 2, 6, 7, 15, 16, 28, 29]
+    image.write(tmp_path / "y.jpg")
+    assert_same_image(read_coefficients(tmp_path / "y.jpg"), read_coefficients(data))
+    package = pytest.importorskip("jpegio")
+    for a, b in zip(package.read(str(tmp_path / "x.jpg")).quant_tables, image.quant_tables, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.long
+def test_jpegio_drop_in_equals_the_package_on_odd_files() -> None:
+    package = pytest.importorskip("jpegio")
+    equal = 0
+    for path in data_files("odd"):
+        try:
+            theirs, ours = package.read(str(path)), jpegio.read(path)
+        except RuntimeError:
+            continue
+        for name in ("coef_arrays", "quant_tables"):
+            for a, b in zip(getattr(ours, name), getattr(theirs, name), strict=True):
+                np.testing.assert_array_equal(a, b, err_msg=path.name)
+        for name in ("jpeg_color_space", "progressive_mode", "restart_interval", "data_precision"):
+            assert getattr(ours, name) == getattr(theirs, name), (path.name, name)
+        equal += 1
+    assert equal > 300
 
 
 # ---------------------------------------------------------------------------------- jpeglib

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jpegfreq._segments import orientation_of
+from jpegfreq.channels import ZIGZAG
 from jpegfreq.coefficients import Coefficients
 from jpegfreq.header import Component, Header
 from jpegfreq.structure import read_structure
@@ -50,6 +51,30 @@ def tables_of(image: Coefficients) -> Tables:
         by_number[number] = table
         numbers.append(number)
     return Tables(tuple(numbers), by_number)
+
+
+def unused_tables(data: bytes, structure: Structure, tables: Tables) -> dict[int, npt.NDArray[np.uint16]]:
+    """Return the quantization tables that a file defines for no component, by number; the last definition counts.
+
+    Args:
+        data: the file.
+        structure: of the file.
+        tables: those that its components use.
+    """
+    found = {}
+    for segment in structure.segments:
+        if segment.name != "DQT":
+            continue
+        body = data[segment.offset_bytes + 4 : segment.offset_bytes + segment.size_bytes]
+        while body:
+            wide, number = divmod(body[0], 16)
+            size = 129 if wide else 65
+            if len(body) >= size and number not in tables.by_number:
+                table = np.empty(64, np.uint16)
+                table[list(ZIGZAG)] = np.frombuffer(body[1:size], ">u2" if wide else np.uint8)
+                found[number] = table.reshape(8, 8)
+            body = body[size:]
+    return found
 
 
 def first_tables(structure: Structure) -> list[dict[str, HuffmanTable]]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from jpegfreq._files import WriteError, write_whole
 from jpegfreq.coefficients import read_coefficients
-from jpegfreq.compat._common import COLORS, first_tables, image_of, tables_of, with_separate_tables
+from jpegfreq.compat._common import COLORS, first_tables, image_of, tables_of, unused_tables, with_separate_tables
 from jpegfreq.errors import JpegError
 from jpegfreq.structure import HuffmanTable, read_structure
 from jpegfreq.writer import write_jpeg
@@ -108,7 +108,9 @@ class DecompressedJpeg:
         most_high = max(component.vertical_sampling_factor for component in header.components)
         most_wide = max(component.horizontal_sampling_factor for component in header.components)
         self.coef_arrays = [_flat(plane) for plane in image.planes]
-        self.quant_tables = [tables.by_number[number].astype(np.int32) for number in sorted(tables.by_number)]
+        by_number = tables.by_number | unused_tables(data, structure, tables)
+        self._tables = sorted(by_number)
+        self.quant_tables = [by_number[number].astype(np.int32) for number in self._tables]
         self.comp_info = [
             ComponentInfo(
                 component.identifier,
@@ -137,7 +139,6 @@ class DecompressedJpeg:
         self.restart_interval = header.restart_interval
         self.data_precision = header.precision
         self.max_v_samp_factor, self.max_h_samp_factor = most_high, most_wide
-        self._tables = sorted(tables.by_number)
 
     def write(self, fpath: str | os.PathLike[str]) -> None:
         """Write the coefficients, tables and markers as they are now.
