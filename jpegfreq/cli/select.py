@@ -111,7 +111,8 @@ def run(arguments: argparse.Namespace) -> int:
         _print_agreement(console, rankings, arguments.count)
     if arguments.out is not None:
         save_selection(arguments.out, selection, first)
-        console.print(Text(f"wrote {arguments.out}"), soft_wrap=True)
+        text = f"wrote {arguments.out}: --channels {arguments.out} takes it wherever it takes a preset"
+        console.print(Text(text), soft_wrap=True)
     return unread.report()
 
 

@@ -353,7 +353,7 @@ def _line(epoch: Epoch) -> str:
     on = "" if math.isnan(epoch.channels_on) else f"  {epoch.channels_on:5.1f} channels on"
     out = f"  {epoch.left_out} left out" if epoch.left_out else ""
     waiting = epoch.seconds_waiting / max(epoch.seconds_waiting + epoch.seconds_computing, 1e-9)
-    training = "" if math.isnan(epoch.accuracy) else f"  training {epoch.accuracy:.1%}"
+    training = "  accuracy:" if math.isnan(epoch.accuracy) else f"  accuracy:  training {epoch.accuracy:.1%}"
     top5 = "" if math.isnan(epoch.top5) else f"  top-5 {epoch.top5:.1%}"
     return (
         f"epoch {epoch.epoch:3}  loss {epoch.loss:6.3f}{training}  validation {epoch.top1:.1%}{top5}{on}  "
