@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from bench import report
+from jpegfreq._words import counted
 
 README = Path(__file__).resolve().parent / "README.md"
 BEGIN, END = "<!-- pretrained: written by python -m bench.pretrained -->", "<!-- end of pretrained -->"
@@ -73,7 +75,7 @@ def paired(first: Sequence[Sequence[int]], second: Sequence[int]) -> tuple[float
 
 def _learned(lines: Lines, count: int, how: str = "exchanged") -> list[Line]:
     """Return the answers on so many learned channels, a line for each seed of the gate."""
-    return [line for key, line in lines.items() if key.startswith(f"photos: {how} {count}, seed")]
+    return [line for key, line in lines.items() if re.fullmatch(rf"photos: {how} {count}, seed \d+", key)]
 
 
 def _figures(lines: Lines) -> str:
@@ -123,7 +125,7 @@ def _seeds(base: Line | None, learned: Sequence[Line]) -> str | None:
         return None
     mean, error = paired([_flags(line["right"]) for line in learned], _flags(base["right"]))
     each = ", ".join(f"{_percent(line['right']) - _percent(base['right']):+.1f}" for line in learned)
-    return f"{mean:+.1f} ± {error:.1f} ({len(learned)} seeds: {each})"
+    return f"{mean:+.1f} ± {error:.1f} ({counted(len(learned), 'seed')}: {each})"
 
 
 def _least_bytes(lines: Lines) -> str | None:
@@ -224,7 +226,7 @@ def _tuned_difference(lines: Lines, row: str) -> str:
     if not points:
         return ""
     spread = f" ± {statistics.stdev(points):.1f}" if len(points) > 1 else ""
-    return f"{statistics.mean(points):+.1f}{spread} ({len(points)} seeds)"
+    return f"{statistics.mean(points):+.1f}{spread} ({counted(len(points), 'seed')})"
 
 
 def _tuned(lines: Lines) -> str:

@@ -52,6 +52,7 @@ def test_tables_give_points_seeds_and_spread() -> None:
         asked("photos: learned 24, seed 1", "1100", "1100", channels=list(range(24))),
         asked("photos: exchanged 24, seed 0", "1110", "1110", channels=list(range(24))),
         asked("photos: exchanged 24, seed 1", "1100", "1100", channels=list(range(24))),
+        asked("photos: exchanged 24, seed 0 as int8", "0000", "0000", channels=list(range(24)), bytes_per_value=1),
         asked("photos: energy 24 as int8", "1101", "1101", channels=list(range(24)), bytes_per_value=1),
         asked("photos: energy 32", "1101", "1101", channels=list(range(32))),
         *(tuned(row, seed, top1 + seed / 100) for row, top1 in (("RGB", 0.9), ("24 learned", 0.88)) for seed in (0, 1)),
