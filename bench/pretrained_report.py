@@ -244,7 +244,7 @@ def _tuned(lines: Lines) -> str:
                     if row == "RGB"
                     else f"{row} channels"
                     if row.isdigit()
-                    else f"{row.replace(' ', ' channels, ')}",
+                    else f"{row.replace(' ', ' channels, ', 1)}",
                     str(len(runs)),
                     f"{statistics.mean(values):.1f}{spread}",
                     "" if row == "RGB" else _tuned_difference(lines, row),
@@ -257,7 +257,7 @@ def _tuned(lines: Lines) -> str:
         f"Fine-tuned on imagenette: 2000 images of 10 classes at {any_line['side']} px, {any_line['epochs']} pass in "
         f"batches of {any_line['batch']}, all weights, in bfloat16, SGD at {any_line['rate']} (the new last layer at "
         "0.02) with a cosine, flips only, batch norms with their ImageNet statistics; measured on 500 others. The size "
-        "and the single pass were chosen so that 15 runs take a quarter of an hour of CPU. After ± stands the standard "
+        "and the single pass were chosen so that 18 runs take a quarter of an hour of CPU. After ± stands the standard "
         "deviation over seeds. `learned` is the choice of the first gate above, made at 224 px; `for the task` is what "
         "the network that was fine-tuned on all channels needs on imagenette's training images at this size, found in "
         "the way of `jpegfreq needs`."

@@ -55,6 +55,7 @@ def test_tables_give_points_seeds_and_spread() -> None:
         asked("photos: exchanged 24, seed 0 as int8", "0000", "0000", channels=list(range(24)), bytes_per_value=1),
         asked("photos: energy 24 as int8", "1101", "1101", channels=list(range(24)), bytes_per_value=1),
         asked("photos: energy 32", "1101", "1101", channels=list(range(32))),
+        tuned("24 for the task", 0, 0.91),
         *(tuned(row, seed, top1 + seed / 100) for row, top1 in (("RGB", 0.9), ("24 learned", 0.88)) for seed in (0, 1)),
     ]
     text = markdown(lines)
@@ -68,6 +69,7 @@ def test_tables_give_points_seeds_and_spread() -> None:
     assert "| top-1 after fine-tuning, 24 channels learned less RGB (points) | -1 | 0 | -2.0 ± 0.0 (2 seeds) |" in text
     assert "| energy 24 as int8 | 24 | 0.12 | 75.0 | -25.0 | 75.0 |  |" in text
     assert "| learned 24, seed 0 | 24 | 0.25 | 75.0 | -25.0 | 75.0 |  |" in text
+    assert "| 24 channels, for the task | 1 | 91.0 | +1.0 (1 seed) | 60 |" in text
     assert "| 24 channels, learned | 2 | 88.5 ± 0.7 | -2.0 ± 0.0 (2 seeds) | 60 |" in text
 
 
