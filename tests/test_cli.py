@@ -286,3 +286,19 @@ def test_show_without_matplotlib_names_the_extra(
     monkeypatch.setitem(sys.modules, "matplotlib", absent)
     assert main(["show", str(photos / "a.jpg"), "--out", str(tmp_path / "x.png")]) == 2
     assert "jpegfreq[plot]" in capsys.readouterr().err
+
+
+def test_what_a_command_does_not_know_is_told_with_its_own_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, message in (
+        (
+            ["select", "model", "--by", "loss", "photos"],
+            "unrecognized arguments: photos; a word that belongs to no option",
+        ),
+        (["inspect", "a.jpg", "--loud"], "jpegfreq inspect: error: unrecognized arguments: --loud\n"),
+    ):
+        with pytest.raises(SystemExit) as end:
+            main(words)
+        assert end.value.code == 2
+        error = capsys.readouterr().err
+        assert f"usage: jpegfreq {words[0]} " in error
+        assert message in error

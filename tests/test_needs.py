@@ -356,7 +356,7 @@ def test_command_checks_its_numbers_before_it_reads(
         main(["needs", str(model), str(photos), "--channels", "2", "--steps", "9", "--out", str(tmp_path / "o")]) == 2
     )
     error = capsys.readouterr().err
-    assert "steps must be at least 40, not 9" in error
+    assert "--steps must be at least 40, not 9" in error
     assert "reading" not in error
 
 
@@ -364,6 +364,10 @@ def test_command_checks_its_numbers_before_it_reads(
     ("words", "message"),
     [
         (["--channels", "2", "--batch-size", "7"], "there are 8 images, but steps of 7 need at least 9"),
+        (
+            ["--channels", "6", "--batch-size", "4"],
+            "takes 6 channels, and --channels asks for 6: each of counts must be ",
+        ),
         (["--channels", "6", "--batch-size", "4"], "each of counts must be from 1 to 5, not 6"),
         (["--channels", "0"], "must be whole numbers of at least 1, such as 24,48, not '0'"),
         (["--channels", "two"], "must be whole numbers of at least 1, such as 24,48, not 'two'"),

@@ -104,7 +104,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     parser, modules, parsers = _parsers()
     words = sys.argv[1:] if argv is None else argv
-    arguments = parser.parse_args(words)
+    arguments, unknown = parser.parse_known_args(words)
+    if unknown:  # named with the usage of the command, not with that of all commands
+        hint = "" if unknown[0].startswith("-") else "; a word that belongs to no option stands before the options"
+        parsers[arguments.command].error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     if any(not word or (word.startswith("--") and word.endswith("=") and word.count("=") == 1) for word in words):
         # The current folder would be read or written in the place of an empty path.
         parsers[arguments.command].error("an argument is empty; if it is a variable of the shell, is it set?")

@@ -105,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
     from jpegfreq.cli import CommandError
     from jpegfreq.cli._models import Unread, load_classifier
     from jpegfreq.cli._outputs import check_matplotlib, check_outputs, write_figure
-    from jpegfreq.models.analysis.needs import check_plan
+    from jpegfreq.models.analysis.needs import LEAST_STEPS, check_plan
 
     check_matplotlib()
     options = _options(arguments)
@@ -121,11 +121,15 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError(
             f"{arguments.checkpoint}: the model has a gate already; `jpegfreq heatmap` shows which channels it uses"
         )
-    unread = Unread()
+    if arguments.steps < LEAST_STEPS:
+        raise CommandError(f"--steps must be at least {LEAST_STEPS}, not {arguments.steps}")
+    selection, unread = classifier.config.format.selection, Unread()
     try:
-        check_plan(
-            arguments.channels, classifier.config.format.selection, steps=arguments.steps, batch=arguments.batch_size
-        )
+        check_plan(arguments.channels, selection, steps=arguments.steps, batch=arguments.batch_size)
+    except ValueError as error:
+        takes = f"{arguments.checkpoint} takes {counted(len(selection), 'channel')}"
+        raise CommandError(f"{takes}, and --channels asks for {_words(arguments.channels)}: {error}") from error
+    try:
         needs = _find(classifier, arguments, unread)
     except ValueError as error:
         unread.report()
@@ -145,13 +149,17 @@ def run(arguments: argparse.Namespace) -> int:
     return unread.report()
 
 
+def _words(counts: tuple[int, ...]) -> str:
+    return ",".join(map(str, counts))
+
+
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what decides the results, as needs.json keeps it."""
     names = ("labels", "per_image", "images", "steps", "batch_size", "amp", "seed")
     return {
         "CHECKPOINT": str(arguments.checkpoint.resolve()),
         "DATA": str(Path(arguments.data).resolve()),
-        "--channels": ",".join(map(str, arguments.channels)),
+        "--channels": _words(arguments.channels),
         **{f"--{name.replace('_', '-')}": getattr(arguments, name) for name in names},
     }
 
