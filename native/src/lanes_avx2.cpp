@@ -23,7 +23,7 @@ struct VectorOps {
     static uint64_t trailing_zeros(uint64_t bits) { return _tzcnt_u64(bits); }
 
     // In assembly because compilers spill the lanes' windows and places, which puts a store and a load into each lane's chain
-    // of dependences: a twentieth to a tenth of the time.
+    // of dependences: 3 to 4 % of the time on Zen 5.
     template <int lane>
     static inline __attribute__((always_inline)) void step(LaneMemory* memory, uint64_t& window, uint64_t& p) {
 #if defined(JPEGFREQ_PLAIN_LANE_STEP)
