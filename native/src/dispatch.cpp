@@ -31,9 +31,15 @@ constexpr Kernels avx2 = {"avx2",
                           split_frequencies_avx2,
                           &write_kernels_avx2};
 
-// As avx2, but for the resample.
-constexpr Kernels avx512 = {"avx512",           copy_to_ff_avx2,          decode_segment_avx2,    &ac_kernels_avx2,
-                            &lane_kernels_avx2, &resample_kernels_avx512, split_frequencies_avx2, &write_kernels_avx2};
+// As avx2, but for the resample and one more lane.
+constexpr Kernels avx512 = {"avx512",
+                            copy_to_ff_avx2,
+                            decode_segment_avx2,
+                            &ac_kernels_avx2,
+                            &lane_kernels_avx512,
+                            &resample_kernels_avx512,
+                            split_frequencies_avx2,
+                            &write_kernels_avx2};
 
 // All that CMakeLists.txt compiles the *_avx2.cpp files for, except F16C and LZCNT, which every machine with the others has.
 bool has_avx2() {

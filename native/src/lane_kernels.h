@@ -100,6 +100,7 @@ unsigned step_lanes(LaneMemory* memory) {
 template <class Ops>
 unsigned step(LaneMemory& memory, int count) {
     switch (count) {
+        case 5: return step_lanes<Ops, 5>(&memory);
         case 4: return step_lanes<Ops, 4>(&memory);
         case 3: return step_lanes<Ops, 3>(&memory);
         case 2: return step_lanes<Ops, 2>(&memory);

@@ -11,12 +11,12 @@ namespace jpegfreq {
 // Larger scans are decoded alone, so that one copy of the data exists at a time instead of one per lane.
 static constexpr uint64_t largest_scan_bytes = 1 << 20;
 
-Lanes::Lanes(const LaneKernels& kernels) : lane_kernels(kernels) {
+Lanes::Lanes(const LaneKernels& kernels) : lane_kernels(kernels), lane_count(kernels.lanes) {
     build_slots(memory.slot_of);
     build_constant_tables(memory.tables);
     for (int i = 0; i < table_slots; i++)
         slots[i].first_entry = uint16_t((constant_tables + i * code_levels) * lane_entries);
-    for (int lane = 0; lane < max_lanes; lane++) {
+    for (int lane = 0; lane < lane_count; lane++) {
         clean(lane);
         for (int state = 0; state < sub_states; state++)
             for (int place = 0; place < lane_states; place++)
@@ -286,7 +286,7 @@ void Lanes::clean(int lane) {
 
 void Lanes::run(JobQueue& queue, const Limits& limits, Decoder* plain) {
     int count = 0;
-    while (count < max_lanes && acquire(count, queue, limits, plain)) count++;
+    while (count < lane_count && acquire(count, queue, limits, plain)) count++;
     while (count > 0) {
         const unsigned finished = lane_kernels.step(memory, count);
         for (int lane = count - 1; lane >= 0; lane--) {

@@ -6,7 +6,7 @@
 
 namespace jpegfreq {
 
-constexpr int max_lanes = 4;  // 5 and 6 gain nothing
+constexpr int max_lanes = 5;
 
 struct Lane {
     uint64_t window = 0;    // Note [Bit window] of sequential_kernel.h
@@ -35,6 +35,9 @@ using TakeBlocks = bool (*)(int16_t* scratch, int count, int16_t* const* targets
                             uint32_t* dc);
 
 struct LaneKernels {
+    // As many as pay, at most max_lanes. A fifth gained nothing on earlier machines; on Zen 5 it makes whole crops 1.02 to 1.05
+    // times as fast. A sixth fits into the registers too, and is no faster for crops of 4:2:0.
+    int lanes;
     // Steps lanes [0, count) until at least one has reached its end; returns a bit for each that has. `count` is 1 to
     // max_lanes.
     unsigned (*step)(LaneMemory& memory, int count);
@@ -47,6 +50,7 @@ struct LaneKernels {
 
 extern const LaneKernels lane_kernels_generic;
 extern const LaneKernels lane_kernels_avx2;
+extern const LaneKernels lane_kernels_avx512;
 
 // Takes jobs from the queue as long as there are any and memory allows. What the lanes do not read or find damaged goes to
 // `plain`, which finds out why. lanes.cpp

@@ -60,7 +60,10 @@ void finish_streaming() { _mm_sfence(); }
 
 }  // namespace
 
-const LaneKernels lane_kernels_avx2 = {step<VectorOps>, take_blocks<VectorOps, false>, take_blocks<VectorOps, true>,
+const LaneKernels lane_kernels_avx2 = {4, step<VectorOps>, take_blocks<VectorOps, false>, take_blocks<VectorOps, true>,
                                        finish_streaming};
+// The same for the machines that have AVX-512, which are wide enough for a fifth lane.
+const LaneKernels lane_kernels_avx512 = {5, step<VectorOps>, take_blocks<VectorOps, false>,
+                                         take_blocks<VectorOps, true>, finish_streaming};
 
 }  // namespace jpegfreq

@@ -40,7 +40,7 @@ void finish_streaming() {
 
 }  // namespace
 
-const LaneKernels lane_kernels_generic = {step<PlainOps>, take_blocks<PlainOps, false>, take_blocks<PlainOps, true>,
+const LaneKernels lane_kernels_generic = {4, step<PlainOps>, take_blocks<PlainOps, false>, take_blocks<PlainOps, true>,
                                           finish_streaming};
 
 }  // namespace jpegfreq

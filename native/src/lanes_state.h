@@ -55,6 +55,7 @@ struct Part {
 struct Lanes {
     LaneMemory memory;
     const LaneKernels& lane_kernels;
+    const int lane_count;
     LaneWork work[max_lanes];
     LaneImage images[max_lanes];
     TableSlot slots[table_slots];

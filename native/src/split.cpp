@@ -61,7 +61,7 @@ bool Lanes::end_chunk(int lane, Part* parts, int number, uint64_t window_end) {
     const int blocks = w.chunk_mcus * scan.blocks_per_mcu;
     const int most_mcus = chunk_blocks / scan.blocks_per_mcu;
     const bool next_keeps =
-        number + 1 < max_lanes && parts[number + 1].state != Part::warming && parts[number + 1].begin > 0;
+        number + 1 < lane_count && parts[number + 1].state != Part::warming && parts[number + 1].begin > 0;
     const bool overshot = part.state == Part::running && next_keeps && bit > parts[number + 1].begin;
     if (overshot)
         for (int i = 0; i < blocks; i++) w.targets[i] = spare;
@@ -154,9 +154,9 @@ bool Lanes::decode_window(LaneImage& image, Cursor& truth) {
     const uint64_t blocks = image.scan.mcu_end * unsigned(image.scan.blocks_per_mcu);
     uint64_t part_bytes = end * capacity / blocks * 3 / 4;
     if (part_bytes > largest_part_bytes) part_bytes = largest_part_bytes;
-    if (part_bytes > left / max_lanes) part_bytes = left / max_lanes;
+    if (part_bytes > left / lane_count) part_bytes = left / lane_count;
     if (truth.bit_position / 8 >= end || part_bytes < smallest_part_bytes) return false;
-    const uint64_t window_end = truth.bit_position + 8 * part_bytes * max_lanes;
+    const uint64_t window_end = truth.bit_position + 8 * part_bytes * lane_count;
     Part parts[max_lanes];
     int part_of[max_lanes];
     const uint64_t before = truth.mcu;
@@ -164,7 +164,7 @@ bool Lanes::decode_window(LaneImage& image, Cursor& truth) {
     const uint64_t held = before / image.scan.mcus_wide * image.scan.mcus_wide + image.scan.held_mcus;
     const uint64_t limit = held < image.scan.mcu_end ? held : image.scan.mcu_end;
     const int most_mcus = chunk_blocks / image.scan.blocks_per_mcu;
-    for (int i = 0; i < max_lanes; i++) {
+    for (int i = 0; i < lane_count; i++) {
         Part& part = parts[i];
         part_of[i] = i;
         part.state = i ? Part::warming : Part::running;
@@ -181,7 +181,7 @@ bool Lanes::decode_window(LaneImage& image, Cursor& truth) {
         const uint64_t room = limit - truth.mcu;
         begin_chunk(i, part, i == 0 && room < uint64_t(most_mcus) ? int(room) : most_mcus);
     }
-    int count = max_lanes;
+    int count = lane_count;
     while (count > 0) {
         const unsigned finished = lane_kernels.step(memory, count);
         for (int lane = count - 1; lane >= 0; lane--) {
@@ -194,7 +194,7 @@ bool Lanes::decode_window(LaneImage& image, Cursor& truth) {
         }
     }
     truth = parts[0].cursor;
-    for (int i = 1; i < max_lanes && parts[i - 1].state == Part::joined && truth.mcu < limit; i++) {
+    for (int i = 1; i < lane_count && parts[i - 1].state == Part::joined && truth.mcu < limit; i++) {
         if (limit < image.scan.mcu_end && parts[i].cursor.mcu > limit - truth.mcu) break;
         place(image, parts[i], truth);
     }
@@ -203,7 +203,7 @@ bool Lanes::decode_window(LaneImage& image, Cursor& truth) {
 
 bool Lanes::decode_split(LaneImage& image, RowSink* sink) {
     capacity = image.data.segments[0].end > large_scan_bytes ? part_capacity_of_large_scans : part_capacity;
-    const size_t kept = (max_lanes - 1) * capacity * 64;
+    const size_t kept = (lane_count - 1) * capacity * 64;
     part_blocks.trim(kept * sizeof(int16_t) * 5 / 4 + 64);
     if (!part_blocks.reserve(kept)) return false;
     Cursor truth;
