@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -146,3 +147,75 @@ def test_photographs_in_a_batch_equal_single_reads() -> None:
     paths = data_files("photos")[::4]
     for path, result in zip(paths, jpegfreq.read_coefficients_batch(paths), strict=True):
         assert same_coefficients(result, jpegfreq.read_coefficients(path.read_bytes())), path.name
+
+
+_WITH_HELPERS = """
+import os, sys, time
+from pathlib import Path
+import jpegfreq
+data = Path(sys.argv[1]).read_bytes()
+images = [data] * 40
+
+def read(threads):
+    found = jpegfreq.read_coefficients_batch(images, threads=threads)
+    assert len(found) == len(images)
+
+def threads_now():
+    return [int(name) for name in os.listdir("/proc/self/task")]
+"""
+
+
+def run_with_helpers(code: str, tmp_path: Path) -> None:
+    file = tmp_path / "image.jpg"
+    file.write_bytes(make_jpeg(64, 64))
+    command = [sys.executable, "-c", _WITH_HELPERS + code, str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_of_fork_starts_helper_threads_of_its_own(tmp_path: Path) -> None:
+    code = """
+read(3)
+child = os.fork()
+read(3)
+if child == 0:
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
+    run_with_helpers(code, tmp_path)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_helper_threads_are_kept_but_no_more_than_there_are_cores(tmp_path: Path) -> None:
+    code = """
+before = len(threads_now())
+read(30)
+for _ in range(1000):
+    kept = len(threads_now()) - before
+    if kept <= os.cpu_count():
+        break
+    time.sleep(0.01)
+assert 1 <= kept <= os.cpu_count(), kept
+"""
+    run_with_helpers(code, tmp_path)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="sets the cores of threads")
+def test_helper_threads_use_the_cores_of_their_caller_and_change_none_of_its_own(tmp_path: Path) -> None:
+    code = """
+def helpers_cores():
+    return {frozenset(os.sched_getaffinity(thread)) for thread in threads_now() if thread not in others}
+
+others = set(threads_now())
+cores = os.sched_getaffinity(0)
+read(2)
+assert os.sched_getaffinity(0) == cores
+assert helpers_cores() == {frozenset(cores)}
+one = {min(cores)}
+os.sched_setaffinity(0, one)
+read(2)
+assert os.sched_getaffinity(0) == one
+assert helpers_cores() == {frozenset(one)}
+"""
+    run_with_helpers(code, tmp_path)

@@ -1,7 +1,8 @@
 #include "image_queue.h"
 
 #include <algorithm>
-#include <exception>
+
+#include "helpers.h"
 
 namespace jpegfreq::python {
 
@@ -60,17 +61,7 @@ void ImageQueue::done(Job& job) {
 
 bool ImageQueue::run(size_t threads) {
     threads = std::max<size_t>(1, std::min(threads, images_.size()));
-    std::vector<std::thread> helpers;
-    helpers.reserve(threads - 1);
-    for (size_t i = 1; i < threads; i++) {
-        try {
-            helpers.emplace_back([&] { decode_jobs(*this, limits_); });
-        } catch (const std::exception&) {
-            break;  // no more threads to be had: those that run do the work
-        }
-    }
-    decode_jobs(*this, limits_);
-    for (std::thread& helper : helpers) helper.join();
+    run_on_threads(threads, [this](bool) { decode_jobs(*this, limits_); });
     return !interrupted_.load();
 }
 

@@ -1,15 +1,15 @@
 #include <nanobind/ndarray.h>
 
+#include <algorithm>
 #include <atomic>
-#include <exception>
 #include <limits>
 #include <memory>
 #include <new>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "bindings.h"
+#include "helpers.h"
 #include "jpegfreq_write.h"
 
 namespace jpegfreq::python {
@@ -199,16 +199,7 @@ nb::list write_jpeg_batch_of(nb::list given, bool optimize, int64_t restart_rows
     };
     {
         nb::gil_scoped_release release;
-        std::vector<std::thread> helpers;
-        for (size_t i = 1; i < threads && i < images.size(); i++) {
-            try {
-                helpers.emplace_back(work, false);
-            } catch (const std::exception&) {
-                break;  // no more threads to be had: those that run do the work
-            }
-        }
-        work(true);
-        for (std::thread& helper : helpers) helper.join();
+        run_on_threads(std::max<size_t>(1, std::min(threads, images.size())), work);
     }
     if (PyErr_Occurred()) throw nb::python_error();
     nb::list list;
