@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import os
+import subprocess
+import sys
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -152,6 +155,26 @@ def test_kernels_do_what_their_numpy_specification_says() -> None:
     all_scale, all_shift, whole = rng.random(64, np.float32), rng.random(64, np.float32), np.zeros((37, 70), np.float32)
     kernels.place_whole_blocks(blocks, 4, all_scale, all_shift, whole)
     np.testing.assert_allclose(whole[:, 4:68], blocks * all_scale + all_shift, rtol=1e-6)
+
+
+def test_kernels_work_where_their_machine_code_cannot_be_kept(tmp_path: Path) -> None:
+    code = """
+import jpegfreq
+import jpegfreq.assembly.kernels
+from tests.images import make_jpeg
+from tests.support import files_limited_to
+
+with files_limited_to(16):
+    for dtype in ("float32", "float16", "int8"):
+        steps = (1.0,) * 192 if dtype == "int8" else None
+        format = jpegfreq.TensorFormat(6, dtype=dtype, steps=steps)
+        jpegfreq.to_frequency_tensor(jpegfreq.read_coefficients(make_jpeg(64, 48)), format)
+"""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", code]
+    project = Path(__file__).resolve().parents[1]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=project, timeout=100)
+    assert done.returncode == 0, done.stderr
 
 
 @given(st.floats(width=32, allow_nan=False))

@@ -8,6 +8,7 @@ holds float16 bits, because Numba has no float16 on a CPU. Output of type int8 i
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
@@ -34,6 +35,26 @@ def _kernel(function: _Function) -> _Function:
     except RuntimeError:  # neither the package's folder nor the user's cache (NUMBA_CACHE_DIR) can be written
         compiled = njit(nogil=True)(function)
     return cast("_Function", compiled)
+
+
+def _entry(function: _Function) -> _Function:
+    """Make a kernel that Python calls, which works on a full disk too, though its machine code cannot be kept then."""
+    compiled = _kernel(function)
+
+    @wraps(function)
+    def call(*arguments: Any) -> Any:
+        for _ in range(_MOST_COMPILED):
+            try:
+                return compiled(*arguments)
+            except OSError:  # from keeping the code: a kernel reads and writes no file, and is compiled by now
+                continue
+        return compiled(*arguments)
+
+    return cast("_Function", call)
+
+
+_MOST_COMPILED = 4
+"""No fewer functions than one call compiles and tries to keep on disk: a kernel and what it calls."""
 
 
 @_kernel
@@ -77,7 +98,7 @@ def _stored_as(value: Any, out: Any) -> Any:
     return as_half if out.dtype == types.uint16 else as_int8 if out.dtype == types.int8 else as_it_is
 
 
-@_kernel
+@_entry
 def place_frequencies(
     planes: Coefficients, frequencies: Indices, slots: Indices, scale: Floats, shift: Floats, start: int, out: Output
 ) -> None:
@@ -100,7 +121,7 @@ def place_frequencies(
             row[x] = _stored(np.float32(plane[x]) * factor + offset, out)
 
 
-@_kernel
+@_entry
 def place_blocks(
     blocks: Coefficients, frequencies: Indices, slots: Indices, scale: Floats, shift: Floats, out: Output
 ) -> None:
@@ -120,7 +141,7 @@ def place_blocks(
             cell[slots[n]] = _stored(np.float32(block[frequencies[n]]) * scale[n] + shift[n], out)
 
 
-@_kernel
+@_entry
 def place_whole_blocks(blocks: Coefficients, first_slot: int, scale: Floats, shift: Floats, out: Output) -> None:
     """Do what `place_blocks` does for all 64 frequencies in raster order, which fill neighbouring channels.
 
