@@ -42,7 +42,8 @@ def _parser() -> argparse.ArgumentParser:
         "  python -m bench --quick                             a first look, in a few minutes\n"
         "  python -m bench --stages coefficients --sets A,B    only these, in a few minutes\n"
         "  PHOTOS=~/Pictures python -m bench --sets A          on your own photographs\n\n"
-        "Complete stages write bench/results/ and the tables in bench/README.md; --quick and --sets only print.\n"
+        "Complete stages write bench/results/ and the tables in bench/README.md;\n"
+        "--quick, --sets and BEFORE only print.\n"
         "Do not use the machine while it measures: disturbed rounds are set aside, but they are not repeated.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -84,8 +85,8 @@ def main(arguments: list[str]) -> int:
 
 
 def _complete(options: results.Options) -> bool:
-    """Tell whether all sets are measured in full; only then the results are kept and shown."""
-    return not options.quick and set(options.sets) == set(sets.NAMES)
+    """Tell whether all sets are measured in full, as the figures want it; only then the results are kept and shown."""
+    return not options.quick and set(options.sets) == set(sets.NAMES) and "BEFORE" not in os.environ
 
 
 def _run(stage: str, options: results.Options, arguments: list[str]) -> int:

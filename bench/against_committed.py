@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table as Shown
 
-from bench.results import FOLDER, LOOKS, Result, load
+from bench.results import FOLDER, LOOKS, Result, load, parse
 from bench.timing import Comparison
 
 
@@ -51,13 +50,8 @@ def changes(committed: Result, new: Result) -> Iterator[tuple[str, str, Comparis
 
 def _committed(path: Path) -> Result | None:
     command = ["git", "-C", str(FOLDER), "show", f"HEAD:./{path.name}"]
-    done = subprocess.run(command, capture_output=True, check=False)
-    if done.returncode:
-        return None
-    with tempfile.NamedTemporaryFile(suffix=".json") as file:
-        file.write(done.stdout)
-        file.flush()
-        return load(Path(file.name))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return None if done.returncode else parse(done.stdout)
 
 
 def main() -> int:

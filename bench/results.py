@@ -103,7 +103,13 @@ class Result:
 
 
 def load(path: Path) -> Result:
-    fields = json.loads(path.read_text(encoding="utf-8"))
+    """Read a stage's JSON file."""
+    return parse(path.read_text(encoding="utf-8"))
+
+
+def parse(text: str) -> Result:
+    """Read the text of a stage's JSON file."""
+    fields = json.loads(text)
     fields["tables"] = [
         Table(table["title"], table["set_name"], [Comparison(**row) for row in table["rows"]])
         for table in fields["tables"]

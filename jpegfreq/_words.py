@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["counted", "verb"]
+import math
+
+__all__ = ["as_often", "counted", "verb"]
 
 _PLURALS = {"class": "classes"}
 
@@ -30,3 +32,15 @@ def verb(count: int, one: str = "is", several: str = "are") -> str:
     ('is', 'are', 'holds')
     """
     return one if count == 1 else several
+
+
+def as_often(ratio: float) -> str:
+    """Compare how often two things happen; the name of the second one follows.
+
+    Args:
+        ratio: of the first to the second; infinite where the second never happens.
+
+    >>> as_often(2.5), as_often(float("inf"))
+    ('2.50 times as often as', 'infinitely more often than')
+    """
+    return f"{ratio:.2f} times as often as" if math.isfinite(ratio) else "infinitely more often than"

@@ -60,3 +60,19 @@ def oracles(tmp_path_factory: pytest.TempPathFactory) -> list[Oracle]:
 def oracle(oracles: list[Oracle]) -> Oracle:
     """Drive libjpeg-turbo 3 where it is installed (it reads 12-bit files), else the system's."""
     return oracles[0]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Eleven good images of two classes."""
+    from tests.torch_folders import make_folder
+
+    return make_folder(tmp_path / "images")
+
+
+@pytest.fixture
+def mixed(folder: Path) -> Path:
+    """The same folder with five more files that are not good images."""
+    from tests.torch_folders import add_strays
+
+    return add_strays(folder)

@@ -15,7 +15,7 @@ import pytest
 from jpegfreq import JpegError, read_batch, read_header
 from tests.images import make_jpeg
 from tests.support import unavailable
-from tests.torch_folders import BROKEN, FORMAT, SIZE, STRAYS, add_strays, make_folder
+from tests.torch_folders import BROKEN, FORMAT, SIZE, STRAYS
 
 try:
     import torch
@@ -39,18 +39,6 @@ except ImportError:
 def _needs_torch() -> None:
     if torch is None:
         unavailable("torch or torchvision is not installed (extra train)")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Eleven good images of two classes."""
-    return make_folder(tmp_path / "images")
-
-
-@pytest.fixture
-def mixed(folder: Path) -> Path:
-    """The same folder with five more files that are not good images."""
-    return add_strays(folder)
 
 
 def test_a_folder_is_read_in_the_order_of_torchvision(folder: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 from jpegfreq import JpegError
 from tests.images import make_jpeg
 from tests.support import unavailable
-from tests.torch_folders import BROKEN, FORMAT, SIZE, STRAYS, add_strays, make_folder
+from tests.torch_folders import BROKEN, FORMAT, SIZE, STRAYS
 
 try:
     import torch
@@ -39,18 +39,6 @@ except ImportError:
 def _needs_torch() -> None:
     if torch is None:
         unavailable("torch or torchvision is not installed (extra train)")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Eleven good images of two classes."""
-    return make_folder(tmp_path / "images")
-
-
-@pytest.fixture
-def mixed(folder: Path) -> Path:
-    """The same folder with five more files that are not good images."""
-    return add_strays(folder)
 
 
 def loader_of(folder: Path, batch_size: int = 4, **options: Any) -> Any:

@@ -249,11 +249,11 @@ def test_options_of_another_kind_are_errors_at_once(options: dict[str, Any], mes
     [
         (
             [{"jpg": JPEGS[0]}, {"img": JPEGS[1]}],
-            "must hold 'jpg', as the first, but sample 1 is one with the keys 'img'",
+            "must hold 'jpg' like the first, but sample 1 is one with the keys 'img'",
         ),
-        ([{"jpg": JPEGS[0]}, None], "must hold 'jpg', as the first, but sample 1 is None"),
-        ([(JPEGS[0], 1), JPEGS[1]], "must be tuples of 2 values, as the first, but sample 1 is a bytes"),
-        ([(JPEGS[0], 1), (JPEGS[1], 1, 2)], "must be tuples of 2 values, as the first, but sample 1 is a tuple"),
+        ([{"jpg": JPEGS[0]}, None], "must hold 'jpg' like the first, but sample 1 is None"),
+        ([(JPEGS[0], 1), JPEGS[1]], "must be tuples of 2 values like the first, but sample 1 is a bytes"),
+        ([(JPEGS[0], 1), (JPEGS[1], 1, 2)], "must be tuples of 2 values like the first, but sample 1 is a tuple"),
     ],
 )
 def test_a_batch_of_several_kinds_of_samples_is_an_error_that_names_one(samples: list[Any], message: str) -> None:

@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     arguments, unknown = parser.parse_known_args(words)
     if unknown:  # named with the usage of the command, not with that of all commands
-        hint = "" if unknown[0].startswith("-") else "; a word that belongs to no option stands before the options"
+        hint = "" if unknown[0].startswith("-") else "; words that belong to no option must stand before the options"
         parsers[arguments.command].error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     if any(not word or (word.startswith("--") and word.endswith("=") and word.count("=") == 1) for word in words):
         # The current folder would be read or written in the place of an empty path.

@@ -111,8 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
     code = " --run-code" if arguments.run_code else ""
     console.print(
         f"wrote {arguments.out}. Next: `jpegfreq predict {arguments.out} PHOTO.jpg{code}` names the classes of a "
-        "photo; "
-        f"`jpegfreq needs {arguments.out} PHOTOS/{code} --out needs/` finds the channels that the network needs"
+        f"photo; `jpegfreq needs {arguments.out} PHOTOS/{code} --out needs/` finds the channels that the network needs"
     )
     return 0
 

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jpegfreq._words import counted
+from jpegfreq._words import as_often, counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -109,21 +109,17 @@ def _print(console: Console, folder: Path, heat: HeatMap) -> None:
     usable = heat.ranking().usable
     names = ChannelSelection(heat.ranking().channels[:12]).channel_names
     ratios = (
-        ("luma is on {} times as often as chroma", heat.luma_over_chroma),
-        ("the 16 lowest frequencies are on {} times as often as the 32 highest", heat.low_over_high),
+        ("luma is on {} chroma", heat.luma_over_chroma),
+        ("the 16 lowest frequencies are on {} the 32 highest", heat.low_over_high),
     )
     for line in (
         f"{folder}, {counted(heat.images, 'image')}:",
         f"  channels on per image      {heat.mean_channels_on:.1f} of {len(heat.channels)}",
         f"  channels that are ever on  {usable}",
-        *(f"  {text.format(_times(ratio))}" for text, ratio in ratios if not math.isnan(ratio)),  # it may lack either
+        *(f"  {text.format(as_often(ratio))}" for text, ratio in ratios if not math.isnan(ratio)),  # it may lack either
         f"  most used: {' '.join(names)}",
     ):
         console.print(Text(line), soft_wrap=True)
     if not heat.chooses:
         text = "warning: every channel is on equally often, so the gate prefers none; train it longer or for fewer"
         console.print(Text(f"{text} channels", "yellow"), soft_wrap=True)
-
-
-def _times(ratio: float) -> str:
-    return f"{ratio:.2f}" if math.isfinite(ratio) else "infinitely many"

@@ -236,8 +236,7 @@ def _print(console: Console, needs: Needs, folder: Path, checkpoint: str) -> Non
     split = (
         f"measured on {counted(needs.held_out, 'held-out image')} (every fourth); the gate learned from "
         f"{counted(needs.images, 'other')}. Same answers: the share of held-out images whose likeliest class is that "
-        "on "
-        f"all channels; one image is {1 / needs.held_out:.1%}"
+        f"on all channels; one image is {1 / needs.held_out:.1%}"
     )
     console.print(Text(split), soft_wrap=True)
     table = Table()

@@ -124,8 +124,7 @@ def _print_selection(console: Console, ranking: Ranking, selection: ChannelSelec
     if ranking.by == "gate" and ranking.scores[len(selection) : len(selection) + 1] == tuple(tied[:1]):
         text = (
             f"warning: {counted(len(tied), 'channel')} are on equally often ({tied[0]:.1%} of the images), and not "
-            "all of them "
-            "are chosen: among them the mean probability of being on decided"
+            "all of them are chosen: among them the mean probability of being on decided"
         )
         console.print(Text(text, "yellow"), soft_wrap=True)
     counts = [sum(channel // 64 == component for channel in selection) for component in range(3)]

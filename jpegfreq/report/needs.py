@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from jpegfreq._words import counted
+from jpegfreq._words import as_often, counted
 from jpegfreq.channels import COMPONENT_NAMES
 from jpegfreq.report.figures import heat_figure, needs_figure, png_bytes
 from jpegfreq.report.page import Section, image_html, page, table_html, text_html
@@ -67,8 +67,14 @@ def needs_sections(needs: Needs) -> list[Section]:
         f"The probability that the gate opens each channel when about {count} are left, in per cent. The block's mean "
         "is at the top left, finer horizontal detail to the right, finer vertical detail downwards. The frames mark "
         f"the {count} that were chosen: {split}.",
-        f"Luma is open {_ratio(heat.luma_over_chroma)} times as often as chroma, and the 16 lowest frequencies "
-        f"{_ratio(heat.low_over_high)} times as often as the 32 highest.",
+        *(
+            f"{more} open {as_often(ratio)} {less}."
+            for more, ratio, less in (
+                ("Luma is", heat.luma_over_chroma, "chroma"),
+                ("The 16 lowest frequencies are", heat.low_over_high, "the 32 highest"),
+            )
+            if not math.isnan(ratio)  # the channels may lack either
+        ),
     )
     figure = heat_figure(heat, learned.selection, values="on_probability")
     map_section = Section("Which channels", explained + image_html(png_bytes(figure), alt="heat map of probabilities"))
@@ -87,7 +93,3 @@ def needs_page(needs: Needs) -> str:
     )
     lead = "Which frequency channels a trained network needs, found without changing it."
     return page("What this network needs", lead, [*needs_sections(needs), after])
-
-
-def _ratio(value: float) -> str:
-    return f"{value:.1f}" if math.isfinite(value) else "infinitely many"

@@ -256,7 +256,7 @@ class BatchCollate(_Reader):
                     if isinstance(sample, Mapping)
                     else given(sample)
                 )
-                raise ValueError(f"the samples of this batch must {what}, as the first, but sample {index} is {found}")
+                raise ValueError(f"the samples of this batch must {what} like the first, but sample {index} is {found}")
 
     def _count(self, messages: Sequence[str], batch: Batch, samples: int) -> None:
         """Count what was left out, and warn of it."""

@@ -122,8 +122,7 @@ def labelled_for(classifier: Classifier, images: Images) -> Images:
     if missing:
         raise ValueError(
             f"the model has no class {_some(missing)}; its classes are {_some(known)}: name the folders as these, or "
-            "give "
-            "a .txt list of paths and class numbers"
+            "give a .txt list of paths and class numbers"
         )
     numbers = [known.index(name) for name in images.classes]
     return replace(images, labels=tuple(numbers[label] for label in images.labels), classes=known)

@@ -40,8 +40,7 @@ class ModelSummary:
         return (
             f"ModelSummary({self.macs / 1e9:.3g} GMAC, {self.parameters / 1e6:.3g} million parameters, input of "
             f"{counted(channels, 'channel')} x height {height} x width {width}: {self.normalized_input_size:.3g} "
-            "times the values "
-            "of its RGB image)"
+            "times the values of its RGB image)"
         )
 
     def to_dict(self) -> dict[str, Any]:

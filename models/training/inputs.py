@@ -303,8 +303,7 @@ def _try_reading(source: str, dataset: CropDataset) -> None:
     if not len(batch.labels):
         raise ValueError(
             f"none of the {counted(len(chosen), 'image')} of {source} that {verb(len(chosen), 'was', 'were')} tried "
-            "can "
-            f"be read: {batch.strays[0].message}"
+            f"can be read: {batch.strays[0].message}"
         )
 
 
