@@ -292,7 +292,7 @@ def test_what_a_command_does_not_know_is_told_with_its_own_usage(capsys: pytest.
     for words, message in (
         (
             ["select", "model", "--by", "loss", "photos"],
-            "unrecognized arguments: photos; a word that belongs to no option",
+            "unrecognized arguments: photos; words that belong to no option",
         ),
         (["inspect", "a.jpg", "--loud"], "jpegfreq inspect: error: unrecognized arguments: --loud\n"),
     ):
