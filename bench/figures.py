@@ -248,5 +248,6 @@ FIGURES = (
     ),
     Figure("read_header on a photograph (us)", 20, 5, "coefficients", f"{coefficients.HEADER}, jpegfreq"),
     Figure("`import jpegfreq` after NumPy (ms)", 100, 20, "coefficients", coefficients.IMPORT),
+    Figure("first `to_frequency_tensor` of a process after Numba is imported (ms)", 200, 50, "tensor", tensor.FIRST),
     *(Figure(f"{memory.title(*case)} (MB)", 4, 4, "memory", memory.title(*case)) for case in memory.CASES),
 )

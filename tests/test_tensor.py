@@ -177,6 +177,42 @@ with files_limited_to(16):
     assert done.returncode == 0, done.stderr
 
 
+EVERY_KERNEL = """
+import hashlib, sys
+import jpegfreq
+import numpy as np
+from jpegfreq.assembly import kernels
+from tests.images import make_jpeg
+
+coefficients = jpegfreq.read_coefficients(make_jpeg(64, 48))
+results = hashlib.sha256()
+for dtype in ("float32", "float16", "int8"):
+    steps = (1.0,) * 192 if dtype == "int8" else None
+    for channels, layout in ((192, "CHW"), (192, "HWC"), (6, "HWC")):
+        format = jpegfreq.TensorFormat(channels, layout=layout, dtype=dtype, steps=steps)
+        results.update(jpegfreq.to_frequency_tensor(coefficients, format))
+print(results.hexdigest(), "numba.np.arraymath" in sys.modules, kernels.numba.version_info[:2] > kernels._NEWEST_NUMBA)
+"""
+LATER_FUNCTION = """
+total = kernels.numba.njit(lambda values: np.sort(values).cumsum().mean())(np.array([3.0, 1.0, 2.0]))
+assert total == 10 / 3, total
+"""
+
+
+def test_kept_machine_code_is_loaded_without_what_only_compiling_needs(tmp_path: Path) -> None:
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    project = Path(__file__).resolve().parents[1]
+    printed = []
+    for code in (EVERY_KERNEL, EVERY_KERNEL + LATER_FUNCTION):
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=project, timeout=100)
+        assert done.returncode == 0, done.stderr
+        printed.append(done.stdout.split())
+    compiled, loaded = printed
+    assert compiled[:2] == [loaded[0], "True"]
+    assert loaded[1] == loaded[2]  # a newer Numba initializes itself before it loads anything
+
+
 @given(st.floats(width=32, allow_nan=False))
 def test_to_half_rounds_as_numpy_does_and_saturates(value: float) -> None:
     expected = np.float16(np.clip(value, -65504, 65504)).view(np.uint16)

@@ -8,11 +8,15 @@ holds float16 bits, because Numba has no float16 on a CPU. Output of type int8 i
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import numba
 import numpy as np
 from numba import njit, types
+from numba.core.caching import FunctionCache
+from numba.core.runtime.nrt import rtsys
 from numba.extending import overload
 
 if TYPE_CHECKING:
@@ -28,12 +32,30 @@ __all__ = ["place_blocks", "place_frequencies", "place_whole_blocks", "to_half",
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
+_NEWEST_NUMBA = (0, 68)
+"""The newest version that `_KernelCache` was tried with."""
+
+
+class _KernelCache(FunctionCache):
+    """The machine code of a kernel on disk, which is loaded without what only compiling needs.
+
+    Before it loads a function, Numba registers all that it can compile, and imports SciPy for it. That takes ten times
+    as long as to load the function. Whatever is compiled later, here or by others, makes Numba do so then.
+    """
+
+    def load_overload(self, signature: Any, target_context: Any) -> Any:
+        """Return the compiled function of a signature; None if there is none on disk."""
+        if numba.version_info[:2] > _NEWEST_NUMBA:  # its machine code may need more than Numba's runtime
+            return super().load_overload(signature, target_context)
+        rtsys.initialize(target_context)  # so that the machine code finds the functions that it calls
+        return self._load_overload(signature, target_context)
+
+
 def _kernel(function: _Function) -> _Function:
     """Compile without the GIL, and keep the machine code on disk where a folder for it can be written."""
-    try:
-        compiled: Any = njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # neither the package's folder nor the user's cache (NUMBA_CACHE_DIR) can be written
-        compiled = njit(nogil=True)(function)
+    compiled: Any = njit(nogil=True)(function)
+    with suppress(RuntimeError):  # neither the package's folder nor the user's cache (NUMBA_CACHE_DIR) can be written
+        compiled._cache = _KernelCache(function)
     return cast("_Function", compiled)
 
 
