@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 __all__ = [
-    "NpyFile",
     "WriteError",
     "check_not_special",
     "is_new",
@@ -215,83 +214,3 @@ def opened_alone(path: Path) -> IO[bytes]:
                 raise WriteError(f"{path} is being written by another process") from error
             raise WriteError.of(path, error) from error
         file.close()  # the other process completed or removed the file meanwhile
-
-
-class NpyFile:
-    """An .npy array that appears whole or not at all, written rows at a time, each time to the disk.
-
-    So the disk works while the next rows are made, and little is left to wait for at the end. The file's time of
-    modification is when it was begun.
-    """
-
-    def __init__(self, path: Path, most_rows: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        """Open the file under its temporary name.
-
-        Args:
-            path: the file.
-            most_rows: how many rows there will be at most.
-            shape: of one row.
-            dtype: of the values.
-
-        Raises:
-            WriteError: the file cannot be opened, or another process is writing it.
-        """
-        self._path = path
-        self._temporary = path.with_name(path.name + ".part")
-        self._file = opened_alone(self._temporary)
-        self._begun_ns = os.fstat(self._file.fileno()).st_mtime_ns
-        self._shape = shape
-        self._dtype = dtype
-        self._rows = 0
-        self._error: Exception | None = None
-        try:
-            self._write_header(most_rows)
-        except OSError as error:
-            self.abandon()
-            raise WriteError.of(path, error) from error
-        self._start = self._file.tell()
-
-    def append(self, rows: npt.NDArray[Any]) -> None:
-        """Write rows; an error is kept for `finish`."""
-        if self._error is not None:
-            return
-        try:
-            self._file.write(np.ascontiguousarray(rows).data)
-            self._file.flush()
-            os.fsync(self._file.fileno())
-        except Exception as error:
-            self._error = error
-        self._rows += len(rows)
-
-    def finish(self) -> None:
-        """Give the file its name, with the rows that were written.
-
-        Raises:
-            WriteError: the file could not be written; it is removed.
-        """
-        try:
-            if self._error is not None:
-                raise self._error
-            self._file.seek(0)
-            self._write_header(self._rows)
-            assert self._file.tell() == self._start  # NumPy leaves room for a number of any length
-            self._file.flush()
-            os.utime(self._file.fileno(), ns=(self._begun_ns, self._begun_ns))
-            name_complete(self._temporary, self._path)  # before the lock is given up
-            self._file.close()
-        except BaseException as error:
-            self.abandon()
-            if isinstance(error, OSError):
-                raise WriteError.of(self._path, error) from error
-            raise
-
-    def abandon(self) -> None:
-        """Remove the incomplete file, while its lock is still held."""
-        with suppress(OSError):
-            self._temporary.unlink()
-        with suppress(OSError):  # closing flushes what the full disk refused
-            self._file.close()
-
-    def _write_header(self, rows: int) -> None:
-        header = {"descr": np.lib.format.dtype_to_descr(self._dtype), "fortran_order": False}
-        np.lib.format.write_array_header_1_0(self._file, {**header, "shape": (rows, *self._shape)})

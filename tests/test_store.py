@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -13,12 +14,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from jpegfreq import read_batch, read_header
-from jpegfreq._files import NpyFile
 from jpegfreq.crops import center_crop_window
 from jpegfreq.format import TensorFormat
 from jpegfreq.statistics import ChannelStatistics
@@ -34,6 +36,7 @@ from jpegfreq.store import (
     missing_shards,
 )
 from jpegfreq.store.coefficients import CoefficientConversion
+from jpegfreq.store.npy_file import NpyFile
 from jpegfreq.views import EvaluationView
 from tests.images import make_jpeg
 
@@ -278,31 +281,92 @@ def test_twenty_killed_conversions_resume_to_the_same_bytes(folder: Path, tmp_pa
     killed_runs(folder, tmp_path, 20)
 
 
+@pytest.mark.parametrize("size", [3, 700, 2048])
 @pytest.mark.parametrize("counts", [(), (0,), (3,), (2, 0, 3)])
 def test_rows_written_one_after_the_other_are_the_file_that_numpy_writes(
-    tmp_path: Path, counts: tuple[int, ...]
+    tmp_path: Path, counts: tuple[int, ...], size: int
 ) -> None:
-    rows = np.arange(5 * 2 * 3, dtype=np.float16).reshape(5, 2, 3)[: sum(counts)]
-    file = NpyFile(tmp_path / "rows.npy", 12345, (2, 3), rows.dtype)
+    rows = np.random.default_rng(0).random((sum(counts), 2, size)).astype(np.float16)
+    file = NpyFile(tmp_path / "rows.npy", 12345, (2, size), rows.dtype)
     begun_ns = (tmp_path / "rows.npy.part").stat().st_mtime_ns
     with pytest.raises(OSError, match="is being written by another process"):
-        NpyFile(tmp_path / "rows.npy", 12345, (2, 3), rows.dtype)
-    start = 0
-    for count in counts:
-        file.append(rows[start : start + count])
-        start += count
+        NpyFile(tmp_path / "rows.npy", 12345, (2, size), rows.dtype)
+    append(file, rows, counts)
     assert not (tmp_path / "rows.npy").exists()
     file.finish()
     assert (tmp_path / "rows.npy").stat().st_mtime_ns == begun_ns
-    np.save(tmp_path / "whole.npy", rows)
-    assert (tmp_path / "rows.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
+    check_saved(tmp_path / "rows.npy", rows)
+    append(again := NpyFile(tmp_path / "again.npy", 12345, (2, size), rows.dtype, file.memory), rows[::-1], counts)
+    again.finish()
+    check_saved(tmp_path / "again.npy", rows[::-1])
+
+
+def append(file: NpyFile, rows: npt.NDArray[Any], counts: tuple[int, ...]) -> None:
+    start = 0
+    for count in counts:
+        file.rows[start : start + count] = rows[start : start + count]
+        file.append(count)
+        start += count
+
+
+def check_saved(path: Path, rows: npt.NDArray[Any]) -> None:
+    np.save(path.with_name("whole.npy"), rows)
+    assert path.read_bytes() == path.with_name("whole.npy").read_bytes()
+
+
+@pytest.mark.parametrize("at_a_time", [1 << 20, 8192, 5000, 1])
+@pytest.mark.parametrize("fault", ["no direct writing", "larger blocks", "none"])
+def test_file_systems_that_write_otherwise_get_the_same_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, at_a_time: int
+) -> None:
+    direct = getattr(os, "O_DIRECT", 0)
+    real_write, real_control = os.pwrite, fcntl.fcntl
+
+    def pwrite(file: int, data: memoryview, place: int) -> int:
+        if fcntl.fcntl(file, fcntl.F_GETFL) & direct and (fault == "larger blocks" or place % 4096):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return real_write(file, data[:at_a_time], place)
+
+    def control(file: Any, command: int, flags: int = 0) -> int:
+        if fault == "no direct writing" and command == fcntl.F_SETFL and flags & direct:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return real_control(file, command, flags)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    monkeypatch.setattr(fcntl, "fcntl", control)
+    rows = np.random.default_rng(0).random((5, 3000), np.float32)
+    file = NpyFile(tmp_path / "rows.npy", 7, (3000,), rows.dtype)
+    append(file, rows, (1, 3, 1))
+    file.finish()
+    check_saved(tmp_path / "rows.npy", rows)
+
+
+def test_rows_go_past_the_page_cache_where_the_system_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = NpyFile(tmp_path / "rows.npy", 4, (3000,), np.dtype(np.float32))
+    if not file._is_direct:
+        pytest.skip("the file system of the temporary folder has no direct writing")
+    written = []
+    real = os.pwrite
+
+    def pwrite(file: int, data: memoryview, place: int) -> int:
+        written.append((place, len(data), bool(fcntl.fcntl(file, fcntl.F_GETFL) & os.O_DIRECT)))
+        return real(file, data, place)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    file.rows[:] = 1
+    file.append(2)
+    assert written == [(4096, 16384, True)]  # whole blocks of 128 + 24000 bytes, but for the one with the header
+    file.append(2)
+    file.finish()
+    assert written[1:] == [(20480, 24576, True), (45056, 4096, True), (0, 4096, True)]
+    assert (tmp_path / "rows.npy").stat().st_size == 128 + 4 * 12000
 
 
 @pytest.mark.parametrize("full", [3, 4, 6])
 def test_a_disk_that_was_full_for_a_while_ends_no_shard(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: int
 ) -> None:
-    """The third write to the disk, after plan.json and its name, is that of the first rows."""
+    """The third write to the disk, after plan.json and its name, is that of the first shard."""
     conversion = plan(folder)
     real, calls = os.fsync, 0
 

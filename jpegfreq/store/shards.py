@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jpegfreq._files import NpyFile, write_whole
-from jpegfreq._memory import empty
+from jpegfreq._files import write_whole
 from jpegfreq.failures import Failure
 from jpegfreq.sources.file_memory import FileMemory
 from jpegfreq.store.manifest import identity_of
+from jpegfreq.store.npy_file import NpyFile
 from jpegfreq.store.plan import INT16_STEP, Conversion, lines_json, shard_name
 from jpegfreq.store.reading import failure_of, read_views
 
@@ -47,22 +47,24 @@ def convert_shards(
     Raises:
         WriteError: a shard cannot be written, or another process is writing it.
     """
-    shape = (conversion.images_per_shard, *conversion.format.shape(*conversion.view.size))
-    room: list[npt.NDArray[Any]] = []
+    shape = conversion.format.shape(*conversion.view.size)
+    room: list[npt.NDArray[np.uint8]] = []
     memory = FileMemory()
-    dtype = np.dtype(conversion.storage)
     with ThreadPoolExecutor(1) as writer:
         writing: Future[None] | None = None
         for number, shard in enumerate(shards):
-            if len(room) < 2:  # one shard being written and one being made: memory stays bounded and is reused
-                room.append(empty(shape, dtype))
-            file = NpyFile(out / shard_name(shard), conversion.images_per_shard, shape[1:], dtype)
+            # One shard is written while one is made: memory stays bounded and is reused.
+            used = room[number % 2] if number >= 2 else None
+            path = out / shard_name(shard)
+            file = NpyFile(path, conversion.images_per_shard, shape, np.dtype(conversion.storage), used)
+            if used is None:
+                room.append(file.memory)
 
-            def write(rows: npt.NDArray[Any], file: NpyFile = file) -> None:
-                writer.submit(file.append, rows)
+            def write(count: int, file: NpyFile = file) -> None:
+                writer.submit(file.append, count)
 
             try:
-                record = _convert_shard(conversion, shard, room[number % 2], memory, threads, write, progress)
+                record = _convert_shard(conversion, shard, file.rows, memory, threads, write, progress)
                 if writing is not None:
                     writing.result()
             except BaseException:
@@ -79,7 +81,7 @@ def _convert_shard(
     stored: npt.NDArray[Any],
     memory: FileMemory,
     threads: int,
-    write: Callable[[npt.NDArray[Any]], object],
+    write: Callable[[int], object],
     progress: Callable[[int, int], None],
 ) -> dict[str, Any]:
     label_of = {name: label for label, name in enumerate(conversion.classes)}
@@ -113,7 +115,7 @@ def _convert_shard(
                 stored[len(files)] = steps
             label = label_of.get(name.split("/")[0], -1) if "/" in name else -1
             files.append({"name": name, "size_bytes": len(image.data), "sha256": image.sha256, "label": label})
-        write(stored[first : len(files)])
+        write(len(files) - first)
         progress(len(names), size_bytes)
     unread = [{"name": failure.name, **identity_of(conversion.folder / failure.name)} for failure in failures]
     failed = [vars(failure) for failure in failures]
