@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 
 import jpegfreq
 from jpegfreq import JpegError, TensorFormat, TruncatedJpegError, UnsupportedJpegError, read_batch, read_coefficients
@@ -103,6 +104,23 @@ def test_output_larger_than_the_caches_is_the_same(layout: Any, size: tuple[int,
         format = TensorFormat(channels, layout=layout)
         got = read_batch(images, size=size, boxes=boxes, format=format)
         np.testing.assert_array_equal(got, one_by_one(images, boxes, size, format=format))
+
+
+@pytest.mark.parametrize("filter", ["bilinear", "bicubic", "box"])
+@pytest.mark.parametrize("size", [(104, 456), (456, 104)])
+def test_large_output_of_any_box_and_orientation_is_the_same(size: tuple[int, int], filter: Any) -> None:
+    """Bands are made in pieces ahead of the rows that need them: from few rows or many, downwards or upwards."""
+    format = TensorFormat(layout="HWC")
+    options: dict[str, Any] = {"filter": filter, "apply_orientation": True, "format": format}
+    images = [
+        make_jpeg(401, 403, subsampling=subsampling, exif=_exif(orientation), seed=orientation)
+        for orientation in range(1, 9)
+        for subsampling in ("4:4:4", "4:2:0")
+    ]
+    for box in ((0, 0, 401, 401), (200, 3, 3, 390), (7, 101, 390, 17), (129, 64, 64, 64)):
+        boxes = [box] * len(images)
+        got = read_batch(images, size=size, boxes=boxes, **options)
+        np.testing.assert_array_equal(got, one_by_one(images, boxes, size, **options))
 
 
 @pytest.mark.parametrize("layout", ["CHW", "HWC"])
@@ -232,6 +250,12 @@ def test_rotated_files_can_be_turned_upright() -> None:
         np.testing.assert_array_equal(slot, want)
 
 
+def _exif(orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif.tobytes()
+
+
 def _orientation(path: Path) -> int:
     return jpegfreq.read_header(path).orientation
 
@@ -266,4 +290,4 @@ def test_an_out_that_is_not_a_numpy_array_is_refused_by_name() -> None:
 
 @pytest.mark.parametrize("instruction_set", instruction_sets()[:-1])
 def test_other_instruction_sets_fill_large_outputs_alike(instruction_set: str) -> None:
-    run_on(instruction_set, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", "wherever_it_begins")
+    run_on(instruction_set, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", "large_output_")

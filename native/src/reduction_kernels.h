@@ -132,12 +132,12 @@ inline size_t row_of_band(const ResamplePass& pass, uint32_t band, uint32_t grou
 }
 
 // A band of a reduced image, as columns of rows, which the horizontal DCT takes.
-void load_band(const ResamplePass& pass, uint32_t band) {
+void load_band(const ResamplePass& pass, uint32_t band, uint32_t begin, uint32_t end) {
     const float* rows[Wide::groups];
     const size_t step = pass.transpose ? 8 : 8 * pass.image_columns;  // from a row of blocks to the next
     for (uint32_t g = 0; g < Wide::groups; ++g) rows[g] = pass.image + row_of_band(pass, band, g) * step;
-    float* columns = pass.columns;
-    for (uint32_t i = 0; i < pass.block_columns; ++i, columns += 64 * Wide::groups) {
+    float* columns = pass.columns + size_t(64 * Wide::groups) * begin;
+    for (uint32_t i = begin; i < end; ++i, columns += 64 * Wide::groups) {
         Wide x[8];
         for (uint32_t j = 0; j < 8; ++j) {
             const size_t offset =

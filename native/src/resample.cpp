@@ -119,13 +119,13 @@ struct AxisScratch {
 
 size_t round_up(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
 
-// Bands that the taps of `row_group` output block rows touch at most, whatever make_taps chooses.
+// Bands that the taps of `row_group` output block rows touch at most, whatever make_taps chooses, and one that is made ahead.
 uint32_t max_ring_bands(const Axis& axis, uint32_t row_group, uint32_t lanes) {
     const SampleRange range = source_range(axis);
     // Samples are pixels at least.
     const uint64_t step = (uint64_t(8 * row_group - 1) * axis.size + axis.resized_size - 1) / axis.resized_size;
     const uint64_t rows = std::min<uint64_t>(step + max_taps(axis) + 2, range.end - range.begin);
-    return uint32_t((rows + lanes - 2) / lanes + 1);
+    return uint32_t((rows + lanes - 2) / lanes + 2);
 }
 
 uint32_t ring_bands(const Axis& axis, const Taps& taps, uint32_t row_group, uint32_t lanes) {
@@ -204,6 +204,9 @@ bool can_stream(const TensorSpec& spec, const ResamplePass& pass, const void* ou
     return spec.type == TensorType::float32 && reinterpret_cast<uintptr_t>(out) % 64 == 0 && pass.interleaved &&
            spec.channel_count % 16 == 0 && pass.positions[0] % 16 == 0;
 }
+
+// See Note [Pieces] of resample_kernels.h. Other passes keep the ring as small as they can.
+bool makes_bands_ahead(const ResamplePass& pass) { return pass.interleaved && pass.stream; }
 
 // Channels last where that is not so: every component would write parts of lines, all over the output. Floats of a block row
 // that all components fill together, so that it is written in whole cache lines with non-temporal stores; else 0. Whole
@@ -591,10 +594,11 @@ Status Resampler::run(const Header& header, const int16_t* const planes[], const
         pass.vertical_start = vertical_taps.start;
         pass.vertical_weights = vertical_taps.weights;
         pass.vertical_count = vertical_taps.count;
-        pass.ring_bands = ring_bands(vertical[c], vertical_taps, pass.row_group, lanes);
         pass.out = out;
         pass.staging = staging;
         pass.stream &= !staged;
+        pass.ring_bands =
+            ring_bands(vertical[c], vertical_taps, pass.row_group, lanes) + (makes_bands_ahead(pass) ? 1 : 0);
         if (staged) {
             ++pass_count;
         } else {

@@ -81,15 +81,16 @@ template <class F>
     for (uint32_t i = 0; i < 8; ++i) store(columns + wide_lanes * i, x[i]);
 }
 
-void inverse_band(const ResamplePass& pass, uint32_t band) {
-    if (pass.image) return load_band(pass, band);
+// The columns of the blocks [begin, end), counted from first_block_column.
+void inverse_band(const ResamplePass& pass, uint32_t band, uint32_t begin, uint32_t end) {
+    if (pass.image) return load_band(pass, band, begin, end);
     const int16_t* blocks[Wide::groups];
     for (uint32_t g = 0; g < Wide::groups; ++g) {
-        blocks[g] =
-            pass.plane + row_of_band(pass, band, g) * pass.row_stride + pass.first_block_column * pass.column_stride;
+        blocks[g] = pass.plane + row_of_band(pass, band, g) * pass.row_stride +
+                    (pass.first_block_column + begin) * pass.column_stride;
     }
-    float* columns = pass.columns;
-    for (uint32_t i = 0; i < pass.block_columns; ++i, columns += 8 * wide_lanes) {
+    float* columns = pass.columns + size_t(8 * wide_lanes) * begin;
+    for (uint32_t i = begin; i < end; ++i, columns += 8 * wide_lanes) {
         if (pass.transpose) {
             int16_t turned[Wide::groups][64];
             const int16_t* from[Wide::groups];
@@ -135,8 +136,8 @@ template <int Count>
 }
 
 template <int Count>
-void horizontal_interleaved(const ResamplePass& pass, float* ring) {
-    for (uint32_t block = 0; block < pass.blocks_wide; ++block) {
+void horizontal_interleaved(const ResamplePass& pass, float* ring, uint32_t begin, uint32_t end) {
+    for (uint32_t block = begin; block < end; ++block) {
         Wide x[8];
         horizontal_block<Count>(pass, block, x);
         transpose(x);
@@ -192,9 +193,8 @@ Needed needed_frequencies(const ResamplePass& pass) {
 }
 
 template <int Count, bool Low>
-void horizontal_planar(const ResamplePass& pass, const Needed& needed, float* ring) {
-    const uint32_t groups = (pass.blocks_wide + 7) / 8;
-    for (uint32_t group = 0; group < groups; ++group) {
+void horizontal_planar(const ResamplePass& pass, const Needed& needed, float* ring, uint32_t begin, uint32_t end) {
+    for (uint32_t group = begin / 8; group < (end + 7) / 8; ++group) {
         alignas(64) float turned[8][8 * wide_lanes];  // [block][u][row]
         const uint32_t left = pass.blocks_wide - 8 * group;
         const uint32_t blocks = left < 8 ? left : 8;
@@ -411,8 +411,9 @@ void vertical_channels(const ResamplePass& pass, const Needed& needed, const Row
 
 // "Packed" rows: lanes = the first `Width` frequencies u of 8 / Width neighbouring blocks.
 template <int Count, int Width>
-void horizontal_packed(const ResamplePass& pass, float* ring) {
-    for (uint32_t block = 0; block < pass.blocks_wide; block += 8 / Width, ring += 8) {
+void horizontal_packed(const ResamplePass& pass, float* ring, uint32_t begin, uint32_t end) {
+    ring += Width * begin;
+    for (uint32_t block = begin; block < end; block += 8 / Width, ring += 8) {
         Wide packed[8];
         for (int b = 0; b < 8 / Width; ++b) {
             Wide x[8];
@@ -456,15 +457,17 @@ void vertical_packed(const ResamplePass& pass, const RowTaps& taps) {
         packed_column<Count, Width, F8>(pass, taps, scale, shift, block);
 }
 
+// The output blocks [begin, end); `begin` is a multiple of 8.
 template <int Count>
-void horizontal(const ResamplePass& pass, const Needed& needed, float* ring) {
+void horizontal(const ResamplePass& pass, const Needed& needed, float* ring, uint32_t begin, uint32_t end) {
     if (pass.interleaved) {
-        horizontal_interleaved<Count>(pass, ring);
+        horizontal_interleaved<Count>(pass, ring, begin, end);
     } else if (needed.packed != 0) {
-        needed.packed == 4 ? horizontal_packed<Count, 4>(pass, ring) : horizontal_packed<Count, 2>(pass, ring);
+        needed.packed == 4 ? horizontal_packed<Count, 4>(pass, ring, begin, end)
+                           : horizontal_packed<Count, 2>(pass, ring, begin, end);
     } else {
-        needed.low ? horizontal_planar<Count, true>(pass, needed, ring)
-                   : horizontal_planar<Count, false>(pass, needed, ring);
+        needed.low ? horizontal_planar<Count, true>(pass, needed, ring, begin, end)
+                   : horizontal_planar<Count, false>(pass, needed, ring, begin, end);
     }
 }
 
@@ -495,34 +498,101 @@ void repeat_first_rows(const ResamplePass& pass, uint32_t slot) {
 struct Progress {
     Needed needed;
     uint32_t next_band = 0;
+    uint32_t pieces_done = 0;  // of the next band
 };
+
+// Note [Pieces]
+// Memory may take no more non-temporal stores from two cores than from one: 43 GB/s from either on Zen 5. The output rows that
+// lie between two bands write as fast as that, so two threads that write at the same time wait for each other, although both
+// need only a third of it on average. So a pass that writes to `out` with such stores makes each band in pieces, between the
+// blocks of the output rows before the one that needs it. A piece is the inverse DCT of `piece_blocks` block columns, or
+// the taps and the DCT of as many output blocks. Smaller pieces spread the stores no better and take longer to change over.
+constexpr uint32_t piece_blocks = 16;
+
+constexpr uint32_t pieces_of(uint32_t blocks) { return (blocks + piece_blocks - 1) / piece_blocks; }
+
+void make_piece(const ResamplePass& pass, Progress& progress) {
+    const uint32_t inverse_pieces = pieces_of(pass.block_columns);
+    const uint32_t slot = progress.next_band % pass.ring_bands;
+    if (progress.pieces_done < inverse_pieces) {
+        const uint32_t begin = piece_blocks * progress.pieces_done, end = begin + piece_blocks;
+        inverse_band(pass, progress.next_band, begin, end < pass.block_columns ? end : pass.block_columns);
+        ++progress.pieces_done;
+        return;
+    }
+    const uint32_t begin = piece_blocks * (progress.pieces_done - inverse_pieces);
+    const uint32_t end = begin + piece_blocks < pass.blocks_wide ? begin + piece_blocks : pass.blocks_wide;
+    float* ring = pass.ring + size_t(wide_lanes * slot) * pass.ring_stride;
+    switch (pass.horizontal_count) {
+        case 2: horizontal<2>(pass, progress.needed, ring, begin, end); break;
+        case 3: horizontal<3>(pass, progress.needed, ring, begin, end); break;
+        case 4: horizontal<4>(pass, progress.needed, ring, begin, end); break;
+        default: horizontal<0>(pass, progress.needed, ring, begin, end);
+    }
+    ++progress.pieces_done;
+    if (end < pass.blocks_wide) return;
+    repeat_first_rows(pass, slot);
+    ++progress.next_band;
+    progress.pieces_done = 0;
+}
+
+// The rows of samples that the taps of `row_count` block rows from `block_row` on read.
+struct Rows {
+    uint32_t begin, end;
+};
+
+Rows rows_of(const ResamplePass& pass, uint32_t block_row, uint32_t row_count) {
+    const uint32_t* start = pass.vertical_start + 8 * block_row;
+    const uint32_t top = start[0], bottom = start[8 * row_count - 1];
+    return top < bottom ? Rows{top, bottom + pass.vertical_count} : Rows{bottom, top + pass.vertical_count};
+}
 
 // The bands that `row_count` block rows of a component from `block_row` on need beyond those in the ring, and their taps.
 void make_bands(const ResamplePass& pass, Progress& progress, uint32_t block_row, uint32_t row_count, RowTaps* taps) {
     const uint32_t ring_rows = wide_lanes * pass.ring_bands;
     const uint32_t count = pass.vertical_count;
     const uint32_t* start = pass.vertical_start + 8 * block_row;
-    const uint32_t top = start[0], bottom = start[8 * row_count - 1];
-    const uint32_t first = top < bottom ? top : bottom;
-    const uint32_t end = (top < bottom ? bottom : top) + count;
-    uint32_t& next_band = progress.next_band;
-    if (next_band < first / wide_lanes) next_band = first / wide_lanes;  // bands that no tap reads
-    for (; wide_lanes * next_band < end; ++next_band) {
-        float* ring = pass.ring + size_t(wide_lanes * (next_band % pass.ring_bands)) * pass.ring_stride;
-        inverse_band(pass, next_band);
-        switch (pass.horizontal_count) {
-            case 2: horizontal<2>(pass, progress.needed, ring); break;
-            case 3: horizontal<3>(pass, progress.needed, ring); break;
-            case 4: horizontal<4>(pass, progress.needed, ring); break;
-            default: horizontal<0>(pass, progress.needed, ring);
-        }
-        repeat_first_rows(pass, next_band % pass.ring_bands);
+    const Rows rows = rows_of(pass, block_row, row_count);
+    const uint32_t first_band = rows.begin / wide_lanes;
+    if (progress.next_band < first_band) {  // bands that no tap reads
+        progress.next_band = first_band;
+        progress.pieces_done = 0;
     }
+    while (wide_lanes * progress.next_band < rows.end) make_piece(pass, progress);
     for (uint32_t r = 0; r < row_count; ++r) {
         for (int i = 0; i < 8; ++i)
             taps[r].rows[i] = pass.ring + size_t(start[8 * r + i] % ring_rows) * pass.ring_stride;
         taps[r].weights = pass.vertical_weights + size_t(8) * (block_row + r) * count;
     }
+}
+
+uint32_t block_row_of(const ResamplePass& pass, uint32_t k) { return pass.reverse_rows ? pass.blocks_high - 1 - k : k; }
+
+// Block rows from the k-th on before one needs another band, which becomes the next one. 0: none does, or the ring has no room
+// for it yet.
+uint32_t rows_until_next_band(const ResamplePass& pass, Progress& progress, uint32_t k) {
+    const uint32_t first_band = rows_of(pass, block_row_of(pass, k), 1).begin / wide_lanes;
+    for (uint32_t later = k + 1; later < pass.blocks_high; ++later) {
+        const Rows rows = rows_of(pass, block_row_of(pass, later), 1);
+        if (rows.end <= wide_lanes * progress.next_band) continue;
+        const uint32_t needed = rows.begin / wide_lanes;
+        const uint32_t band = progress.next_band > needed ? progress.next_band : needed;
+        if (band - first_band >= pass.ring_bands) return 0;
+        progress.next_band = band;
+        return later - k;
+    }
+    return 0;
+}
+
+// Makes the next band's share that is due where it is needed after so many chunks of output blocks. Returns how many remain; 0 once
+// the band is whole.
+uint32_t make_share(const ResamplePass& pass, Progress& progress, uint32_t chunks) {
+    if (chunks == 0) return 0;
+    const uint32_t pieces = pieces_of(pass.block_columns) + pieces_of(pass.blocks_wide) - progress.pieces_done;
+    uint32_t share = (2 * pieces + chunks) / (2 * chunks);
+    const bool all = share >= pieces;
+    for (share = all ? pieces : share; share != 0; --share) make_piece(pass, progress);
+    return all ? 0 : chunks - 1;
 }
 
 // These rows, from the ring.
@@ -536,17 +606,36 @@ void make_rows(const ResamplePass& pass, const Progress& progress, uint32_t bloc
     }
 }
 
-// Blocks of a row that go to the staging.
-void stage_blocks(const ResamplePass& pass, const RowTaps& taps, uint32_t first, uint32_t count) {
+// Some blocks of a row, which all channels of the component fill.
+void make_blocks(const ResamplePass& pass, const RowTaps& taps, uint32_t block_row, uint32_t first, uint32_t count) {
     switch (pass.vertical_count) {
-        case 2: vertical_interleaved<2>(pass, taps, 0, first, count); break;
-        case 3: vertical_interleaved<3>(pass, taps, 0, first, count); break;
-        case 4: vertical_interleaved<4>(pass, taps, 0, first, count); break;
-        default: vertical_interleaved<0>(pass, taps, 0, first, count);
+        case 2: vertical_interleaved<2>(pass, taps, block_row, first, count); break;
+        case 3: vertical_interleaved<3>(pass, taps, block_row, first, count); break;
+        case 4: vertical_interleaved<4>(pass, taps, block_row, first, count); break;
+        default: vertical_interleaved<0>(pass, taps, block_row, first, count);
     }
 }
 
+// See Note [Pieces].
+void run_streamed(const ResamplePass& pass) {
+    Progress progress{needed_frequencies(pass)};
+    const uint32_t chunks_wide = pieces_of(pass.blocks_wide);
+    for (uint32_t k = 0; k < pass.blocks_high; ++k) {
+        const uint32_t block_row = block_row_of(pass, k);
+        RowTaps taps;
+        make_bands(pass, progress, block_row, 1, &taps);
+        uint32_t chunks = rows_until_next_band(pass, progress, k) * chunks_wide;
+        for (uint32_t first = 0; first < pass.blocks_wide; first += piece_blocks) {
+            const uint32_t left = pass.blocks_wide - first;
+            make_blocks(pass, taps, block_row, first, left < piece_blocks ? left : piece_blocks);
+            chunks = make_share(pass, progress, chunks);
+        }
+    }
+    finish_stream();
+}
+
 void run_pass(const ResamplePass& pass) {
+    if (pass.interleaved && pass.stream) return run_streamed(pass);
     Progress progress{needed_frequencies(pass)};
     const uint32_t groups = (pass.blocks_high + pass.row_group - 1) / pass.row_group;
     for (uint32_t k = 0; k < groups; ++k) {
@@ -587,7 +676,7 @@ void run_staged(const ResamplePass* passes, uint32_t pass_count) {
             const uint32_t left = any.blocks_wide - first;
             const uint32_t count = left < step ? left : step;
             for (uint32_t c = 0; c < pass_count; ++c) {
-                interleaved ? stage_blocks(passes[c], taps[c], first, count)
+                interleaved ? make_blocks(passes[c], taps[c], 0, first, count)
                             : make_rows(passes[c], progress[c], block_row, 1, &taps[c]);
             }
             const size_t begin = size_t(block_row) * any.blocks_wide + first;
