@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 import tarfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,27 @@ def test_batches_are_the_same_however_many_threads_fill_them(folder: Path, threa
         assert torch.equal(batch.tensors, same.tensors)
     at_once = max(1, min(threads, prefetch - 1))
     assert at_once * sum(used) == threads * len(used)
+
+
+def test_files_are_read_further_ahead_than_batches_are_filled(folder: Path) -> None:
+    """Two threads that end their batches together both find the next files read."""
+    read: list[list[int]] = []
+    enough = threading.Event()
+
+    class Spy(FrequencyDataset):
+        def prepare(self, indices: Any, **options: Any) -> Any:
+            read.append(list(indices))
+            if len(read) == 3 + 2:
+                enough.set()
+            return super().prepare(indices, **options)
+
+    loader = FrequencyLoader(Spy(image_folder(folder), TrainingView(SIZE), threads=2), 1, prefetch=3)
+    batches = iter(loader)
+    first = next(batches)
+    assert enough.wait(60)
+    assert len(read) == 3 + 2
+    rest = [index for batch in batches for index in batch.indices.tolist()]
+    assert [[index] for index in (*first.indices.tolist(), *rest)] == read
 
 
 @pytest.mark.parametrize("consumed", [0, 1, 2, 3])

@@ -106,7 +106,7 @@ class FrequencyLoader:
             rank: this process's number; None takes it from torch.distributed where that is initialized, else 0.
             world_size: how many processes there are; None likewise, else 1.
             prefetch: how many batches to read ahead; all except one are read at the same time, where there are
-                enough threads.
+                enough threads, and the files of as many more are read before they are needed.
             pin_memory: whether batches lie in page-locked memory, for asynchronous copies to a GPU. Without CUDA, a
                 warning is given and they do not.
 
@@ -227,19 +227,23 @@ class FrequencyLoader:
     def _read_ahead(self, epoch: int, first_step: int) -> Iterator[tuple[int, Batch]]:
         """Go through an epoch's batches, empty ones too, each with the number of steps that are done with it."""
         order, steps = self._order(epoch), len(self)
+        requests: deque[Future[list[Any]]] = deque()
         ahead: deque[Future[Batch]] = deque()
-        planned = first_step
+        prepared = planned = first_step
         # Threads that share a batch wait at its end for the last of them, and a thread that ends a batch for the next
-        # one's files: so several are filled at a time, and one waits with its files read.
+        # one's files: so several are filled at a time, and as many more wait with their files read.
         threads = self.dataset.thread_count
         at_once = max(1, min(threads, self.prefetch - 1))
         files, decoder = ThreadPoolExecutor(1, "jpegfreq-files"), ThreadPoolExecutor(at_once, "jpegfreq-decoder")
         try:
             for step in range(first_step, steps):
+                while prepared < min(step + self.prefetch + at_once, steps):
+                    images = self._part(order, prepared).tolist()
+                    requests.append(files.submit(self.dataset.prepare, images, epoch=epoch))
+                    prepared += 1
                 while planned < min(step + self.prefetch, steps):
-                    requests = files.submit(self.dataset.prepare, self._part(order, planned).tolist(), epoch=epoch)
                     share = (threads + planned % at_once) // at_once  # sums up to `threads` over `at_once` batches
-                    ahead.append(decoder.submit(self._fill, requests, epoch, share))
+                    ahead.append(decoder.submit(self._fill, requests.popleft(), epoch, share))
                     planned += 1
                 yield step + 1, ahead.popleft().result()
         finally:
