@@ -104,6 +104,19 @@ def test_a_store_holds_what_read_batch_returns(folder: Path, tmp_path: Path, dty
         store[13]
 
 
+@pytest.mark.parametrize("storage", ["float32", "int16"])
+@pytest.mark.parametrize("held", [1, 2, 4])
+def test_a_shard_of_many_batches_is_that_of_one(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, storage: Storage, held: int
+) -> None:
+    monkeypatch.setattr("jpegfreq.store.plan._SHARD_BYTES", 3 * SHARD_BYTES)
+    convert(plan(folder, storage=storage), tmp_path / "whole")
+    monkeypatch.setattr("jpegfreq.store.shards._BATCH", 2)
+    monkeypatch.setattr("jpegfreq.store.shards._MOST_BATCHES", held)
+    convert(plan(folder, storage=storage), tmp_path / "parts", threads=2)
+    assert content(tmp_path / "parts") == content(tmp_path / "whole")
+
+
 def test_a_store_of_a_size_off_the_grid_knows_its_view(folder: Path, tmp_path: Path) -> None:
     view = EvaluationView((30, 30), 33, "bicubic")
     names = ("cat/00.jpg", "dog/01.jpg")
@@ -296,16 +309,14 @@ def test_rows_written_one_after_the_other_are_the_file_that_numpy_writes(
     file.finish()
     assert (tmp_path / "rows.npy").stat().st_mtime_ns == begun_ns
     check_saved(tmp_path / "rows.npy", rows)
-    append(again := NpyFile(tmp_path / "again.npy", 12345, (2, size), rows.dtype, file.memory), rows[::-1], counts)
-    again.finish()
-    check_saved(tmp_path / "again.npy", rows[::-1])
 
 
 def append(file: NpyFile, rows: npt.NDArray[Any], counts: tuple[int, ...]) -> None:
     start = 0
+    memory = file.memory(max(counts, default=0))
     for count in counts:
-        file.rows[start : start + count] = rows[start : start + count]
-        file.append(count)
+        file.rows_in(memory, start, count)[:] = rows[start : start + count]
+        file.append(memory, count)
         start += count
 
 
@@ -353,13 +364,14 @@ def test_rows_go_past_the_page_cache_where_the_system_can(tmp_path: Path, monkey
         return real(file, data, place)
 
     monkeypatch.setattr(os, "pwrite", pwrite)
-    file.rows[:] = 1
-    file.append(2)
+    append(file, rows := np.ones((4, 3000), np.float32), (2,))
     assert written == [(4096, 16384, True)]  # whole blocks of 128 + 24000 bytes, but for the one with the header
-    file.append(2)
+    memory = file.memory(2)
+    file.rows_in(memory, 2, 2)[:] = 1
+    file.append(memory, 2)
     file.finish()
     assert written[1:] == [(20480, 24576, True), (45056, 4096, True), (0, 4096, True)]
-    assert (tmp_path / "rows.npy").stat().st_size == 128 + 4 * 12000
+    check_saved(tmp_path / "rows.npy", rows)
 
 
 @pytest.mark.parametrize("full", [3, 4, 6])

@@ -1,4 +1,4 @@
-"""An .npy file that is made row by row in memory, and written past the page cache while more rows are made."""
+"""An .npy file that is written past the page cache while more of its rows are made."""
 
 from __future__ import annotations
 
@@ -25,26 +25,17 @@ _BLOCK_BYTES = 4096
 
 
 class NpyFile:
-    """An .npy array that appears whole or not at all, written to the disk while its next rows are made.
+    """An .npy array that appears whole or not at all, written to the disk some rows at a time.
 
-    The rows are made in memory of the file's own, which holds the file as it will be on the disk. Where the system can,
-    whole blocks of it go to the disk directly. To copy them into the page cache first takes twenty times the CPU time,
-    and the rows of a large store would drive the files that it is made of out of the cache. The file's time of
+    Rows are made in memory in which they lie as in the file, relative to the boundaries of blocks. Where the system
+    can, whole blocks of it go to the disk directly. To copy them into the page cache first takes twenty times the CPU
+    time, and the rows of a large store would drive the files that it is made of out of the cache. The file's time of
     modification is when it was begun.
 
-    Attributes:
-        rows: the array to fill, [most_rows, ...].
-        memory: of the whole file; a file of the same size may be made in it once this one is finished.
+    `append`, `finish` and `abandon` are called by one thread; another may make further rows at the same time.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        most_rows: int,
-        shape: tuple[int, ...],
-        dtype: np.dtype[Any],
-        memory: npt.NDArray[np.uint8] | None = None,
-    ) -> None:
+    def __init__(self, path: Path, most_rows: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         """Open the file under its temporary name.
 
         Args:
@@ -52,7 +43,6 @@ class NpyFile:
             most_rows: how many rows there will be at most.
             shape: of one row.
             dtype: of the values.
-            memory: of another NpyFile of the same most_rows, shape and dtype; None for new memory.
 
         Raises:
             WriteError: the file cannot be opened, or another process is writing it.
@@ -61,24 +51,52 @@ class NpyFile:
         self._temporary = path.with_name(path.name + ".part")
         self._shape = shape
         self._dtype = dtype
-        self._header_bytes = len(self._header(most_rows))
         self._row_bytes = int(np.prod(shape)) * dtype.itemsize
-        self.memory = self._blocks_for(most_rows) if memory is None else memory
-        self.rows: npt.NDArray[Any] = np.ndarray((most_rows, *shape), dtype, self.memory.data, self._header_bytes)
-        self._ready = 0  # rows
-        self._written_bytes = _BLOCK_BYTES  # the block with the header is written last, when the rows are counted
+        self._rows = 0
+        header = self._header(most_rows)
+        self._header_bytes = len(header)
+        self._rest = header  # what was appended since the last boundary of a block
+        self._first_block = b""  # written last, because the header says how many rows there are
         self._error: Exception | None = None
         self._file = opened_alone(self._temporary)
         self._begun_ns = os.fstat(self._file.fileno()).st_mtime_ns
         self._is_direct = self._write_directly(True)
 
-    def append(self, count: int) -> None:
-        """Write the blocks that the next `count` rows complete; an error is kept for `finish`."""
-        self._ready += count
+    def memory(self, most_rows: int) -> npt.NDArray[np.uint8]:
+        """Return memory for rows of this or another file of the same shape and dtype.
+
+        Args:
+            most_rows: how many rows are made at a time, at most.
+        """
+        return _blocks(_BLOCK_BYTES + most_rows * self._row_bytes)
+
+    def rows_in(self, memory: npt.NDArray[np.uint8], first: int, count: int) -> npt.NDArray[Any]:
+        """Return the array in which some rows are to be made.
+
+        Args:
+            memory: where the array lies, for `append` later.
+            first: the number of rows that come before these.
+            count: how many rows are made.
+        """
+        place = (self._header_bytes + first * self._row_bytes) % _BLOCK_BYTES
+        return np.ndarray((count, *self._shape), self._dtype, memory.data, place)
+
+    def append(self, memory: npt.NDArray[np.uint8], count: int) -> None:
+        """Write the first `count` rows of `rows_in`, whose memory is free afterwards; an error is kept for `finish`."""
         if self._error is not None:
             return
         try:
-            self._write_to(self._size_bytes() // _BLOCK_BYTES * _BLOCK_BYTES)
+            end = len(self._rest) + count * self._row_bytes
+            place = self._size_bytes() - len(self._rest)
+            memory[: len(self._rest)] = np.frombuffer(self._rest, np.uint8)
+            whole = end // _BLOCK_BYTES * _BLOCK_BYTES
+            begin = 0
+            if place == 0 and whole > 0:
+                self._first_block = memory[:_BLOCK_BYTES].tobytes()
+                begin = _BLOCK_BYTES
+            self._write(memory[begin:whole], place + begin)
+            self._rest = memory[whole:end].tobytes()
+            self._rows += count
             if not self._is_direct:  # so that little is left to wait for at the end
                 os.fsync(self._file.fileno())
         except Exception as error:
@@ -93,12 +111,12 @@ class NpyFile:
         try:
             if self._error is not None:
                 raise self._error
-            header = self._header(self._ready)
+            header = self._header(self._rows)
             assert len(header) == self._header_bytes  # NumPy leaves room for a number of any length
-            self.memory[: len(header)] = np.frombuffer(header, np.uint8)
             size_bytes = self._size_bytes()
-            self._write_to(_up(size_bytes))
-            self._write(0, _BLOCK_BYTES)
+            if self._first_block and self._rest:
+                self._write_block(self._rest, size_bytes - len(self._rest))
+            self._write_block(header + (self._first_block or self._rest)[len(header) :], 0)
             os.ftruncate(self._file.fileno(), size_bytes)
             os.utime(self._file.fileno(), ns=(self._begun_ns, self._begun_ns))
             name_complete(self._temporary, self._path)  # before the lock is given up
@@ -122,26 +140,21 @@ class NpyFile:
         return file.getvalue()
 
     def _size_bytes(self) -> int:
-        """Return the size of the file with the rows that are ready."""
-        return self._header_bytes + self._ready * self._row_bytes
+        """Return the size of the file with the rows that were appended."""
+        return self._header_bytes + self._rows * self._row_bytes
 
-    def _blocks_for(self, most_rows: int) -> npt.NDArray[np.uint8]:
-        """Return memory for whole blocks, on the boundary of one."""
-        size_bytes = _up(self._header_bytes + most_rows * self._row_bytes)
-        room = empty((size_bytes + _BLOCK_BYTES,), np.dtype(np.uint8))
-        start = -room.ctypes.data % _BLOCK_BYTES
-        return room[start : start + size_bytes]
+    def _write_block(self, content: bytes, place: int) -> None:
+        """Write a block, or the beginning of one."""
+        block = _blocks(_BLOCK_BYTES)
+        block[: len(content)] = np.frombuffer(content, np.uint8)
+        block[len(content) :] = 0
+        self._write(block, place)
 
-    def _write_to(self, end_bytes: int) -> None:
-        """Write the blocks from where the last ones ended."""
-        if end_bytes > self._written_bytes:
-            self._write(self._written_bytes, end_bytes)
-            self._written_bytes = end_bytes
-
-    def _write(self, place: int, end_bytes: int) -> None:
-        while place < end_bytes:
+    def _write(self, content: npt.NDArray[np.uint8], place: int) -> None:
+        done = 0
+        while done < len(content):
             try:
-                place += os.pwrite(self._file.fileno(), self.memory.data[place:end_bytes], place)
+                done += os.pwrite(self._file.fileno(), content.data[done:], place + done)
             except OSError as error:
                 if error.errno != errno.EINVAL or not self._is_direct:
                     raise
@@ -159,6 +172,8 @@ class NpyFile:
         return directly and flag != 0
 
 
-def _up(size_bytes: int) -> int:
-    """Round up to whole blocks."""
-    return -(-size_bytes // _BLOCK_BYTES) * _BLOCK_BYTES
+def _blocks(size_bytes: int) -> npt.NDArray[np.uint8]:
+    """Return memory that begins on the boundary of a block."""
+    room = empty((size_bytes + _BLOCK_BYTES,), np.dtype(np.uint8))
+    start = -room.ctypes.data % _BLOCK_BYTES
+    return room[start : start + size_bytes]

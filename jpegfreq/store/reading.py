@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from jpegfreq._hashes import sha256_of_each
 from jpegfreq.batch import read_batch
 from jpegfreq.crops import Window
 from jpegfreq.failures import Failure
 from jpegfreq.format import TensorFormat
 from jpegfreq.header import Header, read_header
 from jpegfreq.sources.file_memory import BatchFiles, FileMemory
-from jpegfreq.views import EvaluationView
+from jpegfreq.views import EvaluationView, read_size
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -61,20 +61,34 @@ def _load(
 ) -> list[LoadedImage | Exception]:
     """Read files and find their windows; an error takes the place of a file that fails."""
     files = memory.batch()
-    return [_load_one(files, path, view, hashes) for path in paths]
+    read = [_read_header(files, path) for path in paths]
+    data = [image[0] for image in read if not isinstance(image, Exception)]
+    digests = iter(sha256_of_each(data) if hashes else [""] * len(data))
+    windows: dict[tuple[int, int], Window] = {}  # few sizes are shared by many images
+    loaded: list[LoadedImage | Exception] = []
+    for image in read:
+        if isinstance(image, Exception):
+            loaded.append(image)
+            continue
+        digest, size = next(digests), read_size(view, image[1])
+        try:
+            window = windows.get(size) or windows.setdefault(size, view.window(image[1]))
+        except ValueError as error:
+            loaded.append(UnreadableImageError(error, image[0]))
+            continue
+        loaded.append(LoadedImage(image[0], digest, image[1], window))
+    return loaded
 
 
-def _load_one(files: BatchFiles, path: str, view: EvaluationView, hashes: bool) -> LoadedImage | Exception:
+def _read_header(files: BatchFiles, path: str) -> tuple[memoryview, Header] | Exception:
     try:
         data = files.read(path)
     except OSError as error:
         return error
     try:
-        header = read_header(data)
-        window = view.window(header)
+        return data, read_header(data)
     except (ValueError, MemoryError) as error:
         return UnreadableImageError(error, data)
-    return LoadedImage(data, hashlib.sha256(data).hexdigest() if hashes else "", header, window)
 
 
 def read_views(
@@ -85,7 +99,7 @@ def read_views(
     batch: int,
     *,
     hashes: bool = False,
-    out: npt.NDArray[Any] | None = None,
+    room: Callable[[int], npt.NDArray[Any]] | None = None,
     memory: FileMemory | None = None,
 ) -> Iterator[tuple[list[str], list[LoadedImage | Exception], npt.NDArray[Any]]]:
     """Read files as tensors, in batches and in the files' order.
@@ -97,7 +111,7 @@ def read_views(
         threads: how many threads read, and how many decode.
         batch: number of files per batch.
         hashes: whether to hash the files.
-        out: memory for one tensor per file, filled without gaps by those that can be read; None for new arrays.
+        room: returns the array for the tensors of a batch, by their number; None for new arrays.
         memory: where the files are read into, shared by successive calls; None for new memory.
 
     Yields:
@@ -107,14 +121,13 @@ def read_views(
     files = list(paths)
     parts = [files[start : start + batch] for start in range(0, len(files), batch)]
     share = -(-batch // threads)
-    room = FileMemory() if memory is None else memory
-    filled = 0
+    memory = FileMemory() if memory is None else memory
     with ThreadPoolExecutor(threads) as pool:
 
         def begin_reading(number: int) -> list[Future[list[LoadedImage | Exception]]]:
             own = [path for _, path in parts[number]] if number < len(parts) else []
             shares = (own[start : start + share] for start in range(0, len(own), share))
-            return [pool.submit(_load, few, view, hashes, room) for few in shares]
+            return [pool.submit(_load, few, view, hashes, memory) for few in shares]
 
         ahead = begin_reading(0)
         for number, part in enumerate(parts):
@@ -128,7 +141,7 @@ def read_views(
                 filter=view.filter,
                 apply_orientation=view.apply_orientation,
                 format=format,
-                out=None if out is None else out[filled : filled + len(good)],
+                out=None if room is None else room(len(good)),
                 threads=threads,
                 errors="return",
             )
@@ -140,5 +153,4 @@ def read_views(
             if len(kept) < len(good):
                 tensors[: len(kept)] = tensors[kept]
                 tensors = tensors[: len(kept)]
-            filled += len(kept)
             yield [name for name, _ in part], loaded, tensors

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["convert_shards"]
 
 _BATCH = 64
+_MOST_BATCHES = 4
+"""How many batches are held at most: one is made while the others are written, so that the disk may pause."""
 
 
 def convert_shards(
@@ -48,40 +51,56 @@ def convert_shards(
         WriteError: a shard cannot be written, or another process is writing it.
     """
     shape = conversion.format.shape(*conversion.view.size)
-    room: list[npt.NDArray[np.uint8]] = []
-    memory = FileMemory()
+    files = FileMemory()
     with ThreadPoolExecutor(1) as writer:
+        rows = _RowMemory(writer)
         writing: Future[None] | None = None
-        for number, shard in enumerate(shards):
-            # One shard is written while one is made: memory stays bounded and is reused.
-            used = room[number % 2] if number >= 2 else None
+        for shard in shards:
             path = out / shard_name(shard)
-            file = NpyFile(path, conversion.images_per_shard, shape, np.dtype(conversion.storage), used)
-            if used is None:
-                room.append(file.memory)
-
-            def write(count: int, file: NpyFile = file) -> None:
-                writer.submit(file.append, count)
-
+            file = NpyFile(path, conversion.images_per_shard, shape, np.dtype(conversion.storage))
             try:
-                record = _convert_shard(conversion, shard, file.rows, memory, threads, write, progress)
+                record = _convert_shard(conversion, shard, file, rows, files, threads, progress)
                 if writing is not None:
                     writing.result()
             except BaseException:
-                file.abandon()
+                writer.submit(file.abandon)  # once it has written the last rows
                 raise
             writing = writer.submit(_finish_shard, conversion.complete_path(out, shard), file, record)
         if writing is not None:
             writing.result()
 
 
+class _RowMemory:
+    """Memory in which the rows of batches are made, in turn, while a thread writes those of earlier batches."""
+
+    def __init__(self, writer: ThreadPoolExecutor) -> None:
+        self._writer = writer
+        self._made: npt.NDArray[np.uint8] | None = None
+        self._written: deque[tuple[npt.NDArray[np.uint8], Future[None]]] = deque()
+
+    def begin(self, file: NpyFile, first: int, count: int) -> npt.NDArray[Any]:
+        """Return the array in which a batch of a file's rows is to be made; `first` rows come before."""
+        if self._made is None and len(self._written) < _MOST_BATCHES:
+            self._made = file.memory(_BATCH)
+        elif self._made is None:
+            self._made, written = self._written.popleft()
+            written.result()
+        return file.rows_in(self._made, first, count)
+
+    def write(self, file: NpyFile, count: int) -> None:
+        """Let the first `count` of these rows be written."""
+        assert self._made is not None
+        self._written.append((self._made, self._writer.submit(file.append, self._made, count)))
+        self._made = None
+
+
 def _convert_shard(
     conversion: Conversion,
     shard: int,
-    stored: npt.NDArray[Any],
+    file: NpyFile,
+    rows: _RowMemory,
     memory: FileMemory,
     threads: int,
-    write: Callable[[int], object],
     progress: Callable[[int, int], None],
 ) -> dict[str, Any]:
     label_of = {name: label for label, name in enumerate(conversion.classes)}
@@ -90,11 +109,24 @@ def _convert_shard(
     paths = ((name, os.path.join(conversion.folder, name)) for name in conversion.shard_names(shard))
     as_steps = conversion.storage == "int16"
     format = replace(conversion.format, statistics=None) if as_steps else conversion.format
-    out = None if as_steps else stored
-    batches = read_views(paths, conversion.view, format, threads, _BATCH, hashes=True, out=out, memory=memory)
+
+    def room(count: int) -> npt.NDArray[Any]:
+        return rows.begin(file, len(files), count)
+
+    batches = read_views(
+        paths,
+        conversion.view,
+        format,
+        threads,
+        _BATCH,
+        hashes=True,
+        room=None if as_steps else room,
+        memory=memory,
+    )
     for names, loaded, tensors in batches:
         size_bytes, first = 0, len(files)
         tensor = iter(tensors)
+        stored = room(len(tensors)) if as_steps else tensors
         for name, image in zip(names, loaded, strict=True):
             if isinstance(image, Exception):
                 failures.append(failure_of(name, image))
@@ -112,10 +144,10 @@ def _convert_shard(
                         )
                     )
                     continue
-                stored[len(files)] = steps
+                stored[len(files) - first] = steps
             label = label_of.get(name.split("/")[0], -1) if "/" in name else -1
             files.append({"name": name, "size_bytes": len(image.data), "sha256": image.sha256, "label": label})
-        write(len(files) - first)
+        rows.write(file, len(files) - first)
         progress(len(names), size_bytes)
     unread = [{"name": failure.name, **identity_of(conversion.folder / failure.name)} for failure in failures]
     failed = [vars(failure) for failure in failures]
