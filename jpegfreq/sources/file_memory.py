@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jpegfreq._memory import empty
 from jpegfreq.sources.opened import is_remote, read_remote
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class BatchFiles:
         except IndexError:
             whole = np.empty(0, np.uint8)
         if whole.size < memory.most_bytes:
-            whole = np.empty(memory.most_bytes + memory.most_bytes // 4, np.uint8)
+            whole = empty((memory.most_bytes + memory.most_bytes // 4,), np.dtype(np.uint8))
         lent = whole[:]
         weakref.finalize(lent, memory.free.append, whole).atexit = False
         self._room: memoryview = lent.data
