@@ -260,7 +260,8 @@ def center_crop_box(height: int, width: int, size: tuple[int, int], *, shorter_s
 def _bounds(name: str, value: tuple[float, float]) -> tuple[float, float]:
     """Return a lower and an upper bound, both above zero, as floats."""
     try:
-        low, high = (float(bound) for bound in value)
+        low, high = value
+        low, high = float(low), float(high)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be two numbers, (lowest, highest), not {value!r}") from None
     if not 0 < low <= high < math.inf:

@@ -49,7 +49,7 @@ ALLOWED = {
     "jpegfreq._resample": DECODER | FORMAT | {"assembly.*", "crops"},
     "jpegfreq.batch": DECODER | FORMAT | {"assembly.*", "crops", "_resample"},
     "jpegfreq.writer": DECODER | {"_files", "batch"},
-    "jpegfreq.sources.*": {"errors", "_extras", "_files", "_json", "_memory", "_words"},
+    "jpegfreq.sources.*": {"_native", "errors", "_extras", "_files", "_json", "_memory", "_words"},
     "jpegfreq.compat.*": DECODER - {"_native"} | {"_files", "_quality", "_segments", "channels", "structure", "writer"},
     "jpegfreq.store.*": {"_extras", "_hashes"} | TENSORS - {"_native"} | SOURCES | EDITS,
     "jpegfreq.torch.*": {"_extras"} | TENSORS - {"_native"} | SOURCES | {"_dct"},

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import weakref
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jpegfreq import _native
 from jpegfreq._memory import empty
 from jpegfreq.sources.opened import is_remote, read_remote
 
@@ -68,18 +68,13 @@ class BatchFiles:
         """
         if is_remote(path):
             return memoryview(read_remote(path, offset_bytes, size_bytes))
-        file = os.open(path, os.O_RDONLY)
-        try:
-            size = os.fstat(file).st_size - offset_bytes if size_bytes is None else size_bytes
-            start = self._wanted
-            self._wanted += size
-            self._memory.most_bytes = max(self._memory.most_bytes, self._wanted)
-            place = self._room[start : start + size]
-            if len(place) < size:  # the memory of the next batch will be large enough
-                place = memoryview(bytearray(size))
-            done = 0
-            while done < size and (count := os.preadv(file, [place[done:]], offset_bytes + done)):
-                done += count
-        finally:
-            os.close(file)
+        wanted = -1 if size_bytes is None else size_bytes
+        start = self._wanted
+        size, done = _native.read_file(path, self._room, start, offset_bytes, wanted)
+        self._wanted += size
+        self._memory.most_bytes = max(self._memory.most_bytes, self._wanted)
+        if done >= 0:
+            return self._room[start : start + done]
+        place = memoryview(bytearray(size))  # the memory of the next batch will be large enough
+        _, done = _native.read_file(path, place, 0, offset_bytes, size)
         return place[:done]

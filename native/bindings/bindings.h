@@ -20,6 +20,7 @@ void bind_header(nb::module_& module);
 void bind_coefficients(nb::module_& module);
 void bind_batch(nb::module_& module);
 void bind_read_batch(nb::module_& module);
+void bind_read_file(nb::module_& module);
 void bind_resample(nb::module_& module);
 void bind_structure(nb::module_& module);
 void bind_write(nb::module_& module);

@@ -1,6 +1,4 @@
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
@@ -8,6 +6,7 @@
 #include <string>
 
 #include "bindings.h"
+#include "descriptor.h"
 
 namespace jpegfreq::python {
 
@@ -19,16 +18,6 @@ bool holds_bytes(const Py_buffer& view) {
     if (std::strchr("@=<>!", format[0]) != nullptr) format++;  // byte order: ctypes says '<B'
     return std::strcmp(format, "B") == 0 || std::strcmp(format, "b") == 0 || std::strcmp(format, "c") == 0;
 }
-
-// Closes the descriptor on every way out, and keeps errno.
-struct Descriptor {
-    int number;
-    ~Descriptor() {
-        const int error = errno;
-        if (number >= 0) close(number);
-        errno = error;
-    }
-};
 
 }  // namespace
 
@@ -73,7 +62,7 @@ Input::~Input() {
 int Input::load(size_t limit) {
     if (!is_path()) return 0;
     unload();
-    Descriptor descriptor{open(file_name_, O_RDONLY | O_CLOEXEC)};
+    const Descriptor descriptor(file_name_);
     struct stat status;
     if (descriptor.number < 0 || fstat(descriptor.number, &status) != 0) return errno;
     // A pipe does not tell its size: its buffer grows as it is read.

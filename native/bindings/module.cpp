@@ -9,6 +9,7 @@ NB_MODULE(_native, module) {
     bind_coefficients(module);
     bind_batch(module);
     bind_read_batch(module);
+    bind_read_file(module);
     bind_resample(module);
     bind_structure(module);
     bind_write(module);
