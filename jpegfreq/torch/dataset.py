@@ -6,6 +6,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -111,7 +112,8 @@ def collate(samples: Sequence[Sample]) -> Batch:
     )
 
 
-class Request(NamedTuple):
+@dataclass(frozen=True)
+class Request:
     """One image of a batch that is about to be read: its bytes and crop, or the error in their place."""
 
     index: int
