@@ -178,13 +178,16 @@ def test_float16_is_float32_rounded(layout: str, channels: object, sampling: str
         np.testing.assert_array_equal(half, single.astype(np.float16))
 
 
-def test_float16_stays_finite() -> None:
-    coefficients = make_coefficients(16, 16, SAMPLINGS["grey"])
+@pytest.mark.parametrize("layout", ["CHW", "HWC"])
+def test_float16_stays_finite(layout: str) -> None:
+    coefficients = make_coefficients(16, 56, SAMPLINGS["grey"])
     coefficients.planes[0][..., 0, 0] = 32767
+    coefficients.planes[0][:, 3:, 0, 0] = -32768
     coefficients.quantization_tables[0][:] = 65535
-    half = resample(coefficients, (0, 0, 16, 16), (16, 16), format=TensorFormat(dtype="float16"))
+    half = resample(coefficients, (0, 0, 16, 56), (16, 56), format=TensorFormat(layout=layout, dtype="float16"))
     assert np.isfinite(half).all()
     assert half.max() == 65504
+    assert half.min() == -65504
 
 
 def test_chroma_of_a_grey_image_is_zero_and_normalized_like_any_value() -> None:

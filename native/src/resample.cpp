@@ -196,13 +196,14 @@ uint32_t rows_in_lines(uint32_t blocks_wide, TensorType type) {
     return rows;
 }
 
-// Channels last, a block of floats at a time, or channels first, in runs that hold whole cache lines: non-temporal stores pay
-// only for those.
+// Channels last, a block at a time, or channels first, in runs that hold whole cache lines: non-temporal stores pay only for
+// those.
 bool can_stream(const TensorSpec& spec, const ResamplePass& pass, const void* out) {
     if (!spec.stream || spec.type == TensorType::int8) return false;
     if (spec.layout == TensorLayout::chw) return true;
-    return spec.type == TensorType::float32 && reinterpret_cast<uintptr_t>(out) % 64 == 0 && pass.interleaved &&
-           spec.channel_count % 16 == 0 && pass.positions[0] % 16 == 0;
+    const uint32_t line = line_values(spec.type);
+    return reinterpret_cast<uintptr_t>(out) % 64 == 0 && pass.interleaved && spec.channel_count % line == 0 &&
+           pass.positions[0] % line == 0;
 }
 
 // See Note [Pieces] of resample_kernels.h. Other passes keep the ring as small as they can.

@@ -5,6 +5,7 @@ namespace jpegfreq {
 namespace {
 
 using Wide = F8;
+using Several = Wide;
 
 }  // namespace
 }  // namespace jpegfreq

@@ -1,5 +1,6 @@
 // The resample over vectors of 16 floats, for AVX-512. Compiled with flags of its own and entered by run-time dispatch only.
 #include "resample_f8_avx2.h"
+#include "resample_two.h"
 
 namespace jpegfreq {
 namespace {
@@ -22,6 +23,7 @@ struct F16 {
     static F16 broadcast(float value) { return {_mm512_set1_ps(value)}; }
 };
 using Wide = F16;
+using Several = Two<Wide>;
 
 inline F8 group(F16 x, uint32_t number) {
     return {number == 0 ? _mm512_castps512_ps256(x.lanes) : _mm512_extractf32x8_ps(x.lanes, 1)};
@@ -37,6 +39,12 @@ template <int Width>
 inline void scatter(float* to, size_t stride, F16 x) {
     scatter<Width>(to, stride, group(x, 0));
     scatter<Width>(to + 8 / Width * stride, stride, group(x, 1));
+}
+
+// scatter<8> of two vectors to neighbouring places.
+inline void scatter_two(float* to, size_t stride, F16 first, F16 second) {
+    _mm512_storeu_ps(to, _mm512_shuffle_f32x4(first.lanes, second.lanes, 0x44));
+    _mm512_storeu_ps(to + stride, _mm512_shuffle_f32x4(first.lanes, second.lanes, 0xee));
 }
 
 inline F16 operator+(F16 a, F16 b) { return {_mm512_add_ps(a.lanes, b.lanes)}; }
@@ -87,6 +95,28 @@ inline void store_half(uint16_t* to, F16 x) { _mm256_storeu_si256(reinterpret_ca
 inline void stream_half(uint16_t* to, F16 x) { _mm256_stream_si256(reinterpret_cast<__m256i*>(to), to_half(x)); }
 inline void store_half_partial(uint16_t* to, F16 x, uint32_t count) {
     _mm256_mask_storeu_epi16(to, first_lanes(count), to_half(x));
+}
+
+// The 64 values of a block of each group, of whose rows x has one each: two whole cache lines for each block, where they are
+// aligned. What was rounded to infinity becomes 65504, as for F8.
+[[gnu::always_inline]] inline void store_half_blocks(uint16_t* to, size_t stride, const F16 (&x)[8], bool stream) {
+    __m512i pairs[4];
+    for (int i = 0; i < 4; ++i) {
+        constexpr int rounding = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+        const __m256i upper = _mm512_cvtps_ph(x[2 * i].lanes, rounding),
+                      lower = _mm512_cvtps_ph(x[2 * i + 1].lanes, rounding);
+        pairs[i] = _mm512_inserti64x4(_mm512_castsi256_si512(upper), lower, 1);
+    }
+    const __m512i lines[4] = {
+        _mm512_shuffle_i64x2(pairs[0], pairs[1], 0x88), _mm512_shuffle_i64x2(pairs[2], pairs[3], 0x88),
+        _mm512_shuffle_i64x2(pairs[0], pairs[1], 0xdd), _mm512_shuffle_i64x2(pairs[2], pairs[3], 0xdd)};
+    for (int i = 0; i < 4; ++i) {
+        const __m512i magnitude = _mm512_and_si512(lines[i], _mm512_set1_epi16(0x7fff));
+        const __mmask32 infinite = _mm512_cmpeq_epi16_mask(magnitude, _mm512_set1_epi16(0x7c00));
+        const __m512i inside = _mm512_mask_sub_epi16(lines[i], infinite, lines[i], _mm512_set1_epi16(1));
+        void* const line = to + i / 2 * stride + i % 2 * 32;
+        stream ? _mm512_stream_si512(static_cast<__m512i*>(line), inside) : _mm512_storeu_si512(line, inside);
+    }
 }
 
 inline void store_int8(int8_t* to, F16 x, uint32_t count) {

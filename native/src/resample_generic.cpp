@@ -34,6 +34,7 @@ struct F8 {
     }
 };
 using Wide = F8;
+using Several = Wide;
 
 inline void store(float* to, const F8& x) { std::memcpy(to, x.lane, sizeof x.lane); }
 inline void stream(float* to, const F8& x) { store(to, x); }

@@ -1,14 +1,17 @@
 // The resample of one component. Included by one file for each instruction set, after it has defined, in an anonymous namespace,
-// the vector F8 of 8 floats and Wide, which is F8 or has several groups of 8 floats. Their operations:
+// the vector F8 of 8 floats and Wide, which is F8 or has several groups of 8 floats, and Several, which is Wide or Two<Wide>. The
+// operations of the first two:
 //   F::groups, F::load, F::broadcast, F::load_groups: each group from its own address, F::load_int16: likewise,
 //   F::repeat: 8 floats in each group, group: one of them as an F8,
 //   store, store_partial, stream, store_half, store_half_partial, stream_half, store_int8, finish_stream,
-//   scatter<Width>: each `Width` elements `stride` floats after the previous ones,
+//   store_half_blocks, where Wide has several groups: the rows of a block in each group, as halves,
+//   scatter<Width>: each `Width` elements `stride` floats after the previous ones; scatter_two, where Several is Two<Wide>:
+//   scatter<8> of both vectors to neighbouring places,
 //   + - *, multiply_add(a, b, c) = a * b + c, multiply_subtract(a, b, c) = a * b - c,
 //   negative_multiply_add(a, b, c) = c - a * b,
 //   transpose: 8 vectors, each group for itself; join_rows: 8 vectors, whose groups are rows of 8 floats of as many blocks,
 //   to all rows of the first block, then those of the next.
-// Includes nothing and uses no library, so that no code for one instruction set reaches a function shared with another.
+// Uses no library, so that no code for one instruction set reaches a function shared with another.
 //
 // Note [Lanes]
 // Band: as many rows of samples as Wide has lanes; a group is a row of blocks. Vertical inverse DCT with lanes = u;
@@ -18,30 +21,47 @@
 // and DCT then run over rows; groups are then blocks, or groups of 8 blocks, that are neighbours in a row.
 // Every lane sees the same operations in the same order, so the width changes no result.
 
+#include "resample_two.h"
+
 namespace jpegfreq {
 namespace {
 
 constexpr uint32_t wide_lanes = 8 * Wide::groups;
 
-// Inverse DCT of 8 (Arai, Agui, Nakajima), with its scale factors in the dequantization table.
+// Inverse DCT of 8 (Arai, Agui, Nakajima), with its scale factors in the dequantization table, from its first sums and
+// differences.
 template <class F>
-[[gnu::always_inline]] inline void inverse_dct(F (&x)[8]) {
-    const F e0 = x[0] + x[4], e1 = x[0] - x[4];
-    const F e3 = x[2] + x[6];
-    const F e2 = multiply_subtract(x[2] - x[6], F::broadcast(1.414213562f), e3);
-    const F a0 = e0 + e3, a3 = e0 - e3, a1 = e1 + e2, a2 = e1 - e2;
+[[gnu::always_inline]] inline void finish_inverse_dct(F sum04, F difference04, F sum26, F difference26, F sum53,
+                                                      F difference53, F sum17, F difference17, F (&x)[8]) {
+    const F e2 = multiply_subtract(difference26, F::broadcast(1.414213562f), sum26);
+    const F a0 = sum04 + sum26, a3 = sum04 - sum26, a1 = difference04 + e2, a2 = difference04 - e2;
 
-    const F z13 = x[5] + x[3], z10 = x[5] - x[3], z11 = x[1] + x[7], z12 = x[1] - x[7];
-    const F b7 = z11 + z13;
+    const F b7 = sum17 + sum53;
     const F tangent = F::broadcast(0.414213562f);  // tan(pi / 8)
     const F rotate = F::broadcast(1.847759065f);   // 2 cos(pi / 8)
-    const F b6 = multiply_subtract(negative_multiply_add(z10, tangent, z12), rotate, b7);
-    const F b5 = multiply_subtract(z11 - z13, F::broadcast(1.414213562f), b6);
-    const F b4 = multiply_subtract(multiply_add(z12, tangent, z10), rotate, b5);
+    const F b6 = multiply_subtract(negative_multiply_add(difference53, tangent, difference17), rotate, b7);
+    const F b5 = multiply_subtract(sum17 - sum53, F::broadcast(1.414213562f), b6);
+    const F b4 = multiply_subtract(multiply_add(difference17, tangent, difference53), rotate, b5);
     x[0] = a0 + b7, x[7] = a0 - b7;
     x[1] = a1 + b6, x[6] = a1 - b6;
     x[2] = a2 + b5, x[5] = a2 - b5;
     x[3] = a3 + b4, x[4] = a3 - b4;
+}
+
+template <class F>
+[[gnu::always_inline]] inline void inverse_dct(F (&x)[8]) {
+    finish_inverse_dct<F>(x[0] + x[4], x[0] - x[4], x[2] + x[6], x[2] - x[6], x[5] + x[3], x[5] - x[3], x[1] + x[7],
+                          x[1] - x[7], x);
+}
+
+// Of x times `by`. The fused operations are named, so that compilers cannot choose which of two products is rounded.
+template <class F>
+[[gnu::always_inline]] inline void inverse_dct_of_products(F (&x)[8], const F (&by)[8]) {
+    const F product4 = x[4] * by[4], product5 = x[5] * by[5], product6 = x[6] * by[6], product7 = x[7] * by[7];
+    finish_inverse_dct<F>(multiply_add(x[0], by[0], product4), multiply_subtract(x[0], by[0], product4),
+                          multiply_add(x[2], by[2], product6), multiply_subtract(x[2], by[2], product6),
+                          multiply_add(x[3], by[3], product5), negative_multiply_add(x[3], by[3], product5),
+                          multiply_add(x[1], by[1], product7), multiply_subtract(x[1], by[1], product7), x);
 }
 
 // Forward DCT of 8, with its scale factors in the output's scale.
@@ -66,19 +86,36 @@ template <class F>
     x[1] = multiply_add(z4, cosine, z11), x[7] = negative_multiply_add(z4, cosine, z11);
 }
 
-// A block of each row of blocks in the band.
-[[gnu::always_inline]] inline void inverse_blocks(const int16_t* const (&blocks)[Wide::groups], const float* dequantize,
-                                                  float* columns) {
-    Wide x[8];
-    for (int v = 0; v < 8; ++v) {
-        const int16_t* rows[Wide::groups];
-        for (uint32_t g = 0; g < Wide::groups; ++g) rows[g] = blocks[g] + 8 * v;
-        x[v] = Wide::load_int16(rows) * Wide::repeat(dequantize + 8 * v);
+// The blocks of a band from `blocks` on, one of each row of blocks in each part of F; `next` values from a block to the next.
+template <class F>
+[[gnu::always_inline]] inline void inverse_blocks(const int16_t* const (&blocks)[Wide::groups], size_t next,
+                                                  const float* dequantize, float* columns) {
+    F x[8], factors[8];
+    for (uint32_t v = 0; v < 8; ++v) {
+        for (uint32_t k = 0; k < parts<F>; ++k) {
+            const int16_t* rows[Wide::groups];
+            for (uint32_t g = 0; g < Wide::groups; ++g) rows[g] = blocks[g] + k * next + 8 * v;
+            part(x[v], k) = Wide::load_int16(rows);
+            part(factors[v], k) = Wide::repeat(dequantize + 8 * v);
+        }
     }
-    inverse_dct(x);
+    inverse_dct_of_products(x, factors);
     transpose(x);
     inverse_dct(x);
-    for (uint32_t i = 0; i < 8; ++i) store(columns + wide_lanes * i, x[i]);
+    for (uint32_t k = 0; k < parts<F>; ++k) {
+        for (uint32_t i = 0; i < 8; ++i) store(columns + wide_lanes * (8 * k + i), part(x[i], k));
+    }
+}
+
+// Of blocks whose rows and columns are exchanged.
+void inverse_turned(const int16_t* const (&blocks)[Wide::groups], const float* dequantize, float* columns) {
+    int16_t turned[Wide::groups][64];
+    const int16_t* from[Wide::groups];
+    for (uint32_t g = 0; g < Wide::groups; ++g) {
+        for (int k = 0; k < 64; ++k) turned[g][k] = blocks[g][8 * (k & 7) + (k >> 3)];
+        from[g] = turned[g];
+    }
+    inverse_blocks<Wide>(from, 0, dequantize, columns);
 }
 
 // The columns of the blocks [begin, end), counted from first_block_column.
@@ -89,20 +126,23 @@ void inverse_band(const ResamplePass& pass, uint32_t band, uint32_t begin, uint3
         blocks[g] = pass.plane + row_of_band(pass, band, g) * pass.row_stride +
                     (pass.first_block_column + begin) * pass.column_stride;
     }
+    // Copies, which no store can change.
     float* columns = pass.columns + size_t(8 * wide_lanes) * begin;
-    for (uint32_t i = begin; i < end; ++i, columns += 8 * wide_lanes) {
+    const float* const dequantize = pass.dequantize;
+    const size_t next = pass.column_stride;
+    for (uint32_t i = begin; i < end;) {
+        uint32_t done = 1;
         if (pass.transpose) {
-            int16_t turned[Wide::groups][64];
-            const int16_t* from[Wide::groups];
-            for (uint32_t g = 0; g < Wide::groups; ++g) {
-                for (int k = 0; k < 64; ++k) turned[g][k] = blocks[g][8 * (k & 7) + (k >> 3)];
-                from[g] = turned[g];
-            }
-            inverse_blocks(from, pass.dequantize, columns);
+            inverse_turned(blocks, dequantize, columns);
+        } else if (i + parts<Several> <= end) {
+            inverse_blocks<Several>(blocks, next, dequantize, columns);
+            done = parts<Several>;
         } else {
-            inverse_blocks(blocks, pass.dequantize, columns);
+            inverse_blocks<Wide>(blocks, next, dequantize, columns);
         }
-        for (uint32_t g = 0; g < Wide::groups; ++g) blocks[g] += pass.column_stride;
+        for (uint32_t g = 0; g < Wide::groups; ++g) blocks[g] += done * next;
+        columns += done * 8 * wide_lanes;
+        i += done;
     }
 }
 
@@ -119,30 +159,61 @@ template <int Count, class F>
     return sum;
 }
 
-// Taps and DCT of the 8 output columns of one block: x[u], lanes = rows.
-template <int Count>
-[[gnu::always_inline]] inline void horizontal_block(const ResamplePass& pass, uint32_t block, Wide (&x)[8]) {
-    const uint32_t count = Count ? Count : pass.horizontal_count;
-    const float* weights = pass.horizontal_weights + size_t(8) * block * count;
-    const uint32_t* offset = pass.horizontal_offset + 8 * block;
-    for (int i = 0; i < 8; ++i)
-        x[i] = apply_taps<Count, Wide>(pass.columns + offset[i], wide_lanes, weights + i * count, count);
+// What the horizontal taps read: a copy, which no store can change.
+struct ColumnTaps {
+    const float* columns;
+    const uint32_t* offset;
+    const float* weights;
+    uint32_t count;
+
+    explicit ColumnTaps(const ResamplePass& pass)
+        : columns(pass.columns),
+          offset(pass.horizontal_offset),
+          weights(pass.horizontal_weights),
+          count(pass.horizontal_count) {}
+};
+
+// Taps and DCT of the 8 output columns of a block, and of its right neighbour in the second part of F: x[u], lanes = rows.
+template <int Count, class F>
+[[gnu::always_inline]] inline void horizontal_block(const ColumnTaps& taps, uint32_t block, F (&x)[8]) {
+    const uint32_t count = Count ? Count : taps.count;
+    const float* weights = taps.weights + size_t(8) * block * count;
+    const uint32_t* offset = taps.offset + 8 * block;
+    for (uint32_t i = 0; i < 8; ++i) {
+        for (uint32_t k = 0; k < parts<F>; ++k) {
+            part(x[i], k) = apply_taps<Count, Wide>(taps.columns + offset[8 * k + i], wide_lanes,
+                                                    weights + (8 * k + i) * count, count);
+        }
+    }
     forward_dct(x);
 }
 
 // Turned columns to their rows of the ring.
-[[gnu::always_inline]] inline void store_rows(const ResamplePass& pass, float* ring, const Wide (&x)[8]) {
-    for (int y = 0; y < 8; ++y) scatter<8>(ring + y * pass.ring_stride, 8 * pass.ring_stride, x[y]);
+[[gnu::always_inline]] inline void store_rows(float* ring, size_t stride, const Wide (&x)[8]) {
+    for (int y = 0; y < 8; ++y) scatter<8>(ring + y * stride, 8 * stride, x[y]);
+}
+template <class F>
+[[gnu::always_inline]] inline void store_rows(float* ring, size_t stride, const Two<F> (&x)[8]) {
+    for (int y = 0; y < 8; ++y) scatter_two(ring + y * stride, 8 * stride, x[y].first, x[y].second);
+}
+
+template <int Count, class F>
+[[gnu::always_inline]] inline void interleaved_block(const ColumnTaps& taps, uint32_t block, float* ring,
+                                                     size_t stride) {
+    F x[8];
+    horizontal_block<Count>(taps, block, x);
+    transpose(x);
+    store_rows(ring + 8 * block, stride, x);
 }
 
 template <int Count>
 void horizontal_interleaved(const ResamplePass& pass, float* ring, uint32_t begin, uint32_t end) {
-    for (uint32_t block = begin; block < end; ++block) {
-        Wide x[8];
-        horizontal_block<Count>(pass, block, x);
-        transpose(x);
-        store_rows(pass, ring + 8 * block, x);
-    }
+    const ColumnTaps taps(pass);
+    const size_t stride = pass.ring_stride;
+    uint32_t block = begin;
+    for (; block + parts<Several> <= end; block += parts<Several>)
+        interleaved_block<Count, Several>(taps, block, ring, stride);
+    for (; block < end; ++block) interleaved_block<Count, Wide>(taps, block, ring, stride);
 }
 
 // The channels of a component by u, as planar passes work on them.
@@ -194,37 +265,43 @@ Needed needed_frequencies(const ResamplePass& pass) {
 
 template <int Count, bool Low>
 void horizontal_planar(const ResamplePass& pass, const Needed& needed, float* ring, uint32_t begin, uint32_t end) {
+    const ColumnTaps taps(pass);
     for (uint32_t group = begin / 8; group < (end + 7) / 8; ++group) {
         alignas(64) float turned[8][8 * wide_lanes];  // [block][u][row]
         const uint32_t left = pass.blocks_wide - 8 * group;
         const uint32_t blocks = left < 8 ? left : 8;
         for (uint32_t b = 0; b < 8; ++b) {
             Wide x[8];
-            horizontal_block<Count>(pass, 8 * group + (b < blocks ? b : blocks - 1), x);
+            horizontal_block<Count>(taps, 8 * group + (b < blocks ? b : blocks - 1), x);
             for (uint32_t u = 0; u < (Low ? 4 : 8); ++u) store(turned[b] + wide_lanes * u, x[u]);
         }
         for (uint32_t i = 0; i < needed.count; ++i) {
             Wide x[8];
             for (int b = 0; b < 8; ++b) x[b] = Wide::load(turned[b] + wide_lanes * needed.columns[i].u);
             transpose(x);
-            store_rows(pass, ring + i * pass.run_stride + 8 * group, x);
+            store_rows(ring + i * pass.run_stride + 8 * group, pass.ring_stride, x);
         }
     }
 }
 
-// What the vertical taps of one output block row read: the first row of the ring for each of its 8 rows, and weights [8][count].
+// What the vertical taps of one output block row read: the first row of the ring for each of its 8 rows, `stride` floats from one
+// row of the ring to the next, and weights [8][count].
 struct RowTaps {
     const float* rows[8];
     const float* weights;
+    size_t stride;
+    uint32_t count;
 };
 
-// Taps and DCT of one vector column: x[v].
-template <int Count, class F>
-[[gnu::always_inline]] inline void vertical_block(const ResamplePass& pass, const RowTaps& taps, size_t offset,
-                                                  F (&x)[8]) {
-    const uint32_t count = Count ? Count : pass.vertical_count;
-    for (int i = 0; i < 8; ++i) {
-        x[i] = apply_taps<Count, F>(taps.rows[i] + offset, pass.ring_stride, taps.weights + i * count, count);
+// Taps and DCT of one vector column, and of the next one in the second part of X: x[v].
+template <int Count, class F, class X = F>
+[[gnu::always_inline]] inline void vertical_block(const RowTaps& taps, size_t offset, X (&x)[8]) {
+    const uint32_t count = Count ? Count : taps.count;
+    for (uint32_t i = 0; i < 8; ++i) {
+        for (uint32_t k = 0; k < parts<X>; ++k) {
+            part(x[i], k) = apply_taps<Count, F>(taps.rows[i] + offset + 8 * F::groups * k, taps.stride,
+                                                 taps.weights + i * count, count);
+        }
     }
     forward_dct(x);
 }
@@ -244,42 +321,90 @@ inline void store_part(int8_t* to, const F& x, uint32_t count) {
 }
 inline void stream_part(float* to, const Wide& x) { stream(to, x); }
 inline void stream_part(uint16_t* to, const Wide& x) { stream_half(to, x); }
+inline void stream_part(int8_t* to, const Wide& x) { store_int8(to, x, wide_lanes); }
 
-// The 64 values of one block, joined by join_rows().
+// Where whole blocks go: `stride` values from one to the next.
 template <class T>
-[[gnu::always_inline]] inline void store_block(T* to, const Wide* rows) {
-    for (uint32_t i = 0; i < 64 / wide_lanes; ++i) store_part(to + wide_lanes * i, rows[i], wide_lanes);
+struct Blocks {
+    T* to;
+    size_t stride;
+    bool stream;
+};
+
+// Rows of the next `count` blocks, which are groups of x.
+template <class T>
+[[gnu::always_inline]] inline void store_blocks(Blocks<T>& blocks, Wide (&x)[8], uint32_t count) {
+    join_rows(x);
+    for (uint32_t b = 0; b < Wide::groups && b < count; ++b) {
+        const Wide* rows = x + 64 / wide_lanes * b;
+        for (uint32_t i = 0; i < 64 / wide_lanes; ++i) {
+            T* const to = blocks.to + wide_lanes * i;
+            blocks.stream ? stream_part(to, rows[i]) : store_part(to, rows[i], wide_lanes);
+        }
+        blocks.to += blocks.stride;
+    }
+}
+// Where a row of halves is a row of the block.
+template <class F>
+[[gnu::always_inline]] inline void store_half_blocks(uint16_t* to, size_t, const F (&x)[8], bool stream) {
+    for (int v = 0; v < 8; ++v) stream ? stream_half(to + 8 * v, x[v]) : store_half(to + 8 * v, x[v]);
+}
+inline void store_blocks(Blocks<uint16_t>& blocks, Wide (&x)[8], uint32_t count) {
+    if (count < Wide::groups) return store_blocks<uint16_t>(blocks, x, count);
+    store_half_blocks(blocks.to, blocks.stride, x, blocks.stream);
+    blocks.to += Wide::groups * blocks.stride;
+}
+
+// The blocks [first, first + count) of a block row.
+template <int Count, class T>
+void write_interleaved(const ResamplePass& pass, const RowTaps& row_taps, Blocks<T> blocks, uint32_t first,
+                       uint32_t count) {
+    // Copies, which no store can change.
+    const RowTaps taps = row_taps;
+    Wide scale[8], shift[8];
+    for (int v = 0; v < 8; ++v)
+        scale[v] = Wide::repeat(pass.scale + 8 * v), shift[v] = Wide::repeat(pass.shift + 8 * v);
+    constexpr uint32_t step = parts<Several> * Wide::groups;
+    const uint32_t end = first + count;
+    uint32_t block = first;
+    for (; block + step <= end; block += step) {
+        Several x[8];
+        vertical_block<Count, Wide>(taps, size_t(8) * block, x);
+        for (uint32_t k = 0; k < parts<Several>; ++k) {
+            Wide rows[8];
+            for (int v = 0; v < 8; ++v) rows[v] = multiply_add(part(x[v], k), scale[v], shift[v]);
+            store_blocks(blocks, rows, Wide::groups);
+        }
+    }
+    for (; block < end; block += Wide::groups) {
+        Wide x[8];
+        vertical_block<Count, Wide>(taps, size_t(8) * block, x);
+        for (int v = 0; v < 8; ++v) x[v] = multiply_add(x[v], scale[v], shift[v]);
+        store_blocks(blocks, x, end - block);
+    }
 }
 
 // The blocks [first, first + count) of a block row, to `out` or to the staging, where they come first.
 template <int Count>
 void vertical_interleaved(const ResamplePass& pass, const RowTaps& taps, uint32_t block_row, uint32_t first,
                           uint32_t count) {
-    const size_t block_stride = pass.output_channels;
-    const size_t before = pass.staging ? 0 : size_t(block_row) * pass.blocks_wide + first;
-    const size_t begin = before * block_stride + pass.positions[0];
-    float* out = (pass.staging ? pass.staging : static_cast<float*>(pass.out)) + begin;
-    uint16_t* half_out = static_cast<uint16_t*>(pass.out) + begin;
-    int8_t* byte_out = static_cast<int8_t*>(pass.out) + begin;
-    const bool half = pass.type == TensorType::float16 && !pass.staging;
-    for (uint32_t block = first; block < first + count; block += Wide::groups) {
-        Wide x[8];
-        vertical_block<Count>(pass, taps, size_t(8) * block, x);
-        for (int v = 0; v < 8; ++v)
-            x[v] = multiply_add(x[v], Wide::repeat(pass.scale + 8 * v), Wide::repeat(pass.shift + 8 * v));
-        join_rows(x);
-        for (uint32_t b = 0; b < Wide::groups && block + b < first + count; ++b) {
-            const Wide* rows = x + 64 / wide_lanes * b;
-            if (half) {
-                store_block(half_out, rows);
-            } else if (pass.type == TensorType::int8) {
-                store_block(byte_out, rows);
-            } else if (pass.stream) {
-                for (uint32_t i = 0; i < 64 / wide_lanes; ++i) stream(out + wide_lanes * i, rows[i]);
-            } else {
-                store_block(out, rows);
-            }
-            out += block_stride, half_out += block_stride, byte_out += block_stride;
+    const size_t stride = pass.output_channels;
+    if (pass.staging)
+        return write_interleaved<Count>(pass, taps, Blocks<float>{pass.staging + pass.positions[0], stride, false},
+                                        first, count);
+    const size_t begin = (size_t(block_row) * pass.blocks_wide + first) * stride + pass.positions[0];
+    switch (pass.type) {
+        case TensorType::float32: {
+            float* const to = static_cast<float*>(pass.out) + begin;
+            return write_interleaved<Count>(pass, taps, Blocks<float>{to, stride, pass.stream}, first, count);
+        }
+        case TensorType::float16: {
+            uint16_t* const to = static_cast<uint16_t*>(pass.out) + begin;
+            return write_interleaved<Count>(pass, taps, Blocks<uint16_t>{to, stride, pass.stream}, first, count);
+        }
+        case TensorType::int8: {
+            int8_t* const to = static_cast<int8_t*>(pass.out) + begin;
+            return write_interleaved<Count>(pass, taps, Blocks<int8_t>{to, stride, false}, first, count);
         }
     }
 }
@@ -293,7 +418,7 @@ void vertical_planar(const ResamplePass& pass, const Needed& needed, uint32_t co
     const float* shift = pass.shift + needed.columns[column].u;
     for (uint32_t block = 0; block < pass.blocks_wide; block += wide_lanes) {
         Wide x[8];
-        vertical_block<Count>(pass, taps, column * pass.run_stride + block, x);
+        vertical_block<Count, Wide>(taps, column * pass.run_stride + block, x);
         for (int v = 0; v < frequencies; ++v)
             x[v] = multiply_add(x[v], Wide::broadcast(scale[8 * v]), Wide::broadcast(shift[8 * v]));
         const uint32_t left = pass.blocks_wide - block;
@@ -412,16 +537,18 @@ void vertical_channels(const ResamplePass& pass, const Needed& needed, const Row
 // "Packed" rows: lanes = the first `Width` frequencies u of 8 / Width neighbouring blocks.
 template <int Count, int Width>
 void horizontal_packed(const ResamplePass& pass, float* ring, uint32_t begin, uint32_t end) {
+    const ColumnTaps taps(pass);
+    const size_t stride = pass.ring_stride;
     ring += Width * begin;
     for (uint32_t block = begin; block < end; block += 8 / Width, ring += 8) {
         Wide packed[8];
         for (int b = 0; b < 8 / Width; ++b) {
             Wide x[8];
-            horizontal_block<Count>(pass, block + b, x);
+            horizontal_block<Count>(taps, block + b, x);
             for (int u = 0; u < Width; ++u) packed[b * Width + u] = x[u];
         }
         transpose(packed);
-        store_rows(pass, ring, packed);
+        store_rows(ring, stride, packed);
     }
 }
 
@@ -433,7 +560,7 @@ template <int Count, int Width, class F>
     const uint32_t high = pass.channel_count / Width;
     float* out = pass.staging + pass.positions[0] + size_t(block) * pass.output_channels;
     F x[8];
-    vertical_block<Count>(pass, taps, size_t(Width) * block, x);
+    vertical_block<Count, F>(taps, size_t(Width) * block, x);
     for (uint32_t v = 0; v < 4; ++v) {  // a constant count, which keeps x in registers
         if (v < high)
             scatter<Width>(out + v * Width, pass.output_channels,
@@ -563,6 +690,8 @@ void make_bands(const ResamplePass& pass, Progress& progress, uint32_t block_row
         for (int i = 0; i < 8; ++i)
             taps[r].rows[i] = pass.ring + size_t(start[8 * r + i] % ring_rows) * pass.ring_stride;
         taps[r].weights = pass.vertical_weights + size_t(8) * (block_row + r) * count;
+        taps[r].stride = pass.ring_stride;
+        taps[r].count = count;
     }
 }
 

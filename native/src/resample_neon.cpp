@@ -21,6 +21,7 @@ struct F8 {
     static F8 broadcast(float value) { return {vdupq_n_f32(value), vdupq_n_f32(value)}; }
 };
 using Wide = F8;
+using Several = Wide;
 
 inline void store(float* to, F8 x) {
     vst1q_f32(to, x.low);
