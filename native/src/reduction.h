@@ -78,7 +78,7 @@ private:
     bool set_columns(const Axis& axis, const Taps& taps);
 
     Reduction reduction_ = {};
-    Buffer<uint32_t> starts_[2], lengths_, first_blocks_;
+    Buffer<uint32_t> starts_[2], first_blocks_;
     Buffer<float> weights_[2], work_, block_weights_, scratch_;
 };
 

@@ -106,14 +106,12 @@ struct Arena {
 struct AxisScratch {
     Taps taps;
     float* work;
-    uint32_t* lengths;
 
     AxisScratch(const Axis& axis, Arena& arena) {
         const size_t weights = size_t(axis.output_size) * max_taps(axis);
         taps.start = arena.take<uint32_t>(axis.output_size);
         taps.weights = arena.take<float>(weights);
         work = arena.take<float>(weights);
-        lengths = arena.take<uint32_t>(axis.output_size);
     }
 };
 
@@ -567,11 +565,11 @@ Status Resampler::run(const Header& header, const int16_t* const planes[], const
         if (!made_horizontal || !(*made_horizontal == horizontal[c] && *made_vertical == vertical[c])) {
             horizontal_taps = horizontal_scratch.taps;
             vertical_taps = vertical_scratch.taps;
-            make_taps(horizontal[c], horizontal_scratch.work, horizontal_scratch.lengths, horizontal_taps);
+            make_taps(horizontal[c], horizontal_scratch.work, horizontal_taps);
             const uint32_t first_column = source_range(horizontal[c]).begin / 8 * 8;
             for (uint32_t o = 0; o < geometry.output_width; ++o)
                 horizontal_taps.start[o] = lanes * (horizontal_taps.start[o] - first_column);
-            make_taps(vertical[c], vertical_scratch.work, vertical_scratch.lengths, vertical_taps);
+            make_taps(vertical[c], vertical_scratch.work, vertical_taps);
             const uint32_t first_row = source_range(vertical[c]).begin / 8 * 8;
             for (uint32_t o = 0; o < geometry.output_height; ++o) vertical_taps.start[o] -= first_row;
             made_horizontal = &horizontal[c];

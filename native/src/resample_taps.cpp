@@ -28,15 +28,17 @@ public:
     explicit Enlarger(const Axis& axis)
         : last_(component_size(axis) - 1),
           twice_max_(2 * axis.max_sampling),
+          reciprocal_((uint64_t(1) << 32) / twice_max_ + 1),
           step_(2 * axis.sampling),
           unit_(axis.chroma == ChromaResampling::replicate ? 0.0f : 1.0f / float(twice_max_)),
           origin_(axis.sampling + (unit_ == 0.0f ? twice_max_ : axis.max_sampling)) {}
 
-    // Numbers stay below 2^20: a side has at most 65535 pixels, a sampling factor is at most 4 (T.81 B.2.2).
+    // Numbers stay below 2^20: a side has at most 65535 pixels, a sampling factor is at most 4 (T.81 B.2.2). So the quotient is
+    // exact: the reciprocal is too large by at most 2^-32, which comes to less than 2^-12 of a quotient's smallest step of 1/8.
     Enlarger at(uint32_t pixel) const {
         Enlarger moved = *this;
         const uint32_t position = pixel * step_ + origin_;
-        moved.second_ = position / twice_max_;
+        moved.second_ = uint32_t(position * reciprocal_ >> 32);
         moved.part_ = position - moved.second_ * twice_max_;
         return moved;
     }
@@ -44,16 +46,17 @@ public:
     uint32_t second() const { return unit_ == 0.0f ? first() : std::min(second_, last_); }
     float second_weight() const { return float(part_) * unit_; }
     void next() {
+        // A step is at most 1. Without a branch, for whether the next sample begins is hard to predict.
         part_ += step_;
-        while (part_ >= twice_max_) {
-            part_ -= twice_max_;
-            ++second_;
-        }
+        const uint32_t whole = part_ >= twice_max_;
+        part_ -= twice_max_ & -whole;
+        second_ += whole;
     }
 
 private:
     uint32_t last_, twice_max_, step_;
-    float unit_;  // 0 for replication: all of a pixel comes from the first sample
+    uint64_t reciprocal_;  // of twice_max, times 2^32
+    float unit_;           // 0 for replication: all of a pixel comes from the first sample
     // Of the centre of pixel 0, from the centre of the sample before sample 0 (for replication: from that sample's beginning),
     // in samples, times twice_max.
     uint32_t origin_;
@@ -200,12 +203,12 @@ TapRun interpolated(const Plan& plan, uint32_t position, float* weights) {
     const double clamped = std::clamp(centre_of(plan.grid, position) - 0.5, 0.0, double(plan.grid.samples - 1));
     const uint32_t first = uint32_t(clamped);
     const double second_weight = clamped - first;
+    for (uint32_t t = 0; t < plan.limit; ++t) weights[t] = 0.0f;
     if (!plan.grid.enlarged) {
         weights[0] = float(1.0 - second_weight);
         weights[1] = float(second_weight);
         return {plan.grid.origin + first, second_weight == 0.0 ? 1u : 2u};
     }
-    for (uint32_t t = 0; t < plan.limit; ++t) weights[t] = 0.0f;
     Enlarger pixel = plan.enlarger.at(plan.grid.origin + first);
     TapRun run{pixel.first(), 0};
     const auto add_pixel = [&](float value) {
@@ -259,25 +262,42 @@ uint32_t max_taps(const Axis& axis) {
     return std::min(taps, range.end - range.begin);
 }
 
-void make_taps(const Axis& axis, float* work, uint32_t* lengths, Taps& taps) {
+namespace {
+
+// Copies the taps of all slots, which lie `limit` apart and end with zeros, to where they lie `Count` apart; 0: taps.count.
+template <uint32_t Count>
+void pack_taps(const Axis& axis, uint32_t limit, uint32_t end, const float* from, Taps& taps) {
+    const uint32_t count = Count ? Count : taps.count;
+    float* to = taps.weights;
+    for (uint32_t slot = 0; slot < axis.output_size; ++slot, from += limit, to += count) {
+        // Every slot reads `count` samples: move its start back where they would pass the end of the range.
+        const uint32_t start = std::min(taps.start[slot], end - count);
+        const uint32_t lead = taps.start[slot] - start;
+        taps.start[slot] = start;
+        if (lead == 0) {
+            for (uint32_t t = 0; t < count; ++t) to[t] = from[t];
+        } else {
+            for (uint32_t t = 0; t < count; ++t) to[t] = t >= lead ? from[t - lead] : 0.0f;
+        }
+    }
+}
+
+}  // namespace
+
+void make_taps(const Axis& axis, float* work, Taps& taps) {
     const Plan plan(axis);
     const uint32_t end = source_range(axis).end;
     taps.count = 1;
     for (uint32_t slot = 0; slot < axis.output_size; ++slot) {
         const TapRun run = taps_of(plan, position_of(axis, slot), work + size_t(slot) * plan.limit);
         taps.start[slot] = run.start;
-        lengths[slot] = run.length;
         taps.count = std::max(taps.count, run.length);
     }
-    for (uint32_t slot = 0; slot < axis.output_size; ++slot) {
-        // Every slot reads `count` samples: move its start back where they would pass the end of the range.
-        const uint32_t start = std::min(taps.start[slot], end - taps.count);
-        const uint32_t lead = taps.start[slot] - start;
-        const float* from = work + size_t(slot) * plan.limit;
-        float* weights = taps.weights + size_t(slot) * taps.count;
-        for (uint32_t t = 0; t < taps.count; ++t)
-            weights[t] = t >= lead && t - lead < lengths[slot] ? from[t - lead] : 0.0f;
-        taps.start[slot] = start;
+    switch (taps.count) {
+        case 2: return pack_taps<2>(axis, plan.limit, end, work, taps);
+        case 3: return pack_taps<3>(axis, plan.limit, end, work, taps);
+        case 4: return pack_taps<4>(axis, plan.limit, end, work, taps);
+        default: return pack_taps<0>(axis, plan.limit, end, work, taps);
     }
 }
 

@@ -40,7 +40,7 @@ struct Taps {
     uint32_t count = 0;
 };
 
-// Fills start, weights and count. `work` holds output_size * max_taps(axis) floats and `lengths` output_size values.
-void make_taps(const Axis& axis, float* work, uint32_t* lengths, Taps& taps);
+// Fills start, weights and count. `work` holds output_size * max_taps(axis) floats.
+void make_taps(const Axis& axis, float* work, Taps& taps);
 
 }  // namespace jpegfreq
