@@ -3,9 +3,9 @@
 //
 //   Ops::step<lane>(memory, window, p)   a step of Note [Lane automaton]
 //   Ops::trailing_zeros(window)          of a number that is not 0
-//   Ops::Vector                          what blocks are moved by
-//   Ops::with_first(vector, value)       the vector with this coefficient as its first one
-//   Ops::store<stream>(to, vector)       with `stream` past the caches, where the machine can; `to` is aligned then
+//   Ops::empty(block)                    makes a block of the scratch what it was before it was decoded
+//   Ops::take<stream>(block, to, dc)     moves a block out of the scratch, with this DC coefficient, and empties it; with
+//                                        `stream` past the caches, where the machine can: `to` is aligned then
 #pragma once
 
 #include <cstddef>
@@ -22,12 +22,13 @@ namespace {
 constexpr int steps_a_refill = 56 / lane_bits;
 
 // A step in C++: machines with 31 registers keep four lanes in them, and the sanitizers see into no assembly.
-template <int lane>
+template <int lane, bool zigzag>
 ALWAYS_INLINE void plain_step(LaneMemory* memory, uint64_t& window, uint64_t& p) {
-    const LaneEntry entry = memory->tables[memory->program[lane][p >> 7] + (window >> (64 - lane_bits))];
+    const LaneEntry entry = memory->program[lane][p >> 7][window >> (64 - lane_bits)];
     p = uint32_t((p | entry.mask) + uint32_t(entry.advance));
     window <<= entry.bits & 63;
-    memory->scratch[lane][memory->slot_of[(p & ((1 << place_bits) - 2)) / 2] / 2] = entry.value;
+    const uint64_t place = p & ((1 << place_bits) - 2);
+    memory->scratch[lane][(zigzag ? place - 2 : memory->slot_of[place / 2]) / 2] = entry.value;
 }
 
 // The refill of Note [Bit window]; the position stays in memory.
@@ -39,10 +40,8 @@ ALWAYS_INLINE void refill(Lane& lane, uint64_t& window) {
     window = __builtin_bswap64(word) << (position & 7) | 1;
 }
 
-// In [end, 2^place_bits): after the end of the chunk and in no sub-state.
-ALWAYS_INLINE bool at_end(const Lane& lane, uint64_t p) {
-    return uint32_t(p) - lane.end < (1u << place_bits) - lane.end;
-}
+// After the end of the chunk and in no sub-state.
+ALWAYS_INLINE bool at_end(uint64_t p) { return uint32_t(p) - end_place < (1u << place_bits) - end_place; }
 
 template <class Ops, int lane>
 struct Registers {
@@ -66,12 +65,8 @@ struct Registers {
         rest.refill_all(memory);
         refill<Ops>(memory->lanes[lane], window);
     }
-    ALWAYS_INLINE unsigned finished(const LaneMemory* memory) const {
-        return rest.finished(memory) | unsigned(at_end(memory->lanes[lane], p)) << lane;
-    }
-    ALWAYS_INLINE bool any_finished(const LaneMemory* memory) const {
-        return rest.any_finished(memory) || at_end(memory->lanes[lane], p);
-    }
+    ALWAYS_INLINE unsigned finished() const { return rest.finished() | unsigned(at_end(p)) << lane; }
+    ALWAYS_INLINE bool any_finished() const { return rest.any_finished() || at_end(p); }
 };
 
 template <class Ops>
@@ -80,8 +75,8 @@ struct Registers<Ops, -1> {
     void store(LaneMemory*) {}
     void step_all(LaneMemory*) {}
     void refill_all(LaneMemory*) {}
-    unsigned finished(const LaneMemory*) const { return 0; }
-    bool any_finished(const LaneMemory*) const { return false; }
+    unsigned finished() const { return 0; }
+    bool any_finished() const { return false; }
 };
 
 template <class Ops, int count>
@@ -92,14 +87,15 @@ unsigned step_lanes(LaneMemory* memory) {
 #pragma GCC unroll 8
         for (int i = 0; i < steps_a_refill; i++) lanes.step_all(memory);
         lanes.refill_all(memory);
-    } while (!lanes.any_finished(memory));
+    } while (!lanes.any_finished());
     lanes.store(memory);
-    return lanes.finished(memory);
+    return lanes.finished();
 }
 
 template <class Ops>
 unsigned step(LaneMemory& memory, int count) {
     switch (count) {
+        case 6: return step_lanes<Ops, 6>(&memory);
         case 5: return step_lanes<Ops, 5>(&memory);
         case 4: return step_lanes<Ops, 4>(&memory);
         case 3: return step_lanes<Ops, 3>(&memory);
@@ -108,22 +104,48 @@ unsigned step(LaneMemory& memory, int count) {
     }
 }
 
+// Ops::empty and Ops::take in vectors of any size: Ops::Vector, Ops::with_first(vector, value) for the vector with this first coefficient, and
+// Ops::store<stream>(to, vector).
+template <class Ops>
+ALWAYS_INLINE void empty_in_order(int16_t* block) {
+    typedef typename Ops::Vector Vector;
+    Vector* const to = reinterpret_cast<Vector*>(block);
+    to[0] = Ops::with_first(Vector{}, no_dc);
+    for (size_t v = 1; v < 128 / sizeof(Vector); v++) to[v] = Vector{};
+}
+
+template <class Ops, bool stream>
+ALWAYS_INLINE void take_in_order(int16_t* block, int16_t* target, int16_t dc) {
+    typedef typename Ops::Vector Vector;
+    Vector* const from = reinterpret_cast<Vector*>(block);
+    Vector* const to = reinterpret_cast<Vector*>(target);
+    Ops::template store<stream>(to, Ops::with_first(from[0], dc));
+    for (size_t v = 1; v < 128 / sizeof(Vector); v++) Ops::template store<stream>(to + v, from[v]);
+    empty_in_order<Ops>(block);
+}
+
 template <class Ops, bool stream>
 bool take_blocks(int16_t* scratch, int count, int16_t* const* targets, const uint8_t* components, uint32_t* dc) {
-    typedef typename Ops::Vector Vector;
-    constexpr int vectors = int(128 / sizeof(Vector));
     bool complete = true;
-    for (int i = 0; i < count; i++) {
-        int16_t* const block = scratch + 64 * i;
-        Vector* const from = reinterpret_cast<Vector*>(block);
-        Vector* const to = reinterpret_cast<Vector*>(targets[i]);
+    int16_t* block = scratch + first_value(chunk_blocks - count);
+    for (int i = 0; i < count; i++, block += 128) {
         const int16_t difference = block[0];
         complete &= difference != no_dc;
         const uint32_t value = dc[components[i]] += uint32_t(int32_t(difference));
-        Ops::template store<stream>(to, Ops::with_first(from[0], int16_t(value)));
-        for (int v = 1; v < vectors; v++) Ops::template store<stream>(to + v, from[v]);
-        from[0] = Ops::with_first(Vector{}, no_dc);
-        for (int v = 1; v < vectors; v++) from[v] = Vector{};
+        Ops::template take<stream>(block, targets[i], int16_t(value));
+    }
+    return complete;
+}
+
+template <class Ops>
+bool skip_blocks(int16_t* scratch, int count, const uint8_t* components, uint32_t* dc) {
+    bool complete = true;
+    int16_t* block = scratch + first_value(chunk_blocks - count);
+    for (int i = 0; i < count; i++, block += 128) {
+        const int16_t difference = block[0];
+        complete &= difference != no_dc;
+        dc[components[i]] += uint32_t(int32_t(difference));
+        Ops::empty(block);
     }
     return complete;
 }

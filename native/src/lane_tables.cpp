@@ -109,13 +109,11 @@ void build_constant_tables(LaneEntry* all_entries) {
 }
 
 void build_slots(uint16_t* slot_of) {
-    const uint16_t nowhere = chunk_blocks * 128;
     for (int place = 0; place < 1 << place_bits; place += 2) {
         // p - 2 is the slot just passed: coefficient ((p - 2) & 127) / 2 of its block, in the block's upper half.
-        const int before = place - 2;
-        const int block = (before >> 8) - 1;
-        const bool data = block >= 0 && block < chunk_blocks && (before & 128);
-        slot_of[place / 2] = data ? uint16_t(block * 128 + 2 * natural_order[(before & 127) / 2]) : nowhere;
+        const int before = place ? place - 2 : 0;
+        const bool data = before & 128;
+        slot_of[place / 2] = uint16_t(data ? (before & ~127) + 2 * natural_order[(before & 127) / 2] : before);
     }
 }
 

@@ -1,4 +1,5 @@
 // Feeds the lanes: which image, which restart segment, which chunk. The loop itself is lane_kernels.h.
+#include <algorithm>
 #include <cstring>
 #include <new>
 
@@ -15,13 +16,15 @@ Lanes::Lanes(const LaneKernels& kernels) : lane_kernels(kernels), lane_count(ker
     build_slots(memory.slot_of);
     build_constant_tables(memory.tables);
     for (int i = 0; i < table_slots; i++)
-        slots[i].first_entry = uint16_t((constant_tables + i * code_levels) * lane_entries);
+        slots[i].entries = memory.tables + (constant_tables + i * code_levels) * lane_entries;
     for (int lane = 0; lane < lane_count; lane++) {
         clean(lane);
         for (int state = 0; state < sub_states; state++)
             for (int place = 0; place < lane_states; place++)
                 memory.program[lane][state * lane_states + place] =
-                    uint16_t((state > 0 && state < first_level_state ? state : no_code_table) * lane_entries);
+                    memory.tables + (state > 0 && state < first_level_state ? state : no_code_table) * lane_entries;
+        for (int at = end_place >> 7; at < lane_states; at++)
+            memory.program[lane][at] = memory.tables + end_table * lane_entries;
     }
 }
 
@@ -37,7 +40,7 @@ TableSlot* Lanes::table(const HuffmanSpec& spec, bool is_dc) {
         if (slot.users == 0 && (!oldest || slot.last_use < oldest->last_use)) oldest = &slot;
     }
     // As many slots as all images can hold, so one is free.
-    build_lane_table(spec, is_dc, oldest->table, memory.tables + oldest->first_entry);
+    build_lane_table(spec, is_dc, oldest->table, oldest->entries);
     oldest->built = true;
     oldest->last_use = clock;
     oldest->users = 1;
@@ -57,6 +60,7 @@ bool Lanes::open(Job& job, LaneImage& image, const Limits& limits, uint64_t most
         return false;
     if (job.jpeg.size - parsed.data_offset_bytes > most_bytes) return false;
     place_scan(header, parsed, job.output, 0, image.scan);
+    image.needed = NeededMcus(image.scan);
     const bool needed_only = unstuff_needed(job.jpeg, parsed, image.scan, image.data);
     if (!needed_only && !unstuff(job.jpeg, parsed.data_offset_bytes, parsed.interval_count(), image.data)) return false;
     if (!image.scan.stops_early) {
@@ -146,53 +150,51 @@ uint64_t Lanes::bit_position(int lane) const {
     return memory.lanes[lane].position - 8 * uint64_t(reinterpret_cast<uintptr_t>(work[lane].image->data.bytes.data()));
 }
 
-// The lane's program: `blocks` blocks of the image's MCU pattern, then nothing more.
-void Lanes::set_program(int lane, int blocks) {
+// The lane's program: the image's MCU pattern, as often as it fits in before the end, then nothing more.
+void Lanes::set_program(int lane) {
     LaneWork& w = work[lane];
     const LaneImage& image = *w.image;
-    uint16_t* program = memory.program[lane];
-    const int before = w.program_serial == image.serial ? w.program_blocks : 0;
+    if (w.program_serial == image.serial) return;
     w.program_serial = image.serial;
-    w.program_blocks = blocks;
-    for (int block = before; block < blocks; block++)
-        w.components[block] = image.scan.blocks[block % image.scan.blocks_per_mcu].component;
-    for (int block = before; block < blocks; block++) {
-        const int component = image.scan.blocks[block % image.scan.blocks_per_mcu].component;
+    const int blocks_per_mcu = image.scan.blocks_per_mcu;
+    const int blocks = chunk_blocks / blocks_per_mcu * blocks_per_mcu;
+    const LaneEntry** program = memory.program[lane];
+    const LaneEntry* const no_code = memory.tables + no_code_table * lane_entries;
+    for (int block = 0; block < blocks; block++) {
+        const int component = image.scan.blocks[block % blocks_per_mcu].component;
+        w.components[block] = uint8_t(component);
         const TableSlot& dc = *image.tables[1][component];
         const TableSlot& ac = *image.tables[0][component];
-        const int at = 2 * (block + 1);
-        program[at] = dc.first_entry;
-        program[at + 1] = ac.first_entry;
+        const int at = int(begin_place(blocks - block) >> 7);
+        program[at] = dc.entries;
+        program[at + 1] = ac.entries;
         for (int level = 1; level < code_levels; level++) {
-            uint16_t* row = program + (first_level_state + level - 1) * lane_states;
-            row[at - 1] =
-                level < dc.table.levels ? uint16_t(dc.first_entry + level * lane_entries) : uint16_t(no_code_table);
-            row[at] =
-                level < ac.table.levels ? uint16_t(ac.first_entry + level * lane_entries) : uint16_t(no_code_table);
+            const LaneEntry** row = program + (first_level_state + level - 1) * lane_states;
+            row[at - 1] = level < dc.table.levels ? dc.entries + level * lane_entries : no_code;
+            row[at] = level < ac.table.levels ? ac.entries + level * lane_entries : no_code;
         }
     }
-    for (int at = 2 * (blocks + 1); at < lane_states; at++) program[at] = uint16_t(end_table * lane_entries);
 }
 
 void Lanes::start_chunk(int lane) {
     LaneWork& w = work[lane];
     const int blocks_per_mcu = w.image->scan.blocks_per_mcu;
-    const uint64_t left = w.mcu_end - w.mcu;
+    const uint64_t mcu_y = w.mcu / w.image->scan.mcus_wide, mcu_x = w.mcu % w.image->scan.mcus_wide;
+    const NeededMcus::Run run = w.image->needed.run(mcu_y, mcu_x);
+    const uint64_t left = std::min(w.mcu_end - w.mcu, run.count);
     w.chunk_mcus = chunk_blocks / blocks_per_mcu;
     if (left < uint64_t(w.chunk_mcus)) w.chunk_mcus = int(left);
-    const int blocks = w.chunk_mcus * blocks_per_mcu;
-    if (w.program_serial != w.image->serial || w.program_blocks != blocks) set_program(lane, blocks);
-    memory.lanes[lane].p = 256;
-    memory.lanes[lane].end = uint32_t(256 * (blocks + 1));
-    aim(lane);
+    w.skipped = !run.needed;
+    set_program(lane);
+    memory.lanes[lane].p = begin_place(w.chunk_mcus * blocks_per_mcu);
+    if (!w.skipped) aim(lane, mcu_y, mcu_x);
 }
 
 // Where the chunk's blocks go. Their memory is fetched while the chunk is decoded.
-void Lanes::aim(int lane) {
+void Lanes::aim(int lane, uint64_t mcu_y, uint64_t mcu_x) {
     LaneWork& w = work[lane];
     const SequentialScan& scan = w.image->scan;
     const bool stream = w.image->stream;
-    uint64_t mcu_y = w.mcu / scan.mcus_wide, mcu_x = w.mcu % scan.mcus_wide;
     for (int done = 0; done < w.chunk_mcus; mcu_x = 0, mcu_y++) {
         const uint64_t in_row = scan.mcus_wide - mcu_x;
         const int mcus = in_row < uint64_t(w.chunk_mcus - done) ? int(in_row) : w.chunk_mcus - done;
@@ -224,11 +226,12 @@ bool Lanes::finish_chunk(int lane) {
     LaneWork& w = work[lane];
     const SequentialScan& scan = w.image->scan;
     const Lane& state = memory.lanes[lane];
+    const int blocks = w.chunk_mcus * scan.blocks_per_mcu;
     const TakeBlocks take_blocks = w.image->stream ? lane_kernels.stream_blocks : lane_kernels.take_blocks;
-    const bool complete =
-        take_blocks(memory.scratch[lane], w.chunk_mcus * scan.blocks_per_mcu, w.targets, w.components, w.dc);
+    const bool complete = w.skipped ? lane_kernels.skip_blocks(memory.scratch[lane], blocks, w.components, w.dc)
+                                    : take_blocks(memory.scratch[lane], blocks, w.targets, w.components, w.dc);
     w.mcu += unsigned(w.chunk_mcus);
-    return complete && ((state.p - state.end) & 127) == 0 && bit_position(lane) <= 8 * w.segment_end;
+    return complete && ((state.p - end_place) & 127) == 0 && bit_position(lane) <= 8 * w.segment_end;
 }
 
 // Only one lane is left and no other hides its latency, so the plain loop takes over at the end of a chunk.
@@ -272,16 +275,18 @@ void Lanes::leave(int lane, JobQueue& queue, const Limits& limits, Decoder* plai
 
 void Lanes::move(int from, int to) {
     std::memcpy(memory.scratch[to], memory.scratch[from], sizeof memory.scratch[to]);
-    std::memcpy(memory.program[to], memory.program[from], sizeof memory.program[to]);
     memory.lanes[to] = memory.lanes[from];
+    const uint64_t program_serial = work[to].program_serial;
     work[to] = work[from];
+    work[to].program_serial = program_serial;
+    set_program(to);
     clean(from);
     work[from] = LaneWork();
 }
 
 void Lanes::clean(int lane) {
     std::memset(memory.scratch[lane], 0, sizeof memory.scratch[lane]);
-    for (int block = 0; block <= chunk_blocks; block++) memory.scratch[lane][64 * block] = no_dc;
+    for (int block = 0; block < chunk_blocks; block++) memory.scratch[lane][first_value(block)] = no_dc;
 }
 
 void Lanes::run(JobQueue& queue, const Limits& limits, Decoder* plain) {

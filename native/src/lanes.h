@@ -6,37 +6,40 @@
 
 namespace jpegfreq {
 
-constexpr int max_lanes = 5;
+constexpr int max_lanes = 6;
 
 struct Lane {
     uint64_t window = 0;    // Note [Bit window] of sequential_kernel.h
     uint64_t position = 0;  // bit address in memory: 8 * address + bit
     uint32_t p = 0;
-    uint32_t end = 0;  // place after the chunk's last block
 };
 
 constexpr int table_slots = 2 * max_components * max_lanes;  // as many as the lanes' images can hold at a time
 constexpr int lane_states = 1 << (place_bits - 7);
 
-// The lanes' shared working memory, small enough that what is in use stays in the first-level cache. A program entry names a
-// table by the index of its first entry.
+// The lanes' shared working memory, small enough that what is in use stays in the first-level cache or close by.
 struct LaneMemory {
-    alignas(64) int16_t scratch[max_lanes][(chunk_blocks + 1) * 64];
+    // By place. Of each block's 256 bytes only the second half is in use: the 128 bytes more move that half of every other lane to
+    // other sets of the cache.
+    alignas(64) int16_t scratch[max_lanes][(1 << place_bits) / 2 + 64];
     alignas(64) uint16_t slot_of[(1 << place_bits) / 2];
-    alignas(64) uint16_t program[max_lanes][sub_states * lane_states];
+    alignas(64) const LaneEntry* program[max_lanes][sub_states * lane_states];
     alignas(64) Lane lanes[max_lanes];
     alignas(64) LaneEntry tables[(constant_tables + table_slots * code_levels) * lane_entries];
 };
-static_assert((constant_tables + table_slots * code_levels) * lane_entries <= 65536, "a table's index has 16 bits");
 
 // Moves decoded blocks out of a lane's scratch and leaves it empty: adds each difference to its component's prediction in
 // `dc` and writes the block to its target. False: a block has no DC (a run passed coefficient 63, or no code matched).
 using TakeBlocks = bool (*)(int16_t* scratch, int count, int16_t* const* targets, const uint8_t* components,
                             uint32_t* dc);
 
+// The same for blocks that nobody needs: only the predictions move on.
+using SkipBlocks = bool (*)(int16_t* scratch, int count, const uint8_t* components, uint32_t* dc);
+
 struct LaneKernels {
-    // As many as pay, at most max_lanes. A fifth gained nothing on earlier machines; on Zen 5 it makes whole crops 1.02 to 1.05
-    // times as fast. A sixth fits into the registers too, and is no faster for crops of 4:2:0.
+    // As many as pay, at most max_lanes. Each step waits for the one before it in its lane, so more lanes hide more of that
+    // wait until there are no registers left. On Zen 5 six are a tenth faster than four; earlier machines gained nothing from a
+    // fifth.
     int lanes;
     // Steps lanes [0, count) until at least one has reached its end; returns a bit for each that has. `count` is 1 to
     // max_lanes.
@@ -44,6 +47,7 @@ struct LaneKernels {
     TakeBlocks take_blocks;
     // The same with non-temporal stores. Targets are aligned to 32 bytes.
     TakeBlocks stream_blocks;
+    SkipBlocks skip_blocks;
     // Makes what stream_blocks stored visible to other cores.
     void (*finish_streaming)();
 };

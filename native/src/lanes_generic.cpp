@@ -24,11 +24,18 @@ struct PlainOps {
         std::memcpy(to, &vector, sizeof vector);
     }
 
+    static void empty(int16_t* block) { empty_in_order<PlainOps>(block); }
+
+    template <bool stream>
+    static void take(int16_t* block, int16_t* target, int16_t dc) {
+        take_in_order<PlainOps, stream>(block, target, dc);
+    }
+
     static uint64_t trailing_zeros(uint64_t bits) { return uint64_t(__builtin_ctzll(bits)); }
 
     template <int lane>
     static inline __attribute__((always_inline)) void step(LaneMemory* memory, uint64_t& window, uint64_t& p) {
-        plain_step<lane>(memory, window, p);
+        plain_step<lane, false>(memory, window, p);
     }
 };
 
@@ -40,7 +47,11 @@ void finish_streaming() {
 
 }  // namespace
 
-const LaneKernels lane_kernels_generic = {4, step<PlainOps>, take_blocks<PlainOps, false>, take_blocks<PlainOps, true>,
+const LaneKernels lane_kernels_generic = {4,
+                                          step<PlainOps>,
+                                          take_blocks<PlainOps, false>,
+                                          take_blocks<PlainOps, true>,
+                                          skip_blocks<PlainOps>,
                                           finish_streaming};
 
 }  // namespace jpegfreq

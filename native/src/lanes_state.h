@@ -2,13 +2,14 @@
 #pragma once
 
 #include "lanes.h"
+#include "needed_mcus.h"
 #include "sequential.h"
 
 namespace jpegfreq {
 
 struct TableSlot {
     LaneTable table;
-    uint16_t first_entry = 0;  // in LaneMemory::tables
+    LaneEntry* entries = nullptr;  // code_levels tables in LaneMemory::tables
     int users = 0;
     uint64_t last_use = 0;
     bool built = false;
@@ -18,6 +19,7 @@ struct TableSlot {
 struct LaneImage {
     Job* job = nullptr;  // nullptr: free
     SequentialScan scan;
+    NeededMcus needed;
     TableSlot* tables[2][max_components] = {};
     Unstuffed data;
     uint32_t next_segment = 0;
@@ -31,10 +33,10 @@ struct LaneImage {
 struct LaneWork {
     LaneImage* image = nullptr;
     uint64_t program_serial = 0;  // of the image whose program the lane holds
-    int program_blocks = 0;       // blocks before the end table
     uint64_t segment_end = 0;     // bytes
     uint64_t mcu = 0, mcu_end = 0;
     int chunk_mcus = 0;
+    bool skipped = false;            // nobody needs the chunk's blocks
     int16_t* targets[chunk_blocks];  // of the chunk's blocks
     uint8_t components[chunk_blocks] = {};
     uint32_t dc[max_components] = {};
@@ -70,9 +72,9 @@ struct Lanes {
     TableSlot* table(const HuffmanSpec& spec, bool is_dc);
     bool acquire(int lane, JobQueue& queue, const Limits& limits, Decoder* plain);
     bool start_segment(int lane, LaneImage& image);
-    void set_program(int lane, int blocks);
+    void set_program(int lane);
     void start_chunk(int lane);
-    void aim(int lane);
+    void aim(int lane, uint64_t mcu_y, uint64_t mcu_x);
     bool finish_chunk(int lane);
     bool finish_alone(int lane);
     // Gives the scan the tables of the plain loop.

@@ -3,42 +3,11 @@
 #include <cstring>
 
 #include "dispatch.h"
+#include "needed_mcus.h"
 
 namespace jpegfreq {
 
 namespace {
-
-// MCUs of the rows [row_begin, row_end) and columns [column_begin, column_end).
-struct NeededMcus {
-    uint64_t wide;
-    uint64_t row_begin, row_end, column_begin, column_end;
-
-    explicit NeededMcus(const SequentialScan& scan)
-        : wide(scan.mcus_wide), row_begin(UINT64_MAX), row_end(0), column_begin(UINT64_MAX), column_end(0) {
-        for (int i = 0; i < scan.component_count; i++) {
-            const auto& part = scan.components[i];
-            const BlockRange& blocks = part.needed;
-            row_begin = least(row_begin, blocks.row_begin / part.mcu_height);
-            row_end = most(row_end, (blocks.row_end + part.mcu_height - 1u) / part.mcu_height);
-            column_begin = least(column_begin, blocks.column_begin / part.mcu_width);
-            column_end = most(column_end, (blocks.column_end + part.mcu_width - 1u) / part.mcu_width);
-        }
-        row_end = least(row_end, scan.mcu_end / wide);
-    }
-
-    // The first needed MCU from `mcu` on; all_mcus: none is left.
-    uint64_t next(uint64_t mcu) const {
-        if (mcu / wide < row_begin) mcu = row_begin * wide;
-        const uint64_t column = mcu % wide;
-        if (column < column_begin) mcu += column_begin - column;
-        if (column >= column_end) mcu += wide - column + column_begin;
-        return mcu / wide < row_end ? mcu : all_mcus;
-    }
-
-private:
-    static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
-    static uint64_t most(uint64_t a, uint64_t b) { return a < b ? b : a; }
-};
 
 // The first marker from `in` on, a fill byte among them; `end` or its last byte if there is none.
 const uint8_t* skip_interval(const uint8_t* in, const uint8_t* end) {

@@ -42,10 +42,9 @@ void Lanes::begin_chunk(int lane, Part& part, int mcus) {
     const int blocks = mcus * scan.blocks_per_mcu;
     w.chunk_mcus = mcus;
     w.mcu = part.cursor.mcu;
-    if (w.program_serial != w.image->serial || w.program_blocks != blocks) set_program(lane, blocks);
-    memory.lanes[lane].p = 256;
-    memory.lanes[lane].end = uint32_t(256 * (blocks + 1));
-    if (part.state != Part::warming && !part.blocks) return aim(lane);
+    set_program(lane);
+    memory.lanes[lane].p = begin_place(blocks);
+    if (part.state != Part::warming && !part.blocks) return aim(lane, w.mcu / scan.mcus_wide, w.mcu % scan.mcus_wide);
     int16_t* target = part.blocks + part.cursor.mcu * unsigned(scan.blocks_per_mcu) * 64;
     for (int i = 0; i < blocks; i++) w.targets[i] = part.state == Part::warming ? spare : target + 64 * i;
 }
@@ -68,7 +67,7 @@ bool Lanes::end_chunk(int lane, Part* parts, int number, uint64_t window_end) {
     uint32_t dc[max_components];
     std::memcpy(dc, part.cursor.dc, sizeof dc);
     const bool good = lane_kernels.take_blocks(memory.scratch[lane], blocks, w.targets, w.components, dc) &&
-                      ((state.p - state.end) & 127) == 0 && bit <= 8 * w.segment_end;
+                      ((state.p - end_place) & 127) == 0 && bit <= 8 * w.segment_end;
     if (!good) clean(lane);
     if (part.state == Part::warming) {
         if (bit >= part.give_up) {

@@ -1,0 +1,62 @@
+// The lanes with BMI2 and AVX-512, where two instructions put a block from zigzag into natural order: so the steps need not, and
+// there is room for a fifth lane.
+#include "lane_step_bmi2.h"
+
+namespace jpegfreq {
+namespace {
+
+// Zigzag index of each coefficient of the natural order (T.81 A.3.6).
+alignas(64) constexpr int16_t zigzag_index[64] = {
+    0,  1,  5,  6,  14, 15, 27, 28,  //
+    2,  4,  7,  13, 16, 26, 29, 42,  //
+    3,  8,  12, 17, 25, 30, 41, 43,  //
+    9,  11, 18, 24, 31, 40, 44, 53,  //
+    10, 19, 23, 32, 39, 45, 52, 54,  //
+    20, 22, 33, 38, 46, 51, 55, 60,  //
+    21, 34, 37, 47, 50, 56, 59, 61,  //
+    35, 36, 48, 49, 57, 58, 62, 63,
+};
+
+struct WideOps {
+    template <bool stream>
+    static void store(int16_t* to, __m512i vector) {
+        if (stream) {
+            // Targets are aligned to half of the vector.
+            _mm256_stream_si256(reinterpret_cast<__m256i*>(to), _mm512_castsi512_si256(vector));
+            _mm256_stream_si256(reinterpret_cast<__m256i*>(to + 16), _mm512_extracti64x4_epi64(vector, 1));
+        } else {
+            _mm512_storeu_si512(to, vector);
+        }
+    }
+
+    static void empty(int16_t* block) {
+        _mm512_store_si512(block, _mm512_maskz_set1_epi16(1, no_dc));
+        _mm512_store_si512(block + 32, _mm512_setzero_si512());
+    }
+
+    template <bool stream>
+    static void take(int16_t* block, int16_t* target, int16_t dc) {
+        const __m512i low = _mm512_load_si512(block), high = _mm512_load_si512(block + 32);
+        const __m512i first = _mm512_permutex2var_epi16(low, _mm512_load_si512(zigzag_index), high);
+        const __m512i second = _mm512_permutex2var_epi16(low, _mm512_load_si512(zigzag_index + 32), high);
+        store<stream>(target, _mm512_mask_set1_epi16(first, 1, dc));
+        store<stream>(target + 32, second);
+        empty(block);
+    }
+
+    static uint64_t trailing_zeros(uint64_t bits) { return _tzcnt_u64(bits); }
+
+    template <int lane>
+    static inline __attribute__((always_inline)) void step(LaneMemory* memory, uint64_t& window, uint64_t& p) {
+        bmi2_step<lane, true>(memory, window, p);
+    }
+};
+
+void finish_streaming() { _mm_sfence(); }
+
+}  // namespace
+
+const LaneKernels lane_kernels_avx512 = {
+    6, step<WideOps>, take_blocks<WideOps, false>, take_blocks<WideOps, true>, skip_blocks<WideOps>, finish_streaming};
+
+}  // namespace jpegfreq
