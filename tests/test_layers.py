@@ -34,7 +34,6 @@ ALLOWED = {
     "jpegfreq._dct": set(),
     "jpegfreq._quality": set(),
     "jpegfreq._memory": {"_native"},
-    "jpegfreq._hashes": {"_native"},
     "jpegfreq.crops": {"_arguments"},
     "jpegfreq.views": {"_arguments", "header", "crops"},
     "jpegfreq.header": {"_native"},
@@ -51,7 +50,7 @@ ALLOWED = {
     "jpegfreq.writer": DECODER | {"_files", "batch"},
     "jpegfreq.sources.*": {"_native", "errors", "_extras", "_files", "_json", "_memory", "_words"},
     "jpegfreq.compat.*": DECODER - {"_native"} | {"_files", "_quality", "_segments", "channels", "structure", "writer"},
-    "jpegfreq.store.*": {"_extras", "_hashes"} | TENSORS - {"_native"} | SOURCES | EDITS,
+    "jpegfreq.store.*": {"_extras"} | TENSORS - {"_native"} | SOURCES | EDITS,
     "jpegfreq.torch.*": {"_extras"} | TENSORS - {"_native"} | SOURCES | {"_dct"},
     "jpegfreq.models.pixel_layer": FORMAT | {"_dct"},
     "jpegfreq.models.stems": FORMAT | {"models.pixel_layer"},
@@ -69,6 +68,7 @@ ONLY_IN = {
     "numba": ("jpegfreq.assembly.kernels",),
     "ray": ("jpegfreq.store.ray_engine",),
     "rich": ("jpegfreq.cli.", "jpegfreq.report."),
+    "xxhash": ("jpegfreq.store.",),
     "matplotlib": ("jpegfreq.cli.", "jpegfreq.report."),
 }
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import xxhash
 
 from jpegfreq import read_batch, read_header
 from jpegfreq.crops import center_crop_window
@@ -141,7 +142,8 @@ def test_the_manifest_names_every_file_once(folder: Path, tmp_path: Path) -> Non
     assert sorted([file["name"] for file in files] + list(failed)) == list(conversion.names)
     for file in files:
         data = (folder / file["name"]).read_bytes()
-        assert (file["size_bytes"], file["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
+        assert (file["size_bytes"], file["xxh3_128"]) == (len(data), xxhash.xxh3_128_hexdigest(data))
+        assert set(file) == {"name", "size_bytes", "xxh3_128", "label"}
 
 
 @pytest.mark.parametrize(("storage", "dtype"), [("int16", "float32"), ("float16", "float16")])
@@ -218,18 +220,55 @@ def test_a_shard_that_is_gone_is_made_again(folder: Path, tmp_path: Path) -> Non
     assert content(out) == whole
 
 
+def record_sha256(conversion: Conversion, out: Path, shard: int) -> None:
+    """Give a complete shard the record that earlier code wrote."""
+    path = conversion.complete_path(out, shard)
+    record = json.loads(path.read_text())
+    for file in record["files"]:
+        del file["xxh3_128"]
+        file["sha256"] = hashlib.sha256((conversion.folder / file["name"]).read_bytes()).hexdigest()
+    path.write_text(json.dumps(record))
+
+
+def test_a_store_that_recorded_sha256_is_read_and_resumed(folder: Path, tmp_path: Path) -> None:
+    conversion, out = plan(folder), tmp_path / "store"
+    begin(conversion, out)
+    convert_shards(conversion, out, [0, 1])
+    for shard in (0, 1):
+        record_sha256(conversion, out, shard)
+    for name in conversion.shard_names(0):
+        (folder / name).write_bytes((folder / name).read_bytes())  # copied, so that its hash is looked at
+    assert begin(conversion, out) == 0
+    assert missing_shards(conversion, out) == [2, 3]
+    store, anew = convert(conversion, out), convert(conversion, tmp_path / "anew")
+    assert store.names == anew.names
+    for index in range(len(anew)):
+        np.testing.assert_array_equal(store[index][0], anew[index][0])
+    shards = json.loads((out / "manifest.json").read_text())["shards"]
+    kinds = [{kind for file in shard["files"] for kind in ("sha256", "xxh3_128") if kind in file} for shard in shards]
+    assert kinds == [{"sha256"}, {"sha256"}, {"xxh3_128"}, {"xxh3_128"}]
+    edited = folder / store.names[0]
+    data = edited.read_bytes()
+    edited.write_bytes(data[:-30] + bytes(byte ^ 1 for byte in data[-30:-2]) + data[-2:])  # of the same size
+    assert begin(conversion, out) == 1
+    assert missing_shards(conversion, out) == [0]
+
+
+@pytest.mark.parametrize("kind", ["xxh3_128", "sha256"])
 def test_files_that_were_only_copied_are_hashed_once(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     conversion, out = plan(folder), tmp_path / "store"
     begin(conversion, out)
     convert_shards(conversion, out, [1])
+    if kind == "sha256":
+        record_sha256(conversion, out, 1)
     for name in conversion.shard_names(1):
         (folder / name).chmod(0o600)
     time.sleep(0.05)  # the file system's clock ticks in milliseconds
     hashed: list[Path] = []
-    digest = manifest._sha256_of
-    monkeypatch.setattr(manifest, "_sha256_of", lambda path: hashed.append(path) or digest(path))
+    compare = manifest._has_recorded_hash
+    monkeypatch.setattr(manifest, "_has_recorded_hash", lambda path, file: hashed.append(path) or compare(path, file))
     for times in (1, 1):
         assert begin(conversion, out) == 0
         assert len(hashed) == times * len(conversion.shard_names(1))

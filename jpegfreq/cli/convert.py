@@ -19,8 +19,8 @@ SUMMARY = "convert a data set to fixed-size tensors (.npy shards and a manifest)
 DESCRIPTION = """\
 Convert the JPEG files of a folder to tensors of one size. The shorter side of each
 image is resized, then the centre is cropped. The store holds OUT/shards/*.npy and
-OUT/manifest.json with the format, the names, sizes and hashes of the files, and the
-labels (the first folder of each name). Read it with jpegfreq.store.StoredDataset.
+OUT/manifest.json with the format, the names, sizes and XXH3 hashes of the files, and
+the labels (the first folder of each name). Read it with jpegfreq.store.StoredDataset.
 
 Run the same command again after an interruption: complete shards are kept, and the
 store becomes the same, byte for byte, as without the interruption. Shards whose files

@@ -2,6 +2,11 @@
 
 A shard's time of modification is when it was begun, before any of its files was read. `begin` looks again at files that
 changed since, and withdraws the shards that hold an older content of them.
+
+In manifest.json, each of a shard's "files" has its "name", "size_bytes", "label" and "xxh3_128", which is the 128-bit
+XXH3 hash of its content in hexadecimal, as `xxhash.xxh3_128_hexdigest(data)` returns it. The hash shows whether a file
+changed or was mixed up with another. It does not protect against forgery, because other content with the same hash can
+be made on purpose. Older stores have "sha256" instead. They are read and resumed, and their new shards have "xxh3_128".
 """
 
 from __future__ import annotations
@@ -12,6 +17,8 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+import xxhash
 
 from jpegfreq._files import read_text, write_whole
 from jpegfreq._json import parse_json
@@ -85,7 +92,7 @@ def is_edited(folder: Path, shard: Path, files: Iterable[Mapping[str, Any]], now
     Args:
         folder: where the files are.
         shard: the shard's file.
-        files: "name", "size_bytes" and "sha256" of each; those that could not be opened have no hash.
+        files: of each its "name", "size_bytes" and "xxh3_128" or "sha256"; those that could not be opened have no hash.
         now_ns: the file system's current time.
     """
     made_ns = shard.stat().st_mtime_ns
@@ -96,7 +103,7 @@ def is_edited(folder: Path, shard: Path, files: Iterable[Mapping[str, Any]], now
             return True
         if path.stat().st_ctime_ns < made_ns:  # which nobody can set; its clock may tick in milliseconds
             continue
-        if "sha256" not in file or _sha256_of(path) != file["sha256"]:
+        if not _has_recorded_hash(path, file):
             return True
         hashed = True
     if hashed:
@@ -110,6 +117,17 @@ def identity_of(path: Path) -> dict[str, Any]:
         return {"size_bytes": path.stat().st_size, "sha256": _sha256_of(path)}
     except OSError:
         return {}
+
+
+def _has_recorded_hash(path: Path, file: Mapping[str, Any]) -> bool:
+    """Return whether a file still has the hash that its shard's record holds, of either kind."""
+    kinds = {"xxh3_128": _xxh3_128_of, "sha256": _sha256_of}
+    return any(kind in file and hash_of(path) == file[kind] for kind, hash_of in kinds.items())
+
+
+def _xxh3_128_of(path: Path) -> str:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, xxhash.xxh3_128).hexdigest()
 
 
 def _sha256_of(path: Path) -> str:

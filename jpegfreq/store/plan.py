@@ -44,7 +44,8 @@ class ShardRecord:
     """What a complete shard says of its files.
 
     Attributes:
-        files: "name", "size_bytes" and "sha256" of every file; a file that could not be opened has only its name.
+        files: of every file its "name", "size_bytes" and hash, "xxh3_128" or "sha256"; a file that could not be opened
+            has only its name.
         failures: the files that could not be read.
     """
 

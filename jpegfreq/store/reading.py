@@ -7,7 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jpegfreq._hashes import sha256_of_each
+import xxhash
+
 from jpegfreq.batch import read_batch
 from jpegfreq.crops import Window
 from jpegfreq.failures import Failure
@@ -28,13 +29,13 @@ class LoadedImage:
 
     Attributes:
         data: its bytes.
-        sha256: their hash in hexadecimal, or "" if it was not asked for.
+        xxh3_128: their hash in hexadecimal, or "" if it was not asked for.
         header: of the image.
         window: the part of the resized image that is read.
     """
 
     data: memoryview
-    sha256: str
+    xxh3_128: str
     header: Header
     window: Window
 
@@ -61,34 +62,24 @@ def _load(
 ) -> list[LoadedImage | Exception]:
     """Read files and find their windows; an error takes the place of a file that fails."""
     files = memory.batch()
-    read = [_read_header(files, path) for path in paths]
-    data = [image[0] for image in read if not isinstance(image, Exception)]
-    digests = iter(sha256_of_each(data) if hashes else [""] * len(data))
     windows: dict[tuple[int, int], Window] = {}  # few sizes are shared by many images
-    loaded: list[LoadedImage | Exception] = []
-    for image in read:
-        if isinstance(image, Exception):
-            loaded.append(image)
-            continue
-        digest, size = next(digests), read_size(view, image[1])
-        try:
-            window = windows.get(size) or windows.setdefault(size, view.window(image[1]))
-        except ValueError as error:
-            loaded.append(UnreadableImageError(error, image[0]))
-            continue
-        loaded.append(LoadedImage(image[0], digest, image[1], window))
-    return loaded
+    return [_load_one(files, path, view, windows, hashes) for path in paths]
 
 
-def _read_header(files: BatchFiles, path: str) -> tuple[memoryview, Header] | Exception:
+def _load_one(
+    files: BatchFiles, path: str, view: EvaluationView, windows: dict[tuple[int, int], Window], hashes: bool
+) -> LoadedImage | Exception:
     try:
         data = files.read(path)
     except OSError as error:
         return error
     try:
-        return data, read_header(data)
+        header = read_header(data)
+        size = read_size(view, header)
+        window = windows.get(size) or windows.setdefault(size, view.window(header))
     except (ValueError, MemoryError) as error:
         return UnreadableImageError(error, data)
+    return LoadedImage(data, xxhash.xxh3_128_hexdigest(data) if hashes else "", header, window)
 
 
 def read_views(

@@ -146,7 +146,7 @@ def _convert_shard(
                     continue
                 stored[len(files) - first] = steps
             label = label_of.get(name.split("/")[0], -1) if "/" in name else -1
-            files.append({"name": name, "size_bytes": len(image.data), "sha256": image.sha256, "label": label})
+            files.append({"name": name, "size_bytes": len(image.data), "xxh3_128": image.xxh3_128, "label": label})
         rows.write(file, len(files) - first)
         progress(len(names), size_bytes)
     unread = [{"name": failure.name, **identity_of(conversion.folder / failure.name)} for failure in failures]

@@ -15,7 +15,6 @@ namespace jpegfreq::python {
 namespace nb = nanobind;
 
 // Each file adds its functions.
-void bind_hashes(nb::module_& module);
 void bind_header(nb::module_& module);
 void bind_coefficients(nb::module_& module);
 void bind_batch(nb::module_& module);

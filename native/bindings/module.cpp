@@ -4,7 +4,6 @@ using namespace jpegfreq::python;
 
 NB_MODULE(_native, module) {
     nb::set_leak_warnings(false);  // the module's tables live as long as the process
-    bind_hashes(module);
     bind_header(module);
     bind_coefficients(module);
     bind_batch(module);

@@ -14,13 +14,11 @@ constexpr Kernels generic = {"generic",
                              &lane_kernels_generic,
                              &resample_kernels_generic,
                              split_frequencies_generic,
-                             &write_kernels_generic,
-                             nullptr};
+                             &write_kernels_generic};
 
 // One stream at a time, which is what the tests compare the lanes with.
 constexpr Kernels plain = {"plain", copy_to_ff_generic,        decode_segment_generic,    &ac_kernels_generic,
-                           nullptr, &resample_kernels_generic, split_frequencies_generic, &write_kernels_generic,
-                           nullptr};
+                           nullptr, &resample_kernels_generic, split_frequencies_generic, &write_kernels_generic};
 
 #if defined(__x86_64__) && defined(__GNUC__)
 
@@ -31,10 +29,9 @@ constexpr Kernels avx2 = {"avx2",
                           &lane_kernels_avx2,
                           &resample_kernels_avx2,
                           split_frequencies_avx2,
-                          &write_kernels_avx2,
-                          nullptr};
+                          &write_kernels_avx2};
 
-// As avx2, but for the resample, one more lane and hashes.
+// As avx2, but for the resample and one more lane.
 constexpr Kernels avx512 = {"avx512",
                             copy_to_ff_avx2,
                             decode_segment_avx2,
@@ -42,8 +39,7 @@ constexpr Kernels avx512 = {"avx512",
                             &lane_kernels_avx512,
                             &resample_kernels_avx512,
                             split_frequencies_avx2,
-                            &write_kernels_avx2,
-                            hash_blocks_avx512};
+                            &write_kernels_avx2};
 
 // All that CMakeLists.txt compiles the *_avx2.cpp files for, except F16C and LZCNT, which every machine with the others has.
 bool has_avx2() {
@@ -71,8 +67,7 @@ constexpr Kernels neon = {"neon",
                           &lane_kernels_generic,
                           &resample_kernels_neon,
                           split_frequencies_generic,
-                          &write_kernels_generic,
-                          nullptr};
+                          &write_kernels_generic};
 
 #endif
 

@@ -6,7 +6,6 @@
 #include "progressive.h"
 #include "resample_pass.h"
 #include "sequential.h"
-#include "sha256.h"
 #include "symbols.h"
 #include "unstuff.h"
 
@@ -21,7 +20,6 @@ struct Kernels {
     const ResampleKernels* resample;
     SplitFrequencies split_frequencies;
     const WriteKernels* write;
-    HashBlocks hash_blocks;  // null: messages are not hashed side by side
 };
 
 // The fastest set of this machine. For tests and comparisons, the environment variable JPEGFREQ_INSTRUCTION_SET names another:
