@@ -22,45 +22,48 @@ uint32_t component_size(const Axis& axis) {
 
 bool full_resolution(const Axis& axis) { return axis.sampling == axis.max_sampling; }
 
-// Pixels of the enlarged component, one after the other, each made of one or two of the component's samples.
+// Pixels of the enlarged component, each made of one or two of the component's samples.
 class Enlarger {
 public:
+    // Position of a pixel in samples, times twice_max, divided by twice_max: quotient, remainder.
+    struct Pixel {
+        uint32_t second, part;
+    };
+
     explicit Enlarger(const Axis& axis)
         : last_(component_size(axis) - 1),
           twice_max_(2 * axis.max_sampling),
           reciprocal_((uint64_t(1) << 32) / twice_max_ + 1),
           step_(2 * axis.sampling),
-          unit_(axis.chroma == ChromaResampling::replicate ? 0.0f : 1.0f / float(twice_max_)),
-          origin_(axis.sampling + (unit_ == 0.0f ? twice_max_ : axis.max_sampling)) {}
+          replicates_(axis.chroma == ChromaResampling::replicate),
+          unit_(replicates_ ? 0.0f : 1.0f / float(twice_max_)),
+          origin_(axis.sampling + (replicates_ ? twice_max_ : axis.max_sampling)) {}
 
     // Numbers stay below 2^20: a side has at most 65535 pixels, a sampling factor is at most 4 (T.81 B.2.2). So the quotient is
     // exact: the reciprocal is too large by at most 2^-32, which comes to less than 2^-12 of a quotient's smallest step of 1/8.
-    Enlarger at(uint32_t pixel) const {
-        Enlarger moved = *this;
+    Pixel at(uint32_t pixel) const {
         const uint32_t position = pixel * step_ + origin_;
-        moved.second_ = uint32_t(position * reciprocal_ >> 32);
-        moved.part_ = position - moved.second_ * twice_max_;
-        return moved;
+        const uint32_t second = uint32_t(position * reciprocal_ >> 32);
+        return {second, position - second * twice_max_};
     }
-    uint32_t first() const { return std::min(second_ == 0 ? 0 : second_ - 1, last_); }
-    uint32_t second() const { return unit_ == 0.0f ? first() : std::min(second_, last_); }
-    float second_weight() const { return float(part_) * unit_; }
-    void next() {
+    uint32_t first(Pixel pixel) const { return std::min(pixel.second - (pixel.second != 0), last_); }
+    uint32_t second(Pixel pixel) const { return std::min(pixel.second - replicates_, last_); }
+    float second_weight(Pixel pixel) const { return float(pixel.part) * unit_; }
+    Pixel next(Pixel pixel) const {
         // A step is at most 1. Without a branch, for whether the next sample begins is hard to predict.
-        part_ += step_;
-        const uint32_t whole = part_ >= twice_max_;
-        part_ -= twice_max_ & -whole;
-        second_ += whole;
+        const uint32_t part = pixel.part + step_;
+        const uint32_t whole = part >= twice_max_;
+        return {pixel.second + whole, part - (twice_max_ & -whole)};
     }
 
 private:
     uint32_t last_, twice_max_, step_;
     uint64_t reciprocal_;  // of twice_max, times 2^32
-    float unit_;           // 0 for replication: all of a pixel comes from the first sample
+    uint32_t replicates_;  // 1: all of a pixel comes from its first sample, which is the second one, too
+    float unit_;           // 0 for replication
     // Of the centre of pixel 0, from the centre of the sample before sample 0 (for replication: from that sample's beginning),
     // in samples, times twice_max.
     uint32_t origin_;
-    uint32_t second_ = 0, part_ = 0;  // the position divided by twice_max: quotient, remainder
 };
 
 // The grid on which the filter runs: pixels of the box, or the component's own samples.
@@ -142,10 +145,15 @@ struct Plan {
     Grid grid;
     Enlarger enlarger;
     uint32_t limit;  // max_taps
-    double stretch;
+    double stretch, inverse_stretch;
 
     explicit Plan(const Axis& axis)
-        : axis(axis), grid(make_grid(axis)), enlarger(axis), limit(max_taps(axis)), stretch(stretch_of(axis, grid)) {}
+        : axis(axis),
+          grid(make_grid(axis)),
+          enlarger(axis),
+          limit(max_taps(axis)),
+          stretch(stretch_of(axis, grid)),
+          inverse_stretch(1.0 / stretch) {}
 };
 
 // The taps of one output sample: their first sample and how many.
@@ -168,17 +176,19 @@ TapRun place_taps(const Plan& plan, int64_t begin, int64_t end, Weight weight, d
         }
         return run;
     }
-    Enlarger pixel = plan.enlarger.at(first);
-    TapRun run{pixel.first(), 0};
+    const Enlarger enlarger = plan.enlarger;
+    Enlarger::Pixel pixel = enlarger.at(first);
+    const uint32_t start = enlarger.first(pixel);
+    uint32_t length = 0;
     for (int64_t j = begin; j < end; ++j) {
         const float value = float(weight(j) * factor);
-        const uint32_t second = pixel.second() - run.start;
-        weights[pixel.first() - run.start] += value * (1.0f - pixel.second_weight());
-        weights[second] += value * pixel.second_weight();
-        run.length = second + 1;
-        if (j >= 0 && j < last) pixel.next();
+        const uint32_t second = enlarger.second(pixel) - start;
+        weights[enlarger.first(pixel) - start] += value * (1.0f - enlarger.second_weight(pixel));
+        weights[second] += value * enlarger.second_weight(pixel);
+        length = second + 1;
+        if (j >= 0 && j < last) pixel = enlarger.next(pixel);
     }
-    return run;
+    return {start, length};
 }
 
 template <Filter filter>
@@ -188,8 +198,8 @@ TapRun taps_of(const Plan& plan, uint32_t position, float* weights) {
     if (repeats_border(plan.axis)) {
         return place_taps(plan, begin, end, [&](int64_t j) { return cubic(j - centre + 0.5, -0.75); }, 1.0, weights);
     }
-    const double inverse_stretch = 1.0 / plan.stretch;
-    const auto weight = [&](int64_t j) { return kernel<filter>((j - centre + 0.5) * inverse_stretch); };
+    const double inverse_stretch = plan.inverse_stretch;
+    const auto weight = [=](int64_t j) { return kernel<filter>((j - centre + 0.5) * inverse_stretch); };
     double total = 0.0;
     for (int64_t j = begin; j < end; ++j) total += weight(j);
     if (total == 0.0) {  // rounding put the only sample of a box just outside it
@@ -209,17 +219,18 @@ TapRun interpolated(const Plan& plan, uint32_t position, float* weights) {
         weights[1] = float(second_weight);
         return {plan.grid.origin + first, second_weight == 0.0 ? 1u : 2u};
     }
-    Enlarger pixel = plan.enlarger.at(plan.grid.origin + first);
-    TapRun run{pixel.first(), 0};
+    const Enlarger enlarger = plan.enlarger;
+    Enlarger::Pixel pixel = enlarger.at(plan.grid.origin + first);
+    TapRun run{enlarger.first(pixel), 0};
     const auto add_pixel = [&](float value) {
-        const uint32_t second = pixel.second() - run.start;
-        weights[pixel.first() - run.start] += value * (1.0f - pixel.second_weight());
-        weights[second] += value * pixel.second_weight();
+        const uint32_t second = enlarger.second(pixel) - run.start;
+        weights[enlarger.first(pixel) - run.start] += value * (1.0f - enlarger.second_weight(pixel));
+        weights[second] += value * enlarger.second_weight(pixel);
         run.length = second + 1;
     };
     add_pixel(float(1.0 - second_weight));
     if (second_weight != 0.0) {
-        pixel.next();
+        pixel = enlarger.next(pixel);
         add_pixel(float(second_weight));
     }
     return run;
@@ -250,7 +261,7 @@ SampleRange source_range(const Axis& axis) {
     const uint32_t end = grid.origin + uint32_t(std::clamp(last.end, int64_t(begin) - grid.origin + 1, samples));
     if (!grid.enlarged) return {begin, end};
     const Enlarger enlarger(axis);
-    return {enlarger.at(begin).first(), enlarger.at(end - 1).second() + 1};
+    return {enlarger.first(enlarger.at(begin)), enlarger.second(enlarger.at(end - 1)) + 1};
 }
 
 uint32_t max_taps(const Axis& axis) {
