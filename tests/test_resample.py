@@ -162,6 +162,28 @@ def test_statistics_are_applied_in_the_same_pass(layout: str, channels: object) 
     np.testing.assert_allclose(got, (plain - mean) / std, atol=1e-3)
 
 
+# Rows of a block that are full, end early, are missing or have one channel; together, and not as neighbours.
+@pytest.mark.parametrize(
+    "channels",
+    [48, 64, (0, 1, 8, 64, 65, 66, 72, 128, 136, 144), (0, 2, 1, 64, 72, 88), (*range(24), 40, 64, 120, 191), (5, 64)],
+)
+def test_channels_last_are_channels_first_moved(channels: object) -> None:
+    for sampling in ("4:2:0", "4:4:4", "grey"):
+        coefficients = make_coefficients(70, 60, SAMPLINGS[sampling])
+        for width in (8, 40, 64, 136):
+            for dtype in ("float32", "float16"):
+                first, last = (
+                    resample(
+                        coefficients,
+                        whole(coefficients),
+                        (24, width),
+                        format=TensorFormat(channels, layout=layout, dtype=dtype),
+                    )
+                    for layout in ("CHW", "HWC")
+                )
+                np.testing.assert_array_equal(last, np.moveaxis(first, 0, 2))
+
+
 @pytest.mark.parametrize("layout", ["CHW", "HWC"])
 @pytest.mark.parametrize("channels", ["all", 24])
 @pytest.mark.parametrize("sampling", ["4:2:0", "grey"])
@@ -335,7 +357,7 @@ for number, (name, sampling) in enumerate(SAMPLINGS.items()):
         ((0, 1, 64, 1), (8, 72), {"apply_orientation": True, "antialias": False}),
         ((0, 0, 75, 75), (24, 24), {"filter": "bicubic", "apply_orientation": True}),
     ]):
-        for channels in ("all", 24, 6, (191, 3, 64, 2, 40, 5, 6, 7, 8, 9, 10, 11, 12)):
+        for channels in ("all", 48, 24, 6, (191, 3, 64, 2, 40, 5, 6, 7, 8, 9, 10, 11, 12)):
             for layout in ("CHW", "HWC"):
                 for dtype in ("float32", "float16", "int8"):
                     maker = int8 if dtype == "int8" else TensorFormat

@@ -184,6 +184,26 @@ bool is_whole_block(const Channels& channels) {
     return true;
 }
 
+// The form of a staged component whose channels are neighbours in natural order; see ResamplePass. Returns its width, or 0.
+uint32_t packed_width(const Channels& channels, uint32_t blocks_wide, uint8_t (&lengths)[8]) {
+    uint32_t found = 0, widest = 0, rows = 0;
+    for (uint32_t v = 0; v < 8; ++v) {
+        uint32_t u = 0;
+        while (u < 8 && found < channels.count && channels.frequencies[found] == 8 * v + u &&
+               channels.positions[found] == channels.positions[0] + found) {
+            ++u, ++found;
+        }
+        lengths[v] = uint8_t(u);
+        widest = std::max(widest, u);
+        if (u != 0) rows = v + 1;
+    }
+    if (found != channels.count) return 0;
+    for (uint32_t width = 2; width <= 4; width += 2) {
+        if (widest <= width && rows <= 4 && blocks_wide * width % 8 == 0) return width;
+    }
+    return 8;
+}
+
 // Values in a cache line.
 constexpr uint32_t line_values(TensorType type) { return type == TensorType::float16 ? 32 : 16; }
 
@@ -205,16 +225,16 @@ bool can_stream(const TensorSpec& spec, const ResamplePass& pass, const void* ou
 }
 
 // See Note [Pieces] of resample_kernels.h. Other passes keep the ring as small as they can.
-bool makes_bands_ahead(const ResamplePass& pass) { return pass.interleaved && pass.stream; }
+bool makes_bands_ahead(const ResamplePass& pass) { return pass.interleaved && pass.stream && !pass.staging; }
 
 // Channels last where that is not so: every component would write parts of lines, all over the output. Floats of a block row
-// that all components fill together, so that it is written in whole cache lines with non-temporal stores; else 0. Whole
-// blocks of float16 gain nothing by it.
+// that all components fill together, so that it is written in whole cache lines; else 0. Whole blocks gain by it only if they are
+// floats that would go out with non-temporal stores otherwise.
 size_t staged_row(const Header& header, const ResampleGeometry& geometry, const TensorSpec& spec,
                   const Channels (&channels)[max_components], const void* out) {
     bool any = false;  // component that the image has
     for (int c = 0; c < header.component_count; ++c) any |= channels[c].count != 0;
-    if (!any || !spec.stream || spec.layout != TensorLayout::hwc || spec.type == TensorType::int8) return 0;
+    if (!any || spec.layout != TensorLayout::hwc || spec.type == TensorType::int8) return 0;
     bool whole_blocks = true;
     bool whole_lines = spec.channel_count % 16 == 0 && reinterpret_cast<uintptr_t>(out) % 64 == 0;
     for (const Channels& one : channels) {
@@ -222,14 +242,14 @@ size_t staged_row(const Header& header, const ResampleGeometry& geometry, const 
         whole_blocks &= is_whole_block(one);
         whole_lines &= one.positions[0] % 16 == 0;
     }
-    if (whole_blocks && (whole_lines || spec.type == TensorType::float16)) return 0;
+    if (whole_blocks && (!spec.stream || whole_lines || spec.type == TensorType::float16)) return 0;
     return size_t(geometry.output_width / 8) * spec.channel_count;
 }
 
 // Lays the component's scratch out in the arena and fills the pass, but for the taps.
 void lay_out(const Header& header, const ResampleGeometry& geometry, const TensorSpec& spec, int component,
-             const Channels& channels, const Axis& horizontal, const Axis& vertical, const void* out, Arena& arena,
-             ResamplePass& pass, float*& dequantize) {
+             const Channels& channels, const Axis& horizontal, const Axis& vertical, const void* out, bool staged,
+             Arena& arena, ResamplePass& pass, float*& dequantize) {
     const size_t lanes = kernels().resample->lanes;
     pass.transpose = geometry.transpose;
     const uint32_t blocks_wide = header.components[component].blocks_wide;
@@ -256,16 +276,21 @@ void lay_out(const Header& header, const ResampleGeometry& geometry, const Tenso
     pass.row_group = spec.layout == TensorLayout::chw ? rows_in_lines(pass.blocks_wide, spec.type) : 1;
     pass.stream = can_stream(spec, pass, out);
 
+    pass.packed = staged && !pass.interleaved ? packed_width(channels, pass.blocks_wide, pass.packed_lengths) : 0;
     uint32_t needed_u = 0;
     for (uint32_t k = 0; k < channels.count; ++k) needed_u |= 1u << (channels.frequencies[k] & 7);
     uint32_t u_count = 0;
     for (; needed_u; needed_u &= needed_u - 1) ++u_count;
     pass.run_stride = round_up(pass.blocks_wide, lanes);
+    const uint32_t packed = pass.interleaved ? 8 : pass.packed;
+    const size_t row_floats = packed ? size_t(packed) * pass.blocks_wide : u_count * pass.run_stride;
     // An odd number of lines: rows a power of two apart would meet in the same cache sets.
-    pass.ring_stride = round_up(pass.interleaved ? size_t(8) * pass.blocks_wide : u_count * pass.run_stride, 16) | 16;
+    pass.ring_stride = round_up(row_floats, 16) | 16;
     // An odd number of vectors, for the same reason.
     pass.rows_stride = round_up(pass.row_group * size_t(pass.blocks_wide), lanes) | lanes;
-    const size_t row_count = pass.interleaved ? 0 : spec.layout == TensorLayout::chw ? 8 : channels.count;
+    const size_t row_count = pass.interleaved || pass.packed    ? 0
+                             : spec.layout == TensorLayout::chw ? 8
+                                                                : channels.count;
 
     dequantize = arena.take<float>(64);
     pass.columns = arena.take<float>(8 * lanes * pass.block_columns);
@@ -439,9 +464,7 @@ Status Resampler::upsample(const Header& header, const int16_t* const planes[], 
     geometry.width = (header.width + 7) / 8 * 8;
     resize_whole_box(geometry, geometry.height, geometry.width);
     geometry.chroma = chroma;
-    TensorSpec unstaged = spec;
-    unstaged.stream = false;  // staged rows would hold the channels of every component
-    return run(header, planes, tables, geometry, unstaged, wanted, out);
+    return run(header, planes, tables, geometry, spec, wanted, out);
 }
 
 bool Resampler::takes_rows(const Header& header, const ResampleGeometry& geometry, const TensorSpec& spec) {
@@ -506,7 +529,9 @@ Status Resampler::run(const Header& header, const int16_t* const planes[], const
     for (int c = 0; c < max_components; ++c) {
         if (wanted[c]) channels[c] = channels_of(spec, c);
     }
-    const size_t staged = staged_row(header, geometry, spec, channels, out);
+    // Staged rows hold the channels of every component.
+    const bool whole = std::all_of(wanted, wanted + max_components, [](bool one) { return one; });
+    const size_t staged = whole ? staged_row(header, geometry, spec, channels, out) : 0;
 
     Axis horizontal[max_components], vertical[max_components];
     const float* images[max_components] = {};
@@ -529,7 +554,8 @@ Status Resampler::run(const Header& header, const int16_t* const planes[], const
         AxisScratch(vertical[c], measure);
         ResamplePass pass;
         float* dequantize;
-        lay_out(header, geometry, spec, c, channels[c], horizontal[c], vertical[c], out, measure, pass, dequantize);
+        lay_out(header, geometry, spec, c, channels[c], horizontal[c], vertical[c], out, staged, measure, pass,
+                dequantize);
         needed = staged ? needed + measure.used : std::max(needed, measure.used);
     }
     needed += staged * sizeof(float);
@@ -578,7 +604,8 @@ Status Resampler::run(const Header& header, const int16_t* const planes[], const
 
         ResamplePass& pass = passes[pass_count];
         float* dequantize;
-        lay_out(header, geometry, spec, c, channels[c], horizontal[c], vertical[c], out, arena, pass, dequantize);
+        lay_out(header, geometry, spec, c, channels[c], horizontal[c], vertical[c], out, staged, arena, pass,
+                dequantize);
         for (int k = 0; k < 64; ++k) {
             const int stored = geometry.transpose ? 8 * (k & 7) + (k >> 3) : k;
             dequantize[k] = float(tables[c][stored] * scale_factors()[k] / 8 * grey_level(header));
@@ -595,7 +622,7 @@ Status Resampler::run(const Header& header, const int16_t* const planes[], const
         pass.vertical_count = vertical_taps.count;
         pass.out = out;
         pass.staging = staging;
-        pass.stream &= !staged;
+        if (staged) pass.stream = spec.stream;
         pass.ring_bands =
             ring_bands(vertical[c], vertical_taps, pass.row_group, lanes) + (makes_bands_ahead(pass) ? 1 : 0);
         if (staged) {

@@ -41,6 +41,14 @@ inline void scatter(float* to, size_t stride, F16 x) {
     scatter<Width>(to + 8 / Width * stride, stride, group(x, 1));
 }
 
+template <int Width>
+inline void scatter_partial(float* to, size_t stride, F16 x, uint32_t count) {
+    for (uint32_t i = 0; i < 16 / Width; ++i, to += stride) {
+        const __m512 shifted = _mm512_maskz_compress_ps(__mmask16(((1u << count) - 1) << Width * i), x.lanes);
+        _mm512_mask_storeu_ps(to, first_lanes(count), shifted);
+    }
+}
+
 // scatter<8> of two vectors to neighbouring places.
 inline void scatter_two(float* to, size_t stride, F16 first, F16 second) {
     _mm512_storeu_ps(to, _mm512_shuffle_f32x4(first.lanes, second.lanes, 0x44));

@@ -58,6 +58,22 @@ inline void scatter(float* to, size_t stride, F8 x) {
     }
 }
 
+// scatter<Width> of the first `count` elements of every `Width`.
+template <int Width>
+inline void scatter_partial(float* to, size_t stride, F8 x, uint32_t count) {
+    if (Width == 8) return store_partial(to, x, count);
+    constexpr int pieces = 8 / Width;
+    for (int i = 0; i < pieces; ++i, to += stride) {
+        const __m128 half = 2 * i < pieces ? _mm256_castps256_ps128(x.lanes) : _mm256_extractf128_ps(x.lanes, 1);
+        __m128 piece = Width == 2 && i % 2 ? _mm_movehl_ps(half, half) : half;
+        if (count & 2) {
+            _mm_storel_pi(reinterpret_cast<__m64*>(to), piece);
+            piece = _mm_movehl_ps(piece, piece);
+        }
+        if (count & 1) _mm_store_ss(to + (count & 2), piece);
+    }
+}
+
 inline F8 operator+(F8 a, F8 b) { return {_mm256_add_ps(a.lanes, b.lanes)}; }
 inline F8 operator-(F8 a, F8 b) { return {_mm256_sub_ps(a.lanes, b.lanes)}; }
 inline F8 operator*(F8 a, F8 b) { return {_mm256_mul_ps(a.lanes, b.lanes)}; }

@@ -6,7 +6,7 @@
 //   store, store_partial, stream, store_half, store_half_partial, stream_half, store_int8, finish_stream,
 //   store_half_blocks, where Wide has several groups: the rows of a block in each group, as halves,
 //   scatter<Width>: each `Width` elements `stride` floats after the previous ones; scatter_two, where Several is Two<Wide>:
-//   scatter<8> of both vectors to neighbouring places,
+//   scatter<8> of both vectors to neighbouring places; scatter_partial, where the one below is slow,
 //   + - *, multiply_add(a, b, c) = a * b + c, multiply_subtract(a, b, c) = a * b - c,
 //   negative_multiply_add(a, b, c) = c - a * b,
 //   transpose: 8 vectors, each group for itself; join_rows: 8 vectors, whose groups are rows of 8 floats of as many blocks,
@@ -226,27 +226,11 @@ struct Needed {
     };
     uint32_t count = 0;
     bool low = true;  // no v or u above 3: half of every DCT is not needed
-    uint32_t packed =
-        0;  // 2 or 4: the component's channels are v by v those with u < packed, side by side in a staged row
     Column columns[8];
 };
 
-uint32_t packed_width(const ResamplePass& pass) {
-    if (!pass.staging || pass.blocks_wide % 4 != 0) return 0;
-    for (uint32_t width = 2; width <= 4; width += 2) {
-        if (pass.channel_count % width != 0 || pass.channel_count > 4 * width) continue;
-        bool fits = true;
-        for (uint32_t k = 0; k < pass.channel_count; ++k) {
-            fits &= pass.frequencies[k] == 8 * (k / width) + k % width && pass.positions[k] == pass.positions[0] + k;
-        }
-        if (fits) return width;
-    }
-    return 0;
-}
-
 Needed needed_frequencies(const ResamplePass& pass) {
     Needed needed;
-    needed.packed = packed_width(pass);
     int index[8] = {-1, -1, -1, -1, -1, -1, -1, -1};
     for (uint32_t k = 0; k < pass.channel_count; ++k) {
         const int v = pass.frequencies[k] >> 3, u = pass.frequencies[k] & 7;
@@ -535,53 +519,87 @@ void vertical_channels(const ResamplePass& pass, const Needed& needed, const Row
 }
 
 // "Packed" rows: lanes = the first `Width` frequencies u of 8 / Width neighbouring blocks.
-template <int Count, int Width>
+template <int Count, uint32_t Width>
 void horizontal_packed(const ResamplePass& pass, float* ring, uint32_t begin, uint32_t end) {
+    if (Width == 8) return horizontal_interleaved<Count>(pass, ring, begin, end);
     const ColumnTaps taps(pass);
     const size_t stride = pass.ring_stride;
     ring += Width * begin;
     for (uint32_t block = begin; block < end; block += 8 / Width, ring += 8) {
         Wide packed[8];
-        for (int b = 0; b < 8 / Width; ++b) {
+        for (uint32_t b = 0; b < 8 / Width; ++b) {
             Wide x[8];
             horizontal_block<Count>(taps, block + b, x);
-            for (int u = 0; u < Width; ++u) packed[b * Width + u] = x[u];
+            for (uint32_t u = 0; u < Width; ++u) packed[b * Width + u] = x[u];
         }
         transpose(packed);
         store_rows(ring, stride, packed);
     }
 }
 
-// One vector column: 8 / Width blocks in each group.
-template <int Count, int Width, class F>
-[[gnu::always_inline]] inline void packed_column(const ResamplePass& pass, const RowTaps& taps,
-                                                 const float (&scale)[4][8], const float (&shift)[4][8],
-                                                 uint32_t block) {
-    const uint32_t high = pass.channel_count / Width;
-    float* out = pass.staging + pass.positions[0] + size_t(block) * pass.output_channels;
-    F x[8];
-    vertical_block<Count, F>(taps, size_t(Width) * block, x);
-    for (uint32_t v = 0; v < 4; ++v) {  // a constant count, which keeps x in registers
-        if (v < high)
-            scatter<Width>(out + v * Width, pass.output_channels,
-                           multiply_add(x[v], F::repeat(scale[v]), F::repeat(shift[v])));
+// scatter<Width> of the first `count` elements of every `Width`.
+template <int Width, class F>
+inline void scatter_partial(float* to, size_t stride, const F& x, uint32_t count) {
+    alignas(64) float all[8 * F::groups];
+    store(all, x);
+    for (uint32_t i = 0; i < 8 * F::groups; i += Width, to += stride) {
+        for (uint32_t k = 0; k < count; ++k) to[k] = all[i + k];
     }
 }
 
-template <int Count, int Width>
-void vertical_packed(const ResamplePass& pass, const RowTaps& taps) {
-    alignas(32) float scale[4][8], shift[4][8];
-    for (uint32_t v = 0; v < pass.channel_count / Width; ++v) {
-        for (int i = 0; i < 8; ++i) {
-            scale[v][i] = pass.scale[8 * v + i % Width];
-            shift[v][i] = pass.shift[8 * v + i % Width];
-        }
+// What the rows of packed blocks are multiplied by and where they go, from one block to the next `stride` floats.
+struct PackedRows {
+    alignas(32) float scale[8][8], shift[8][8];
+    uint8_t lengths[8];
+    bool whole[8];  // whether `Width` elements can be written: those over are overwritten by the next rows
+    float* to;
+    size_t stride;
+};
+
+// One vector column: 8 / Width blocks in each group.
+template <int Count, int Width, bool Whole, class F>
+[[gnu::always_inline]] inline void packed_column(const PackedRows& rows, const RowTaps& taps, uint32_t block) {
+    float* to = rows.to + block * rows.stride;
+    F x[8];
+    vertical_block<Count, F>(taps, size_t(Width) * block, x);
+    for (uint32_t v = 0; v < (Width == 8 ? 8 : 4); ++v) {  // a constant count, which keeps x in registers
+        const uint32_t length = rows.lengths[v];
+        if (length == 0) continue;
+        const F row = multiply_add(x[v], F::repeat(rows.scale[v]), F::repeat(rows.shift[v]));
+        Whole || rows.whole[v] ? scatter<Width>(to, rows.stride, row)
+                               : scatter_partial<Width>(to, rows.stride, row, length);
+        to += length;
     }
+}
+
+template <int Count, int Width, bool Whole>
+[[gnu::always_inline]] inline void packed_columns(const PackedRows& rows, const RowTaps& taps, uint32_t blocks) {
     uint32_t block = 0;
-    for (; block + wide_lanes / Width <= pass.blocks_wide; block += wide_lanes / Width)
-        packed_column<Count, Width, Wide>(pass, taps, scale, shift, block);
-    for (; block < pass.blocks_wide; block += 8 / Width)
-        packed_column<Count, Width, F8>(pass, taps, scale, shift, block);
+    for (; block + wide_lanes / Width <= blocks; block += wide_lanes / Width)
+        packed_column<Count, Width, Whole, Wide>(rows, taps, block);
+    for (; block < blocks; block += 8 / Width) packed_column<Count, Width, Whole, F8>(rows, taps, block);
+}
+
+template <int Count, int Width>
+void vertical_packed(const ResamplePass& pass, const RowTaps& row_taps) {
+    const RowTaps taps = row_taps;  // a copy, which no store can change
+    PackedRows rows;
+    rows.to = pass.staging + pass.positions[0];
+    rows.stride = pass.output_channels;
+    uint32_t before = 0;
+    bool all_whole = true;
+    for (uint32_t v = 0; v < 8; ++v) {
+        for (int i = 0; i < 8; ++i) {
+            rows.scale[v][i] = pass.scale[8 * v + i % Width];
+            rows.shift[v][i] = pass.shift[8 * v + i % Width];
+        }
+        rows.lengths[v] = pass.packed_lengths[v];
+        rows.whole[v] = before + Width <= pass.channel_count;
+        all_whole &= rows.whole[v] || rows.lengths[v] == 0;
+        before += pass.packed_lengths[v];
+    }
+    all_whole ? packed_columns<Count, Width, true>(rows, taps, pass.blocks_wide)
+              : packed_columns<Count, Width, false>(rows, taps, pass.blocks_wide);
 }
 
 // The output blocks [begin, end); `begin` is a multiple of 8.
@@ -589,9 +607,12 @@ template <int Count>
 void horizontal(const ResamplePass& pass, const Needed& needed, float* ring, uint32_t begin, uint32_t end) {
     if (pass.interleaved) {
         horizontal_interleaved<Count>(pass, ring, begin, end);
-    } else if (needed.packed != 0) {
-        needed.packed == 4 ? horizontal_packed<Count, 4>(pass, ring, begin, end)
-                           : horizontal_packed<Count, 2>(pass, ring, begin, end);
+    } else if (pass.packed != 0) {
+        switch (pass.packed) {
+            case 2: return horizontal_packed<Count, 2>(pass, ring, begin, end);
+            case 4: return horizontal_packed<Count, 4>(pass, ring, begin, end);
+            default: return horizontal_packed<Count, 8>(pass, ring, begin, end);
+        }
     } else {
         needed.low ? horizontal_planar<Count, true>(pass, needed, ring, begin, end)
                    : horizontal_planar<Count, false>(pass, needed, ring, begin, end);
@@ -603,8 +624,12 @@ void vertical(const ResamplePass& pass, const Needed& needed, const RowTaps* tap
               uint32_t row_count) {
     if (pass.interleaved) {
         vertical_interleaved<Count>(pass, taps[0], block_row, 0, pass.blocks_wide);
-    } else if (needed.packed != 0) {
-        needed.packed == 4 ? vertical_packed<Count, 4>(pass, taps[0]) : vertical_packed<Count, 2>(pass, taps[0]);
+    } else if (pass.packed != 0) {
+        switch (pass.packed) {
+            case 2: return vertical_packed<Count, 2>(pass, taps[0]);
+            case 4: return vertical_packed<Count, 4>(pass, taps[0]);
+            default: return vertical_packed<Count, 8>(pass, taps[0]);
+        }
     } else if (pass.layout == TensorLayout::hwc) {
         vertical_channels<Count>(pass, needed, taps[0], block_row);
     } else {
@@ -778,15 +803,13 @@ void run_pass(const ResamplePass& pass) {
     if (pass.stream) finish_stream();
 }
 
-void stream_staging(const ResamplePass& pass, size_t index, size_t count) {
-    if (pass.type == TensorType::float16) {
-        stream_values(pass.staging, static_cast<uint16_t*>(pass.out) + index, count);
-    } else {
-        stream_values(pass.staging, static_cast<float*>(pass.out) + index, count);
-    }
+template <class T>
+void write_staging(const ResamplePass& pass, size_t index, size_t count) {
+    T* const to = static_cast<T*>(pass.out) + index;
+    pass.stream ? stream_values(pass.staging, to, count) : store_values(pass.staging, to, count);
 }
 
-// All components of an image row by row: each row is whole and is written with non-temporal stores. A few blocks at a time
+// All components of an image row by row: each row is whole and is written in whole cache lines. A few blocks at a time
 // where that is possible, so that the staging stays in the first-level cache.
 void run_staged(const ResamplePass* passes, uint32_t pass_count) {
     const ResamplePass& any = passes[0];
@@ -809,7 +832,9 @@ void run_staged(const ResamplePass* passes, uint32_t pass_count) {
                             : make_rows(passes[c], progress[c], block_row, 1, &taps[c]);
             }
             const size_t begin = size_t(block_row) * any.blocks_wide + first;
-            stream_staging(any, begin * any.output_channels, size_t(count) * any.output_channels);
+            const size_t index = begin * any.output_channels, length = size_t(count) * any.output_channels;
+            any.type == TensorType::float16 ? write_staging<uint16_t>(any, index, length)
+                                            : write_staging<float>(any, index, length);
         }
     }
     finish_stream();

@@ -45,7 +45,11 @@ struct ResamplePass {
 
     // Output.
     uint32_t blocks_high, blocks_wide;
-    bool interleaved;            // HWC with the component's 64 channels in natural order: blocks go straight to `out`
+    bool interleaved;  // HWC with the component's 64 channels in natural order: blocks go straight to `out`
+    // 0, or 2, 4 or 8: the component's channels are neighbours in the staging, v by v those with u < packed_lengths[v], which
+    // is at most `packed`; below 8, so is every v below 4. A whole number of vectors of 8 floats holds `packed` of every block.
+    uint32_t packed;
+    uint8_t packed_lengths[8];
     uint32_t channel_count;      // of this component
     const uint8_t* frequencies;  // [channel_count]: 8 * v + u, in the order of the output
     const uint32_t* positions;   // [channel_count]: channels of the output
