@@ -1,6 +1,6 @@
 #include "lane_tables.h"
 
-#include <cstring>
+#include <algorithm>
 
 #include "standard_tables.h"
 
@@ -21,27 +21,31 @@ struct CodeWord {
     uint8_t length, symbol;
 };
 
-LaneEntry entry_of(const CodeWord& code, bool is_dc, int consumed, int low_bits, int available, int32_t back) {
-    // `consumed`: bits of the code that earlier levels took. `available`: bits after the code within this look-up.
+// Fills the entries of all look-ups that begin with this code. `consumed`: bits of it that earlier levels took. `available`: bits
+// after the code within the look-up.
+void fill_entries(const CodeWord& code, bool is_dc, int consumed, int available, int32_t back, LaneEntry* entries) {
     const int size = is_dc ? code.symbol : code.symbol & 15;
     const int run = is_dc ? 0 : code.symbol >> 4;
     const int length = code.length - consumed;
     LaneEntry entry = {uint8_t(length), 0, 0, (is_dc ? 130 : 2 * (run + 1)) + back};
-    if (!is_dc && size == 0) {
-        if (run == 15) return entry;  // ZRL: 16 zeros
+    if (!is_dc && size == 0 && run < 15) {  // EOB; ZRL is 16 zeros
         entry.mask = 126;
         entry.advance = 2 + back;
-        return entry;
-    }
-    if (size > longest_value) return no_code_entry(back);  // only 12-bit files have such values (F.1.2.1.1, F.1.2.2.1)
-    if (size > available) {
+    } else if (size > longest_value) {  // only 12-bit files have such values (F.1.2.1.1, F.1.2.2.1)
+        entry = no_code_entry(back);
+    } else if (size > available) {
         entry.advance += sub_state(size);
         if (size <= lane_bits) entry.bits = uint8_t(length - (lane_bits - size));
     } else if (size > 0) {
         entry.bits = uint8_t(length + size);
-        entry.value = int16_t(extend(low_bits >> (available - size), size));
+        const int alike = 1 << (available - size);
+        for (int bits = 0; bits < 1 << size; bits++, entries += alike) {
+            entry.value = int16_t(extend(bits, size));
+            std::fill_n(entries, alike, entry);
+        }
+        return;
     }
-    return entry;
+    std::fill_n(entries, 1 << available, entry);
 }
 
 }  // namespace
@@ -65,14 +69,13 @@ void build_lane_table(const HuffmanSpec& spec, bool is_dc, LaneTable& table, Lan
     for (int level = 0; level < code_levels; level++) {
         LaneEntry* entries = all_entries + level * lane_entries;
         const int32_t back = level ? 128 - sub_state(first_level_state + level - 1) : 0;
-        for (int i = 0; i < lane_entries; i++) entries[i] = no_code_entry(back);
+        std::fill_n(entries, lane_entries, no_code_entry(back));
         table.levels++;
         for (; done < count && codes[done].length - consumed <= lane_bits; done++) {
             const CodeWord& code = codes[done];
             const int available = lane_bits - (code.length - consumed);
             const int first = int(uint16_t(code.first << consumed) >> (16 - lane_bits));
-            for (int low = 0; low < 1 << available; low++)
-                entries[first + low] = entry_of(code, is_dc, consumed, low, available, back);
+            fill_entries(code, is_dc, consumed, available, back, entries + first);
         }
         if (done == count) return;
         const int long_first = int(uint16_t(codes[done].first << consumed) >> (16 - lane_bits));
@@ -81,7 +84,7 @@ void build_lane_table(const HuffmanSpec& spec, bool is_dc, LaneTable& table, Lan
         const int taken = lane_bits - width;
         if (taken == 0 || level + 1 == code_levels) break;
         const LaneEntry on = {uint8_t(taken), 0, 0, sub_state(first_level_state + level) - 128 + back};
-        for (int i = long_first; i < lane_entries; i++) entries[i] = on;
+        std::fill(entries + long_first, entries + lane_entries, on);
         consumed += taken;
     }
     table.fits = false;
