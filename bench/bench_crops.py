@@ -11,6 +11,8 @@ OpenCV run the pipelines that `jpegfreq profile` times.
 A second table has crops of 224 x 224 px (28 x 28 blocks): the input of RGB networks on frequencies. There the same
 photographs are read once more with a restart marker every MCU row, as `jpegfreq prepare` writes them. jpegtran makes
 these files; without it their rows are missing. So is that of DALI, which is a gigabyte, where it is not installed.
+
+The last tables compare two threads with one, by wall time. Theirs are the only crops on more than one thread.
 """
 
 from __future__ import annotations
@@ -52,6 +54,8 @@ HWC_224, CHW_224 = "jpegfreq, 192 channels last, 224", "jpegfreq, 192 channels f
 HWC_48_224, HWC_24_224 = "jpegfreq, 48 channels last, float16, 224", "jpegfreq, 24 channels last, 224"
 PREPARED_224 = "jpegfreq, 192 channels last, 224, a restart marker per MCU row"
 DALI_224 = "DALI on the CPU, RGB 224"
+THREADS = "batches of up to 100 random-resized crops, two threads over one, wall time, {} px"
+ONE_THREAD, TWO_THREADS = "jpegfreq, 1 thread", "jpegfreq, 2 threads"
 AGAINST_DALI = f"{TITLE_224}, against DALI"
 DECODE, FILL = "part: coefficients of the whole images alone", "part: zeros to the 192 x 56 x 56 tensors alone"
 
@@ -92,6 +96,16 @@ def _run(result: Result, options: Options, images: Sequence[Image]) -> None:
         for title, baseline in baselines.items():
             result.add(Table(title, name, compare(samples, baseline)))
         _run_224(result, options, name, units, draws)
+    chunks = ours.chunks(images)
+    tensor_format = jpegfreq.TensorFormat(layout="HWC", statistics=statistics())
+    for size in (448, 224):
+        methods = [
+            _ours(draws, name, tensor_format, size, threads=threads)
+            for name, threads in ((ONE_THREAD, 1), (TWO_THREADS, 2))
+        ]
+        result.compare(
+            THREADS.format(size), "A", chunks, methods, baseline=ONE_THREAD, seconds=options.seconds, clock="wall"
+        )
 
 
 def _run_224(result: Result, options: Options, name: str, units: Sequence[ours.Chunk], draws: Draws) -> None:
@@ -159,9 +173,10 @@ def _ours(
     tensor_format: jpegfreq.TensorFormat,
     size: int = 448,
     files: dict[Image, bytes] | None = None,
+    threads: int = 1,
 ) -> Method[ours.Chunk]:
     """Make crops of `size` pixels, of the images themselves or of other files with the same coefficients."""
-    batch = _aligned_zeros((BATCH, *tensor_format.shape(size, size)), tensor_format.dtype)
+    batch = _aligned_zeros((max(BATCH, ours.CHUNK), *tensor_format.shape(size, size)), tensor_format.dtype)
 
     def data(image: Image) -> bytes:
         return files[image] if files else image.data
@@ -174,7 +189,7 @@ def _ours(
             boxes=boxes,
             flips=flips,
             format=tensor_format,
-            threads=1,
+            threads=threads,
             out=batch[: len(chunk)],
         )
 

@@ -185,11 +185,23 @@ FIGURES = (
         if work.startswith("crops")
         for kind, name in _KINDS.items()
     ),
+    *(
+        Figure(
+            f"batches of crops of {size} px on two threads against one (times)",
+            1.85,
+            1.95,
+            "crops",
+            crops.THREADS.format(size),
+            "A",
+            crops.TWO_THREADS,
+        )
+        for size in (448, 224)
+    ),
     Figure(
-        "FrequencyLoader on two threads against one (times)", 1.85, 1.95, "store", store.THREADS, "A", store.TWO_THREADS
+        "FrequencyLoader on two threads against one (times)", 1.8, 1.9, "store", store.THREADS, "A", store.TWO_THREADS
     ),
     Figure("reading a stored tensor of 24 x 28 x 28 (us)", 10, 5, "store", store.SAMPLE),
-    Figure("convert against read_batch alone, CPU time (times)", 0.8, 0.95, "store", store.CPU, "A", store.CONVERT),
+    Figure("convert against read_batch alone, CPU time (times)", 0.85, 0.95, "store", store.CPU, "A", store.CONVERT),
     Figure("convert against read_batch alone, wall time (times)", 0.8, 0.95, "store", store.WALL, "A", store.CONVERT),
     *(
         Figure(
