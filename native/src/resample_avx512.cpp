@@ -115,15 +115,23 @@ inline void store_half_partial(uint16_t* to, F16 x, uint32_t count) {
                       lower = _mm512_cvtps_ph(x[2 * i + 1].lanes, rounding);
         pairs[i] = _mm512_inserti64x4(_mm512_castsi256_si512(upper), lower, 1);
     }
-    const __m512i lines[4] = {
-        _mm512_shuffle_i64x2(pairs[0], pairs[1], 0x88), _mm512_shuffle_i64x2(pairs[2], pairs[3], 0x88),
-        _mm512_shuffle_i64x2(pairs[0], pairs[1], 0xdd), _mm512_shuffle_i64x2(pairs[2], pairs[3], 0xdd)};
+    __m512i lines[4] = {_mm512_shuffle_i64x2(pairs[0], pairs[1], 0x88), _mm512_shuffle_i64x2(pairs[2], pairs[3], 0x88),
+                        _mm512_shuffle_i64x2(pairs[0], pairs[1], 0xdd), _mm512_shuffle_i64x2(pairs[2], pairs[3], 0xdd)};
+    // Infinities and NaNs are those whose exponent has all bits set.
+    const __m512i exponent = _mm512_set1_epi16(0x7c00);
+    const __m512i lowest = _mm512_min_epu16(
+        _mm512_min_epu16(_mm512_andnot_si512(lines[0], exponent), _mm512_andnot_si512(lines[1], exponent)),
+        _mm512_min_epu16(_mm512_andnot_si512(lines[2], exponent), _mm512_andnot_si512(lines[3], exponent)));
+    if (__builtin_expect(_mm512_testn_epi16_mask(lowest, lowest) != 0, 0)) {
+        for (__m512i& line : lines) {
+            const __m512i magnitude = _mm512_and_si512(line, _mm512_set1_epi16(0x7fff));
+            line =
+                _mm512_mask_sub_epi16(line, _mm512_cmpeq_epi16_mask(magnitude, exponent), line, _mm512_set1_epi16(1));
+        }
+    }
     for (int i = 0; i < 4; ++i) {
-        const __m512i magnitude = _mm512_and_si512(lines[i], _mm512_set1_epi16(0x7fff));
-        const __mmask32 infinite = _mm512_cmpeq_epi16_mask(magnitude, _mm512_set1_epi16(0x7c00));
-        const __m512i inside = _mm512_mask_sub_epi16(lines[i], infinite, lines[i], _mm512_set1_epi16(1));
         void* const line = to + i / 2 * stride + i % 2 * 32;
-        stream ? _mm512_stream_si512(static_cast<__m512i*>(line), inside) : _mm512_storeu_si512(line, inside);
+        stream ? _mm512_stream_si512(static_cast<__m512i*>(line), lines[i]) : _mm512_storeu_si512(line, lines[i]);
     }
 }
 
