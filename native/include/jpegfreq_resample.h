@@ -98,6 +98,7 @@ private:
 
     class Reducer* reducers_ = nullptr;  // of each component, once one is needed
     bool reduced_[max_components] = {};  // whose image begin_rows() and add_rows() have made
+    class GridTaps* grids_ = nullptr;    // of the horizontal and the vertical axis
     uint8_t* scratch_ = nullptr;
     size_t scratch_size_ = 0;
 };

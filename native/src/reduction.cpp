@@ -28,12 +28,12 @@ const float* basis() {
 }
 
 // Of a flipped axis in reverse, so that they always ascend. False: no memory.
-bool fill_taps(const Axis& axis, Buffer<uint32_t>& starts, Buffer<float>& weights, Buffer<float>& work, Taps& taps) {
+bool fill_taps(const Axis& axis, Buffer<uint32_t>& starts, Buffer<float>& weights, GridTaps& grid, Taps& taps) {
     const size_t size = size_t(axis.output_size) * max_taps(axis);
-    if (!starts.reserve(axis.output_size) || !weights.reserve(size) || !work.reserve(size)) return false;
+    if (!starts.reserve(axis.output_size) || !weights.reserve(size)) return false;
     taps.start = starts.data();
     taps.weights = weights.data();
-    make_taps(axis, work.data(), taps);
+    if (!grid.make_taps(axis, taps)) return false;
     if (!axis.flip) return true;
     std::reverse(taps.start, taps.start + axis.output_size);
     for (uint32_t slot = 0, last = axis.output_size - 1; slot < last; ++slot, --last)
@@ -73,13 +73,13 @@ bool Reducer::begin(const int16_t* plane, uint32_t row_blocks, uint32_t held_row
     r.held_rows = held_rows;
     r.basis = basis();
     Taps taps;
-    if (!fill_taps(vertical, starts_[0], weights_[0], work_, taps)) return false;
+    if (!fill_taps(vertical, starts_[0], weights_[0], grid_, taps)) return false;
     r.start = taps.start;
     r.weights = taps.weights;
     r.count = taps.count;
     r.rows = vertical.output_size;
     r.slots = most_rows_at_once(taps, r.rows) + 1;
-    if (!fill_taps(horizontal, starts_[1], weights_[1], work_, taps) || !set_columns(horizontal, taps)) return false;
+    if (!fill_taps(horizontal, starts_[1], weights_[1], grid_, taps) || !set_columns(horizontal, taps)) return false;
 
     r.sums_stride = size_t(8) * r.block_columns | 16;  // rows a power of two apart would meet in the same cache sets
     const size_t image = size_t(r.rows) * r.columns;
@@ -127,7 +127,8 @@ void Reducer::add(uint32_t block_row_end) { kernels().resample->reduce(reduction
 void Reducer::trim() {
     constexpr size_t kept = 4 << 20;
     for (auto* buffer : {&starts_[0], &starts_[1], &first_blocks_}) buffer->trim(kept);
-    for (auto* buffer : {&weights_[0], &weights_[1], &work_, &block_weights_, &scratch_}) buffer->trim(kept);
+    for (auto* buffer : {&weights_[0], &weights_[1], &block_weights_, &scratch_}) buffer->trim(kept);
+    grid_.trim(kept);
 }
 
 }  // namespace jpegfreq

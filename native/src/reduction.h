@@ -79,7 +79,8 @@ private:
 
     Reduction reduction_ = {};
     Buffer<uint32_t> starts_[2], first_blocks_;
-    Buffer<float> weights_[2], work_, block_weights_, scratch_;
+    Buffer<float> weights_[2], block_weights_, scratch_;
+    GridTaps grid_;
 };
 
 }  // namespace jpegfreq

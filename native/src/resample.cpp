@@ -105,13 +105,10 @@ struct Arena {
 
 struct AxisScratch {
     Taps taps;
-    float* work;
 
     AxisScratch(const Axis& axis, Arena& arena) {
-        const size_t weights = size_t(axis.output_size) * max_taps(axis);
         taps.start = arena.take<uint32_t>(axis.output_size);
-        taps.weights = arena.take<float>(weights);
-        work = arena.take<float>(weights);
+        taps.weights = arena.take<float>(size_t(axis.output_size) * max_taps(axis));
     }
 };
 
@@ -434,6 +431,7 @@ static constexpr bool every_component[max_components] = {true, true, true, true}
 Resampler::~Resampler() {
     std::free(scratch_);
     delete[] reducers_;
+    delete[] grids_;
 }
 
 Status Resampler::resample(const Header& header, const int16_t* const planes[], const uint16_t (*tables)[64],
@@ -566,6 +564,9 @@ Status Resampler::run(const Header& header, const int16_t* const planes[], const
         if (!scratch_) return no_memory();
     }
 
+    if (!grids_) grids_ = new (std::nothrow) GridTaps[2];
+    if (!grids_) return no_memory();
+
     Arena arena{reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(scratch_) + 63) / 64 * 64)};
     float* const staging = staged ? arena.take<float>(staged) : nullptr;
     ResampleGeometry one_row = geometry;
@@ -591,11 +592,11 @@ Status Resampler::run(const Header& header, const int16_t* const planes[], const
         if (!made_horizontal || !(*made_horizontal == horizontal[c] && *made_vertical == vertical[c])) {
             horizontal_taps = horizontal_scratch.taps;
             vertical_taps = vertical_scratch.taps;
-            make_taps(horizontal[c], horizontal_scratch.work, horizontal_taps);
+            if (!grids_[0].make_taps(horizontal[c], horizontal_taps)) return no_memory();
             const uint32_t first_column = source_range(horizontal[c]).begin / 8 * 8;
             for (uint32_t o = 0; o < geometry.output_width; ++o)
                 horizontal_taps.start[o] = lanes * (horizontal_taps.start[o] - first_column);
-            make_taps(vertical[c], vertical_scratch.work, vertical_taps);
+            if (!grids_[1].make_taps(vertical[c], vertical_taps)) return no_memory();
             const uint32_t first_row = source_range(vertical[c]).begin / 8 * 8;
             for (uint32_t o = 0; o < geometry.output_height; ++o) vertical_taps.start[o] -= first_row;
             made_horizontal = &horizontal[c];

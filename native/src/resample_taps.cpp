@@ -143,15 +143,13 @@ Reach reach_of(const Axis& axis, const Grid& grid, double stretch, double centre
 struct Plan {
     const Axis& axis;
     Grid grid;
-    Enlarger enlarger;
-    uint32_t limit;  // max_taps
+    uint32_t limit;  // of an output sample's taps on the grid
     double stretch, inverse_stretch;
 
     explicit Plan(const Axis& axis)
         : axis(axis),
           grid(make_grid(axis)),
-          enlarger(axis),
-          limit(max_taps(axis)),
+          limit(std::min(grid_taps(axis, grid), grid.samples)),
           stretch(stretch_of(axis, grid)),
           inverse_stretch(1.0 / stretch) {}
 };
@@ -165,30 +163,15 @@ struct TapRun {
 template <class Weight>
 TapRun place_taps(const Plan& plan, int64_t begin, int64_t end, Weight weight, double factor, float* weights) {
     const int64_t last = int64_t(plan.grid.samples) - 1;
-    const uint32_t first = plan.grid.origin + uint32_t(std::clamp(begin, int64_t(0), last));
+    const uint32_t first = uint32_t(std::clamp(begin, int64_t(0), last));
     std::fill_n(weights, plan.limit, 0.0f);
-    if (!plan.grid.enlarged) {
-        TapRun run{first, 0};
-        for (int64_t j = begin; j < end; ++j) {
-            const uint32_t index = plan.grid.origin + uint32_t(std::clamp(j, int64_t(0), last)) - first;
-            weights[index] += float(weight(j) * factor);
-            run.length = index + 1;
-        }
-        return run;
-    }
-    const Enlarger enlarger = plan.enlarger;
-    Enlarger::Pixel pixel = enlarger.at(first);
-    const uint32_t start = enlarger.first(pixel);
-    uint32_t length = 0;
+    TapRun run{plan.grid.origin + first, 0};
     for (int64_t j = begin; j < end; ++j) {
-        const float value = float(weight(j) * factor);
-        const uint32_t second = enlarger.second(pixel) - start;
-        weights[enlarger.first(pixel) - start] += value * (1.0f - enlarger.second_weight(pixel));
-        weights[second] += value * enlarger.second_weight(pixel);
-        length = second + 1;
-        if (j >= 0 && j < last) pixel = enlarger.next(pixel);
+        const uint32_t index = uint32_t(std::clamp(j, int64_t(0), last)) - first;
+        weights[index] += float(weight(j) * factor);
+        run.length = index + 1;
     }
-    return {start, length};
+    return run;
 }
 
 template <Filter filter>
@@ -213,27 +196,10 @@ TapRun interpolated(const Plan& plan, uint32_t position, float* weights) {
     const double clamped = std::clamp(centre_of(plan.grid, position) - 0.5, 0.0, double(plan.grid.samples - 1));
     const uint32_t first = uint32_t(clamped);
     const double second_weight = clamped - first;
-    for (uint32_t t = 0; t < plan.limit; ++t) weights[t] = 0.0f;
-    if (!plan.grid.enlarged) {
-        weights[0] = float(1.0 - second_weight);
-        weights[1] = float(second_weight);
-        return {plan.grid.origin + first, second_weight == 0.0 ? 1u : 2u};
-    }
-    const Enlarger enlarger = plan.enlarger;
-    Enlarger::Pixel pixel = enlarger.at(plan.grid.origin + first);
-    TapRun run{enlarger.first(pixel), 0};
-    const auto add_pixel = [&](float value) {
-        const uint32_t second = enlarger.second(pixel) - run.start;
-        weights[enlarger.first(pixel) - run.start] += value * (1.0f - enlarger.second_weight(pixel));
-        weights[second] += value * enlarger.second_weight(pixel);
-        run.length = second + 1;
-    };
-    add_pixel(float(1.0 - second_weight));
-    if (second_weight != 0.0) {
-        pixel = enlarger.next(pixel);
-        add_pixel(float(second_weight));
-    }
-    return run;
+    std::fill_n(weights, plan.limit, 0.0f);
+    weights[0] = float(1.0 - second_weight);
+    weights[1] = float(second_weight);
+    return {plan.grid.origin + first, second_weight == 0.0 ? 1u : 2u};
 }
 
 TapRun taps_of(const Plan& plan, uint32_t position, float* weights) {
@@ -275,6 +241,20 @@ uint32_t max_taps(const Axis& axis) {
 
 namespace {
 
+// The taps of an enlarged component from those of its pixels.
+TapRun enlarge(const Enlarger& enlarger, TapRun pixels, const float* values, float* weights, uint32_t limit) {
+    std::fill_n(weights, limit, 0.0f);
+    Enlarger::Pixel pixel = enlarger.at(pixels.start);
+    TapRun run{enlarger.first(pixel), 0};
+    for (uint32_t t = 0; t < pixels.length; ++t, pixel = enlarger.next(pixel)) {
+        const uint32_t second = enlarger.second(pixel) - run.start;
+        weights[enlarger.first(pixel) - run.start] += values[t] * (1.0f - enlarger.second_weight(pixel));
+        weights[second] += values[t] * enlarger.second_weight(pixel);
+        run.length = second + 1;
+    }
+    return run;
+}
+
 // Copies the taps of all slots, which lie `limit` apart and end with zeros, to where they lie `Count` apart; 0: taps.count.
 template <uint32_t Count>
 void pack_taps(const Axis& axis, uint32_t limit, uint32_t end, const float* from, Taps& taps) {
@@ -295,21 +275,62 @@ void pack_taps(const Axis& axis, uint32_t limit, uint32_t end, const float* from
 
 }  // namespace
 
-void make_taps(const Axis& axis, float* work, Taps& taps) {
+bool GridTaps::make(const Axis& axis) {
+    if (made_ && axis == axis_) return true;
+    made_ = false;
     const Plan plan(axis);
-    const uint32_t end = source_range(axis).end;
+    if (!starts_.reserve(axis.output_size) || !lengths_.reserve(axis.output_size) ||
+        !weights_.reserve(size_t(axis.output_size) * plan.limit))
+        return false;
+    stride_ = plan.limit;
+    for (uint32_t slot = 0; slot < axis.output_size; ++slot) {
+        const TapRun run = taps_of(plan, position_of(axis, slot), weights_.data() + size_t(slot) * stride_);
+        starts_[slot] = run.start;
+        lengths_[slot] = run.length;
+    }
+    axis_ = axis;
+    made_ = true;
+    return true;
+}
+
+bool GridTaps::make_taps(const Axis& axis, Taps& taps) {
+    Axis grid_axis = axis;
+    const bool enlarged = make_grid(axis).enlarged;
+    if (enlarged) grid_axis.sampling = grid_axis.max_sampling;
+    if (!make(grid_axis)) return false;
+    const float* weights = weights_.data();
+    uint32_t stride = stride_;
+    if (enlarged) {
+        stride = max_taps(axis);
+        if (!enlarged_.reserve(size_t(axis.output_size) * stride)) return false;
+        weights = enlarged_.data();
+    }
+    const Enlarger enlarger(axis);
     taps.count = 1;
     for (uint32_t slot = 0; slot < axis.output_size; ++slot) {
-        const TapRun run = taps_of(plan, position_of(axis, slot), work + size_t(slot) * plan.limit);
+        TapRun run{starts_[slot], lengths_[slot]};
+        if (enlarged)
+            run = enlarge(enlarger, run, weights_.data() + size_t(slot) * stride_,
+                          enlarged_.data() + size_t(slot) * stride, stride);
         taps.start[slot] = run.start;
         taps.count = std::max(taps.count, run.length);
     }
+    const uint32_t end = source_range(axis).end;
     switch (taps.count) {
-        case 2: return pack_taps<2>(axis, plan.limit, end, work, taps);
-        case 3: return pack_taps<3>(axis, plan.limit, end, work, taps);
-        case 4: return pack_taps<4>(axis, plan.limit, end, work, taps);
-        default: return pack_taps<0>(axis, plan.limit, end, work, taps);
+        case 2: pack_taps<2>(axis, stride, end, weights, taps); break;
+        case 3: pack_taps<3>(axis, stride, end, weights, taps); break;
+        case 4: pack_taps<4>(axis, stride, end, weights, taps); break;
+        default: pack_taps<0>(axis, stride, end, weights, taps);
     }
+    return true;
+}
+
+void GridTaps::trim(size_t bytes) {
+    made_ = false;
+    starts_.trim(bytes);
+    lengths_.trim(bytes);
+    weights_.trim(bytes);
+    enlarged_.trim(bytes);
 }
 
 }  // namespace jpegfreq

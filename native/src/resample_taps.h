@@ -1,6 +1,7 @@
 // The taps of one axis: which samples of a component make each output sample, and with what weights.
 #pragma once
 
+#include "buffer.h"
 #include "jpegfreq_resample.h"
 
 namespace jpegfreq {
@@ -40,7 +41,23 @@ struct Taps {
     uint32_t count = 0;
 };
 
-// Fills start, weights and count. `work` holds output_size * max_taps(axis) floats.
-void make_taps(const Axis& axis, float* work, Taps& taps);
+// Makes taps. Keeps what the filter takes of the pixels, which all enlarged components and those of full resolution share.
+class GridTaps {
+public:
+    // Fills start, weights and count. False: no memory.
+    bool make_taps(const Axis& axis, Taps& taps);
+    // Gives back what large images needed.
+    void trim(size_t bytes);
+
+private:
+    bool make(const Axis& axis);
+
+    Axis axis_;
+    bool made_ = false;
+    Buffer<uint32_t> starts_, lengths_;  // of each output sample's taps on the grid
+    Buffer<float> weights_;              // stride_ of each
+    uint32_t stride_ = 0;
+    Buffer<float> enlarged_;
+};
 
 }  // namespace jpegfreq
