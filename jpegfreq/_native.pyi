@@ -5,6 +5,7 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import Buffer
 
+from jpegfreq.assembly.checks import TorchTensor
 from jpegfreq.coefficients import Coefficients
 from jpegfreq.header import Header, Source
 
@@ -32,7 +33,7 @@ def read_batch(
     scale: npt.NDArray[np.float32],
     shift: npt.NDArray[np.float32],
     channels_last: bool,
-    out: npt.NDArray[Any],
+    out: npt.NDArray[Any] | TorchTensor,
     threads: int,
     keep_damage: bool,
     return_errors: bool,
@@ -52,7 +53,7 @@ def resample(
     scale: npt.NDArray[np.float32],
     shift: npt.NDArray[np.float32],
     channels_last: bool,
-    out: npt.NDArray[Any],
+    out: npt.NDArray[Any] | TorchTensor,
 ) -> None: ...
 def upsample(
     coefficients: Coefficients,

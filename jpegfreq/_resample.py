@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from jpegfreq import _native
 from jpegfreq._arguments import check_choice, check_flag, check_type, pixel_size
@@ -16,7 +16,10 @@ from jpegfreq.format import TensorFormat
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from jpegfreq.assembly.checks import TorchTensor
     from jpegfreq.crops import Box
+
+    Tensor = TypeVar("Tensor", bound=TorchTensor)
 
 __all__ = ["Chroma", "resample"]
 
@@ -25,6 +28,7 @@ Chroma = Literal["fancy", "replicate", "direct"]
 _MAX_SIZE = 65536
 
 
+@overload
 def resample(
     coefficients: Coefficients,
     box: Box | Window,
@@ -38,7 +42,36 @@ def resample(
     apply_orientation: bool = False,
     format: TensorFormat | None = None,
     out: npt.NDArray[Any] | None = None,
-) -> npt.NDArray[Any]:
+) -> npt.NDArray[Any]: ...
+@overload
+def resample(
+    coefficients: Coefficients,
+    box: Box | Window,
+    size: tuple[int, int],
+    *,
+    flip: bool = False,
+    vertical_flip: bool = False,
+    filter: Filter = "bilinear",
+    antialias: bool = True,
+    chroma: Chroma | None = None,
+    apply_orientation: bool = False,
+    format: TensorFormat | None = None,
+    out: Tensor,
+) -> Tensor: ...
+def resample(
+    coefficients: Coefficients,
+    box: Box | Window,
+    size: tuple[int, int],
+    *,
+    flip: bool = False,
+    vertical_flip: bool = False,
+    filter: Filter = "bilinear",
+    antialias: bool = True,
+    chroma: Chroma | None = None,
+    apply_orientation: bool = False,
+    format: TensorFormat | None = None,
+    out: npt.NDArray[Any] | TorchTensor | None = None,
+) -> Any:
     """Crop a box out of an image, resize and flip it, and return its frequency tensor, without decoding to pixels.
 
     The result equals the following steps within 1e-3: inverse DCT of each component without rounding or clamping;
@@ -67,10 +100,11 @@ def resample(
         apply_orientation: turn the image upright first, as its EXIF orientation asks; `box` and `size` then refer to
             the upright image.
         format: channels, layout, dtype and statistics; default TensorFormat().
-        out: the array to write to: C-contiguous, with the dtype of the format and the shape of the result.
+        out: the NumPy array or the torch tensor to write to, as for `read_batch`: contiguous, with the dtype of the
+            format and the shape of the result.
 
     Returns:
-        `out`, or a new array: [C, height / 8, width / 8], rounded up, or [.., .., C] for layout "HWC".
+        `out`, or a new NumPy array: [C, height / 8, width / 8], rounded up, or [.., .., C] for layout "HWC".
 
     Raises:
         UnsupportedJpegError: the image is RGB, CMYK, YCCK (unless only luma is selected) or of unknown colour.

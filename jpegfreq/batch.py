@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 import numpy as np
 
@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from jpegfreq._resample import Chroma
+    from jpegfreq.assembly.checks import TorchTensor
     from jpegfreq.coefficients import Coefficients
     from jpegfreq.crops import Box, Filter
     from jpegfreq.errors import JpegError
     from jpegfreq.header import Source
 
     BatchError: TypeAlias = JpegError | ValueError | OSError | MemoryError
+    Tensor = TypeVar("Tensor", bound=TorchTensor)
 
 __all__ = ["read_batch", "read_coefficients_batch"]
 
@@ -127,6 +129,7 @@ def read_batch(
     errors: Literal["return"],
     max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> tuple[npt.NDArray[Any], list[BatchError | None]]: ...
+@overload
 def read_batch(
     images: Iterable[Source],
     *,
@@ -138,12 +141,47 @@ def read_batch(
     chroma: Chroma | None = None,
     apply_orientation: bool = False,
     format: TensorFormat | None = None,
-    out: npt.NDArray[Any] | None = None,
+    out: Tensor,
+    threads: int | None = None,
+    damage: Literal["raise", "keep"] = "raise",
+    errors: Literal["raise"] = "raise",
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> Tensor: ...
+@overload
+def read_batch(
+    images: Iterable[Source],
+    *,
+    size: tuple[int, int],
+    boxes: Sequence[Box | Window] | npt.NDArray[np.integer[Any]] | None = None,
+    flips: Sequence[bool] | npt.NDArray[np.bool_] | None = None,
+    filter: Filter = "bilinear",
+    antialias: bool = True,
+    chroma: Chroma | None = None,
+    apply_orientation: bool = False,
+    format: TensorFormat | None = None,
+    out: Tensor,
+    threads: int | None = None,
+    damage: Literal["raise", "keep"] = "raise",
+    errors: Literal["return"],
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> tuple[Tensor, list[BatchError | None]]: ...
+def read_batch(
+    images: Iterable[Source],
+    *,
+    size: tuple[int, int],
+    boxes: Sequence[Box | Window] | npt.NDArray[np.integer[Any]] | None = None,
+    flips: Sequence[bool] | npt.NDArray[np.bool_] | None = None,
+    filter: Filter = "bilinear",
+    antialias: bool = True,
+    chroma: Chroma | None = None,
+    apply_orientation: bool = False,
+    format: TensorFormat | None = None,
+    out: npt.NDArray[Any] | TorchTensor | None = None,
     threads: int | None = None,
     damage: Literal["raise", "keep"] = "raise",
     errors: Literal["raise", "return"] = "raise",
     max_pixels: int = DEFAULT_MAX_PIXELS,
-) -> npt.NDArray[Any] | tuple[npt.NDArray[Any], list[BatchError | None]]:
+) -> Any:
     """Read JPEGs into one batch tensor in native threads, each image from its bytes straight to its slot.
 
     Each slot holds what `resample` returns for its image. In a sequential file with one scan, only the rows down to the
@@ -162,8 +200,9 @@ def read_batch(
         chroma: "fancy", "replicate" or "direct"; None for the chroma mode of the format.
         apply_orientation: turn each image upright first; its box then refers to the upright image.
         format: channels, layout, dtype and statistics; default TensorFormat().
-        out: the array to write to: C-contiguous, with the dtype of the format and the shape of the result, such as the
-            `.numpy()` of a pinned torch tensor.
+        out: the NumPy array, or the torch tensor on the CPU, to write to: contiguous, with the dtype of the format and
+            the shape of the result. A pinned tensor is one, and where the format's dtype is float32, so is a tensor of
+            bfloat16: it gets the values of float32, rounded to nearest even.
         threads: how many threads work; None for one per usable core.
         damage: "raise" makes a damaged image an error, "keep" uses what can be decoded of it.
         errors: "raise" raises the first error in the order of `images`, and its `.index` tells which image it is;
@@ -171,7 +210,7 @@ def read_batch(
         max_pixels: the most pixels an image may have.
 
     Returns:
-        `out`, or a new array: [N, C, height / 8, width / 8], rounded up, or [N, .., .., C] for layout "HWC". With
+        `out`, or a new NumPy array: [N, C, height / 8, width / 8], rounded up, or [N, .., .., C] for layout "HWC". With
         `errors="return"`, a pair: the array, in which the slots of failed images are zero, and a list with None or the
         error of each image. With `damage="keep"` the list also holds the error of a damaged image, although its slot
         holds what could be decoded.

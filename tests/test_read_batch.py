@@ -279,15 +279,6 @@ def test_arguments_are_checked() -> None:
             read_batch([image], **{"size": SIZE, **wrong})  # type: ignore[call-overload]
 
 
-def test_an_out_that_is_not_a_numpy_array_is_refused_by_name() -> None:
-    torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
-    out = torch.empty((1, 192, 8, 6))
-    with pytest.raises(TypeError, match=r"not Tensor; of a torch tensor, its \.numpy\(\)"):
-        read_batch([make_jpeg()], size=SIZE, out=out)
-    read_batch([make_jpeg()], size=SIZE, out=out.numpy())
-    np.testing.assert_array_equal(out.numpy(), read_batch([make_jpeg()], size=SIZE))
-
-
 @pytest.mark.parametrize("instruction_set", instruction_sets()[:-1])
 def test_other_instruction_sets_fill_large_outputs_alike(instruction_set: str) -> None:
     run_on(instruction_set, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", "large_output_")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from jpegfreq import _native
 from jpegfreq._arguments import check_type
 from jpegfreq._memory import empty
-from jpegfreq.assembly.checks import check_color, check_out
+from jpegfreq.assembly.checks import check_array, check_color
 from jpegfreq.coefficients import Coefficients
 from jpegfreq.format import TensorFormat
 
@@ -63,7 +63,7 @@ def to_frequency_tensor(
     if out is None:
         out = empty(shape, format.numpy_dtype)
     else:
-        check_out(out, shape, format.numpy_dtype)
+        check_array(out, shape, format.numpy_dtype)
     most = _highest_sampling(header)
     upsampled = False
     for number, placement in enumerate(format.placements):

@@ -14,7 +14,6 @@ namespace {
 
 using Regions = nb::ndarray<const int64_t, nb::shape<-1, region_numbers>, nb::c_contig, nb::device::cpu>;
 using Flips = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using Batch = nb::ndarray<nb::ndim<4>, nb::c_contig, nb::device::cpu>;
 
 // Output from this size on is written with non-temporal stores: its beginning would not stay in the caches anyway.
 constexpr size_t streamed_bytes = 4 << 20;
@@ -144,13 +143,14 @@ private:
 // Returns None, the error or the first kept damage of each image. Slots of images that failed are zero.
 nb::list read_batch(nb::list data, PixelSize size, std::optional<Regions> regions, std::optional<Flips> flips,
                     bool apply_orientation, int filter, bool antialias, int chroma, ChannelNumbers channels,
-                    ChannelValues scale, ChannelValues shift, bool channels_last, Batch out, size_t threads,
+                    ChannelValues scale, ChannelValues shift, bool channels_last, OutputArray<4> out, size_t threads,
                     bool keep_damage, bool return_errors, uint64_t max_pixels) {
     BatchImages images = batch_images(data);
     const size_t count = images.size();
     if (out.shape(0) != count || (regions && regions->shape(0) != count) || (flips && flips->shape(0) != count)) {
         throw nb::value_error("the output, regions and flips must have one entry per image");
     }
+    check_device(out.device_type());
     TensorSpec spec = tensor_spec(channels, scale, shift, channels_last, out.dtype(), out.shape(channels_last ? 3 : 1));
     const ResampleGeometry geometry = resample_geometry(size, out.shape(channels_last ? 1 : 2),
                                                         out.shape(channels_last ? 2 : 3), filter, antialias, chroma);

@@ -11,7 +11,7 @@ namespace {
 
 using Plane = nb::ndarray<const int16_t, nb::shape<-1, -1, 8, 8>, nb::c_contig, nb::device::cpu>;
 using QuantizationTable = nb::ndarray<const uint16_t, nb::shape<8, 8>, nb::c_contig, nb::device::cpu>;
-using Tensor = nb::ndarray<nb::ndim<3>, nb::c_contig, nb::device::cpu>;
+using Tensor = OutputArray<3>;
 
 // A jpegfreq.Coefficients as the core sees it; the arrays keep the memory alive. Anyone can build a Coefficients, so this
 // checks that its planes are as large as its header says.
@@ -85,6 +85,7 @@ void resample_into(nb::handle coefficients, std::array<int64_t, region_numbers> 
                    bool horizontal_flip, bool vertical_flip, bool apply_orientation, int filter, bool antialias,
                    int chroma, ChannelNumbers channels, ChannelValues scale, ChannelValues shift, bool channels_last,
                    Tensor out) {
+    check_device(out.device_type());
     const Source source(coefficients);
     const TensorSpec spec =
         tensor_spec(channels, scale, shift, channels_last, out.dtype(), out.shape(channels_last ? 2 : 0));
@@ -110,6 +111,7 @@ void resample_into(nb::handle coefficients, std::array<int64_t, region_numbers> 
 
 void upsample_into(nb::handle coefficients, int chroma, ChannelNumbers channels, ChannelValues scale,
                    ChannelValues shift, bool channels_last, Tensor out) {
+    check_device(out.device_type());
     const Source source(coefficients);
     const TensorSpec spec =
         tensor_spec(channels, scale, shift, channels_last, out.dtype(), out.shape(channels_last ? 2 : 0));
@@ -138,11 +140,17 @@ void split_frequencies_into(nb::ndarray<const int16_t, nb::shape<-1, 64>, nb::c_
 
 }  // namespace
 
+void check_device(int32_t device_type) {
+    if (device_type != nb::device::cpu::value && device_type != nb::device::cuda_host::value)
+        throw nb::type_error("the output must be in the processor's memory");
+}
+
 TensorSpec tensor_spec(const ChannelNumbers& channels, const ChannelValues& scale, const ChannelValues& shift,
                        bool channels_last, nb::dlpack::dtype type, size_t channel_count) {
     const nb::dlpack::dtype half{uint8_t(nb::dlpack::dtype_code::Float), 16, 1};
-    if (type != nb::dtype<float>() && type != half && type != nb::dtype<int8_t>())
-        throw nb::type_error("the output must be float32, float16 or int8");
+    const nb::dlpack::dtype bfloat16{uint8_t(nb::dlpack::dtype_code::Bfloat), 16, 1};
+    if (type != nb::dtype<float>() && type != half && type != bfloat16 && type != nb::dtype<int8_t>())
+        throw nb::type_error("the output must be float32, float16, bfloat16 or int8");
     if (channels.shape(0) != channel_count || scale.shape(0) != channel_count || shift.shape(0) != channel_count) {
         throw nb::value_error("the output, scale and shift must have one entry per channel");
     }
@@ -153,6 +161,7 @@ TensorSpec tensor_spec(const ChannelNumbers& channels, const ChannelValues& scal
     spec.channel_count = static_cast<uint32_t>(channel_count);
     spec.layout = channels_last ? TensorLayout::hwc : TensorLayout::chw;
     spec.type = type == half                  ? TensorType::float16
+                : type == bfloat16            ? TensorType::bfloat16
                 : type == nb::dtype<int8_t>() ? TensorType::int8
                                               : TensorType::float32;
     return spec;

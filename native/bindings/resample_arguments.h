@@ -14,7 +14,14 @@ namespace jpegfreq::python {
 using ChannelNumbers = nb::ndarray<const uint16_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using ChannelValues = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
-// Borrows the arrays. Raises unless each has `channel_count` entries, as the output has, and the type is float32 or float16.
+// The memory of a result. DLPack gives page-locked memory of CUDA a device of its own, so that none can be named here.
+template <size_t Dimensions>
+using OutputArray = nb::ndarray<nb::ndim<Dimensions>, nb::c_contig>;
+
+// Raises where the processor cannot reach the memory.
+void check_device(int32_t device_type);
+
+// Borrows the arrays. Raises unless each has `channel_count` entries, as the output has, and the type is one of TensorType.
 TensorSpec tensor_spec(const ChannelNumbers& channels, const ChannelValues& scale, const ChannelValues& shift,
                        bool channels_last, nb::dlpack::dtype type, size_t channel_count);
 

@@ -18,8 +18,9 @@ enum class ChromaResampling : uint8_t {
 };
 
 enum class TensorLayout : uint8_t { chw, hwc };
-// int8: rounded to nearest even, values beyond +-127 become +-127.
-enum class TensorType : uint8_t { float32, float16, int8 };
+// All but float32 are rounded to nearest even. Values beyond +-65504 become +-65504 in float16, those beyond +-127 become +-127
+// in int8. bfloat16 is the upper half of a float32 and has its range.
+enum class TensorType : uint8_t { float32, float16, bfloat16, int8 };
 
 // What of the image goes where: a box is resized, and a window of the result is kept. With `transpose`, rows and columns of the
 // image are exchanged before anything else: the box is one of the transposed image. Flips are those of the window.

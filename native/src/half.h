@@ -1,4 +1,4 @@
-// The small types of values: IEEE 754 binary16, and int8.
+// The small types of values: IEEE 754 binary16, bfloat16 and int8.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +23,14 @@ inline uint16_t to_half(float value) {
     }
     bits += 0xfff + (bits >> 13 & 1);
     return uint16_t(sign | ((bits - 0x38000000) >> 13));
+}
+
+// To nearest, ties to even: the upper half of the float's bits.
+inline uint16_t to_bfloat16(float value) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    if ((bits & 0x7fffffff) > 0x7f800000) return uint16_t(bits >> 16 | 0x40);  // NaN, made quiet
+    return uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
 // To nearest, ties to even; what does not fit becomes 127 or -127, and so does a NaN.

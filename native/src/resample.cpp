@@ -201,8 +201,10 @@ uint32_t packed_width(const Channels& channels, uint32_t blocks_wide, uint8_t (&
     return 8;
 }
 
-// Values in a cache line.
-constexpr uint32_t line_values(TensorType type) { return type == TensorType::float16 ? 32 : 16; }
+constexpr bool is_short(TensorType type) { return type == TensorType::float16 || type == TensorType::bfloat16; }
+
+// Values in a cache line, where lines matter: not of int8.
+constexpr uint32_t line_values(TensorType type) { return is_short(type) ? 32 : 16; }
 
 // How many block rows of a channel fill whole lines, or else the most that are worked on together.
 uint32_t rows_in_lines(uint32_t blocks_wide, TensorType type) {
@@ -239,7 +241,7 @@ size_t staged_row(const Header& header, const ResampleGeometry& geometry, const 
         whole_blocks &= is_whole_block(one);
         whole_lines &= one.positions[0] % 16 == 0;
     }
-    if (whole_blocks && (!spec.stream || whole_lines || spec.type == TensorType::float16)) return 0;
+    if (whole_blocks && (!spec.stream || whole_lines || is_short(spec.type))) return 0;
     return size_t(geometry.output_width / 8) * spec.channel_count;
 }
 
@@ -296,10 +298,13 @@ void lay_out(const Header& header, const ResampleGeometry& geometry, const Tenso
         (lanes * max_ring_bands(vertical, pass.row_group, uint32_t(lanes)) + max_taps(vertical)) * pass.ring_stride);
 }
 
-// The channels of a component that the image does not have.
+// The channels of a component that the image does not have. `convert` makes a value of the tensor of a float.
 template <class T>
-void fill_constant(const ResampleGeometry& geometry, const TensorSpec& spec, const Channels& channels, const T* values,
-                   T* out) {
+void fill_constant(const ResampleGeometry& geometry, const TensorSpec& spec, const Channels& channels,
+                   T (&convert)(float), void* tensor) {
+    T* out = static_cast<T*>(tensor);
+    T values[64];
+    for (uint32_t k = 0; k < channels.count; ++k) values[k] = convert(channels.shift[channels.frequencies[k]]);
     const size_t blocks = size_t(geometry.output_height / 8) * (geometry.output_width / 8);
     if (spec.layout == TensorLayout::chw) {
         for (uint32_t k = 0; k < channels.count; ++k) {
@@ -312,20 +317,15 @@ void fill_constant(const ResampleGeometry& geometry, const TensorSpec& spec, con
     }
 }
 
+float to_float(float value) { return value; }
+
 void fill_absent(const ResampleGeometry& geometry, const TensorSpec& spec, const Channels& channels, void* out) {
-    if (spec.type == TensorType::float32) {
-        float values[64];
-        for (uint32_t k = 0; k < channels.count; ++k) values[k] = channels.shift[channels.frequencies[k]];
-        return fill_constant(geometry, spec, channels, values, static_cast<float*>(out));
+    switch (spec.type) {
+        case TensorType::float32: return fill_constant(geometry, spec, channels, to_float, out);
+        case TensorType::float16: return fill_constant(geometry, spec, channels, to_half, out);
+        case TensorType::bfloat16: return fill_constant(geometry, spec, channels, to_bfloat16, out);
+        case TensorType::int8: return fill_constant(geometry, spec, channels, to_int8, out);
     }
-    if (spec.type == TensorType::int8) {
-        int8_t values[64];
-        for (uint32_t k = 0; k < channels.count; ++k) values[k] = to_int8(channels.shift[channels.frequencies[k]]);
-        return fill_constant(geometry, spec, channels, values, static_cast<int8_t*>(out));
-    }
-    uint16_t values[64];
-    for (uint32_t k = 0; k < channels.count; ++k) values[k] = to_half(channels.shift[channels.frequencies[k]]);
-    fill_constant(geometry, spec, channels, values, static_cast<uint16_t*>(out));
 }
 
 }  // namespace

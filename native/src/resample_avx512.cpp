@@ -94,29 +94,42 @@ inline F16 negative_multiply_add(F16 a, F16 b, F16 c) { return {_mm512_fnmadd_ps
 }
 
 // As for F8.
-inline __m256i to_half(F16 x) {
+inline __m256i to_short(Half, F16 x) {
     const __m512 limit = _mm512_set1_ps(65504.0f);
     const __m512 inside = _mm512_max_ps(_mm512_sub_ps(_mm512_setzero_ps(), limit), _mm512_min_ps(limit, x.lanes));
     return _mm512_cvtps_ph(inside, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
-inline void store_half(uint16_t* to, F16 x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), to_half(x)); }
-inline void stream_half(uint16_t* to, F16 x) { _mm256_stream_si256(reinterpret_cast<__m256i*>(to), to_half(x)); }
-inline void store_half_partial(uint16_t* to, F16 x, uint32_t count) {
-    _mm256_mask_storeu_epi16(to, first_lanes(count), to_half(x));
+inline __m256i to_short(Bfloat16, F16 x) {
+    const __m512i bits = _mm512_castps_si512(x.lanes);
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+    const __mmask16 is_nan = _mm512_cmp_ps_mask(x.lanes, x.lanes, _CMP_UNORD_Q);
+    const __m512i sound = _mm512_mask_or_epi32(rounded, is_nan, bits, _mm512_set1_epi32(0x400000));
+    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(sound, 16));
 }
 
-// The 64 values of a block of each group, of whose rows x has one each: two whole cache lines for each block, where they are
-// aligned. What was rounded to infinity becomes 65504, as for F8.
-[[gnu::always_inline]] inline void store_half_blocks(uint16_t* to, size_t stride, const F16 (&x)[8], bool stream) {
-    __m512i pairs[4];
-    for (int i = 0; i < 4; ++i) {
-        constexpr int rounding = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
-        const __m256i upper = _mm512_cvtps_ph(x[2 * i].lanes, rounding),
-                      lower = _mm512_cvtps_ph(x[2 * i + 1].lanes, rounding);
-        pairs[i] = _mm512_inserti64x4(_mm512_castsi256_si512(upper), lower, 1);
-    }
-    __m512i lines[4] = {_mm512_shuffle_i64x2(pairs[0], pairs[1], 0x88), _mm512_shuffle_i64x2(pairs[2], pairs[3], 0x88),
-                        _mm512_shuffle_i64x2(pairs[0], pairs[1], 0xdd), _mm512_shuffle_i64x2(pairs[2], pairs[3], 0xdd)};
+template <class T>
+inline void store_short(T* to, F16 x) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), to_short(T{}, x));
+}
+template <class T>
+inline void stream_short(T* to, F16 x) {
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(to), to_short(T{}, x));
+}
+template <class T>
+inline void store_short_partial(T* to, F16 x, uint32_t count) {
+    _mm256_mask_storeu_epi16(to, first_lanes(count), to_short(T{}, x));
+}
+
+// to_short(), but of halves, values that do not fit become infinite, until make_finite().
+inline __m256i to_unbounded(Half, F16 x) {
+    return _mm512_cvtps_ph(x.lanes, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+inline __m256i to_unbounded(Bfloat16, F16 x) { return to_short(Bfloat16{}, x); }
+
+[[gnu::always_inline]] inline void make_finite(Bfloat16, __m512i (&)[4]) {}
+// What was rounded to infinity becomes 65504, as for F8.
+[[gnu::always_inline]] inline void make_finite(Half, __m512i (&lines)[4]) {
     // Infinities and NaNs are those whose exponent has all bits set.
     const __m512i exponent = _mm512_set1_epi16(0x7c00);
     const __m512i lowest = _mm512_min_epu16(
@@ -129,6 +142,20 @@ inline void store_half_partial(uint16_t* to, F16 x, uint32_t count) {
                 _mm512_mask_sub_epi16(line, _mm512_cmpeq_epi16_mask(magnitude, exponent), line, _mm512_set1_epi16(1));
         }
     }
+}
+
+// The 64 values of a block of each group, of whose rows x has one each: two whole cache lines for each block, where they are
+// aligned.
+template <class T>
+[[gnu::always_inline]] inline void store_short_blocks(T* to, size_t stride, const F16 (&x)[8], bool stream) {
+    __m512i pairs[4];
+    for (int i = 0; i < 4; ++i) {
+        const __m256i upper = to_unbounded(T{}, x[2 * i]), lower = to_unbounded(T{}, x[2 * i + 1]);
+        pairs[i] = _mm512_inserti64x4(_mm512_castsi256_si512(upper), lower, 1);
+    }
+    __m512i lines[4] = {_mm512_shuffle_i64x2(pairs[0], pairs[1], 0x88), _mm512_shuffle_i64x2(pairs[2], pairs[3], 0x88),
+                        _mm512_shuffle_i64x2(pairs[0], pairs[1], 0xdd), _mm512_shuffle_i64x2(pairs[2], pairs[3], 0xdd)};
+    make_finite(T{}, lines);
     for (int i = 0; i < 4; ++i) {
         void* const line = to + i / 2 * stride + i % 2 * 32;
         stream ? _mm512_stream_si512(static_cast<__m512i*>(line), lines[i]) : _mm512_storeu_si512(line, lines[i]);

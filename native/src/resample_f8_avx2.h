@@ -103,17 +103,35 @@ inline F8 group(F8 x, uint32_t) { return x; }
 inline void join_rows(F8 (&)[8]) {}
 
 // What does not fit becomes the largest finite value, 65504. The order of operands keeps a NaN.
-inline __m128i to_half(F8 x) {
+inline __m128i to_short(Half, F8 x) {
     const __m256 limit = _mm256_set1_ps(65504.0f);
     const __m256 inside = _mm256_max_ps(_mm256_sub_ps(_mm256_setzero_ps(), limit), _mm256_min_ps(limit, x.lanes));
     return _mm256_cvtps_ph(inside, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
-inline void store_half(uint16_t* to, F8 x) { _mm_storeu_si128(reinterpret_cast<__m128i*>(to), to_half(x)); }
-inline void stream_half(uint16_t* to, F8 x) { _mm_stream_si128(reinterpret_cast<__m128i*>(to), to_half(x)); }
-inline void store_half_partial(uint16_t* to, F8 x, uint32_t count) {
-    if (count == 8) return store_half(to, x);
-    alignas(16) uint16_t all[8];
-    _mm_store_si128(reinterpret_cast<__m128i*>(all), to_half(x));
+// As to_bfloat16() of half.h.
+inline __m128i to_short(Bfloat16, F8 x) {
+    const __m256i bits = _mm256_castps_si256(x.lanes);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const __m256i rounded = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
+    const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+    const __m256i is_nan = _mm256_castps_si256(_mm256_cmp_ps(x.lanes, x.lanes, _CMP_UNORD_Q));
+    const __m256i upper = _mm256_srli_epi32(_mm256_blendv_epi8(rounded, quiet, is_nan), 16);
+    return _mm_packus_epi32(_mm256_castsi256_si128(upper), _mm256_extracti128_si256(upper, 1));
+}
+
+template <class T>
+inline void store_short(T* to, F8 x) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), to_short(T{}, x));
+}
+template <class T>
+inline void stream_short(T* to, F8 x) {
+    _mm_stream_si128(reinterpret_cast<__m128i*>(to), to_short(T{}, x));
+}
+template <class T>
+inline void store_short_partial(T* to, F8 x, uint32_t count) {
+    if (count == 8) return store_short(to, x);
+    T all[8];
+    store_short(all, x);
     for (uint32_t i = 0; i < count; ++i) to[i] = all[i];
 }
 

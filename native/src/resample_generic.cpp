@@ -80,12 +80,20 @@ inline void transpose(F8 (&x)[8]) {
 inline const F8& group(const F8& x, uint32_t) { return x; }
 inline void join_rows(F8 (&)[8]) {}
 
-inline void store_half_partial(uint16_t* to, const F8& x, uint32_t count) {
-    for (uint32_t i = 0; i < count; ++i) to[i] = to_half(x.lane[i]);
+inline void store_short_partial(Half* to, const F8& x, uint32_t count) {
+    for (uint32_t i = 0; i < count; ++i) to[i].bits = to_half(x.lane[i]);
 }
-
-inline void store_half(uint16_t* to, const F8& x) { store_half_partial(to, x, 8); }
-inline void stream_half(uint16_t* to, const F8& x) { store_half(to, x); }
+inline void store_short_partial(Bfloat16* to, const F8& x, uint32_t count) {
+    for (uint32_t i = 0; i < count; ++i) to[i].bits = to_bfloat16(x.lane[i]);
+}
+template <class T>
+inline void store_short(T* to, const F8& x) {
+    store_short_partial(to, x, 8);
+}
+template <class T>
+inline void stream_short(T* to, const F8& x) {
+    store_short(to, x);
+}
 
 inline void store_int8(int8_t* to, const F8& x, uint32_t count) {
     for (uint32_t i = 0; i < count; ++i) to[i] = to_int8(x.lane[i]);

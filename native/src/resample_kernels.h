@@ -3,8 +3,8 @@
 // operations of the first two:
 //   F::groups, F::load, F::broadcast, F::load_groups: each group from its own address, F::load_int16: likewise,
 //   F::repeat: 8 floats in each group, group: one of them as an F8,
-//   store, store_partial, stream, store_half, store_half_partial, stream_half, store_int8, finish_stream,
-//   store_half_blocks, where Wide has several groups: the rows of a block in each group, as halves,
+//   store, store_partial, stream, store_int8, finish_stream; store_short, store_short_partial, stream_short: likewise, as Half or
+//   Bfloat16; store_short_blocks, where Wide has several groups: the rows of a block in each group, as either,
 //   scatter<Width>: each `Width` elements `stride` floats after the previous ones; scatter_two, where Several is Two<Wide>:
 //   scatter<8> of both vectors to neighbouring places; scatter_partial, where the one below is slow,
 //   + - *, multiply_add(a, b, c) = a * b + c, multiply_subtract(a, b, c) = a * b - c,
@@ -295,17 +295,31 @@ template <class F>
 inline void store_part(float* to, const F& x, uint32_t count) {
     count == 8 * F::groups ? store(to, x) : store_partial(to, x, count);
 }
-template <class F>
-inline void store_part(uint16_t* to, const F& x, uint32_t count) {
-    count == 8 * F::groups ? store_half(to, x) : store_half_partial(to, x, count);
+template <class T, class F>
+inline void store_part(T* to, const F& x, uint32_t count) {
+    count == 8 * F::groups ? store_short(to, x) : store_short_partial(to, x, count);
 }
 template <class F>
 inline void store_part(int8_t* to, const F& x, uint32_t count) {
     store_int8(to, x, count);
 }
 inline void stream_part(float* to, const Wide& x) { stream(to, x); }
-inline void stream_part(uint16_t* to, const Wide& x) { stream_half(to, x); }
+template <class T>
+inline void stream_part(T* to, const Wide& x) {
+    stream_short(to, x);
+}
 inline void stream_part(int8_t* to, const Wide& x) { store_int8(to, x, wide_lanes); }
+
+// Calls `use` with `to` as a pointer to values of the type.
+template <class Use>
+[[gnu::always_inline]] inline void with_type(TensorType type, void* to, const Use& use) {
+    switch (type) {
+        case TensorType::float32: return use(static_cast<float*>(to));
+        case TensorType::float16: return use(static_cast<Half*>(to));
+        case TensorType::bfloat16: return use(static_cast<Bfloat16*>(to));
+        case TensorType::int8: return use(static_cast<int8_t*>(to));
+    }
+}
 
 // Where whole blocks go: `stride` values from one to the next.
 template <class T>
@@ -314,10 +328,27 @@ struct Blocks {
     size_t stride;
     bool stream;
 };
+template <class T>
+Blocks<T> blocks_at(T* to, size_t stride, bool stream) {
+    return {to, stride, stream};
+}
+
+// Where a row of 16-bit values is a row of the block.
+template <class T, class F>
+[[gnu::always_inline]] inline void store_short_blocks(T* to, size_t, const F (&x)[8], bool stream) {
+    for (int v = 0; v < 8; ++v) stream ? stream_short(to + 8 * v, x[v]) : store_short(to + 8 * v, x[v]);
+}
 
 // Rows of the next `count` blocks, which are groups of x.
 template <class T>
 [[gnu::always_inline]] inline void store_blocks(Blocks<T>& blocks, Wide (&x)[8], uint32_t count) {
+    if constexpr (sizeof(T) == 2) {
+        if (count >= Wide::groups) {
+            store_short_blocks(blocks.to, blocks.stride, x, blocks.stream);
+            blocks.to += Wide::groups * blocks.stride;
+            return;
+        }
+    }
     join_rows(x);
     for (uint32_t b = 0; b < Wide::groups && b < count; ++b) {
         const Wide* rows = x + 64 / wide_lanes * b;
@@ -327,16 +358,6 @@ template <class T>
         }
         blocks.to += blocks.stride;
     }
-}
-// Where a row of halves is a row of the block.
-template <class F>
-[[gnu::always_inline]] inline void store_half_blocks(uint16_t* to, size_t, const F (&x)[8], bool stream) {
-    for (int v = 0; v < 8; ++v) stream ? stream_half(to + 8 * v, x[v]) : store_half(to + 8 * v, x[v]);
-}
-inline void store_blocks(Blocks<uint16_t>& blocks, Wide (&x)[8], uint32_t count) {
-    if (count < Wide::groups) return store_blocks<uint16_t>(blocks, x, count);
-    store_half_blocks(blocks.to, blocks.stride, x, blocks.stream);
-    blocks.to += Wide::groups * blocks.stride;
 }
 
 // The blocks [first, first + count) of a block row.
@@ -374,23 +395,12 @@ void vertical_interleaved(const ResamplePass& pass, const RowTaps& taps, uint32_
                           uint32_t count) {
     const size_t stride = pass.output_channels;
     if (pass.staging)
-        return write_interleaved<Count>(pass, taps, Blocks<float>{pass.staging + pass.positions[0], stride, false},
-                                        first, count);
+        return write_interleaved<Count>(pass, taps, blocks_at(pass.staging + pass.positions[0], stride, false), first,
+                                        count);
     const size_t begin = (size_t(block_row) * pass.blocks_wide + first) * stride + pass.positions[0];
-    switch (pass.type) {
-        case TensorType::float32: {
-            float* const to = static_cast<float*>(pass.out) + begin;
-            return write_interleaved<Count>(pass, taps, Blocks<float>{to, stride, pass.stream}, first, count);
-        }
-        case TensorType::float16: {
-            uint16_t* const to = static_cast<uint16_t*>(pass.out) + begin;
-            return write_interleaved<Count>(pass, taps, Blocks<uint16_t>{to, stride, pass.stream}, first, count);
-        }
-        case TensorType::int8: {
-            int8_t* const to = static_cast<int8_t*>(pass.out) + begin;
-            return write_interleaved<Count>(pass, taps, Blocks<int8_t>{to, stride, false}, first, count);
-        }
-    }
+    with_type(pass.type, pass.out, [&](auto* out) {
+        write_interleaved<Count>(pass, taps, blocks_at(out + begin, stride, pass.stream), first, count);
+    });
 }
 
 // All blocks of one u in one block row. to[v]: where finished rows go; null where v is not needed.
@@ -448,15 +458,9 @@ inline void stream_values(const float* from, T* to, size_t count) {
 
 // A run of `count` values from `from` to the tensor's element `index`.
 inline void store_run(const ResamplePass& pass, const float* from, size_t index, size_t count) {
-    if (pass.type == TensorType::float16) {
-        uint16_t* to = static_cast<uint16_t*>(pass.out) + index;
-        return pass.stream ? stream_values(from, to, count) : store_values(from, to, count);
-    }
-    if (pass.type == TensorType::int8) {
-        return store_values(from, static_cast<int8_t*>(pass.out) + index, count);
-    }
-    float* to = static_cast<float*>(pass.out) + index;
-    pass.stream ? stream_values(from, to, count) : store_values(from, to, count);
+    with_type(pass.type, pass.out, [&](auto* out) {
+        pass.stream ? stream_values(from, out + index, count) : store_values(from, out + index, count);
+    });
 }
 
 // CHW: the block rows [block_row, block_row + row_count), one u after the other. taps: of each of them.
@@ -492,7 +496,8 @@ void vertical_channels(const ResamplePass& pass, const Needed& needed, const Row
         vertical_column<Count>(pass, needed, i, taps, to);
     }
     const size_t begin = pass.staging ? 0 : size_t(block_row) * pass.blocks_wide * pass.output_channels;
-    float* const out = pass.staging ? pass.staging : static_cast<float*>(pass.out);
+    void* const out = pass.staging ? pass.staging : pass.out;
+    const TensorType type = pass.staging ? TensorType::float32 : pass.type;
     for (uint32_t k = 0; k < pass.channel_count;) {
         // Up to 8 channels that are neighbours in the output.
         uint32_t run = 1;
@@ -505,13 +510,7 @@ void vertical_channels(const ResamplePass& pass, const Needed& needed, const Row
             for (uint32_t b = 0; b < wide_lanes && first + b < pass.blocks_wide; ++b) {
                 const F8 values = group(x[b % 8], b / 8);
                 const size_t index = begin + size_t(first + b) * pass.output_channels + pass.positions[k];
-                if (pass.type == TensorType::float16 && !pass.staging) {
-                    store_part(static_cast<uint16_t*>(pass.out) + index, values, run);
-                } else if (pass.type == TensorType::int8) {
-                    store_part(static_cast<int8_t*>(pass.out) + index, values, run);
-                } else {
-                    store_part(out + index, values, run);
-                }
+                with_type(type, out, [&](auto* to) { store_part(to + index, values, run); });
             }
         }
         k += run;
@@ -803,12 +802,6 @@ void run_pass(const ResamplePass& pass) {
     if (pass.stream) finish_stream();
 }
 
-template <class T>
-void write_staging(const ResamplePass& pass, size_t index, size_t count) {
-    T* const to = static_cast<T*>(pass.out) + index;
-    pass.stream ? stream_values(pass.staging, to, count) : store_values(pass.staging, to, count);
-}
-
 // All components of an image row by row: each row is whole and is written in whole cache lines. A few blocks at a time
 // where that is possible, so that the staging stays in the first-level cache.
 void run_staged(const ResamplePass* passes, uint32_t pass_count) {
@@ -833,8 +826,7 @@ void run_staged(const ResamplePass* passes, uint32_t pass_count) {
             }
             const size_t begin = size_t(block_row) * any.blocks_wide + first;
             const size_t index = begin * any.output_channels, length = size_t(count) * any.output_channels;
-            any.type == TensorType::float16 ? write_staging<uint16_t>(any, index, length)
-                                            : write_staging<float>(any, index, length);
+            store_run(any, any.staging, index, length);
         }
     }
     finish_stream();

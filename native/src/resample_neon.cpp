@@ -98,18 +98,35 @@ inline F8 group(F8 x, uint32_t) { return x; }
 inline void join_rows(F8 (&)[8]) {}
 
 // What does not fit becomes the largest finite value, 65504; vminq and vmaxq keep a NaN.
-inline uint16x8_t to_half(F8 x) {
+inline uint16x8_t to_short(Half, F8 x) {
     const float32x4_t limit = vdupq_n_f32(65504.0f);
     const float32x4_t low = vmaxq_f32(vnegq_f32(limit), vminq_f32(limit, x.low));
     const float32x4_t high = vmaxq_f32(vnegq_f32(limit), vminq_f32(limit, x.high));
     return vreinterpretq_u16_f16(vcombine_f16(vcvt_f16_f32(low), vcvt_f16_f32(high)));
 }
-inline void store_half(uint16_t* to, F8 x) { vst1q_u16(to, to_half(x)); }
-inline void stream_half(uint16_t* to, F8 x) { store_half(to, x); }
-inline void store_half_partial(uint16_t* to, F8 x, uint32_t count) {
-    if (count == 8) return store_half(to, x);
-    uint16_t all[8];
-    vst1q_u16(all, to_half(x));
+// As to_bfloat16() of half.h.
+inline uint16x4_t to_bfloat16s(float32x4_t x) {
+    const uint32x4_t bits = vreinterpretq_u32_f32(x);
+    const uint32x4_t odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
+    const uint32x4_t rounded = vaddq_u32(vaddq_u32(bits, vdupq_n_u32(0x7fff)), odd);
+    const uint32x4_t quiet = vorrq_u32(bits, vdupq_n_u32(0x400000));
+    return vshrn_n_u32(vbslq_u32(vceqq_f32(x, x), rounded, quiet), 16);
+}
+inline uint16x8_t to_short(Bfloat16, F8 x) { return vcombine_u16(to_bfloat16s(x.low), to_bfloat16s(x.high)); }
+
+template <class T>
+inline void store_short(T* to, F8 x) {
+    vst1q_u16(reinterpret_cast<uint16_t*>(to), to_short(T{}, x));
+}
+template <class T>
+inline void stream_short(T* to, F8 x) {
+    store_short(to, x);
+}
+template <class T>
+inline void store_short_partial(T* to, F8 x, uint32_t count) {
+    if (count == 8) return store_short(to, x);
+    T all[8];
+    store_short(all, x);
     for (uint32_t i = 0; i < count; ++i) to[i] = all[i];
 }
 

@@ -9,6 +9,14 @@ namespace jpegfreq {
 
 constexpr uint32_t max_row_group = 4;
 
+// The values of float16 and bfloat16 tensors.
+struct Half {
+    uint16_t bits;
+};
+struct Bfloat16 {
+    uint16_t bits;
+};
+
 struct ResamplePass {
     // Source: block (row, column) starts at plane + row * row_stride + column * column_stride.
     const int16_t* plane;

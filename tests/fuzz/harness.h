@@ -67,7 +67,7 @@ void note(const Planes& planes);
 // Of the values of all tensors, each times a weight that its place in the tensor gives: kinds of vectors round differently, so
 // they are compared by these. One for each TensorType.
 struct WeightedSums {
-    double of_values[3] = {}, of_magnitudes[3] = {};
+    double of_values[4] = {}, of_magnitudes[4] = {};
 };
 extern WeightedSums* sums;
 

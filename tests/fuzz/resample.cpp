@@ -60,13 +60,20 @@ double from_half(uint16_t bits) {
     return bits >> 15 ? -magnitude : magnitude;
 }
 
+double from_bfloat16(uint16_t bits) {
+    const uint32_t wide = uint32_t(bits) << 16;
+    float value;
+    std::memcpy(&value, &wide, sizeof value);
+    return value;
+}
+
 // A tensor in a block of its own, so that a value written outside is seen; of values that no result has.
 class Tensor {
 public:
     Tensor(const TensorSpec& spec, const ResampleGeometry& geometry)
-        : item_(spec.type == TensorType::float16 ? 2
+        : item_(spec.type == TensorType::float32 ? 4
                 : spec.type == TensorType::int8  ? 1
-                                                 : 4),
+                                                 : 2),
           size_(size_t(spec.channel_count) * (geometry.output_height / 8) * (geometry.output_width / 8) * item_),
           data_(std::aligned_alloc(64, (size_ + 63) / 64 * 64)) {
         fuzz::require(data_ != nullptr, "memory for a tensor");
@@ -80,9 +87,10 @@ public:
     void note(TensorType type) const {
         for (size_t i = 0; fuzz::sums && i < size_ / item_; i++) {
             const double weight = double(i * 0x9E3779B1 % 1024) / 1024;
-            const double value = item_ == 4   ? as<float>()[i]
-                                 : item_ == 2 ? from_half(as<uint16_t>()[i])
-                                              : as<int8_t>()[i];
+            const double value = type == TensorType::float32    ? as<float>()[i]
+                                 : type == TensorType::float16  ? from_half(as<uint16_t>()[i])
+                                 : type == TensorType::bfloat16 ? from_bfloat16(as<uint16_t>()[i])
+                                                                : as<int8_t>()[i];
             fuzz::sums->of_values[int(type)] += weight * value;
             fuzz::sums->of_magnitudes[int(type)] += weight * std::abs(value);
         }
@@ -130,7 +138,7 @@ void check_upsampling(const Header& header, const Output& planes, Draws& draws, 
     spec.scale = scale;
     spec.shift = shift;
     spec.layout = static_cast<TensorLayout>(draws.below(2));
-    spec.type = static_cast<TensorType>(draws.below(2));
+    spec.type = static_cast<TensorType>(draws.below(3));
     const auto chroma = draws.below(2) ? ChromaResampling::fancy : ChromaResampling::replicate;
     Tensor tensor(spec, grid);
     fuzz::require(
@@ -230,8 +238,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         spec.scale = scale;
         spec.shift = shift;
         spec.layout = static_cast<TensorLayout>(draws.below(2));
-        const uint32_t type = draws.below(6);
-        spec.type = type < 4 ? TensorType::float32 : type == 4 ? TensorType::float16 : TensorType::int8;
+        const uint32_t type = draws.below(7);
+        spec.type = type < 4 ? TensorType::float32 : static_cast<TensorType>(type - 3);
         spec.stream = draws.below(2) != 0;
         Tensor tensor(spec, geometry);
         const Status status = resampler.resample(header, whole.output.planes, whole.output.quantization_tables,

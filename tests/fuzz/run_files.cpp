@@ -44,7 +44,7 @@ int main() {
     }
     std::printf("%d files, checksum %016" PRIx64 ", the slowest %.3f s: %s\n", files, checksum, slowest_seconds,
                 slowest.c_str());
-    for (int type = 0; type < 3; type++)
+    for (int type = 0; type < 4; type++)
         std::printf("%.17g of %.17g\n", sums.of_values[type], sums.of_magnitudes[type]);
     return 0;
 }
