@@ -16,7 +16,7 @@ Lanes::Lanes(const LaneKernels& kernels) : lane_kernels(kernels), lane_count(ker
     build_slots(memory.slot_of);
     build_constant_tables(memory.tables);
     for (int i = 0; i < table_slots; i++)
-        slots[i].entries = memory.tables + (constant_tables + i * code_levels) * lane_entries;
+        slots[i].entries = memory.tables + constant_tables * lane_entries + i * slot_entries;
     for (int lane = 0; lane < lane_count; lane++) {
         clean(lane);
         for (int state = 0; state < sub_states; state++)

@@ -15,6 +15,9 @@ struct Lane {
 };
 
 constexpr int table_slots = 2 * max_components * max_lanes;  // as many as the lanes' images can hold at a time
+// A slot's tables, and half a table more: if all slots began at the same place of a page, the tables in use would meet in half of
+// the sets of the first-level cache.
+constexpr int slot_entries = code_levels * lane_entries + lane_entries / 2;
 constexpr int lane_states = 1 << (place_bits - 7);
 
 // The lanes' shared working memory, small enough that what is in use stays in the first-level cache or close by.
@@ -25,7 +28,7 @@ struct LaneMemory {
     alignas(64) uint16_t slot_of[(1 << place_bits) / 2];
     alignas(64) const LaneEntry* program[max_lanes][sub_states * lane_states];
     alignas(64) Lane lanes[max_lanes];
-    alignas(64) LaneEntry tables[(constant_tables + table_slots * code_levels) * lane_entries];
+    alignas(64) LaneEntry tables[constant_tables * lane_entries + table_slots * slot_entries];
 };
 
 // Moves decoded blocks out of a lane's scratch and leaves it empty: adds each difference to its component's prediction in
