@@ -23,8 +23,8 @@ constexpr uint64_t warm_bits = 8 * 512;
 constexpr uint64_t largest_part_bytes = 16384;  // so that the kept blocks stay in the second-level cache
 constexpr uint64_t smallest_part_bytes = 1536;
 // Blocks that a part can keep; fewer where the copy of the scan takes most of what a thread may use.
-constexpr uint64_t part_capacity = 2048;
-constexpr uint64_t part_capacity_of_large_scans = 512;
+constexpr uint64_t part_capacity = 1600;
+constexpr uint64_t part_capacity_of_large_scans = 400;
 constexpr uint64_t large_scan_bytes = 1 << 20;
 
 class NoMoreJobs final : public JobQueue {
