@@ -45,5 +45,18 @@ inline __attribute__((always_inline)) void bmi2_step(LaneMemory* memory, uint64_
 #endif
 }
 
+// The operations of lane_kernels.h that need no vectors.
+template <bool zigzag>
+struct Bmi2Ops {
+    static uint64_t trailing_zeros(uint64_t bits) { return _tzcnt_u64(bits); }
+
+    template <int lane>
+    static inline __attribute__((always_inline)) void step(LaneMemory* memory, uint64_t& window, uint64_t& p) {
+        bmi2_step<lane, zigzag>(memory, window, p);
+    }
+};
+
+void finish_streaming() { _mm_sfence(); }
+
 }  // namespace
 }  // namespace jpegfreq

@@ -4,7 +4,7 @@
 namespace jpegfreq {
 namespace {
 
-struct VectorOps {
+struct VectorOps : Bmi2Ops<false> {
     typedef __m256i Vector;
 
     static Vector with_first(Vector vector, int16_t value) { return _mm256_insert_epi16(vector, value, 0); }
@@ -24,16 +24,7 @@ struct VectorOps {
     static void take(int16_t* block, int16_t* target, int16_t dc) {
         take_in_order<VectorOps, stream>(block, target, dc);
     }
-
-    static uint64_t trailing_zeros(uint64_t bits) { return _tzcnt_u64(bits); }
-
-    template <int lane>
-    static inline __attribute__((always_inline)) void step(LaneMemory* memory, uint64_t& window, uint64_t& p) {
-        bmi2_step<lane, false>(memory, window, p);
-    }
 };
-
-void finish_streaming() { _mm_sfence(); }
 
 }  // namespace
 

@@ -17,7 +17,7 @@ alignas(64) constexpr int16_t zigzag_index[64] = {
     35, 36, 48, 49, 57, 58, 62, 63,
 };
 
-struct WideOps {
+struct WideOps : Bmi2Ops<true> {
     template <bool stream>
     static void store(int16_t* to, __m512i vector) {
         if (stream) {
@@ -43,16 +43,7 @@ struct WideOps {
         store<stream>(target + 32, second);
         empty(block);
     }
-
-    static uint64_t trailing_zeros(uint64_t bits) { return _tzcnt_u64(bits); }
-
-    template <int lane>
-    static inline __attribute__((always_inline)) void step(LaneMemory* memory, uint64_t& window, uint64_t& p) {
-        bmi2_step<lane, true>(memory, window, p);
-    }
 };
-
-void finish_streaming() { _mm_sfence(); }
 
 }  // namespace
 
