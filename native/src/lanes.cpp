@@ -12,6 +12,12 @@ namespace jpegfreq {
 // Larger scans are decoded alone, so that one copy of the data exists at a time instead of one per lane.
 static constexpr uint64_t largest_scan_bytes = 1 << 20;
 
+// When no more lanes than these have work, what is left of their images is decoded one image after the other (Note [Split]).
+// With three left, the lanes do no worse.
+static constexpr int few_lanes = 2;
+// Of a part's blocks: as much memory as the copies of the scans that are done.
+static constexpr uint64_t rest_part_capacity = 800;
+
 Lanes::Lanes(const LaneKernels& kernels) : lane_kernels(kernels), lane_count(kernels.lanes) {
     build_slots(memory.slot_of);
     build_constant_tables(memory.tables);
@@ -106,7 +112,8 @@ void Lanes::release(LaneImage& image) {
 bool Lanes::acquire(int lane, JobQueue& queue, const Limits& limits, Decoder* plain) {
     LaneImage* own = work[lane].image;
     if (own && start_segment(lane, *own)) return true;
-    leave(lane, queue, limits, plain);
+    work[lane].image = nullptr;
+    if (own) leave(*own, queue, limits, plain);
     for (LaneImage& image : images)
         if (image.job && start_segment(lane, image)) return true;
     for (LaneImage& image : images) {
@@ -234,16 +241,19 @@ bool Lanes::finish_chunk(int lane) {
     return complete && ((state.p - end_place) & 127) == 0 && bit_position(lane) <= 8 * w.segment_end;
 }
 
-// Only one lane is left and no other hides its latency, so the plain loop takes over at the end of a chunk.
-bool Lanes::finish_alone(int lane) {
-    LaneWork& w = work[lane];
-    Cursor cursor;
-    cursor.mcu = w.mcu;
-    cursor.bit_position = bit_position(lane);
-    std::memcpy(cursor.dc, w.dc, sizeof w.dc);
-    name_tables(*w.image);
-    return kernels().decode_segment(w.image->scan, w.image->data.bytes.data(), w.segment_end, w.mcu_end, cursor) ==
-           Stop::done;
+Rest Lanes::rest_of(int lane) const {
+    const LaneWork& w = work[lane];
+    const SequentialScan& scan = w.image->scan;
+    Rest rest;
+    rest.image = w.image;
+    rest.cursor.mcu = w.mcu;
+    rest.cursor.bit_position = bit_position(lane);
+    std::memcpy(rest.cursor.dc, w.dc, sizeof w.dc);
+    rest.mcu_end = w.mcu_end;
+    rest.segment_end = w.segment_end;
+    const bool whole_scan = scan.restart_interval >= scan.mcu_end;
+    rest.segment_mcu_end = whole_scan ? uint64_t(scan.mcus_wide) * scan.mcus_high : w.mcu_end;
+    return rest;
 }
 
 void Lanes::name_tables(LaneImage& image) {
@@ -253,20 +263,18 @@ void Lanes::name_tables(LaneImage& image) {
     }
 }
 
-// The lane has no more work on its image. The last lane to leave an image hands it back.
-void Lanes::leave(int lane, JobQueue& queue, const Limits& limits, Decoder* plain) {
-    LaneImage* image = work[lane].image;
-    work[lane].image = nullptr;
-    if (!image || --image->lanes > 0) return;
-    Job& job = *image->job;
-    release(*image);
-    if (image->stream) lane_kernels.finish_streaming();
-    if (image->failed && plain) {
+// A lane has no more work on the image. The last lane to leave it hands it back.
+void Lanes::leave(LaneImage& image, JobQueue& queue, const Limits& limits, Decoder* plain) {
+    if (--image.lanes > 0) return;
+    Job& job = *image.job;
+    release(image);
+    if (image.stream) lane_kernels.finish_streaming();
+    if (image.failed && plain) {
         decode_alone(job, limits, *plain, queue);
-    } else if (image->failed) {
+    } else if (image.failed) {
         job.status.code = Code::malformed;
     } else {
-        zero_blocks(image->scan, image->scan.mcu_end, all_mcus);
+        zero_blocks(image.scan, image.scan.mcu_end, all_mcus);
         job.status = Status();
         job.damages = {};
     }
@@ -292,25 +300,36 @@ void Lanes::clean(int lane) {
 void Lanes::run(JobQueue& queue, const Limits& limits, Decoder* plain) {
     int count = 0;
     while (count < lane_count && acquire(count, queue, limits, plain)) count++;
+    Rest rests[max_lanes];
+    int rest_count = 0;
     while (count > 0) {
         const unsigned finished = lane_kernels.step(memory, count);
         for (int lane = count - 1; lane >= 0; lane--) {
             if (!(finished >> lane & 1)) continue;
             LaneWork& w = work[lane];
-            bool good = finish_chunk(lane);
+            const bool good = finish_chunk(lane);
             if (!good) clean(lane);
-            if (good && count == 1 && w.mcu < w.mcu_end) {
-                good = finish_alone(lane);
-                w.mcu = w.mcu_end;
-            }
             w.image->failed |= !good;
-            if (!w.image->failed && w.mcu < w.mcu_end) {
+            const bool more = !w.image->failed && w.mcu < w.mcu_end;
+            if (more && count + rest_count > few_lanes) {
                 start_chunk(lane);
-            } else if (!acquire(lane, queue, limits, plain)) {
-                count--;
-                if (lane < count) move(count, lane);
+                continue;
             }
+            if (more) {
+                rests[rest_count++] = rest_of(lane);
+            } else if (acquire(lane, queue, limits, plain)) {
+                continue;
+            }
+            count--;
+            if (lane < count) move(count, lane);
         }
+    }
+    for (LaneImage& image : images)
+        if (!image.job) image.data.bytes.trim(0);
+    for (int i = 0; i < rest_count; i++) {
+        LaneImage& image = *rests[i].image;
+        image.failed |= !decode_split(rests[i], rest_part_capacity, nullptr);
+        leave(image, queue, limits, plain);
     }
 }
 

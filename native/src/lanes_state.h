@@ -42,6 +42,15 @@ struct LaneWork {
     uint32_t dc[max_components] = {};
 };
 
+// What is left of a restart segment when it is the turn of split.cpp.
+struct Rest {
+    LaneImage* image = nullptr;
+    Cursor cursor;
+    uint64_t mcu_end = 0;
+    uint64_t segment_end = 0;      // bytes
+    uint64_t segment_mcu_end = 0;  // the MCU that the segment's data end at: `mcu_end`, or beyond
+};
+
 // A part of an image that is decoded alone (Note [Split], split.cpp).
 struct Part {
     enum State { warming, running, joined, ended } state = ended;
@@ -61,7 +70,7 @@ struct Lanes {
     LaneWork work[max_lanes];
     LaneImage images[max_lanes];
     TableSlot slots[table_slots];
-    TableCache plain_tables;  // for finish_alone
+    TableCache plain_tables;  // for what is left where split makes no progress
     uint64_t clock = 0;
     alignas(64) int16_t spare[64];  // for padding blocks and blocks that the caller does not need
 
@@ -76,10 +85,11 @@ struct Lanes {
     void start_chunk(int lane);
     void aim(int lane, uint64_t mcu_y, uint64_t mcu_x);
     bool finish_chunk(int lane);
-    bool finish_alone(int lane);
+    // What is left of the lane's segment, from the end of its chunk on.
+    Rest rest_of(int lane) const;
     // Gives the scan the tables of the plain loop.
     void name_tables(LaneImage& image);
-    void leave(int lane, JobQueue& queue, const Limits& limits, Decoder* plain);
+    void leave(LaneImage& image, JobQueue& queue, const Limits& limits, Decoder* plain);
     void move(int from, int to);
     // Empties the lane's scratch after a chunk that failed, which may have left values beyond its blocks.
     void clean(int lane);
@@ -92,12 +102,13 @@ struct Lanes {
     uint64_t bit_position(int lane) const;
 
     // split.cpp
-    bool decode_split(LaneImage& image, RowSink* sink);
+    // A part keeps at most `most_blocks`.
+    bool decode_split(const Rest& rest, uint64_t most_blocks, RowSink* sink);
     bool decode_intervals(LaneImage& image, const Limits& limits, RowSink& sink);
-    bool decode_window(LaneImage& image, Cursor& truth);
+    bool decode_window(const Rest& rest, Cursor& truth);
     void begin_chunk(int lane, Part& part, int mcus);
     bool end_chunk(int lane, Part* parts, int number, uint64_t window_end);
-    void place(const LaneImage& image, const Part& part, Cursor& truth);
+    void place(const LaneImage& image, const Part& part, uint64_t mcu_end, Cursor& truth);
     Buffer<int16_t> part_blocks;
     uint64_t capacity = 0;  // of a part, blocks
 };

@@ -1,4 +1,4 @@
-// One image alone in several lanes.
+// One image in several lanes: where it is alone, or among the last of a batch.
 //
 // Note [Split]
 // A Huffman-coded stream read from a wrong bit soon falls into step with the right reading: so a window of the scan is cut into
@@ -9,6 +9,7 @@
 // the same blocks: its blocks are moved into the planes after those of the part before it, and its predictions are added. Where
 // it does not, the next part and those after it are dropped, and the next window begins there. So nothing is believed that
 // was not read in order.
+#include <algorithm>
 #include <cstring>
 #include <new>
 
@@ -21,8 +22,8 @@ namespace {
 
 constexpr uint64_t warm_bits = 8 * 512;
 constexpr uint64_t largest_part_bytes = 16384;  // so that the kept blocks stay in the second-level cache
-constexpr uint64_t smallest_part_bytes = 1536;
-// Blocks that a part can keep; fewer where the copy of the scan takes most of what a thread may use.
+constexpr uint64_t smallest_part_bytes = 1024;
+// Blocks that a part of an image alone can keep; fewer where the copy of the scan takes most of what a thread may use.
 constexpr uint64_t part_capacity = 1600;
 constexpr uint64_t part_capacity_of_large_scans = 400;
 constexpr uint64_t large_scan_bytes = 1 << 20;
@@ -59,8 +60,7 @@ bool Lanes::end_chunk(int lane, Part* parts, int number, uint64_t window_end) {
     const uint64_t bit = bit_position(lane);
     const int blocks = w.chunk_mcus * scan.blocks_per_mcu;
     const int most_mcus = chunk_blocks / scan.blocks_per_mcu;
-    const bool next_keeps =
-        number + 1 < lane_count && parts[number + 1].state != Part::warming && parts[number + 1].begin > 0;
+    const bool next_keeps = parts[number + 1].state != Part::warming && parts[number + 1].begin > 0;
     const bool overshot = part.state == Part::running && next_keeps && bit > parts[number + 1].begin;
     if (overshot)
         for (int i = 0; i < blocks; i++) w.targets[i] = spare;
@@ -115,10 +115,10 @@ bool Lanes::end_chunk(int lane, Part* parts, int number, uint64_t window_end) {
     return true;
 }
 
-// Moves a part's blocks into the planes after `truth`, which moves to the part's end.
-void Lanes::place(const LaneImage& image, const Part& part, Cursor& truth) {
+// Moves a part's blocks into the planes after `truth`, which moves to the part's end, or `mcu_end`.
+void Lanes::place(const LaneImage& image, const Part& part, uint64_t mcu_end, Cursor& truth) {
     const SequentialScan& scan = image.scan;
-    const uint64_t left = scan.mcu_end - truth.mcu;
+    const uint64_t left = mcu_end - truth.mcu;
     const uint64_t mcus = part.cursor.mcu < left ? part.cursor.mcu : left;
     const int16_t* from = part.blocks;
     uint64_t mcu_y = truth.mcu / scan.mcus_wide, mcu_x = truth.mcu % scan.mcus_wide;
@@ -128,7 +128,9 @@ void Lanes::place(const LaneImage& image, const Part& part, Cursor& truth) {
             const auto& plane = scan.components[component];
             const uint64_t row = mcu_y * plane.mcu_height + scan.blocks[b].y;
             const uint64_t column = mcu_x * plane.mcu_width + scan.blocks[b].x;
-            if (row >= plane.blocks_high || column >= plane.blocks_wide) continue;
+            const BlockRange& needed = plane.needed;
+            if (row < needed.row_begin || row >= needed.row_end) continue;
+            if (column < needed.column_begin || column >= needed.column_end) continue;
             int16_t* target = plane.plane + (row % plane.held * plane.blocks_wide + column) * 64;
             __builtin_prefetch(target + 4 * 64, 1);
             __builtin_prefetch(target + 4 * 64 + 32, 1);
@@ -145,25 +147,31 @@ void Lanes::place(const LaneImage& image, const Part& part, Cursor& truth) {
     for (int i = 0; i < scan.component_count; i++) truth.dc[i] += part.cursor.dc[i];
 }
 
-// One window, from `truth` on. False: it made no progress, so the plain decoder has to take over.
-bool Lanes::decode_window(LaneImage& image, Cursor& truth) {
-    const uint64_t end = image.data.segments[0].end;
-    const uint64_t left = end - truth.bit_position / 8;
-    // As many bytes as the blocks kept take at the image's mean, with a quarter to spare.
-    const uint64_t blocks = image.scan.mcu_end * unsigned(image.scan.blocks_per_mcu);
-    uint64_t part_bytes = end * capacity / blocks * 3 / 4;
+// One window, from where the rest's cursor stands. False: it made no progress, so the plain decoder has to take over.
+bool Lanes::decode_window(const Rest& rest, Cursor& truth) {
+    LaneImage& image = *rest.image;
+    const SequentialScan& scan = image.scan;
+    const uint64_t begin = truth.bit_position / 8;
+    if (begin >= rest.segment_end) return false;
+    // As many bytes as the blocks kept take at the mean of what is left, with a quarter to spare.
+    const uint64_t left = rest.segment_end - begin, mcus_left = rest.segment_mcu_end - truth.mcu;
+    // Of an early stop it is not known which byte it is at.
+    const uint64_t wanted = std::min(left, left * (rest.mcu_end - truth.mcu) / mcus_left * 17 / 16);
+    uint64_t part_bytes = left * capacity / (mcus_left * unsigned(scan.blocks_per_mcu)) * 3 / 4;
     if (part_bytes > largest_part_bytes) part_bytes = largest_part_bytes;
-    if (part_bytes > left / lane_count) part_bytes = left / lane_count;
-    if (truth.bit_position / 8 >= end || part_bytes < smallest_part_bytes) return false;
-    const uint64_t window_end = truth.bit_position + 8 * part_bytes * lane_count;
-    Part parts[max_lanes];
+    if (part_bytes > wanted / lane_count) part_bytes = wanted / lane_count;
+    if (part_bytes < smallest_part_bytes) part_bytes = smallest_part_bytes;
+    const int part_count = int(std::min<uint64_t>(lane_count, wanted / part_bytes));
+    if (part_count < 2) return false;
+    const uint64_t window_end = truth.bit_position + 8 * part_bytes * part_count;
+    Part parts[max_lanes + 1];
     int part_of[max_lanes];
     const uint64_t before = truth.mcu;
     // Beyond `limit` the planes would lose a row of MCUs that is not complete.
-    const uint64_t held = before / image.scan.mcus_wide * image.scan.mcus_wide + image.scan.held_mcus;
-    const uint64_t limit = held < image.scan.mcu_end ? held : image.scan.mcu_end;
-    const int most_mcus = chunk_blocks / image.scan.blocks_per_mcu;
-    for (int i = 0; i < lane_count; i++) {
+    const uint64_t held = before / scan.mcus_wide * scan.mcus_wide + scan.held_mcus;
+    const uint64_t limit = held < rest.mcu_end ? held : rest.mcu_end;
+    const int most_mcus = chunk_blocks / scan.blocks_per_mcu;
+    for (int i = 0; i < part_count; i++) {
         Part& part = parts[i];
         part_of[i] = i;
         part.state = i ? Part::warming : Part::running;
@@ -171,16 +179,16 @@ bool Lanes::decode_window(LaneImage& image, Cursor& truth) {
         part.last_error = bit;
         part.give_up = bit + 8 * part_bytes;
         if (i == 0) part.cursor = truth;
-        part.mcu_end = i ? capacity / unsigned(image.scan.blocks_per_mcu) : limit;
+        part.mcu_end = i ? capacity / unsigned(scan.blocks_per_mcu) : limit;
         if (i > 0) part.blocks = part_blocks.data() + unsigned(i - 1) * capacity * 64;
         LaneWork& w = work[i];
         w.image = &image;
-        w.segment_end = end;
+        w.segment_end = rest.segment_end;
         set_position(i, bit);
         const uint64_t room = limit - truth.mcu;
         begin_chunk(i, part, i == 0 && room < uint64_t(most_mcus) ? int(room) : most_mcus);
     }
-    int count = lane_count;
+    int count = part_count;
     while (count > 0) {
         const unsigned finished = lane_kernels.step(memory, count);
         for (int lane = count - 1; lane >= 0; lane--) {
@@ -193,26 +201,27 @@ bool Lanes::decode_window(LaneImage& image, Cursor& truth) {
         }
     }
     truth = parts[0].cursor;
-    for (int i = 1; i < lane_count && parts[i - 1].state == Part::joined && truth.mcu < limit; i++) {
-        if (limit < image.scan.mcu_end && parts[i].cursor.mcu > limit - truth.mcu) break;
-        place(image, parts[i], truth);
+    for (int i = 1; i < part_count && parts[i - 1].state == Part::joined && truth.mcu < limit; i++) {
+        if (limit < rest.mcu_end && parts[i].cursor.mcu > limit - truth.mcu) break;
+        place(image, parts[i], limit, truth);
     }
     return truth.mcu > before;
 }
 
-bool Lanes::decode_split(LaneImage& image, RowSink* sink) {
-    capacity = image.data.segments[0].end > large_scan_bytes ? part_capacity_of_large_scans : part_capacity;
+bool Lanes::decode_split(const Rest& rest, uint64_t most_blocks, RowSink* sink) {
+    LaneImage& image = *rest.image;
+    capacity = most_blocks;
     const size_t kept = (lane_count - 1) * capacity * 64;
     part_blocks.trim(kept * sizeof(int16_t) * 5 / 4 + 64);
     if (!part_blocks.reserve(kept)) return false;
-    Cursor truth;
-    const uint64_t end = image.scan.mcu_end;
-    while (truth.mcu < end && decode_window(image, truth)) {
+    Cursor truth = rest.cursor;
+    while (truth.mcu < rest.mcu_end && decode_window(rest, truth)) {
         if (sink) sink->rows(image.job->output, uint32_t(truth.mcu / image.scan.mcus_wide));
     }
-    if (truth.mcu >= end) return true;
+    for (LaneWork& w : work) w.image = nullptr;
+    if (truth.mcu >= rest.mcu_end) return true;
     name_tables(image);
-    return decode_interval(image.scan, image.data.bytes.data(), image.data.segments[0].end, end, truth,
+    return decode_interval(image.scan, image.data.bytes.data(), rest.segment_end, rest.mcu_end, truth,
                            image.job->output, sink);
 }
 
@@ -256,10 +265,12 @@ bool decode_in_lanes(Lanes& lanes, Bytes jpeg, const Header& header, const Limit
         lanes.run(queue, limits, nullptr);  // releases the image
     } else {
         const bool split = image.scan.restart_interval >= image.scan.mcu_end;
-        if (!(split ? lanes.decode_split(image, sink) : lanes.decode_intervals(image, limits, *sink)))
+        const bool large = image.data.segments[0].end > large_scan_bytes;
+        if (split) lanes.start_segment(0, image);
+        if (!(split ? lanes.decode_split(lanes.rest_of(0), large ? part_capacity_of_large_scans : part_capacity, sink)
+                    : lanes.decode_intervals(image, limits, *sink)))
             job.status.code = Code::malformed;
         lanes.release(image);
-        for (LaneWork& w : lanes.work) w.image = nullptr;
         if (!sink) zero_blocks(image.scan, image.scan.mcu_end, all_mcus);
     }
     std::memcpy(output.quantization_tables, job.output.quantization_tables, sizeof output.quantization_tables);
