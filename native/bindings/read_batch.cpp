@@ -34,10 +34,10 @@ public:
     Rows(const Header& header, const ResampleGeometry& geometry, const TensorSpec& spec)
         : header_(header), geometry_(geometry), spec_(spec) {}
 
-    void rows(const Output& output, uint32_t end) override {
+    void rows(const Output& output, int component, uint32_t end) override {
         if (!begun_) status_ = thread_resampler().begin_rows(header_, output, geometry_, spec_);
         begun_ = true;
-        if (status_.ok()) thread_resampler().add_rows(header_, end);
+        if (status_.ok()) thread_resampler().add_rows(component, end);
     }
 
     Status finish(void* out) {
@@ -101,7 +101,7 @@ protected:
             const BlockRange& needed = image.job.output.needed[c] = blocks_needed(header, geometry, c);
             blocks += uint64_t(needed.row_end - needed.row_begin) * (needed.column_end - needed.column_begin);
         }
-        if (blocks >= least_blocks_by_rows && is_huffman_sequential(header.process) &&
+        if (blocks >= least_blocks_by_rows && comes_in_rows(header.process) &&
             Resampler::takes_rows(header, geometry, spec_)) {
             rows_[image.index] = std::make_unique<Rows>(header, geometry, spec_);
             image.job.sink = rows_[image.index].get();

@@ -53,6 +53,10 @@ constexpr bool is_progressive(Process process) {
 constexpr bool is_huffman_sequential(Process process) {
     return process == Process::baseline || process == Process::extended;
 }
+// Whether Decoder::read_rows() takes files of this process.
+constexpr bool comes_in_rows(Process process) {
+    return is_huffman_sequential(process) || process == Process::progressive;
+}
 
 // By libjpeg's rules (JFIF and Adobe markers, else component identifiers).
 enum class ColorKind : uint8_t { grey, ycbcr, rgb, cmyk, ycck, unknown };
@@ -97,12 +101,13 @@ struct BlockRange {
 
 struct Output;
 
-// Takes MCU rows of a sequential image as they are decoded, so that no whole plane is needed.
+// Takes rows of blocks as they are decoded, so that no whole plane is needed.
 class RowSink {
 public:
     virtual ~RowSink() = default;
-    // MCU rows before `end` are decoded, those since the last call for the first time. The tables of `output` are set.
-    virtual void rows(const Output& output, uint32_t end) = 0;
+    // The component's block rows before `end` are decoded, those since the last call for the first time. The tables of
+    // `output` are set. Components may come in turn or one after the other.
+    virtual void rows(const Output& output, int component, uint32_t end) = 0;
 };
 
 // Where the coefficients go. planes[c] holds blocks_high * blocks_wide * 64 int16 of component c: quantized, natural order
@@ -142,8 +147,8 @@ public:
     Status read_coefficients(Bytes jpeg, const Header& header, const Limits& limits, Output& output);
 
     // The same into the last `output.held_mcu_rows` MCU rows of each plane, which `sink` sees in time. Takes only sound files
-    // of one Huffman-coded sequential scan; false: not this one, and what `sink` has seen is void. Nothing says why:
-    // read_coefficients() does.
+    // of one Huffman-coded sequential scan, or of Huffman-coded progressive scans; false: not this one, and what `sink` has
+    // seen is void. Nothing says why: read_coefficients() does.
     bool read_rows(Bytes jpeg, const Header& header, const Limits& limits, Output& output, RowSink& sink);
 
     // Every error of the last read_coefficients(), in the order of the file; valid until the next call. Each is a damaged

@@ -80,7 +80,7 @@ public:
     static bool takes_rows(const Header& header, const ResampleGeometry& geometry, const TensorSpec& spec);
     Status begin_rows(const Header& header, const Output& output, const ResampleGeometry& geometry,
                       const TensorSpec& spec);
-    void add_rows(const Header& header, uint32_t mcu_row_end);
+    void add_rows(int component, uint32_t block_row_end);
     Status finish_rows(const Header& header, const ResampleGeometry& geometry, const TensorSpec& spec, void* out);
 
     // Fills, in the tensor of a whole image on its luma grid (ceil(height / 8) rows and ceil(width / 8) columns of blocks), the

@@ -135,9 +135,23 @@ static bool try_lanes(Lanes*& lanes, Bytes jpeg, const Header& header, const Lim
     return lanes && decode_in_lanes(*lanes, jpeg, header, limits, output, sink);
 }
 
+static bool decode_progressive_rows(Bytes jpeg, const Header& header, const Limits& limits, Output& output,
+                                    ProgressiveScratch*& scratch, Damages& damages, RowSink& sink) {
+    if (!scratch) scratch = new_progressive_scratch();
+    MarkerReader reader(jpeg);
+    Header frame;
+    if (!scratch || !reader.read_frame(frame).ok() || !same_geometry(frame, header)) return false;
+    const Status status = decode_progressive(reader, header, limits, output, *scratch, damages, &sink);
+    return status.ok() && damages.empty();
+}
+
 bool Decoder::read_rows(Bytes jpeg, const Header& header, const Limits& limits, Output& output, RowSink& sink) {
-    if (!scratch_ || !is_huffman_sequential(header.process)) return false;
+    if (!scratch_ || !comes_in_rows(header.process)) return false;
     if (uint64_t(header.height) * header.width > limits.max_pixels) return false;
+    if (is_progressive(header.process)) {
+        scratch_->damages.clear();
+        return decode_progressive_rows(jpeg, header, limits, output, scratch_->progressive, scratch_->damages, sink);
+    }
     if (kernels().lanes && header.precision == 8 && is_worth_lanes(jpeg, header))
         return try_lanes(scratch_->lanes, jpeg, header, limits, output, &sink);
     const bool done = decode_rows(jpeg, header, output, scratch_->tables, scratch_->data, sink);

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "dispatch.h"
+#include "scan_decoders.h"
 
 namespace jpegfreq {
 
@@ -10,12 +11,23 @@ namespace jpegfreq {
 static constexpr uint32_t held_blocks = 8192;
 
 uint32_t mcu_rows_to_hold(const Header& header) {
-    uint32_t blocks_wide = 0;  // of all components, in a row of MCUs
+    uint32_t all = 0, most = 0;  // blocks in a row of MCUs: of all components, of the largest
     for (int i = 0; i < header.component_count; i++) {
         const Component& component = header.components[i];
-        blocks_wide += component.blocks_wide * (header.component_count == 1 ? 1 : component.vertical_sampling_factor);
+        const uint32_t blocks =
+            component.blocks_wide * (header.component_count == 1 ? 1 : component.vertical_sampling_factor);
+        all += blocks;
+        if (blocks > most) most = blocks;
     }
-    return held_blocks / blocks_wide + 3;
+    return is_progressive(header.process) ? band_blocks / most + 2 : held_blocks / all + 3;
+}
+
+void tell_rows(RowSink& sink, const Output& output, const SequentialScan& scan, uint64_t mcu) {
+    for (int i = 0; i < scan.component_count; i++) {
+        const auto& part = scan.components[i];
+        const uint64_t end = mcu / scan.mcus_wide * part.mcu_height;
+        sink.rows(output, i, end < part.blocks_high ? uint32_t(end) : part.blocks_high);
+    }
 }
 
 bool decode_interval(const SequentialScan& scan, const uint8_t* bytes, uint64_t end, uint64_t mcu_end, Cursor& cursor,
@@ -25,7 +37,7 @@ bool decode_interval(const SequentialScan& scan, const uint8_t* bytes, uint64_t 
         const uint64_t row_end = (cursor.mcu / scan.mcus_wide + 1) * scan.mcus_wide;
         const uint64_t stop = sink && row_end < mcu_end ? row_end : mcu_end;
         if (decode_segment(scan, bytes, end, stop, cursor) != Stop::done) return false;
-        if (sink) sink->rows(output, uint32_t(cursor.mcu / scan.mcus_wide));
+        if (sink) tell_rows(*sink, output, scan, cursor.mcu);
     }
     return true;
 }
@@ -61,7 +73,7 @@ bool decode_rows(Bytes jpeg, const Header& header, Output& output, TableCache& t
         const uint64_t mcu_end = cursor.mcu + (left < step ? left : step);
         if (!decode_interval(scan, data.bytes.data(), segment.end, mcu_end, cursor, output, &sink)) return false;
     }
-    sink.rows(output, uint32_t(scan.mcu_end / scan.mcus_wide));
+    tell_rows(sink, output, scan, scan.mcu_end);
     if (scan.stops_early) return true;
     reader.seek(data.end);
     return reader.next_scan(header, parsed, found).ok() && !found;

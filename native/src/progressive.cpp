@@ -25,8 +25,6 @@
 
 namespace jpegfreq {
 
-// A band's coefficients stay in the second-level cache while all scans pass over them.
-constexpr uint32_t band_blocks = 1024;
 constexpr uint64_t visits_per_block = 32;
 constexpr uint64_t visits_per_byte = 64;
 // What is kept between images: a buffer over this size is given back.
@@ -78,7 +76,8 @@ uint64_t block_count(const Component& component) { return uint64_t(component.blo
 
 class ProgressiveScratch {
 public:
-    Status decode(MarkerReader& reader, const Header& header, const Limits& limits, Output& output, Damages& damages);
+    Status decode(MarkerReader& reader, const Header& header, const Limits& limits, Output& output, Damages& damages,
+                  RowSink* sink);
 
 private:
     bool reserve(const Header& header, size_t data_bytes);
@@ -90,7 +89,8 @@ private:
                    Damages& damages);
     bool decode_blocks(Bytes jpeg, const Header& header, AcScan& scan, int16_t* blocks, uint64_t* maps, uint32_t begin,
                        uint32_t end, Damages& damages);
-    bool decode_component(Bytes jpeg, const Header& header, int index, int16_t* plane, Damages& damages);
+    bool decode_component(Bytes jpeg, const Header& header, int index, const Output& output, Damages& damages,
+                          RowSink* sink);
 
     Buffer<uint8_t> copies_;  // of the scans' data
     Buffer<RestartSegment> segments_;
@@ -131,7 +131,7 @@ bool ProgressiveScratch::reserve(const Header& header, size_t data_bytes) {
 }
 
 Status ProgressiveScratch::decode(MarkerReader& reader, const Header& header, const Limits& limits, Output& output,
-                                  Damages& damages) {
+                                  Damages& damages, RowSink* sink) {
     const Bytes jpeg = reader.jpeg();
     // Positions within the data have 32 bits.
     Status status =
@@ -144,9 +144,13 @@ Status ProgressiveScratch::decode(MarkerReader& reader, const Header& header, co
         data.segments = segments_.data() + data.next_segment;
         data.next_segment = 0;
     }
+    for (int c = 0; c < header.component_count; c++)
+        std::memcpy(output.quantization_tables[c], reader.quantization_table(c), sizeof output.quantization_tables[c]);
     for (int c = 0; c < header.component_count; c++) {
-        if (status.ok() && !decode_component(jpeg, header, c, output.planes[c], damages)) status = out_of_memory();
-        if (!status.ok()) std::memset(output.planes[c], 0, block_count(header.components[c]) * 64 * sizeof(int16_t));
+        if (sink && !damages.empty()) break;
+        if (status.ok() && !decode_component(jpeg, header, c, output, damages, sink)) status = out_of_memory();
+        if (!status.ok() && !sink)
+            std::memset(output.planes[c], 0, block_count(header.components[c]) * 64 * sizeof(int16_t));
     }
     copies_.trim(kept_bytes);
     segments_.trim(kept_bytes);
@@ -373,25 +377,35 @@ bool ProgressiveScratch::decode_blocks(Bytes jpeg, const Header& header, AcScan&
     return true;
 }
 
-bool ProgressiveScratch::decode_component(Bytes jpeg, const Header& header, int index, int16_t* plane,
-                                          Damages& damages) {
-    const uint32_t total = uint32_t(block_count(header.components[index]));
+bool ProgressiveScratch::decode_component(Bytes jpeg, const Header& header, int index, const Output& output,
+                                          Damages& damages, RowSink* sink) {
+    const Component& component = header.components[index];
+    const uint32_t total = uint32_t(block_count(component)), wide = component.blocks_wide;
+    const uint32_t mcu_height = header.component_count == 1 ? 1 : component.vertical_sampling_factor;
+    const uint32_t held = sink ? output.held_mcu_rows * mcu_height : component.blocks_high;
     for (uint32_t begin = 0, count; begin < total; begin += count) {
         count = total - begin < band_blocks ? total - begin : band_blocks;
+        // The plane goes around: a band ends before the row that is not yet complete comes again, and where the plane ends.
+        const uint32_t place = begin % (held * wide), left = held * wide - place;
+        const uint32_t room = held * wide - begin % wide;
+        if (count > left) count = left;
+        if (count > room) count = room;
         bool has_memory = true;
         for (size_t i = 0; i < scan_count_ && has_memory; i++)
             if (scans_[i].component == index)
                 has_memory =
                     decode_blocks(jpeg, header, scans_[i], blocks_.data(), maps_.data(), begin, begin + count, damages);
-        kernels().ac->emit(blocks_.data(), maps_.data(), dc_planes_[index] + begin, plane + 64 * size_t(begin), count);
+        kernels().ac->emit(blocks_.data(), maps_.data(), dc_planes_[index] + begin,
+                           output.planes[index] + 64 * size_t(place), count);
         if (!has_memory) return false;
+        if (sink) sink->rows(output, index, (begin + count) / wide);
     }
     return true;
 }
 
 Status decode_progressive(MarkerReader& reader, const Header& header, const Limits& limits, Output& output,
-                          ProgressiveScratch& scratch, Damages& damages) {
-    return scratch.decode(reader, header, limits, output, damages);
+                          ProgressiveScratch& scratch, Damages& damages, RowSink* sink) {
+    return scratch.decode(reader, header, limits, output, damages, sink);
 }
 
 }  // namespace jpegfreq

@@ -503,11 +503,8 @@ Status Resampler::begin_rows(const Header& header, const Output& output, const R
     return {};
 }
 
-void Resampler::add_rows(const Header& header, uint32_t mcu_row_end) {
-    for (int c = 0; c < header.component_count; ++c) {
-        const uint64_t end = uint64_t(mcu_row_end) * mcu_height(header, c);
-        if (reduced_[c]) reducers_[c].add(uint32_t(std::min<uint64_t>(end, header.components[c].blocks_high)));
-    }
+void Resampler::add_rows(int component, uint32_t block_row_end) {
+    if (reduced_[component]) reducers_[component].add(block_row_end);
 }
 
 Status Resampler::finish_rows(const Header& header, const ResampleGeometry& geometry, const TensorSpec& spec,

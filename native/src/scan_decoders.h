@@ -8,12 +8,17 @@
 
 namespace jpegfreq {
 
-// All scans of a progressive file (SOF2), from the reader's position to EOI. progressive.cpp
+// Blocks of a component that the progressive decoder decodes at a time, at most: so that they stay in the second-level cache while
+// all scans pass over them.
+constexpr uint32_t band_blocks = 1024;
+
+// All scans of a progressive file (SOF2), from the reader's position to EOI. With a sink, `output` holds held_mcu_rows, and
+// nothing more is decoded after damage. progressive.cpp
 class ProgressiveScratch;
 ProgressiveScratch* new_progressive_scratch();
 void delete_progressive_scratch(ProgressiveScratch*);
 Status decode_progressive(MarkerReader& reader, const Header& header, const Limits& limits, Output& output,
-                          ProgressiveScratch& scratch, Damages& damages);
+                          ProgressiveScratch& scratch, Damages& damages, RowSink* sink = nullptr);
 
 // All scans of an arithmetic-coded file (SOF9, SOF10). arithmetic.cpp
 Status decode_arithmetic(MarkerReader& reader, const Header& header, const Limits& limits, Output& output,

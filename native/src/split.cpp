@@ -216,7 +216,7 @@ bool Lanes::decode_split(const Rest& rest, uint64_t most_blocks, RowSink* sink) 
     if (!part_blocks.reserve(kept)) return false;
     Cursor truth = rest.cursor;
     while (truth.mcu < rest.mcu_end && decode_window(rest, truth)) {
-        if (sink) sink->rows(image.job->output, uint32_t(truth.mcu / image.scan.mcus_wide));
+        if (sink) tell_rows(*sink, image.job->output, image.scan, truth.mcu);
     }
     for (LaneWork& w : work) w.image = nullptr;
     if (truth.mcu >= rest.mcu_end) return true;
@@ -235,7 +235,7 @@ bool Lanes::decode_intervals(LaneImage& image, const Limits& limits, RowSink& si
         // Rows before the next interval's first MCU are complete.
         const uint64_t next = uint64_t(image.data.segments[image.segment_count].interval) * scan.restart_interval;
         const uint64_t end = next / scan.mcus_wide * scan.mcus_wide + scan.held_mcus;
-        if (next > 0) sink.rows(image.job->output, uint32_t(next / scan.mcus_wide));
+        if (next > 0) tell_rows(sink, image.job->output, scan, next);
         while (image.segment_count < count &&
                (uint64_t(image.data.segments[image.segment_count].interval) + 1) * scan.restart_interval <= end)
             image.segment_count++;
@@ -245,7 +245,7 @@ bool Lanes::decode_intervals(LaneImage& image, const Limits& limits, RowSink& si
     }
     image.lanes = 0;
     if (image.failed) return false;
-    sink.rows(image.job->output, uint32_t(scan.mcu_end / scan.mcus_wide));
+    tell_rows(sink, image.job->output, scan, scan.mcu_end);
     return true;
 }
 

@@ -9,31 +9,27 @@ using namespace jpegfreq;
 
 namespace {
 
-// Copies each row of MCUs out of the planes that read_rows() goes around in.
+// Copies each row of blocks out of the planes that read_rows() goes around in.
 class CopyRows : public RowSink {
 public:
     CopyRows(const Header& header, Output& whole) : header_(header), whole_(whole) {}
 
-    void rows(const Output& output, uint32_t end) override {
-        fuzz::require(end >= rows_ && end - rows_ <= output.held_mcu_rows, "rows come before they are overwritten");
-        for (; rows_ < end; rows_++) {
-            for (int c = 0; c < header_.component_count; c++) {
-                const Component& component = header_.components[c];
-                const uint32_t high = header_.component_count == 1 ? 1 : component.vertical_sampling_factor;
-                const size_t row_size = size_t(64) * component.blocks_wide;
-                for (uint32_t y = 0; y < high && uint64_t(rows_) * high + y < component.blocks_high; y++) {
-                    const size_t from = size_t(rows_ % output.held_mcu_rows) * high + y;
-                    std::memcpy(whole_.planes[c] + (size_t(rows_) * high + y) * row_size,
-                                output.planes[c] + from * row_size, row_size * sizeof(int16_t));
-                }
-            }
-        }
+    void rows(const Output& output, int c, uint32_t end) override {
+        const Component& component = header_.components[c];
+        const uint32_t high = header_.component_count == 1 ? 1 : component.vertical_sampling_factor;
+        const uint32_t held = output.held_mcu_rows * high;
+        fuzz::require(end >= rows_[c] && end - rows_[c] <= held && end <= component.blocks_high,
+                      "rows come before they are overwritten");
+        const size_t row_size = size_t(64) * component.blocks_wide;
+        for (; rows_[c] < end; rows_[c]++)
+            std::memcpy(whole_.planes[c] + rows_[c] * row_size, output.planes[c] + rows_[c] % held * row_size,
+                        row_size * sizeof(int16_t));
     }
 
 private:
     const Header& header_;
     Output& whole_;
-    uint32_t rows_ = 0;
+    uint32_t rows_[max_components] = {};
 };
 
 // read_rows() takes nothing but sound files, and gives the same coefficients.
