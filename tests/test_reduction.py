@@ -1,6 +1,6 @@
 """Where a component shrinks by three or more, output samples come straight from coefficients: the result is the same.
 
-Large sequential files are then read row by row (`Decoder::read_rows`), which must give what whole planes give.
+Large files are then read row by row (`Decoder::read_rows`), which must give what whole planes give.
 """
 
 from __future__ import annotations
@@ -91,6 +91,8 @@ WHOLE_ROWS = {
     "a restart marker every 13 MCUs": {"subsampling": 2, "restart_marker_blocks": 13},
     "a restart marker every 40 rows": {"subsampling": 0, "restart_marker_rows": 40},
     "progressive": {"subsampling": 0, "progressive": True},
+    "progressive, 4:2:0": {"subsampling": 2, "progressive": True},
+    "progressive, a restart marker every 13 MCUs": {"subsampling": 2, "progressive": True, "restart_marker_blocks": 13},
 }
 
 
@@ -115,7 +117,7 @@ def test_row_by_row_images_are_turned_upright(orientation: int) -> None:
     np.testing.assert_array_equal(got, resample(coefficients, (0, 0, *size), (64, 72), apply_orientation=True))
 
 
-@pytest.mark.parametrize("kind", ["4:4:4", "a restart marker every row", "4:2:0"])
+@pytest.mark.parametrize("kind", ["4:4:4", "a restart marker every row", "4:2:0", "progressive", "progressive, 4:2:0"])
 def test_damage_of_an_image_that_is_read_row_by_row_is_that_of_its_coefficients(kind: str) -> None:
     whole = large(**WHOLE_ROWS[kind])
     raw = edits.find(whole, "scan data").raw

@@ -31,11 +31,11 @@ constexpr Kernels avx2 = {"avx2",
                           split_frequencies_avx2,
                           &write_kernels_avx2};
 
-// As avx2, but for the resample and one more lane.
+// As avx2, but for the resample, the lanes and the AC scans of progressive files.
 constexpr Kernels avx512 = {"avx512",
                             copy_to_ff_avx2,
                             decode_segment_avx2,
-                            &ac_kernels_avx2,
+                            &ac_kernels_avx512,
                             &lane_kernels_avx512,
                             &resample_kernels_avx512,
                             split_frequencies_avx2,

@@ -1,21 +1,10 @@
 // The lanes with BMI2 and AVX-512, where two instructions put a block from zigzag into natural order: so the steps need not, and
 // there is room for a fifth lane.
 #include "lane_step_bmi2.h"
+#include "natural_order_avx512.h"
 
 namespace jpegfreq {
 namespace {
-
-// Zigzag index of each coefficient of the natural order (T.81 A.3.6).
-alignas(64) constexpr int16_t zigzag_index[64] = {
-    0,  1,  5,  6,  14, 15, 27, 28,  //
-    2,  4,  7,  13, 16, 26, 29, 42,  //
-    3,  8,  12, 17, 25, 30, 41, 43,  //
-    9,  11, 18, 24, 31, 40, 44, 53,  //
-    10, 19, 23, 32, 39, 45, 52, 54,  //
-    20, 22, 33, 38, 46, 51, 55, 60,  //
-    21, 34, 37, 47, 50, 56, 59, 61,  //
-    35, 36, 48, 49, 57, 58, 62, 63,
-};
 
 struct WideOps : Bmi2Ops<true> {
     template <bool stream>
@@ -37,10 +26,8 @@ struct WideOps : Bmi2Ops<true> {
     template <bool stream>
     static void take(int16_t* block, int16_t* target, int16_t dc) {
         const __m512i low = _mm512_load_si512(block), high = _mm512_load_si512(block + 32);
-        const __m512i first = _mm512_permutex2var_epi16(low, _mm512_load_si512(zigzag_index), high);
-        const __m512i second = _mm512_permutex2var_epi16(low, _mm512_load_si512(zigzag_index + 32), high);
-        store<stream>(target, _mm512_mask_set1_epi16(first, 1, dc));
-        store<stream>(target + 32, second);
+        store<stream>(target, _mm512_mask_set1_epi16(first_half(low, high), 1, dc));
+        store<stream>(target + 32, second_half(low, high));
         empty(block);
     }
 };

@@ -5,6 +5,8 @@
 //   progressive_kernels.h     the AC scans of T.81 G.1.2 (G.2), once, over a set of primitive operations
 //   progressive_generic.cpp   ... in plain C++
 //   progressive_avx2.cpp      ... with BMI2 and AVX2
+//   progressive_avx512.cpp    ... with BMI2 and AVX-512
+//   progressive_bmi2.h        what these two share
 #pragma once
 
 #include "huffman.h"
@@ -115,5 +117,6 @@ struct AcKernels {
 
 extern const AcKernels ac_kernels_generic;
 extern const AcKernels ac_kernels_avx2;
+extern const AcKernels ac_kernels_avx512;
 
 }  // namespace jpegfreq

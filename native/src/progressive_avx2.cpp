@@ -1,49 +1,10 @@
 // The AC kernels with BMI2 and AVX2.
-#include "progressive_kernels.h"
-
-#include <immintrin.h>
+#include "progressive_bmi2.h"
 
 namespace jpegfreq {
 namespace {
 
-struct VectorOps {
-    // Blocks are in zigzag order, as the maps are.
-    static uint32_t place(uint32_t k) { return k; }
-
-    static uint32_t count(uint64_t bits) { return uint32_t(_mm_popcnt_u64(bits)); }
-
-    // Zeros are found by depositing the entry, whose lowest bit counts the run, into the map.
-    class Zeros {
-    public:
-        explicit Zeros(uint64_t places) : places_(places) {}
-        uint32_t pass(uint32_t entry) {
-            const uint64_t marks = _pdep_u64(entry, places_);
-            places_ &= ~(marks ^ (marks - 1));
-            return uint32_t(_tzcnt_u64(marks));
-        }
-
-    private:
-        uint64_t places_;
-    };
-
-    struct Block {
-        int16_t* const block;
-        const int16_t step;
-        uint64_t added = 0;
-        uint64_t negative = 0;
-
-        Block(int16_t* place, int16_t size) : block(place), step(size) {}
-        void add(uint32_t k, uint32_t entry) {
-            added |= uint64_t(entry / refine_new & 1) << k;
-            negative |= uint64_t(entry / refine_negative & 1) << k;
-        }
-        void take_back() {}
-        void correct(uint64_t corrections, uint64_t places) {
-            const uint64_t touched = _pdep_u64(corrections, places) | added;
-            if (touched) update(block, touched, negative, step);
-        }
-    };
-
+struct Avx2Vectors {
     // 16 coefficients at a time: bit masks become lane masks; the step takes the sign of the coefficient, or the new one's.
     static void update_16(int16_t* block, uint64_t touched, uint64_t negative, __m256i steps) {
         const __m256i lane_bits =
@@ -147,6 +108,7 @@ void emit(int16_t* blocks, uint64_t* maps, const int16_t* dc, int16_t* plane, ui
 
 }  // namespace
 
-const AcKernels ac_kernels_avx2 = {decode_first<VectorOps>, decode_refinement<VectorOps>, emit};
+const AcKernels ac_kernels_avx2 = {decode_first<Bmi2AcOps<Avx2Vectors>>, decode_refinement<Bmi2AcOps<Avx2Vectors>>,
+                                   emit};
 
 }  // namespace jpegfreq
