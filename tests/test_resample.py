@@ -131,6 +131,18 @@ def test_shrinking_far_uses_every_pixel_of_the_box() -> None:
         assert_equals_reference(coefficients, (3, 5, 1490, 1990), (8, 16), filter=filter)
 
 
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize("filter", FILTERS)
+def test_taps_of_halved_chroma_equal_the_reference_at_every_length(filter: str, antialias: bool) -> None:
+    coefficients = make_coefficients(64, 321, SAMPLINGS["4:2:0"])
+    for width, columns in [(16, 96), (48, 40), (97, 64), (160, 64), (200, 48), (321, 64), (320, 40), (321, 8)]:
+        for left in {0, 1, (321 - width) // 2, max(0, 320 - width), 321 - width}:
+            box = 0, min(left, 321 - width), 64, width
+            assert_equals_reference(
+                coefficients, box, (64, columns), filter=filter, antialias=antialias, flip=left % 2 == 1
+            )
+
+
 @pytest.mark.parametrize("channels", ["all", 24, 6, [191, 0, 77, 8, 1, 130], ChannelSelection.all().ordered("zigzag")])
 @pytest.mark.parametrize("size", [(64, 64), (72, 136), (8, 8), (40, 104)])
 def test_selection_layout_and_flips_only_rearrange(channels: object, size: tuple[int, int]) -> None:

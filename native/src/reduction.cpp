@@ -29,7 +29,7 @@ const float* basis() {
 
 // Of a flipped axis in reverse, so that they always ascend. False: no memory.
 bool fill_taps(const Axis& axis, Buffer<uint32_t>& starts, Buffer<float>& weights, GridTaps& grid, Taps& taps) {
-    const size_t size = size_t(axis.output_size) * max_taps(axis);
+    const size_t size = size_t(axis.output_size) * max_taps(axis) + taps_over;
     if (!starts.reserve(axis.output_size) || !weights.reserve(size)) return false;
     taps.start = starts.data();
     taps.weights = weights.data();

@@ -108,7 +108,7 @@ struct AxisScratch {
 
     AxisScratch(const Axis& axis, Arena& arena) {
         taps.start = arena.take<uint32_t>(axis.output_size);
-        taps.weights = arena.take<float>(size_t(axis.output_size) * max_taps(axis));
+        taps.weights = arena.take<float>(size_t(axis.output_size) * max_taps(axis) + taps_over);
     }
 };
 
@@ -160,14 +160,23 @@ const double* scale_factors() {
     return factors.product;
 }
 
+void fill_dequantization(const uint16_t* table, bool transpose, double grey_level, float* dequantize) {
+    const double* factors = scale_factors();
+    for (int k = 0; k < 64; ++k) {
+        const int stored = transpose ? 8 * (k & 7) + (k >> 3) : k;
+        dequantize[k] = float(table[stored] * factors[k] / 8 * grey_level);
+    }
+}
+
 Channels channels_of(const TensorSpec& spec, int component) {
+    const double* factors = scale_factors();
     Channels channels;
     for (uint32_t k = 0; k < spec.channel_count; ++k) {
         if (spec.channels[k] / 64 != component) continue;
         const uint8_t frequency = spec.channels[k] % 64;
         channels.frequencies[channels.count] = frequency;
         channels.positions[channels.count++] = k;
-        channels.scale[frequency] = float(spec.scale[k] / (8 * scale_factors()[frequency]));
+        channels.scale[frequency] = float(spec.scale[k] / (8 * factors[frequency]));
         channels.shift[frequency] = spec.shift[k];
     }
     return channels;
@@ -604,10 +613,7 @@ Status Resampler::run(const Header& header, const int16_t* const planes[], const
         float* dequantize;
         lay_out(header, geometry, spec, c, channels[c], horizontal[c], vertical[c], out, staged, arena, pass,
                 dequantize);
-        for (int k = 0; k < 64; ++k) {
-            const int stored = geometry.transpose ? 8 * (k & 7) + (k >> 3) : k;
-            dequantize[k] = float(tables[c][stored] * scale_factors()[k] / 8 * grey_level(header));
-        }
+        fill_dequantization(tables[c], geometry.transpose, grey_level(header), dequantize);
         pass.dequantize = dequantize;
         pass.plane = planes[c];
         pass.image = images[c];

@@ -710,9 +710,13 @@ void make_bands(const ResamplePass& pass, Progress& progress, uint32_t block_row
         progress.pieces_done = 0;
     }
     while (wide_lanes * progress.next_band < rows.end) make_piece(pass, progress);
+    const uint32_t turn =
+        rows.begin - rows.begin % ring_rows;  // one slow division for all rows, which span one ring at most
     for (uint32_t r = 0; r < row_count; ++r) {
-        for (int i = 0; i < 8; ++i)
-            taps[r].rows[i] = pass.ring + size_t(start[8 * r + i] % ring_rows) * pass.ring_stride;
+        for (int i = 0; i < 8; ++i) {
+            const uint32_t row = start[8 * r + i] - turn;
+            taps[r].rows[i] = pass.ring + size_t(row < ring_rows ? row : row - ring_rows) * pass.ring_stride;
+        }
         taps[r].weights = pass.vertical_weights + size_t(8) * (block_row + r) * count;
         taps[r].stride = pass.ring_stride;
         taps[r].count = count;

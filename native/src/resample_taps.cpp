@@ -102,7 +102,10 @@ double cubic(double x, double a) {
 template <Filter filter>
 double kernel(double x) {
     if (filter == Filter::box) return x > -0.5 && x <= 0.5 ? 1.0 : 0.0;
-    if (filter == Filter::bilinear) return std::max(0.0, 1.0 - std::fabs(x));
+    if (filter == Filter::bilinear) {  // the larger of 1 - |x| and 0, without a branch, which would be hard to predict
+        const double inside = 1.0 - std::fabs(x);
+        return 0.5 * (inside + std::fabs(inside));
+    }
     return cubic(x, -0.5);
 }
 
@@ -129,14 +132,17 @@ struct Reach {
     int64_t begin, end;
 };
 
+Reach reach_of(const Grid& grid, double support, double centre) {
+    return {std::max(int64_t(centre - support + 0.5), int64_t(0)),
+            std::min(int64_t(centre + support + 0.5), int64_t(grid.samples))};
+}
+
 Reach reach_of(const Axis& axis, const Grid& grid, double stretch, double centre) {
     if (repeats_border(axis)) {
         const int64_t begin = int64_t(std::floor(centre - 0.5)) - 1;
         return {begin, begin + 4};
     }
-    const double support = radius(axis.filter) * stretch;
-    return {std::max(int64_t(centre - support + 0.5), int64_t(0)),
-            std::min(int64_t(centre + support + 0.5), int64_t(grid.samples))};
+    return reach_of(grid, radius(axis.filter) * stretch, centre);
 }
 
 // What every output sample of an axis needs.
@@ -159,36 +165,47 @@ struct TapRun {
     uint32_t start, length;
 };
 
-// `factor` times weight(j) on the grid's samples [begin, end), each clamped to [0, grid.samples).
+// Adds weight(j), for the grid's samples [begin, end), each clamped to [0, grid.samples), to `weights`, which are zero.
 template <class Weight>
-TapRun place_taps(const Plan& plan, int64_t begin, int64_t end, Weight weight, double factor, float* weights) {
+TapRun place_taps(const Plan& plan, int64_t begin, int64_t end, Weight weight, float* weights) {
     const int64_t last = int64_t(plan.grid.samples) - 1;
     const uint32_t first = uint32_t(std::clamp(begin, int64_t(0), last));
-    std::fill_n(weights, plan.limit, 0.0f);
     TapRun run{plan.grid.origin + first, 0};
     for (int64_t j = begin; j < end; ++j) {
         const uint32_t index = uint32_t(std::clamp(j, int64_t(0), last)) - first;
-        weights[index] += float(weight(j) * factor);
+        weights[index] += float(weight(j));
         run.length = index + 1;
     }
     return run;
 }
 
+// Writes whole groups of four weights, so that no branch depends on how many taps there are, up to four.
 template <Filter filter>
-TapRun taps_of(const Plan& plan, uint32_t position, float* weights) {
+TapRun filtered(const Plan& plan, uint32_t position, float* weights) {
     const double centre = centre_of(plan.grid, position);
-    const auto [begin, end] = reach_of(plan.axis, plan.grid, plan.stretch, centre);
-    if (repeats_border(plan.axis)) {
-        return place_taps(plan, begin, end, [&](int64_t j) { return cubic(j - centre + 0.5, -0.75); }, 1.0, weights);
-    }
-    const double inverse_stretch = plan.inverse_stretch;
-    const auto weight = [=](int64_t j) { return kernel<filter>((j - centre + 0.5) * inverse_stretch); };
+    const auto [begin, end] = reach_of(plan.grid, radius(filter) * plan.stretch, centre);
+    const uint32_t length = uint32_t(end - begin);
+    const double first = double(begin) - centre + 0.5;
     double total = 0.0;
-    for (int64_t j = begin; j < end; ++j) total += weight(j);
-    if (total == 0.0) {  // rounding put the only sample of a box just outside it
-        return place_taps(plan, int64_t(centre), int64_t(centre) + 1, [](int64_t) { return 1.0; }, 1.0, weights);
+    for (uint32_t t = 0; t < length; t += 4) {
+        static constexpr double kept[8] = {1.0, 1.0, 1.0, 1.0};
+        const double* keep = kept + 4 - std::min(length - t, 4u);
+        double values[4];
+        for (int k = 0; k < 4; ++k)
+            values[k] = keep[k] * kernel<filter>((first + double(t) + k) * plan.inverse_stretch);
+        for (int k = 0; k < 4; ++k) weights[t + k] = float(values[k]);
+        total += (values[0] + values[1]) + (values[2] + values[3]);
     }
-    return place_taps(plan, begin, end, weight, 1.0 / total, weights);
+    if (total == 0.0) {  // rounding put the only sample of a box just outside it
+        return place_taps(plan, int64_t(centre), int64_t(centre) + 1, [](int64_t) { return 1.0; }, weights);
+    }
+    const float factor = float(1.0 / total);
+    for (uint32_t t = 0; t < length; t += 4) {
+        float scaled[4];
+        for (int k = 0; k < 4; ++k) scaled[k] = weights[t + k] * factor;
+        for (int k = 0; k < 4; ++k) weights[t + k] = scaled[k];
+    }
+    return {plan.grid.origin + uint32_t(begin), length};
 }
 
 // Bilinear taps that are not stretched are linear interpolation between two of the grid's samples, with the border repeated.
@@ -196,21 +213,15 @@ TapRun interpolated(const Plan& plan, uint32_t position, float* weights) {
     const double clamped = std::clamp(centre_of(plan.grid, position) - 0.5, 0.0, double(plan.grid.samples - 1));
     const uint32_t first = uint32_t(clamped);
     const double second_weight = clamped - first;
-    std::fill_n(weights, plan.limit, 0.0f);
     weights[0] = float(1.0 - second_weight);
     weights[1] = float(second_weight);
-    return {plan.grid.origin + first, second_weight == 0.0 ? 1u : 2u};
+    return {plan.grid.origin + first, 1u + (second_weight != 0.0)};
 }
 
-TapRun taps_of(const Plan& plan, uint32_t position, float* weights) {
-    switch (plan.axis.filter) {
-        case Filter::box: return taps_of<Filter::box>(plan, position, weights);
-        case Filter::bilinear:
-            if (plan.stretch == 1.0 && plan.limit >= 2) return interpolated(plan, position, weights);
-            return taps_of<Filter::bilinear>(plan, position, weights);
-        case Filter::bicubic: return taps_of<Filter::bicubic>(plan, position, weights);
-    }
-    return {0, 0};
+TapRun with_border_repeated(const Plan& plan, uint32_t position, float* weights) {
+    const double centre = centre_of(plan.grid, position);
+    const auto [begin, end] = reach_of(plan.axis, plan.grid, plan.stretch, centre);
+    return place_taps(plan, begin, end, [&](int64_t j) { return cubic(j - centre + 0.5, -0.75); }, weights);
 }
 
 }  // namespace
@@ -242,7 +253,7 @@ uint32_t max_taps(const Axis& axis) {
 namespace {
 
 // The taps of an enlarged component from those of its pixels.
-TapRun enlarge(const Enlarger& enlarger, TapRun pixels, const float* values, float* weights, uint32_t limit) {
+TapRun enlarged_run(const Enlarger& enlarger, TapRun pixels, const float* values, float* weights, uint32_t limit) {
     std::fill_n(weights, limit, 0.0f);
     Enlarger::Pixel pixel = enlarger.at(pixels.start);
     TapRun run{enlarger.first(pixel), 0};
@@ -255,22 +266,78 @@ TapRun enlarge(const Enlarger& enlarger, TapRun pixels, const float* values, flo
     return run;
 }
 
-// Copies the taps of all slots, which lie `limit` apart and end with zeros, to where they lie `Count` apart; 0: taps.count.
-template <uint32_t Count>
-void pack_taps(const Axis& axis, uint32_t limit, uint32_t end, const float* from, Taps& taps) {
-    const uint32_t count = Count ? Count : taps.count;
-    float* to = taps.weights;
-    for (uint32_t slot = 0; slot < axis.output_size; ++slot, from += limit, to += count) {
-        // Every slot reads `count` samples: move its start back where they would pass the end of the range.
-        const uint32_t start = std::min(taps.start[slot], end - count);
-        const uint32_t lead = taps.start[slot] - start;
-        taps.start[slot] = start;
-        if (lead == 0) {
-            for (uint32_t t = 0; t < count; ++t) to[t] = from[t];
-        } else {
-            for (uint32_t t = 0; t < count; ++t) to[t] = t >= lead ? from[t - lead] : 0.0f;
-        }
+// Note [Doubled]
+// A component of half the resolution, interpolated linearly, is so common that its taps are computed without enlarged_run(),
+// whose sums in memory wait for each other. Away from the border, pixel 2m is 1/4 of sample m - 1 and 3/4 of sample m, and pixel
+// 2m + 1 is 3/4 of sample m and 1/4 of sample m + 1. So with v the weights of the pixels from an even one on and zeros before
+// them, sample c of the run has the weight (v[2c - 3] + v[2c]) / 4 + (v[2c - 2] + v[2c - 1]) * 3 / 4. If the first pixel is odd,
+// all indices are one more.
+bool is_doubled(const Axis& axis) {
+    return axis.max_sampling == 2 * axis.sampling && axis.chroma == ChromaResampling::fancy;
+}
+
+// Around every row of weights on the grid, for this formula.
+constexpr uint32_t zeros_before = 3, zeros_after = 3;
+// Floats after the last row that may be read, though not used, because weights are written four at a time.
+constexpr uint32_t read_over = 8;
+
+TapRun doubled_run(TapRun pixels) {
+    const uint32_t start = (pixels.start - 1) / 2;
+    return {start, (pixels.start + pixels.length) / 2 + 1 - start};
+}
+
+// No sample of the run is one that the border repeats.
+bool doubles_inside(TapRun pixels, uint32_t samples) {
+    return pixels.start != 0 && (pixels.start + pixels.length) / 2 < samples;
+}
+
+// The weights of a run's samples from 4 * group on.
+using FourWeights = void (*)(const float* row, uint32_t group, float* to);
+
+[[gnu::always_inline]] inline void copied(const float* row, uint32_t group, float* to) {
+    float weights[4];  // read before any is written, so that compilers make one vector of them
+    for (int k = 0; k < 4; ++k) weights[k] = row[4 * group + k];
+    for (int k = 0; k < 4; ++k) to[k] = weights[k];
+}
+[[gnu::always_inline]] inline void doubled(const float* row, uint32_t group, float* to) {
+    const float* v = row + 8 * group;
+    float weights[4];
+    for (int k = 0; k < 4; ++k) weights[k] = 0.25f * (v[2 * k] + v[2 * k + 3]) + 0.75f * (v[2 * k + 1] + v[2 * k + 2]);
+    copied(weights, 0, to);
+}
+
+// Writes a slot's `count` weights, and up to three more floats after them.
+template <FourWeights four_weights>
+[[gnu::always_inline]] inline void write_slot(const float* row, uint32_t count, uint32_t end, uint32_t& start,
+                                              float* to) {
+    if (start + count > end) {
+        // Every slot reads as many samples: move its start back where they would pass the end of the range.
+        const uint32_t lead = start + count - end;
+        std::fill_n(to, lead, 0.0f);
+        start -= lead, to += lead, count -= lead;
     }
+    four_weights(row, 0, to);
+    for (uint32_t group = 1; 4 * group < count; ++group) four_weights(row, group, to + 4 * group);
+}
+
+// Fills the rows of weights of all slots on the grid. They lie `stride` apart and are zero before.
+template <TapRun (*taps_of)(const Plan&, uint32_t, float*)>
+void make_rows(const Plan& plan, uint32_t* starts, uint32_t* lengths, float* weights, size_t stride) {
+    for (uint32_t slot = 0; slot < plan.axis.output_size; ++slot, weights += stride) {
+        const TapRun run = taps_of(plan, position_of(plan.axis, slot), weights);
+        starts[slot] = run.start;
+        lengths[slot] = run.length;
+    }
+}
+
+auto rows_maker(const Plan& plan) {
+    if (repeats_border(plan.axis)) return make_rows<with_border_repeated>;
+    switch (plan.axis.filter) {
+        case Filter::box: return make_rows<filtered<Filter::box>>;
+        case Filter::bicubic: return make_rows<filtered<Filter::bicubic>>;
+        case Filter::bilinear: break;
+    }
+    return plan.stretch == 1.0 && plan.limit >= 2 ? make_rows<interpolated> : make_rows<filtered<Filter::bilinear>>;
 }
 
 }  // namespace
@@ -279,15 +346,13 @@ bool GridTaps::make(const Axis& axis) {
     if (made_ && axis == axis_) return true;
     made_ = false;
     const Plan plan(axis);
+    stride_ = zeros_before + (plan.limit + 3) / 4 * 4 + zeros_after;
+    const size_t size = size_t(axis.output_size) * stride_;
     if (!starts_.reserve(axis.output_size) || !lengths_.reserve(axis.output_size) ||
-        !weights_.reserve(size_t(axis.output_size) * plan.limit))
+        !weights_.reserve(size + read_over))
         return false;
-    stride_ = plan.limit;
-    for (uint32_t slot = 0; slot < axis.output_size; ++slot) {
-        const TapRun run = taps_of(plan, position_of(axis, slot), weights_.data() + size_t(slot) * stride_);
-        starts_[slot] = run.start;
-        lengths_[slot] = run.length;
-    }
+    std::fill_n(weights_.data(), size, 0.0f);
+    rows_maker(plan)(plan, starts_.data(), lengths_.data(), weights_.data() + zeros_before, stride_);
     axis_ = axis;
     made_ = true;
     return true;
@@ -298,29 +363,47 @@ bool GridTaps::make_taps(const Axis& axis, Taps& taps) {
     const bool enlarged = make_grid(axis).enlarged;
     if (enlarged) grid_axis.sampling = grid_axis.max_sampling;
     if (!make(grid_axis)) return false;
-    const float* weights = weights_.data();
-    uint32_t stride = stride_;
-    if (enlarged) {
-        stride = max_taps(axis);
-        if (!enlarged_.reserve(size_t(axis.output_size) * stride)) return false;
-        weights = enlarged_.data();
-    }
+    if (enlarged) return enlarge(axis, taps);
+    copy(axis, taps);
+    return true;
+}
+
+void GridTaps::copy(const Axis& axis, Taps& taps) const {
+    const uint32_t count = std::max(1u, *std::max_element(lengths_.data(), lengths_.data() + axis.output_size));
+    const uint32_t end = source_range(axis).end;
+    std::copy_n(starts_.data(), axis.output_size, taps.start);
+    taps.count = count;
+    const float* row = weights_.data() + zeros_before;
+    float* to = taps.weights;
+    for (uint32_t slot = 0; slot < axis.output_size; ++slot, row += stride_, to += count)
+        write_slot<copied>(row, count, end, taps.start[slot], to);
+}
+
+bool GridTaps::enlarge(const Axis& axis, Taps& taps) {
+    const uint32_t limit = max_taps(axis);
+    if (!enlarged_.reserve(size_t(axis.output_size) * limit + read_over)) return false;
+    const bool can_double = is_doubled(axis);
+    const uint32_t samples = component_size(axis);
     const Enlarger enlarger(axis);
+    const float* row = weights_.data() + zeros_before;
     taps.count = 1;
-    for (uint32_t slot = 0; slot < axis.output_size; ++slot) {
-        TapRun run{starts_[slot], lengths_[slot]};
-        if (enlarged)
-            run = enlarge(enlarger, run, weights_.data() + size_t(slot) * stride_,
-                          enlarged_.data() + size_t(slot) * stride, stride);
+    for (uint32_t slot = 0; slot < axis.output_size; ++slot, row += stride_) {
+        const TapRun pixels{starts_[slot], lengths_[slot]};
+        const TapRun run = can_double && doubles_inside(pixels, samples)
+                               ? doubled_run(pixels)
+                               : enlarged_run(enlarger, pixels, row, enlarged_.data() + size_t(slot) * limit, limit);
         taps.start[slot] = run.start;
         taps.count = std::max(taps.count, run.length);
     }
-    const uint32_t end = source_range(axis).end;
-    switch (taps.count) {
-        case 2: pack_taps<2>(axis, stride, end, weights, taps); break;
-        case 3: pack_taps<3>(axis, stride, end, weights, taps); break;
-        case 4: pack_taps<4>(axis, stride, end, weights, taps); break;
-        default: pack_taps<0>(axis, stride, end, weights, taps);
+    const uint32_t end = source_range(axis).end, count = taps.count;
+    row = weights_.data();
+    float* to = taps.weights;
+    for (uint32_t slot = 0; slot < axis.output_size; ++slot, row += stride_, to += count) {
+        if (can_double && doubles_inside({starts_[slot], lengths_[slot]}, samples)) {
+            write_slot<doubled>(row + starts_[slot] % 2, count, end, taps.start[slot], to);
+        } else {
+            write_slot<copied>(enlarged_.data() + size_t(slot) * limit, count, end, taps.start[slot], to);
+        }
     }
     return true;
 }

@@ -33,11 +33,14 @@ SampleRange source_range(const Axis& axis);
 // Upper bound of the taps of one output sample.
 uint32_t max_taps(const Axis& axis);
 
+// Floats after the weights that make_taps may overwrite.
+constexpr uint32_t taps_over = 3;
+
 // Output slot o is the sum over t < count of weights[o * count + t] * sample[start[o] + t]. All slots have the same count;
 // where fewer samples matter the other weights are zero, and their samples still lie inside source_range().
 struct Taps {
     uint32_t* start = nullptr;  // [output_size]
-    float* weights = nullptr;   // [output_size * max_taps]
+    float* weights = nullptr;   // [output_size * max_taps + taps_over]
     uint32_t count = 0;
 };
 
@@ -51,6 +54,8 @@ public:
 
 private:
     bool make(const Axis& axis);
+    void copy(const Axis& axis, Taps& taps) const;
+    bool enlarge(const Axis& axis, Taps& taps);
 
     Axis axis_;
     bool made_ = false;
