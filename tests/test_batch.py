@@ -143,6 +143,26 @@ except KeyboardInterrupt:
     assert done.stdout == b"interrupted\n", done.stderr
 
 
+def test_a_signal_handler_may_read_a_batch_while_one_is_read() -> None:
+    code = """
+import signal, jpegfreq, sys
+sys.path.insert(0, ".")
+from tests.images import make_jpeg
+from tests.support import same_coefficients
+outer = [make_jpeg(640, 480, seed=seed, quality=90) for seed in range(4)] * 200
+inner = [make_jpeg(300, 200, seed=seed, subsampling=2) for seed in range(9)]
+inside = []
+signal.signal(signal.SIGALRM, lambda *_: inside.append(jpegfreq.read_coefficients_batch(inner, threads=1)))
+signal.setitimer(signal.ITIMER_REAL, 0.01, 0.05)
+outside = jpegfreq.read_coefficients_batch(outer, threads=1)
+signal.setitimer(signal.ITIMER_REAL, 0)
+assert inside
+for read, data in [(outside, outer), *((batch, inner) for batch in inside)]:
+    assert all(map(same_coefficients, read, map(jpegfreq.read_coefficients, data)))
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], timeout=60, check=True)
+
+
 def test_photographs_in_a_batch_equal_single_reads() -> None:
     paths = data_files("photos")[::4]
     for path, result in zip(paths, jpegfreq.read_coefficients_batch(paths), strict=True):

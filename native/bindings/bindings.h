@@ -66,6 +66,9 @@ nb::object to_python(const Header& header);
 Process process_named(const std::string& name);
 ColorKind color_named(const std::string& name);
 
+// The calling thread's, kept for its next call.
+Decoder& thread_decoder();
+
 // The memory of all planes of one image: one allocation, aligned to 64 bytes, exported by the buffer protocol.
 class PlaneMemory {
 public:

@@ -33,13 +33,22 @@ const Types& types() {
     return *types;
 }
 
+}  // namespace
+
+Decoder& thread_decoder() {
+    thread_local Decoder decoder;
+    return decoder;
+}
+
+namespace {
+
 nb::object read_coefficients_of(nb::handle data, bool keep_damage, uint64_t max_pixels, bool segments) {
     Input input(data);
     Header header;
     Output output;
     Status status;
     std::unique_ptr<PlaneMemory> memory;
-    thread_local Decoder decoder;
+    Decoder& decoder = thread_decoder();
     int error = 0;
     bool decoded = false;
     Limits limits;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "bindings.h"
 #include "helpers.h"
 
 namespace jpegfreq::python {
@@ -61,7 +62,7 @@ void ImageQueue::done(Job& job) {
 
 bool ImageQueue::run(size_t threads) {
     threads = std::max<size_t>(1, std::min(threads, images_.size()));
-    run_on_threads(threads, [this](bool) { decode_jobs(*this, limits_); });
+    run_on_threads(threads, [this](bool) { thread_decoder().decode_jobs(*this, limits_); });
     return !interrupted_.load();
 }
 

@@ -122,7 +122,7 @@ struct Output {
     BlockRange needed[max_components] = {};
     // For Decoder::read_rows(): planes hold only so many MCU rows; row r stands where row r + held_mcu_rows will. 0 = all.
     uint32_t held_mcu_rows = 0;
-    // A hint: decode_jobs() may use non-temporal stores. They pay if other images' coefficients would push these out of the
+    // A hint: Decoder::decode_jobs() may use non-temporal stores. They pay if other images' coefficients would push these out of the
     // caches before they are read.
     bool stream = false;
 };
@@ -133,6 +133,8 @@ Status read_header(Bytes jpeg, Header& header);
 // Before allocating: that the image has no more than max_pixels, and that the data can hold the blocks the header promises
 // (Huffman-coded files). read_coefficients itself refuses only the first.
 Status check_promise(Bytes jpeg, const Header& header, const Limits& limits);
+
+class JobQueue;
 
 // Scratch of one thread, reused between images. Opaque: decoder.cpp.
 class Decoder {
@@ -154,6 +156,10 @@ public:
     // Every error of the last read_coefficients(), in the order of the file; valid until the next call. Each is a damaged
     // restart interval, or the rest of a scan without restarts. After max_damages the last one counts the others.
     Span<const Status> damages();
+
+    // Decodes on the calling thread until the queue is empty; several images side by side if the machine gains by it. The
+    // queue's methods may be called by several threads at once, each with a Decoder of its own. They may use this one, too.
+    void decode_jobs(JobQueue& queue, const Limits& limits);
 
 private:
     struct Scratch;
@@ -184,9 +190,6 @@ public:
 
 // How many MCU rows read_rows() wants to hold.
 uint32_t mcu_rows_to_hold(const Header& header);
-
-// Decodes on the calling thread until the queue is empty; several images side by side if the machine gains by it. The queue's methods may be called by several threads at once, each running its own decode_jobs.
-void decode_jobs(JobQueue& queue, const Limits& limits);
 
 // Instruction set that run-time dispatch chose: "generic" or "avx2".
 const char* instruction_set();

@@ -1,4 +1,4 @@
-// Many images on one thread.
+// Images of a batch that the lanes do not read.
 #include "dispatch.h"
 #include "jpegfreq.h"
 
@@ -20,9 +20,7 @@ void decode_alone(Job& job, const Limits& limits, Decoder& decoder, JobQueue& qu
     job.damages = decoder.damages();
 }
 
-void decode_jobs(JobQueue& queue, const Limits& limits) {
-    Decoder decoder;
-    decode_jobs_in_lanes(queue, limits, decoder);
+void decode_jobs_alone(JobQueue& queue, const Limits& limits, Decoder& decoder) {
     while (Job* job = queue.next()) {
         decode_alone(*job, limits, decoder, queue);
         queue.done(*job);

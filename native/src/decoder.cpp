@@ -2,7 +2,9 @@
 #include "jpegfreq.h"
 
 #include <cstring>
+#include <memory>
 #include <new>
+#include <utility>
 
 #include "damages.h"
 #include "dispatch.h"
@@ -18,6 +20,7 @@ struct Decoder::Scratch {
     Damages damages;
     ProgressiveScratch* progressive = nullptr;
     Lanes* lanes = nullptr;
+    Lanes* lanes_of_batches = nullptr;
 };
 
 namespace {
@@ -110,7 +113,8 @@ Decoder::Decoder() : scratch_(new (std::nothrow) Scratch) {}
 
 Decoder::~Decoder() {
     if (scratch_ && scratch_->progressive) delete_progressive_scratch(scratch_->progressive);
-    if (scratch_ && scratch_->lanes) delete_lanes(scratch_->lanes);
+    if (scratch_) delete_lanes(scratch_->lanes);
+    if (scratch_) delete_lanes(scratch_->lanes_of_batches);
     delete scratch_;
 }
 
@@ -191,6 +195,23 @@ Status Decoder::read_coefficients(Bytes jpeg, const Header& header, const Limits
         std::memcpy(output.quantization_tables[i], reader.quantization_table(i), sizeof output.quantization_tables[i]);
     scratch_->data.trim();
     return status.ok() ? damages.first() : status;
+}
+
+// Of an image's data, what is kept for the next batch.
+static constexpr size_t kept_scan_bytes = 256 << 10;
+
+void Decoder::decode_jobs(JobQueue& queue, const Limits& limits) {
+    // Taken away meanwhile, for the queue may come back here.
+    std::unique_ptr<Lanes, void (*)(Lanes*)> lanes(nullptr, delete_lanes);
+    if (scratch_) lanes.reset(std::exchange(scratch_->lanes_of_batches, nullptr));
+    if (scratch_ && !lanes) lanes.reset(new_lanes());
+    if (!lanes) return decode_jobs_alone(queue, limits, *this);
+    decode_jobs_in_lanes(*lanes, queue, limits, *this);
+    // A thread that is done holds little while others go on.
+    trim_lanes(*lanes, kept_scan_bytes);
+    if (scratch_->lanes) trim_lanes(*scratch_->lanes, kept_scan_bytes);
+    scratch_->data.trim(kept_scan_bytes);
+    if (!scratch_->lanes_of_batches) scratch_->lanes_of_batches = lanes.release();
 }
 
 Span<const Status> Decoder::damages() { return scratch_ ? scratch_->damages.list() : Span<const Status>(); }

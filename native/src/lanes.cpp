@@ -324,8 +324,6 @@ void Lanes::run(JobQueue& queue, const Limits& limits, Decoder* plain) {
             if (lane < count) move(count, lane);
         }
     }
-    for (LaneImage& image : images)
-        if (!image.job) image.data.bytes.trim(0);
     for (int i = 0; i < rest_count; i++) {
         LaneImage& image = *rests[i].image;
         image.failed |= !decode_split(rests[i], rest_part_capacity, nullptr);
@@ -333,10 +331,12 @@ void Lanes::run(JobQueue& queue, const Limits& limits, Decoder* plain) {
     }
 }
 
-void decode_jobs_in_lanes(JobQueue& queue, const Limits& limits, Decoder& plain) {
-    Lanes* lanes = new_lanes();
-    if (lanes) lanes->run(queue, limits, &plain);
-    delete lanes;
+void decode_jobs_in_lanes(Lanes& lanes, JobQueue& queue, const Limits& limits, Decoder& plain) {
+    lanes.run(queue, limits, &plain);
+}
+
+void trim_lanes(Lanes& lanes, size_t most_bytes) {
+    for (LaneImage& image : lanes.images) image.data.trim(most_bytes);
 }
 
 }  // namespace jpegfreq

@@ -59,15 +59,19 @@ extern const LaneKernels lane_kernels_generic;
 extern const LaneKernels lane_kernels_avx2;
 extern const LaneKernels lane_kernels_avx512;
 
+struct Lanes;
+
 // Takes jobs from the queue as long as there are any and memory allows. What the lanes do not read or find damaged goes to
 // `plain`, which finds out why. lanes.cpp
-void decode_jobs_in_lanes(JobQueue& queue, const Limits& limits, Decoder& plain);
+void decode_jobs_in_lanes(Lanes& lanes, JobQueue& queue, const Limits& limits, Decoder& plain);
+// Gives back what large images needed.
+void trim_lanes(Lanes& lanes, size_t most_bytes);
 // batch.cpp
 void decode_alone(Job& job, const Limits& limits, Decoder& decoder, JobQueue& queue);
+void decode_jobs_alone(JobQueue& queue, const Limits& limits, Decoder& decoder);
 
 // One image alone, in as many lanes as it can feed. False: not for the lanes, or damaged; nothing is known of the planes.
 // split.cpp
-struct Lanes;
 Lanes* new_lanes();  // nullptr: out of memory, or no lanes are wanted (dispatch.h)
 void delete_lanes(Lanes*);
 bool decode_in_lanes(Lanes& lanes, Bytes jpeg, const Header& header, const Limits& limits, Output& output,

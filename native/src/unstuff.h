@@ -49,10 +49,10 @@ struct Unstuffed : ScanBytes {
     Buffer<uint8_t> bytes;
     Buffer<RestartSegment> segments;
 
-    // Gives back what a large image needed.
-    void trim() {
-        bytes.trim(4 << 20);
-        segments.trim(1 << 20);
+    // Gives back what an image needed whose data take more than `most_bytes`.
+    void trim(size_t most_bytes = 4 << 20) {
+        bytes.trim(most_bytes);
+        segments.trim(most_bytes / 4);
     }
 };
 

@@ -1,4 +1,4 @@
-// decode_jobs on several images cut from the input: each comes out as it does alone.
+// Decoder::decode_jobs on several images cut from the input: each comes out as it does alone.
 #include <algorithm>
 #include <cstring>
 
@@ -67,9 +67,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Limits limits;
     limits.max_pixels = fuzz::max_pixels;
     Queue queue(images);
-    decode_jobs(queue, limits);
-
     static Decoder decoder;
+    decoder.decode_jobs(queue, limits);
+
     for (std::unique_ptr<Image>& image : images) {
         Job& job = image->job;
         fuzz::require(image->times_done == 1, "each job is done once");
