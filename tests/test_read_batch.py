@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from jpegfreq import JpegError, TensorFormat, TruncatedJpegError, UnsupportedJpe
 from jpegfreq._resample import resample
 from jpegfreq.crops import random_resized_crop_box
 from tests.images import make_jpeg
+from tests.samples import SEPARATE
 from tests.support import data_files, instruction_sets, run_on
 
 SIZE = (64, 48)
@@ -63,6 +65,32 @@ def test_decoding_stops_below_the_box_and_nowhere_else() -> None:
         for chroma in ("fancy", "replicate", "direct"):
             got = read_batch([image] * len(boxes), size=SIZE, boxes=boxes, chroma=chroma)
             np.testing.assert_array_equal(got, one_by_one([image] * len(boxes), boxes, chroma=chroma))
+
+
+def test_crops_of_files_that_the_lanes_do_not_take_are_the_same() -> None:
+    """Such a file needs whole planes, and the lanes find that out only after it was given those of its crop."""
+    noise = Image.fromarray(np.random.default_rng(0).integers(256, size=(900, 900, 3), dtype=np.uint8))
+    large = io.BytesIO()
+    noise.save(large, "JPEG", quality=97, subsampling=0)
+    assert len(large.getvalue()) > 1 << 20
+    header = jpegfreq.read_header(SEPARATE)
+    images = [SEPARATE, make_jpeg(96, 96), large.getvalue()]
+    boxes = [(header.height // 3, header.width // 3, header.height // 2, header.width // 2), (40, 30, 40, 50)]
+    boxes.append((500, 300, 300, 400))
+    got = read_batch(images, size=SIZE, boxes=boxes)
+    np.testing.assert_array_equal(got, one_by_one(images, boxes))
+
+
+def test_kept_damage_within_and_above_a_crop_is_the_same() -> None:
+    """The plain decoder has the last word on damaged files, also on those of a crop that begins below the top."""
+    image = make_jpeg(300, 300, quality=95, restart_marker_blocks=3)
+    ends = (len(image) // 3, len(image) // 2, 2 * len(image) // 3)
+    images = [image[:end] for end in ends for _ in range(2)]
+    boxes = [(10, 20, 100, 90), (170, 150, 100, 90)] * 3
+    got, errors = read_batch(images, size=SIZE, boxes=boxes, damage="keep", errors="return")
+    assert any(errors)
+    kept = [read_coefficients(one, damage="keep") for one in images]
+    np.testing.assert_array_equal(got, np.stack([resample(k, b, SIZE) for k, b in zip(kept, boxes, strict=True)]))
 
 
 def test_without_boxes_whole_images_are_resized() -> None:

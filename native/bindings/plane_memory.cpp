@@ -15,6 +15,9 @@ PlaneMemory::~PlaneMemory() { pool_free(data_, size_bytes_); }
 
 static size_t plane_bytes(const Header& header, int component, const Output& output) {
     const Component& c = header.components[component];
+    const BlockRange& needed = output.needed[component];
+    if (output.needed_only)
+        return size_t(needed.row_end - needed.row_begin) * (needed.column_end - needed.column_begin) * 128;
     const uint32_t mcu_height = header.component_count == 1 ? 1 : c.vertical_sampling_factor;
     const uint32_t rows = output.held_mcu_rows ? output.held_mcu_rows * mcu_height : c.blocks_high;
     return size_t(rows) * c.blocks_wide * 128;
@@ -39,7 +42,8 @@ Status allocate_planes(Bytes jpeg, const Header& header, const Limits& limits, b
                 static_cast<int64_t>(size_bytes)};
     uint8_t* next = memory->data();
     for (int c = 0; c < header.component_count; c++) {
-        output.planes[c] = reinterpret_cast<int16_t*>(next);
+        int16_t* const blocks = reinterpret_cast<int16_t*>(next);
+        output.planes[c] = output.needed_only ? plane_of(blocks, output.needed[c]) : blocks;
         next += plane_bytes(header, c, output);
     }
     return {};

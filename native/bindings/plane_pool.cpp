@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <thread>
 #include <vector>
 #endif
 
@@ -59,10 +60,12 @@ public:
     bool is_empty() const { return pieces_ == 0; }
     bool holds(const uint8_t* data) const { return data >= start_ && data < start_ + size_; }
 
+    bool has_room(size_t size) { return find(size) != free_.end(); }
+
+    // There must be room.
     uint8_t* take(size_t size) {
         free_.reserve(pieces_ + 2);  // n pieces leave at most n + 1 ranges: so give_back() needs no memory
-        const auto range = std::find_if(free_.begin(), free_.end(), [&](const Range& r) { return r.size >= size; });
-        if (range == free_.end()) return nullptr;
+        const auto range = find(size);
         uint8_t* data = start_ + range->offset;
         range->offset += size;
         range->size -= size;
@@ -96,7 +99,13 @@ public:
         madvise(start_, size_, MADV_FREE);
     }
 
+    std::thread::id user;  // the thread that took memory last
+
 private:
+    std::vector<Range>::iterator find(size_t size) {
+        return std::find_if(free_.begin(), free_.end(), [&](const Range& range) { return range.size >= size; });
+    }
+
     size_t size_;
     void* mapping_ = nullptr;
     uint8_t* start_ = nullptr;
@@ -119,15 +128,12 @@ public:
 
     uint8_t* allocate(size_t size) {
         const std::lock_guard<std::mutex> lock(mutex_);
-        for (const std::unique_ptr<Region>& region : regions_) {
-            const bool was_empty = region->is_empty();
-            uint8_t* data = region->take(size);
-            if (data == nullptr) continue;
-            if (was_empty) empty_bytes_ -= region->size();
-            return data;
-        }
-        regions_.push_back(std::make_unique<Region>(size));
-        return regions_.back()->take(size);
+        Region& region = region_for(size);
+        const bool was_empty = region.is_empty();
+        uint8_t* data = region.take(size);
+        if (was_empty) empty_bytes_ -= region.size();
+        region.user = std::this_thread::get_id();
+        return data;
     }
 
     void free(const uint8_t* data, size_t size) {
@@ -146,6 +152,28 @@ public:
     }
 
 private:
+    // A thread keeps to its own regions: memory that another thread has just written would have to be fetched from that core's
+    // caches. Once there is room in as many regions of others as there are cores, it takes one of those.
+    Region& region_for(size_t size) {
+        Region* empty = nullptr;
+        Region* shared = nullptr;
+        size_t shared_count = 0;
+        for (const std::unique_ptr<Region>& region : regions_) {
+            if (!region->has_room(size)) continue;
+            if (region->user == std::this_thread::get_id()) return *region;
+            if (region->is_empty()) {
+                if (!empty) empty = region.get();
+            } else if (shared_count++ == 0) {
+                shared = region.get();
+            }
+        }
+        if (empty) return *empty;
+        if (shared_count >= std::max(1u, std::thread::hardware_concurrency())) return *shared;
+        regions_.push_back(std::make_unique<Region>(size));
+        empty_bytes_ += regions_.back()->size();
+        return *regions_.back();
+    }
+
     std::mutex mutex_;
     std::vector<std::unique_ptr<Region>> regions_;
     size_t empty_bytes_ = 0;

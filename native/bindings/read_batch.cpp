@@ -101,11 +101,13 @@ protected:
             const BlockRange& needed = image.job.output.needed[c] = blocks_needed(header, geometry, c);
             blocks += uint64_t(needed.row_end - needed.row_begin) * (needed.column_end - needed.column_begin);
         }
+        image.job.output.needed_only = is_huffman_sequential(header.process) && header.precision == 8;
         if (blocks >= least_blocks_by_rows && comes_in_rows(header.process) &&
             Resampler::takes_rows(header, geometry, spec_)) {
             rows_[image.index] = std::make_unique<Rows>(header, geometry, spec_);
             image.job.sink = rows_[image.index].get();
             image.job.output.held_mcu_rows = mcu_rows_to_hold(header);
+            image.job.output.needed_only = false;
         }
         return status;
     }
@@ -116,7 +118,7 @@ protected:
         const Status status =
             job.sink ? rows_[image.index]->finish(out)
                      : thread_resampler().resample(job.header, job.output.planes, job.output.quantization_tables,
-                                                   geometries_[image.index], spec_, out);
+                                                   geometries_[image.index], spec_, out, job.output.needed_only);
         image.memory.reset();
         rows_[image.index].reset();
         return status;

@@ -120,12 +120,28 @@ struct Output {
     uint32_t mcu_rows = 0;
     // The blocks of each component that will be read; the decoder may leave anything in the others. No rows = all blocks.
     BlockRange needed[max_components] = {};
+    // The planes hold nothing else: a row of planes[c] is as long as needed[c] is wide, and planes[c] is where block (0, 0) would
+    // be. Only Decoder::decode_jobs() takes that.
+    bool needed_only = false;
     // For Decoder::read_rows(): planes hold only so many MCU rows; row r stands where row r + held_mcu_rows will. 0 = all.
     uint32_t held_mcu_rows = 0;
     // A hint: Decoder::decode_jobs() may use non-temporal stores. They pay if other images' coefficients would push these out of the
     // caches before they are read.
     bool stream = false;
 };
+
+// How many blocks a row of planes[component] has.
+inline uint32_t row_blocks(const Header& header, const Output& output, int component) {
+    const BlockRange& needed = output.needed[component];
+    return output.needed_only ? needed.column_end - needed.column_begin : header.components[component].blocks_wide;
+}
+
+// Where block (0, 0) would be of a plane that holds only the `needed` blocks.
+inline int16_t* plane_of(int16_t* blocks, const BlockRange& needed) {
+    const uint64_t row = needed.column_end - needed.column_begin;
+    const uint64_t before = needed.row_begin * row + needed.column_begin;
+    return reinterpret_cast<int16_t*>(reinterpret_cast<uintptr_t>(blocks) - uintptr_t(before * 128));
+}
 
 // Reads up to the first SOS (and, where the SOF says 0 lines, on to the DNL).
 Status read_header(Bytes jpeg, Header& header);
@@ -183,7 +199,8 @@ class JobQueue {
 public:
     virtual ~JobQueue() = default;
     virtual Job* next() = 0;
-    // A job with a sink cannot be decoded row by row: gives it whole planes. The sink is gone.
+    // A job with a sink cannot be decoded row by row, or one with Output::needed_only not in lanes: gives it whole planes.
+    // Sink and needed_only are gone.
     virtual Status give_planes(Job&) { return {}; }
     virtual void done(Job& job) = 0;
 };

@@ -69,10 +69,10 @@ public:
     Resampler& operator=(const Resampler&) = delete;
 
     // Fills `out`: channel_count * (output_height / 8) * (output_width / 8) values in the layout and type of `spec`, aligned
-    // to their own size. planes[c] and tables[c] as in Output; block rows below what mcu_rows_needed() says are not read.
-    // Nothing is written where the Status is not ok: a geometry or spec outside its bounds, or no memory for the scratch.
+    // to their own size. planes[c] and tables[c] as in Output, whose needed_only means blocks_needed() here; no other blocks are
+    // read. Nothing is written where the Status is not ok: a geometry or spec outside its bounds, or no memory for the scratch.
     Status resample(const Header& header, const int16_t* const planes[], const uint16_t (*tables)[64],
-                    const ResampleGeometry& geometry, const TensorSpec& spec, void* out);
+                    const ResampleGeometry& geometry, const TensorSpec& spec, void* out, bool needed_only = false);
 
     // resample() of an image that Decoder::read_rows() decodes: no plane is needed where every component that `spec` asks for
     // shrinks so much that its samples are not either. begin_rows() comes at the first rows, when the tables are known,
@@ -93,9 +93,9 @@ public:
 private:
     Status run(const Header& header, const int16_t* const planes[], const uint16_t (*tables)[64],
                const ResampleGeometry& geometry, const TensorSpec& spec, const bool (&wanted)[max_components],
-               void* out);
+               void* out, bool needed_only);
     bool begin_reduction(const Header& header, const int16_t* plane, uint32_t held_mcu_rows, const uint16_t* table,
-                         int component, const ResampleGeometry& geometry);
+                         int component, const ResampleGeometry& geometry, bool needed_only);
 
     class Reducer* reducers_ = nullptr;  // of each component, once one is needed
     bool reduced_[max_components] = {};  // whose image begin_rows() and add_rows() have made

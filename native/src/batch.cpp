@@ -6,13 +6,14 @@ namespace jpegfreq {
 
 void decode_alone(Job& job, const Limits& limits, Decoder& decoder, JobQueue& queue) {
     job.damages = {};
-    if (job.sink) {
-        if (decoder.read_rows(job.jpeg, job.header, limits, job.output, *job.sink)) {
-            job.status = Status();
-            return;
-        }
+    if (job.sink && decoder.read_rows(job.jpeg, job.header, limits, job.output, *job.sink)) {
+        job.status = Status();
+        return;
+    }
+    if (job.sink || job.output.needed_only) {
         job.sink = nullptr;
         job.output.held_mcu_rows = 0;
+        job.output.needed_only = false;
         job.status = queue.give_planes(job);
         if (!job.status.ok()) return;
     }

@@ -213,7 +213,7 @@ void Lanes::aim(int lane, uint64_t mcu_y, uint64_t mcu_x) {
             const uint64_t wide = row_needed ? needed.column_end - needed.column_begin : 0;
             // Wraps around left of the first column, which is not below `wide` then.
             uint64_t column = mcu_x * part.mcu_width + scan.blocks[b].x - needed.column_begin;
-            int16_t* const blocks = part.plane + (row % part.held * part.blocks_wide + needed.column_begin) * 64;
+            int16_t* const blocks = part.plane + (row % part.held * part.row_blocks + needed.column_begin) * 64;
             int16_t** targets = w.targets + done * scan.blocks_per_mcu + b;
             for (int i = 0; i < mcus; i++, column += part.mcu_width, targets += scan.blocks_per_mcu) {
                 int16_t* target = column < wide ? blocks + column * 64 : spare;

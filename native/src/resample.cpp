@@ -255,14 +255,13 @@ size_t staged_row(const Header& header, const ResampleGeometry& geometry, const 
 }
 
 // Lays the component's scratch out in the arena and fills the pass, but for the taps.
-void lay_out(const Header& header, const ResampleGeometry& geometry, const TensorSpec& spec, int component,
-             const Channels& channels, const Axis& horizontal, const Axis& vertical, const void* out, bool staged,
-             Arena& arena, ResamplePass& pass, float*& dequantize) {
+void lay_out(const ResampleGeometry& geometry, const TensorSpec& spec, const Channels& channels, const Axis& horizontal,
+             const Axis& vertical, const void* out, bool staged, uint32_t row_blocks, Arena& arena, ResamplePass& pass,
+             float*& dequantize) {
     const size_t lanes = kernels().resample->lanes;
     pass.transpose = geometry.transpose;
-    const uint32_t blocks_wide = header.components[component].blocks_wide;
-    pass.row_stride = geometry.transpose ? 64 : size_t(64) * blocks_wide;
-    pass.column_stride = geometry.transpose ? size_t(64) * blocks_wide : 64;
+    pass.row_stride = geometry.transpose ? 64 : size_t(64) * row_blocks;
+    pass.column_stride = geometry.transpose ? size_t(64) * row_blocks : 64;
     const SampleRange columns = source_range(horizontal), rows = source_range(vertical);
     pass.first_block_column = columns.begin / 8;
     pass.block_columns = (columns.end + 7) / 8 - pass.first_block_column;
@@ -435,6 +434,14 @@ BlockRange blocks_needed(const Header& header, const ResampleGeometry& geometry,
     return {rows.begin / 8, (rows.end + 7) / 8, columns.begin / 8, (columns.end + 7) / 8};
 }
 
+// Of a component's plane, as Output has it.
+static uint32_t plane_row_blocks(const Header& header, const ResampleGeometry& geometry, int component,
+                                 bool needed_only) {
+    if (!needed_only) return header.components[component].blocks_wide;
+    const BlockRange needed = blocks_needed(header, geometry, component);
+    return needed.column_end - needed.column_begin;
+}
+
 static constexpr bool every_component[max_components] = {true, true, true, true};
 
 Resampler::~Resampler() {
@@ -444,11 +451,11 @@ Resampler::~Resampler() {
 }
 
 Status Resampler::resample(const Header& header, const int16_t* const planes[], const uint16_t (*tables)[64],
-                           const ResampleGeometry& geometry, const TensorSpec& spec, void* out) {
+                           const ResampleGeometry& geometry, const TensorSpec& spec, void* out, bool needed_only) {
     const Status status = check_geometry(header, geometry);
     if (!status.ok()) return status;
     std::fill_n(reduced_, max_components, false);
-    return run(header, planes, tables, geometry, spec, every_component, out);
+    return run(header, planes, tables, geometry, spec, every_component, out, needed_only);
 }
 
 bool is_subsampled(const Header& header, int component) {
@@ -471,7 +478,7 @@ Status Resampler::upsample(const Header& header, const int16_t* const planes[], 
     geometry.width = (header.width + 7) / 8 * 8;
     resize_whole_box(geometry, geometry.height, geometry.width);
     geometry.chroma = chroma;
-    return run(header, planes, tables, geometry, spec, wanted, out);
+    return run(header, planes, tables, geometry, spec, wanted, out, false);
 }
 
 bool Resampler::takes_rows(const Header& header, const ResampleGeometry& geometry, const TensorSpec& spec) {
@@ -487,7 +494,8 @@ bool Resampler::takes_rows(const Header& header, const ResampleGeometry& geometr
 
 // `plane` holds the whole component, or the rows of Output::held_mcu_rows. False: no memory.
 bool Resampler::begin_reduction(const Header& header, const int16_t* plane, uint32_t held_mcu_rows,
-                                const uint16_t* table, int component, const ResampleGeometry& geometry) {
+                                const uint16_t* table, int component, const ResampleGeometry& geometry,
+                                bool needed_only) {
     if (!reducers_) reducers_ = new (std::nothrow) Reducer[max_components];
     if (!reducers_) return false;
     // Of the stored image. Its reduced image is flipped and transposed when it is read.
@@ -495,7 +503,8 @@ bool Resampler::begin_reduction(const Header& header, const int16_t* plane, uint
     const Axis columns = make_axis(header, geometry, component, geometry.transpose);
     const Component& c = header.components[component];
     const uint32_t held = held_mcu_rows ? held_mcu_rows * mcu_height(header, component) : c.blocks_high;
-    return reducers_[component].begin(plane, c.blocks_wide, held, table, rows, columns);
+    return reducers_[component].begin(plane, plane_row_blocks(header, geometry, component, needed_only), held, table,
+                                      rows, columns);
 }
 
 Status Resampler::begin_rows(const Header& header, const Output& output, const ResampleGeometry& geometry,
@@ -504,8 +513,8 @@ Status Resampler::begin_rows(const Header& header, const Output& output, const R
     for (uint32_t k = 0; k < spec.channel_count; ++k) {
         const int c = spec.channels[k] / 64;
         if (c >= header.component_count || reduced_[c]) continue;
-        if (!begin_reduction(header, output.planes[c], output.held_mcu_rows, output.quantization_tables[c], c,
-                             geometry))
+        if (!begin_reduction(header, output.planes[c], output.held_mcu_rows, output.quantization_tables[c], c, geometry,
+                             false))
             return no_memory();
         reduced_[c] = true;
     }
@@ -520,12 +529,12 @@ Status Resampler::finish_rows(const Header& header, const ResampleGeometry& geom
                               void* out) {
     const int16_t* const no_planes[max_components] = {};
     const Output nothing;
-    return run(header, no_planes, nothing.quantization_tables, geometry, spec, every_component, out);
+    return run(header, no_planes, nothing.quantization_tables, geometry, spec, every_component, out, false);
 }
 
 Status Resampler::run(const Header& header, const int16_t* const planes[], const uint16_t (*tables)[64],
                       const ResampleGeometry& geometry, const TensorSpec& spec, const bool (&wanted)[max_components],
-                      void* out) {
+                      void* out, bool needed_only) {
     Status status = check_spec(spec);
     if (!status.ok()) return status;
 
@@ -538,15 +547,17 @@ Status Resampler::run(const Header& header, const int16_t* const planes[], const
     const size_t staged = whole ? staged_row(header, geometry, spec, channels, out) : 0;
 
     Axis horizontal[max_components], vertical[max_components];
+    uint32_t row_blocks[max_components] = {};
     const float* images[max_components] = {};
     size_t needed = 0;
     for (int c = 0; c < header.component_count; ++c) {
         if (channels[c].count == 0) continue;
         horizontal[c] = make_axis(header, geometry, c, false);
         vertical[c] = make_axis(header, geometry, c, true);
+        row_blocks[c] = plane_row_blocks(header, geometry, c, needed_only);
         if (reduction_pays(vertical[c], horizontal[c])) {
             if (!reduced_[c]) {
-                if (!begin_reduction(header, planes[c], 0, tables[c], c, geometry)) return no_memory();
+                if (!begin_reduction(header, planes[c], 0, tables[c], c, geometry, needed_only)) return no_memory();
                 reducers_[c].add(header.components[c].blocks_high);
             }
             images[c] = reducers_[c].image();
@@ -558,7 +569,7 @@ Status Resampler::run(const Header& header, const int16_t* const planes[], const
         AxisScratch(vertical[c], measure);
         ResamplePass pass;
         float* dequantize;
-        lay_out(header, geometry, spec, c, channels[c], horizontal[c], vertical[c], out, staged, measure, pass,
+        lay_out(geometry, spec, channels[c], horizontal[c], vertical[c], out, staged, row_blocks[c], measure, pass,
                 dequantize);
         needed = staged ? needed + measure.used : std::max(needed, measure.used);
     }
@@ -611,7 +622,7 @@ Status Resampler::run(const Header& header, const int16_t* const planes[], const
 
         ResamplePass& pass = passes[pass_count];
         float* dequantize;
-        lay_out(header, geometry, spec, c, channels[c], horizontal[c], vertical[c], out, staged, arena, pass,
+        lay_out(geometry, spec, channels[c], horizontal[c], vertical[c], out, staged, row_blocks[c], arena, pass,
                 dequantize);
         fill_dequantization(tables[c], geometry.transpose, grey_level(header), dequantize);
         pass.dequantize = dequantize;

@@ -1,5 +1,6 @@
 #include "sequential.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "dispatch.h"
@@ -64,10 +65,10 @@ void place_scan(const Header& header, const Scan& parsed, const Output& output, 
         const Component& component = header.components[sc.index];
         SequentialScan::Part& part = scan.components[i];
         part.plane = output.planes[sc.index];
-        part.blocks_wide = component.blocks_wide;
+        part.row_blocks = row_blocks(header, output, sc.index);
         part.blocks_high = component.blocks_high;
         const BlockRange& needed = output.needed[sc.index];
-        part.needed = needed.row_end ? needed : BlockRange{0, part.blocks_high, 0, part.blocks_wide};
+        part.needed = needed.row_end ? needed : BlockRange{0, part.blocks_high, 0, component.blocks_wide};
         // A.2.2: the MCU of a scan of one component is one block, whatever its sampling factors.
         part.mcu_width = parsed.component_count == 1 ? 1 : component.horizontal_sampling_factor;
         part.mcu_height = parsed.component_count == 1 ? 1 : component.vertical_sampling_factor;
@@ -90,13 +91,15 @@ void zero_blocks(const SequentialScan& scan, uint64_t begin, uint64_t end) {
     const uint64_t last_row = end / scan.mcus_wide, last_column = end % scan.mcus_wide;
     for (int i = 0; i < scan.component_count; i++) {
         const auto& part = scan.components[i];
-        for (uint64_t row = first_row * part.mcu_height; row < part.needed.row_end; row++) {
+        const BlockRange& needed = part.needed;
+        for (uint64_t row = std::max<uint64_t>(first_row * part.mcu_height, needed.row_begin); row < needed.row_end;
+             row++) {
             const uint64_t mcu_row = row / part.mcu_height;
             if (mcu_row > last_row) break;
-            const uint64_t from = mcu_row == first_row ? first_column * part.mcu_width : 0;
-            uint64_t to = mcu_row == last_row ? last_column * part.mcu_width : part.blocks_wide;
-            if (to > part.blocks_wide) to = part.blocks_wide;
-            if (from < to) std::memset(part.plane + (row * part.blocks_wide + from) * 64, 0, (to - from) * 128);
+            uint64_t from = needed.column_begin, to = needed.column_end;
+            if (mcu_row == first_row) from = std::max(from, first_column * part.mcu_width);
+            if (mcu_row == last_row) to = std::min(to, last_column * part.mcu_width);
+            if (from < to) std::memset(part.plane + (row * part.row_blocks + from) * 64, 0, (to - from) * 128);
         }
     }
 }

@@ -17,10 +17,11 @@ struct SequentialScan {
         const HuffmanTable* dc;
         const HuffmanTable* ac;
         int16_t* plane;
-        uint32_t blocks_wide, blocks_high;
+        uint32_t row_blocks;            // that a row of the plane has
+        uint32_t blocks_high;           // of the component
         uint32_t held;                  // block rows that the plane has: row r is its row r % held
         uint8_t mcu_width, mcu_height;  // blocks
-        BlockRange needed;              // the others need not be written
+        BlockRange needed;              // no others are written
     };
     int component_count = 0;
     Part components[max_components];

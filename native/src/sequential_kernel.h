@@ -100,7 +100,7 @@ inline Stop decode_mcus(const SequentialScan& scan, const uint8_t* bytes, uint64
     BitWindow in{bytes, cursor.bit_position, 0};
     in.fill();
     int16_t* rows[blocks_per_mcu_limit];
-    uint32_t columns[blocks_per_mcu_limit];
+    uint64_t first[blocks_per_mcu_limit], wide[blocks_per_mcu_limit];  // of a row's needed blocks
     uint64_t mcu = cursor.mcu;
     Stop stop = Stop::done;
     while (mcu < mcu_end) {
@@ -109,8 +109,11 @@ inline Stop decode_mcus(const SequentialScan& scan, const uint8_t* bytes, uint64
         for (int b = 0; b < scan.blocks_per_mcu; b++) {
             const auto& part = scan.components[scan.blocks[b].component];
             const uint64_t row = mcu_y * part.mcu_height + scan.blocks[b].y;
-            columns[b] = row < part.blocks_high ? part.blocks_wide : 0;  // T.81 A.2.4: padding blocks are dropped
-            rows[b] = part.plane + row % part.held * part.blocks_wide * 64;
+            const BlockRange& needed = part.needed;
+            const bool row_needed = row >= needed.row_begin && row < needed.row_end;
+            first[b] = needed.column_begin;
+            wide[b] = row_needed ? needed.column_end - needed.column_begin : 0;
+            rows[b] = part.plane + (row % part.held * part.row_blocks + first[b]) * 64;
         }
         const uint64_t left_in_row = scan.mcus_wide - mcu_x;
         const uint64_t row_end = mcu_end - mcu < left_in_row ? mcu_end : mcu + left_in_row;
@@ -118,8 +121,9 @@ inline Stop decode_mcus(const SequentialScan& scan, const uint8_t* bytes, uint64
             for (int b = 0; b < scan.blocks_per_mcu; b++) {
                 const int component = scan.blocks[b].component;
                 const auto& part = scan.components[component];
-                const uint64_t column = mcu_x * part.mcu_width + scan.blocks[b].x;
-                int16_t* target = column < columns[b] ? rows[b] + column * 64 : spare;
+                // Wraps around left of the first column, which is not below `wide` then.
+                const uint64_t column = mcu_x * part.mcu_width + scan.blocks[b].x - first[b];
+                int16_t* target = column < wide[b] ? rows[b] + column * 64 : spare;
                 int16_t* block = scan.merge ? spare : target;
                 zero_block(block);
                 stop = decode_block(*part.dc, *part.ac, in, dc[component], block);

@@ -131,7 +131,7 @@ void Lanes::place(const LaneImage& image, const Part& part, uint64_t mcu_end, Cu
             const BlockRange& needed = plane.needed;
             if (row < needed.row_begin || row >= needed.row_end) continue;
             if (column < needed.column_begin || column >= needed.column_end) continue;
-            int16_t* target = plane.plane + (row % plane.held * plane.blocks_wide + column) * 64;
+            int16_t* target = plane.plane + (row % plane.held * plane.row_blocks + column) * 64;
             __builtin_prefetch(target + 4 * 64, 1);
             __builtin_prefetch(target + 4 * 64 + 32, 1);
             std::memcpy(target, from, 128);

@@ -8,12 +8,54 @@ using namespace jpegfreq;
 
 namespace {
 
+// The blocks of some rows and columns of each component, as Output::needed_only has them, in a block of memory for each.
+class NeededPlanes {
+public:
+    NeededPlanes(const Header& header, uint64_t random) {
+        output.needed_only = true;
+        for (int c = 0; c < header.component_count; c++) {
+            const Component& component = header.components[c];
+            BlockRange& needed = output.needed[c];
+            needed.row_begin = uint32_t(random % component.blocks_high);
+            needed.row_end =
+                needed.row_begin + 1 + uint32_t((random >> 16) % (component.blocks_high - needed.row_begin));
+            needed.column_begin = uint32_t((random >> 32) % component.blocks_wide);
+            needed.column_end =
+                needed.column_begin + 1 + uint32_t((random >> 48) % (component.blocks_wide - needed.column_begin));
+            const size_t rows = needed.row_end - needed.row_begin, columns = needed.column_end - needed.column_begin;
+            blocks_[c].reset(new int16_t[rows * columns * 64]);
+            output.planes[c] = plane_of(blocks_[c].get(), needed);
+        }
+    }
+
+    Output output;
+
+    bool equals(const Header& header, const Output& whole) const {
+        for (int c = 0; c < header.component_count; c++) {
+            const BlockRange& needed = output.needed[c];
+            const size_t columns = needed.column_end - needed.column_begin;
+            for (size_t row = needed.row_begin; row < needed.row_end; row++) {
+                const size_t from = row * header.components[c].blocks_wide + needed.column_begin;
+                if (std::memcmp(whole.planes[c] + from * 64, blocks_[c].get() + (row - needed.row_begin) * columns * 64,
+                                columns * 128) != 0)
+                    return false;
+            }
+        }
+        return true;
+    }
+
+private:
+    std::unique_ptr<int16_t[]> blocks_[max_components];
+};
+
 struct Image {
     Image(const uint8_t* data, size_t size) : exact(data, size) {}
 
     fuzz::ExactBytes exact;
     Job job;
     std::unique_ptr<fuzz::Planes> planes;
+    std::unique_ptr<NeededPlanes> needed;
+    std::unique_ptr<fuzz::Planes> given;
     int times_done = 0;
 };
 
@@ -24,6 +66,14 @@ public:
     Job* next() override { return given_ < images_.size() ? &images_[given_++]->job : nullptr; }
 
     void done(Job& job) override { static_cast<Image*>(job.user)->times_done++; }
+
+    Status give_planes(Job& job) override {
+        Image& image = *static_cast<Image*>(job.user);
+        fuzz::require(!job.output.needed_only && !image.given, "whole planes are asked for once");
+        image.given.reset(new fuzz::Planes(job.header, 0xA5));
+        std::copy_n(image.given->output.planes, max_components, job.output.planes);
+        return Status();
+    }
 
 private:
     std::vector<std::unique_ptr<Image>>& images_;
@@ -80,6 +130,24 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         const Status status = decoder.read_coefficients(job.jpeg, job.header, limits, alone.output);
         fuzz::require_equal(job.status, status, "the Status it has alone");
         fuzz::require(alone == *image->planes, "the coefficients it has alone");
+        image->needed.reset(new NeededPlanes(job.header, fuzz::hash(job.jpeg)));
+        job.output = image->needed->output;
+        job.output.stream = size % 2 != 0;
+    }
+
+    Queue again(images);
+    decoder.decode_jobs(again, limits);
+    for (std::unique_ptr<Image>& image : images) {
+        Job& job = image->job;
+        fuzz::require(image->times_done == 2, "each job is done once");
+        const bool whole = !job.output.needed_only;
+        fuzz::require(whole == (image->given != nullptr), "planes of the needed blocks, or whole ones");
+        fuzz::Planes alone(job.header, 0x00);
+        Output output = alone.output;
+        std::copy_n(job.output.needed, max_components, output.needed);
+        const Status status = decoder.read_coefficients(job.jpeg, job.header, limits, output);
+        fuzz::require_equal(job.status, status, "the Status it has alone");
+        fuzz::require(whole || image->needed->equals(job.header, alone.output), "the needed blocks it has alone");
     }
     return 0;
 }
