@@ -236,21 +236,22 @@ bool can_stream(const TensorSpec& spec, const ResamplePass& pass, const void* ou
 bool makes_bands_ahead(const ResamplePass& pass) { return pass.interleaved && pass.stream && !pass.staging; }
 
 // Channels last where that is not so: every component would write parts of lines, all over the output. Floats of a block row
-// that all components fill together, so that it is written in whole cache lines; else 0. Whole blocks gain by it only if they are
-// floats that would go out with non-temporal stores otherwise.
+// that all components fill together, so that it is written in whole cache lines; else 0. Whole blocks gain by it only if they would
+// go out with non-temporal stores, were they in whole lines.
 size_t staged_row(const Header& header, const ResampleGeometry& geometry, const TensorSpec& spec,
                   const Channels (&channels)[max_components], const void* out) {
     bool any = false;  // component that the image has
     for (int c = 0; c < header.component_count; ++c) any |= channels[c].count != 0;
     if (!any || spec.layout != TensorLayout::hwc || spec.type == TensorType::int8) return 0;
     bool whole_blocks = true;
-    bool whole_lines = spec.channel_count % 16 == 0 && reinterpret_cast<uintptr_t>(out) % 64 == 0;
+    const uint32_t line = line_values(spec.type);
+    bool whole_lines = spec.channel_count % line == 0 && reinterpret_cast<uintptr_t>(out) % 64 == 0;
     for (const Channels& one : channels) {
         if (one.count == 0) continue;
         whole_blocks &= is_whole_block(one);
-        whole_lines &= one.positions[0] % 16 == 0;
+        whole_lines &= one.positions[0] % line == 0;
     }
-    if (whole_blocks && (!spec.stream || whole_lines || is_short(spec.type))) return 0;
+    if (whole_blocks && (!spec.stream || whole_lines)) return 0;
     return size_t(geometry.output_width / 8) * spec.channel_count;
 }
 
