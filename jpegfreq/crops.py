@@ -164,6 +164,13 @@ def random_resized_crop_box(
     draw = random.random if isinstance(random, np.random.Generator) else random
     if not callable(draw):
         raise TypeError(f"random must be a NumPy Generator or a function, not {given(random)}")
+    return draw_box(height, width, draw, scale, ratio)
+
+
+def draw_box(
+    height: int, width: int, draw: Callable[[], float], scale: tuple[float, float], ratio: tuple[float, float]
+) -> Box:
+    """Draw a box as `random_resized_crop_box` does, whose arguments these are, but checked already."""
     low, high = math.log(ratio[0]), math.log(ratio[1])
     for _ in range(10):
         area = height * width * (scale[0] + (scale[1] - scale[0]) * draw())

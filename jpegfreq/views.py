@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from hashlib import blake2b
+from itertools import count
 from numbers import Real
-from random import Random
+from struct import Struct
 from typing import Any, NamedTuple, TypeAlias
 
 from jpegfreq._arguments import check_choice, check_flag, given, pixel_size, whole_number
@@ -18,11 +20,13 @@ from jpegfreq.crops import (
     Rounding,
     Window,
     center_crop_window,
-    random_resized_crop_box,
+    draw_box,
 )
 from jpegfreq.header import Header
 
 __all__ = ["Crop", "EvaluationView", "TrainingView", "View", "draw_crop", "read_size"]
+
+_EIGHT = Struct("<8Q")
 
 
 class Crop(NamedTuple):
@@ -76,10 +80,10 @@ class TrainingView:
         bounds = f"scale {scale}, ratio {ratio}, flip {self.flip_probability:g}"
         return f"TrainingView({_in_words(self.size)}, {bounds}{_filtered(self)}{_upright(self)})"
 
-    def crop(self, height: int, width: int, random: Random) -> Crop:
-        """Draw the crop of an image of height x width pixels."""
-        box = random_resized_crop_box(height, width, random.random, scale=self.scale, ratio=self.ratio)
-        return Crop(box, random.random() < self.flip_probability)
+    def crop(self, height: int, width: int, draw: Callable[[], float]) -> Crop:
+        """Draw the crop of an image of height x width pixels; `draw` draws uniformly from [0, 1)."""
+        box = draw_box(height, width, draw, self.scale, self.ratio)
+        return Crop(box, draw() < self.flip_probability)
 
 
 @dataclass(frozen=True, repr=False)
@@ -133,7 +137,7 @@ class EvaluationView:
         """Return the window of an image."""
         return self._window(*read_size(self, header))
 
-    def crop(self, height: int, width: int, random: Random) -> Crop:
+    def crop(self, height: int, width: int, draw: Callable[[], float]) -> Crop:
         """Return the crop of an image of height x width pixels; nothing is drawn."""
         return Crop(self._window(height, width), False)
 
@@ -199,5 +203,15 @@ def _pair(name: str, value: Any) -> tuple[float, float]:
 
 def draw_crop(view: View, height: int, width: int, *, seed: int, epoch: int, index: int) -> Crop:
     """Draw the crop of one image in one epoch; it does not depend on which worker draws it, nor on the order."""
-    # Python's generator: NumPy's takes longer to create than a file takes to read, and holds the GIL.
-    return view.crop(height, width, Random(int(seed) << 96 | int(epoch) << 64 | int(index)))
+    return view.crop(height, width, _uniform(seed, epoch, index).__next__)
+
+
+def _uniform(seed: int, epoch: int, index: int) -> Iterator[float]:
+    """Draw numbers uniformly from [0, 1), 53 bits each: BLAKE2b of the arguments and of how many it has drawn.
+
+    To create one of Python's or NumPy's generators takes longer than all that is drawn from it here.
+    """
+    for block in count():
+        name = b"%d %d %d %d" % (seed, epoch, index, block)
+        for value in _EIGHT.unpack(blake2b(name, digest_size=_EIGHT.size).digest()):
+            yield (value >> 11) * 2.0**-53

@@ -270,6 +270,9 @@ def test_packed_names_are_the_names(names: list[str]) -> None:
     assert packed[1:] == tuple(names[1:])
     assert pickle.loads(pickle.dumps(packed)) == packed
     assert [packed[-n - 1] for n in range(len(names))] == names[::-1]
+    for index in (len(names), -len(names) - 1):
+        with pytest.raises(IndexError, match=f"none has the index {index}"):
+            packed[index]
     with pytest.raises(IndexError):
         packed[len(names)]
 

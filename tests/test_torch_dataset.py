@@ -6,6 +6,7 @@ import io
 import pickle
 import tarfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from jpegfreq import JpegError, read_batch, read_header
+from jpegfreq.views import draw_crop
 from tests.images import make_jpeg
 from tests.support import unavailable
 from tests.torch_folders import BROKEN, FORMAT, SIZE, STRAYS
@@ -115,6 +117,24 @@ def test_crops_differ_by_epoch_and_seed_and_evaluation_crops_do_not(folder: Path
     assert len(crops) == 4
     view = EvaluationView(SIZE, 40)
     assert len({FrequencyDataset(images, view).crop(0, 60, 90, epoch) for epoch in range(3)}) == 1
+
+
+def test_the_numbers_behind_a_crop_are_uniform_and_those_of_its_seed_epoch_and_index() -> None:
+    class Numbers(TrainingView):
+        def crop(self, height: int, width: int, draw: Callable[[], float]) -> Any:
+            return tuple(draw() for _ in range(20))  # more than one hash gives
+
+    view = Numbers(SIZE)
+    places = [(seed, epoch, index) for seed in (-3, 0, 1 << 90) for epoch in range(4) for index in range(50)]
+    drawn: Any = [draw_crop(view, 9, 9, seed=seed, epoch=epoch, index=index) for seed, epoch, index in places]
+    values = np.array(drawn)
+    assert len(np.unique(values)) == values.size
+    assert ((values >= 0) & (values < 1)).all()
+    shares = np.histogram(values, 10, (0, 1))[0] / values.size
+    np.testing.assert_allclose(shares, 0.1, atol=0.02)  # 1200 of 12000 each, with a standard deviation of 33
+    np.testing.assert_allclose(np.corrcoef(values.T) - np.eye(20), 0, atol=0.2)
+    again = draw_crop(view, 9, 9, seed=1 << 90, epoch=3, index=49)
+    assert tuple(again) == tuple(values[-1])
 
 
 @pytest.mark.parametrize(

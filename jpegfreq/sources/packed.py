@@ -7,6 +7,7 @@ makes a worker copy a page of memory that it had shared with its parent.
 from __future__ import annotations
 
 import os
+import sys
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
@@ -15,6 +16,9 @@ from typing import overload
 from jpegfreq._words import counted
 
 __all__ = ["PackedNames", "pack_numbers"]
+
+# Those of os.fsdecode, which takes longer.
+_ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 
 
 class PackedNames(Sequence[str]):
@@ -38,8 +42,11 @@ class PackedNames(Sequence[str]):
         """Return one name, or a tuple of them for a slice."""
         if isinstance(index, slice):
             return tuple(self[n] for n in range(*index.indices(len(self))))
-        place = range(len(self))[index]
-        return os.fsdecode(self._bytes[self._ends[place] : self._ends[place + 1]])
+        count = len(self._ends) - 1
+        place = index + count if index < 0 else index
+        if not 0 <= place < count:
+            raise IndexError(f"there are {counted(count, 'name')}, so none has the index {index}")
+        return self._bytes[self._ends[place] : self._ends[place + 1]].decode(_ENCODING, _ERRORS)
 
     def __iter__(self) -> Iterator[str]:
         """Go through the names in order."""

@@ -6,7 +6,6 @@ import warnings
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -112,11 +111,10 @@ def collate(samples: Sequence[Sample]) -> Batch:
     )
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """One image of a batch that is about to be read: its bytes and crop, or the error in their place."""
 
-    index: int
+    image_index: int
     data: bytes | memoryview
     crop: Crop
     error: ReadError | None
@@ -289,24 +287,24 @@ class CropDataset(Dataset[Sample], ABC):
                 if self.fallback == "pixels" and not _is_damaged(request.data, error):
                     try:
                         pixels = read_pixels(request.data, apply_orientation=self.view.apply_orientation)
-                        crop = self.crop(request.index, pixels.shape[1], pixels.shape[2], epoch)
+                        crop = self.crop(request.image_index, pixels.shape[1], pixels.shape[2], epoch)
                         out[slot] = self._from_pixels(pixels, crop)
                         read = True
                     except ImportError:
                         error.add_note("Pillow, which reads other kinds of images, is not installed")
                     except (ValueError, OSError, MemoryError, SyntaxError):
                         pass  # the first error tells more
-                name = self.images.name(request.index)
+                name = self.images.name(request.image_index)
                 if not read and (errors or self.errors) == "raise":
-                    error.add_note(f"image {request.index} of the data set: {name}")
+                    error.add_note(f"image {request.image_index} of the data set: {name}")
                     raise error
                 reason = stray_reason(request.data, error)
-                strays.append(Stray(request.index, reason, f"{name}: {message_of(error)}", read))
+                strays.append(Stray(request.image_index, reason, f"{name}: {message_of(error)}", read))
                 if not read:
                     continue
             if len(kept) != slot:
                 out[len(kept)] = out[slot]
-            kept.append(request.index)
+            kept.append(request.image_index)
         self._epoch_read = epoch
         self._strays_met.update((stray.image_index, (epoch, stray.reason)) for stray in strays)
         tensors = torch.from_numpy(out)[: len(kept)]

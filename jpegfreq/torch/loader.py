@@ -205,7 +205,10 @@ class FrequencyLoader:
 
     def _part(self, order: npt.NDArray[np.int64], step: int) -> npt.NDArray[np.int64]:
         together = self.batch_size * self.world_size
-        return np.array_split(order[step * together : (step + 1) * together], self.world_size)[self.rank]
+        images = order[step * together : (step + 1) * together]
+        each, longer = divmod(len(images), self.world_size)  # the first `longer` processes read one more
+        begin = self.rank * each + min(self.rank, longer)
+        return images[begin : begin + each + (self.rank < longer)]
 
     def __iter__(self) -> Iterator[Batch]:
         """Begin a pass: the current epoch from its beginning, or from where `load_state_dict` said."""
