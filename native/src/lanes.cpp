@@ -12,9 +12,6 @@ namespace jpegfreq {
 // Larger scans are decoded alone, so that one copy of the data exists at a time instead of one per lane.
 static constexpr uint64_t largest_scan_bytes = 1 << 20;
 
-// When no more lanes than these have work, what is left of their images is decoded one image after the other (Note [Split]).
-// With three left, the lanes do no worse.
-static constexpr int few_lanes = 2;
 // Of a part's blocks: as much memory as the copies of the scans that are done.
 static constexpr uint64_t rest_part_capacity = 800;
 

@@ -63,6 +63,10 @@ struct Part {
     int16_t* blocks = nullptr;  // in the order of decoding; of part 0 nullptr: it writes to the planes
 };
 
+// When no more lanes than these have work, what is left of their images is decoded one image after the other (Note [Split]).
+// With three left, the lanes do no worse.
+constexpr int few_lanes = 2;
+
 struct Lanes {
     LaneMemory memory;
     const LaneKernels& lane_kernels;
@@ -104,7 +108,8 @@ struct Lanes {
     // split.cpp
     // A part keeps at most `most_blocks`.
     bool decode_split(const Rest& rest, uint64_t most_blocks, RowSink* sink);
-    bool decode_intervals(LaneImage& image, const Limits& limits, RowSink& sink);
+    bool decode_intervals(LaneImage& image, uint64_t most_blocks, RowSink& sink);
+    bool decode_side_by_side(LaneImage& image, RowSink& sink);
     bool decode_window(const Rest& rest, Cursor& truth);
     void begin_chunk(int lane, Part& part, int mcus);
     bool end_chunk(int lane, Part* parts, int number, uint64_t window_end);

@@ -26,7 +26,7 @@ constexpr uint64_t smallest_part_bytes = 1024;
 // Blocks that a part of an image alone can keep; fewer where the copy of the scan takes most of what a thread may use.
 constexpr uint64_t part_capacity = 1600;
 constexpr uint64_t part_capacity_of_large_scans = 400;
-constexpr uint64_t large_scan_bytes = 1 << 20;
+constexpr ptrdiff_t large_scan_bytes = 1 << 20;
 
 class NoMoreJobs final : public JobQueue {
 public:
@@ -225,28 +225,58 @@ bool Lanes::decode_split(const Rest& rest, uint64_t most_blocks, RowSink* sink) 
                            image.job->output, sink);
 }
 
-// Restart intervals, as many at a time as the planes can hold.
-bool Lanes::decode_intervals(LaneImage& image, const Limits& limits, RowSink& sink) {
+// Restart intervals side by side, each as soon as the planes have room for its rows. Where they have room for only a few, one
+// after the other in parts.
+bool Lanes::decode_intervals(LaneImage& image, uint64_t most_blocks, RowSink& sink) {
     const SequentialScan& scan = image.scan;
-    const uint32_t count = image.segment_count;
-    image.segment_count = 0;
-    image.lanes = 1;  // so that the last lane to leave does not hand the image back
-    while (image.segment_count < count && !image.failed) {
-        // Rows before the next interval's first MCU are complete.
-        const uint64_t next = uint64_t(image.data.segments[image.segment_count].interval) * scan.restart_interval;
-        const uint64_t end = next / scan.mcus_wide * scan.mcus_wide + scan.held_mcus;
-        if (next > 0) tell_rows(sink, image.job->output, scan, next);
-        while (image.segment_count < count &&
-               (uint64_t(image.data.segments[image.segment_count].interval) + 1) * scan.restart_interval <= end)
-            image.segment_count++;
-        if (image.next_segment == image.segment_count) return false;  // longer than what the planes hold
-        NoMoreJobs queue;
-        run(queue, limits, nullptr);
+    bool good = true;
+    if (scan.held_mcus / scan.restart_interval > few_lanes) {
+        good = decode_side_by_side(image, sink);
+        for (int lane = 0; lane < lane_count; lane++) {
+            if (!good) clean(lane);
+            work[lane].image = nullptr;
+        }
+    } else {
+        while (good && start_segment(0, image)) good = decode_split(rest_of(0), most_blocks, &sink);
     }
-    image.lanes = 0;
-    if (image.failed) return false;
-    tell_rows(sink, image.job->output, scan, scan.mcu_end);
-    return true;
+    if (good) tell_rows(sink, image.job->output, scan, scan.mcu_end);
+    return good;
+}
+
+bool Lanes::decode_side_by_side(LaneImage& image, RowSink& sink) {
+    const SequentialScan& scan = image.scan;
+    uint64_t told = 0;  // MCUs that the sink has seen
+    const auto start_next = [&](int lane) {
+        if (image.next_segment == image.segment_count) return false;
+        const uint64_t end = (uint64_t(image.data.segments[image.next_segment].interval) + 1) * scan.restart_interval;
+        return std::min(end, scan.mcu_end) <= told + scan.held_mcus && start_segment(lane, image);
+    };
+    int count = 0;
+    const auto tell = [&] {
+        uint64_t done = scan.mcu_end;
+        if (image.next_segment < image.segment_count)
+            done = uint64_t(image.data.segments[image.next_segment].interval) * scan.restart_interval;
+        for (int lane = 0; lane < count; lane++) done = std::min(done, work[lane].mcu);
+        told = done / scan.mcus_wide * scan.mcus_wide;
+        tell_rows(sink, image.job->output, scan, told);
+    };
+    for (tell(); true;) {
+        while (count < lane_count && start_next(count)) count++;
+        if (count == 0) return image.next_segment == image.segment_count;
+        const unsigned finished = lane_kernels.step(memory, count);
+        for (int lane = count - 1; lane >= 0; lane--) {
+            if (!(finished >> lane & 1)) continue;
+            if (!finish_chunk(lane)) return false;
+            if (work[lane].mcu < work[lane].mcu_end) {
+                start_chunk(lane);
+                continue;
+            }
+            tell();
+            if (start_next(lane)) continue;
+            count--;
+            if (lane < count) move(count, lane);
+        }
+    }
 }
 
 Lanes* new_lanes() { return kernels().lanes ? new (std::nothrow) Lanes(*kernels().lanes) : nullptr; }
@@ -265,10 +295,11 @@ bool decode_in_lanes(Lanes& lanes, Bytes jpeg, const Header& header, const Limit
         lanes.run(queue, limits, nullptr);  // releases the image
     } else {
         const bool split = image.scan.restart_interval >= image.scan.mcu_end;
-        const bool large = image.data.segments[0].end > large_scan_bytes;
+        const bool large = image.data.copy_end - image.data.bytes.data() > large_scan_bytes;
+        const uint64_t capacity = large ? part_capacity_of_large_scans : part_capacity;
         if (split) lanes.start_segment(0, image);
-        if (!(split ? lanes.decode_split(lanes.rest_of(0), large ? part_capacity_of_large_scans : part_capacity, sink)
-                    : lanes.decode_intervals(image, limits, *sink)))
+        if (!(split ? lanes.decode_split(lanes.rest_of(0), capacity, sink)
+                    : lanes.decode_intervals(image, capacity, *sink)))
             job.status.code = Code::malformed;
         lanes.release(image);
         if (!sink) zero_blocks(image.scan, image.scan.mcu_end, all_mcus);
