@@ -119,9 +119,10 @@ Decoder::~Decoder() {
 }
 
 // Scans below this gain nothing from lanes. Neither do images of mostly empty blocks, unless their restart intervals are the
-// lanes' work: to read on until a part is in step, and to move its blocks, then costs more than the lanes save.
+// lanes' work: to read on until a part is in step, and to move its blocks, then costs more than the lanes save. Less so where
+// they are kept without zeros.
 static constexpr uint64_t least_lane_bytes = 8192;
-static constexpr uint64_t least_split_bits_per_block = 14;
+static constexpr uint64_t least_split_bits_per_block = 14, least_packed_bits_per_block = 10;
 
 static bool is_worth_lanes(Bytes jpeg, const Header& header) {
     if (!is_huffman_sequential(header.process)) return false;
@@ -129,7 +130,9 @@ static bool is_worth_lanes(Bytes jpeg, const Header& header) {
     if (header.restart_interval) return bytes >= least_lane_bytes / 4;
     uint64_t blocks = 0;
     for (int i = 0; i < header.component_count; i++) blocks += block_count(header.components[i]);
-    return bytes >= least_lane_bytes && 8 * bytes >= least_split_bits_per_block * blocks;
+    const bool packs = kernels().lanes && kernels().lanes->packs;
+    const uint64_t least_bits = packs ? least_packed_bits_per_block : least_split_bits_per_block;
+    return bytes >= least_lane_bytes && 8 * bytes >= least_bits * blocks;
 }
 
 static bool try_lanes(Lanes*& lanes, Bytes jpeg, const Header& header, const Limits& limits, Output& output,

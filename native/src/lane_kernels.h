@@ -6,6 +6,8 @@
 //   Ops::empty(block)                    makes a block of the scratch what it was before it was decoded
 //   Ops::take<stream>(block, to, dc)     moves a block out of the scratch, with this DC coefficient, and empties it; with
 //                                        `stream` past the caches, where the machine can: `to` is aligned then
+//   Ops::keep<sparse>(block, dc, kept)   the same to KeptBlocks, which moves on; `sparse` where the second half is mostly empty
+//   Ops::give<sparse>(kept, to, dc)      moves a block of KeptBlocks, with `dc` added to its first coefficient
 #pragma once
 
 #include <cstddef>
@@ -124,6 +126,18 @@ ALWAYS_INLINE void take_in_order(int16_t* block, int16_t* target, int16_t dc) {
     empty_in_order<Ops>(block);
 }
 
+template <class Ops>
+ALWAYS_INLINE void keep_in_order(int16_t* block, int16_t dc, KeptBlocks& kept) {
+    Ops::template take<false>(block, kept.values, dc);
+    kept.values += 64;
+}
+
+ALWAYS_INLINE void give_in_order(KeptBlocks& kept, int16_t* target, uint32_t dc) {
+    __builtin_memcpy(target, kept.values, 128);
+    target[0] = int16_t(uint32_t(int32_t(target[0])) + dc);
+    kept.values += 64;
+}
+
 template <class Ops, bool stream>
 bool take_blocks(int16_t* scratch, int count, int16_t* const* targets, const uint8_t* components, uint32_t* dc) {
     bool complete = true;
@@ -135,6 +149,28 @@ bool take_blocks(int16_t* scratch, int count, int16_t* const* targets, const uin
         Ops::template take<stream>(block, targets[i], int16_t(value));
     }
     return complete;
+}
+
+template <class Ops, bool sparse>
+bool keep_blocks(int16_t* scratch, int count, KeptBlocks& kept, const uint8_t* components, uint32_t* dc) {
+    bool complete = true;
+    KeptBlocks to = kept;
+    int16_t* block = scratch + first_value(chunk_blocks - count);
+    for (int i = 0; i < count; i++, block += 128) {
+        const int16_t difference = block[0];
+        complete &= difference != no_dc;
+        const uint32_t value = dc[components[i]] += uint32_t(int32_t(difference));
+        Ops::template keep<sparse>(block, int16_t(value), to);
+    }
+    kept = to;
+    return complete;
+}
+
+template <class Ops, bool sparse>
+void give_blocks(KeptBlocks& kept, int count, int16_t* const* targets, const uint8_t* components, const uint32_t* dc) {
+    KeptBlocks from = kept;
+    for (int i = 0; i < count; i++) Ops::template give<sparse>(from, targets[i], dc[components[i]]);
+    kept = from;
 }
 
 template <class Ops>

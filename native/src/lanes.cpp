@@ -13,7 +13,7 @@ namespace jpegfreq {
 static constexpr uint64_t largest_scan_bytes = 1 << 20;
 
 // Of a part's blocks: as much memory as the copies of the scans that are done.
-static constexpr uint64_t rest_part_capacity = 800;
+static constexpr uint64_t rest_part_bytes = 800 * most_kept_bytes;
 
 Lanes::Lanes(const LaneKernels& kernels) : lane_kernels(kernels), lane_count(kernels.lanes) {
     build_slots(memory.slot_of);
@@ -323,7 +323,7 @@ void Lanes::run(JobQueue& queue, const Limits& limits, Decoder* plain) {
     }
     for (int i = 0; i < rest_count; i++) {
         LaneImage& image = *rests[i].image;
-        image.failed |= !decode_split(rests[i], rest_part_capacity, nullptr);
+        image.failed |= !decode_split(rests[i], rest_part_bytes, nullptr);
         leave(image, queue, limits, plain);
     }
 }

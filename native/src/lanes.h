@@ -39,6 +39,26 @@ using TakeBlocks = bool (*)(int16_t* scratch, int count, int16_t* const* targets
 // The same for blocks that nobody needs: only the predictions move on.
 using SkipBlocks = bool (*)(int16_t* scratch, int count, const uint8_t* components, uint32_t* dc);
 
+// Blocks that wait for their place in the image: as many as a part of it holds (Note [Split]).
+struct KeptBlocks {
+    int16_t* values;  // after the last block's, ascending
+    uint64_t* masks;  // after the last block's, descending: which of its coefficients are kept, where not all are
+};
+constexpr int most_kept_bytes = 128 + 8;  // of a block
+constexpr int kept_padding = 128;  // bytes between values and masks that keep_blocks may write and give_blocks read
+
+// take_blocks() to a place of their own.
+using KeepBlocks = bool (*)(int16_t* scratch, int count, KeptBlocks& kept, const uint8_t* components, uint32_t* dc);
+
+// Writes kept blocks to their targets, with `dc` of their component added to the DC coefficient, and moves on.
+using GiveBlocks = void (*)(KeptBlocks& kept, int count, int16_t* const* targets, const uint8_t* components,
+                            const uint32_t* dc);
+
+struct KeepKernels {
+    KeepBlocks keep_blocks;
+    GiveBlocks give_blocks;
+};
+
 struct LaneKernels {
     // As many as pay, at most max_lanes. Each step waits for the one before it in its lane, so more lanes hide more of that
     // wait until there are no registers left. On Zen 5 a batch in six takes 3 to 5 % less time than in five; earlier machines
@@ -51,6 +71,9 @@ struct LaneKernels {
     // The same with non-temporal stores. Targets are aligned to 32 bytes.
     TakeBlocks stream_blocks;
     SkipBlocks skip_blocks;
+    // Of any blocks, and of those whose second half, in zigzag order, is mostly empty.
+    KeepKernels any_blocks, sparse_blocks;
+    bool packs;  // keep_blocks() leaves zeros out: blocks of n bits take some 8 + n / 2 bytes; else 128
     // Makes what stream_blocks stored visible to other cores.
     void (*finish_streaming)();
 };

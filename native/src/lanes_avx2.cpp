@@ -24,6 +24,15 @@ struct VectorOps : Bmi2Ops<false> {
     static void take(int16_t* block, int16_t* target, int16_t dc) {
         take_in_order<VectorOps, stream>(block, target, dc);
     }
+
+    template <bool sparse>
+    static void keep(int16_t* block, int16_t dc, KeptBlocks& kept) {
+        keep_in_order<VectorOps>(block, dc, kept);
+    }
+    template <bool sparse>
+    static void give(KeptBlocks& kept, int16_t* target, uint32_t dc) {
+        give_in_order(kept, target, dc);
+    }
 };
 
 }  // namespace
@@ -33,6 +42,9 @@ const LaneKernels lane_kernels_avx2 = {4,
                                        take_blocks<VectorOps, false>,
                                        take_blocks<VectorOps, true>,
                                        skip_blocks<VectorOps>,
+                                       {keep_blocks<VectorOps, false>, give_blocks<VectorOps, false>},
+                                       {keep_blocks<VectorOps, false>, give_blocks<VectorOps, false>},
+                                       false,
                                        finish_streaming};
 
 }  // namespace jpegfreq

@@ -31,6 +31,15 @@ struct PlainOps {
         take_in_order<PlainOps, stream>(block, target, dc);
     }
 
+    template <bool sparse>
+    static void keep(int16_t* block, int16_t dc, KeptBlocks& kept) {
+        keep_in_order<PlainOps>(block, dc, kept);
+    }
+    template <bool sparse>
+    static void give(KeptBlocks& kept, int16_t* target, uint32_t dc) {
+        give_in_order(kept, target, dc);
+    }
+
     static uint64_t trailing_zeros(uint64_t bits) { return uint64_t(__builtin_ctzll(bits)); }
 
     template <int lane>
@@ -52,6 +61,9 @@ const LaneKernels lane_kernels_generic = {4,
                                           take_blocks<PlainOps, false>,
                                           take_blocks<PlainOps, true>,
                                           skip_blocks<PlainOps>,
+                                          {keep_blocks<PlainOps, false>, give_blocks<PlainOps, false>},
+                                          {keep_blocks<PlainOps, false>, give_blocks<PlainOps, false>},
+                                          false,
                                           finish_streaming};
 
 }  // namespace jpegfreq

@@ -54,13 +54,14 @@ struct Rest {
 // A part of an image that is decoded alone (Note [Split], split.cpp).
 struct Part {
     enum State { warming, running, joined, ended } state = ended;
-    uint64_t begin = 0;         // bit where its kept blocks begin; known from `running` on
-    uint64_t last_error = 0;    // bit
-    uint64_t give_up = 0;       // bit: still warming there means it never will
-    uint64_t mcu_end = 0;       // where there is room for no more
-    bool single = false;        // an MCU at a time, in order to stop where the next part begins
-    Cursor cursor;              // mcu counts from the part's first but in part 0
-    int16_t* blocks = nullptr;  // in the order of decoding; of part 0 nullptr: it writes to the planes
+    uint64_t begin = 0;             // bit where its kept blocks begin; known from `running` on
+    uint64_t last_error = 0;        // bit
+    uint64_t give_up = 0;           // bit: still warming there means it never will
+    uint64_t mcu_end = UINT64_MAX;  // counts as cursor.mcu
+    bool single = false;            // an MCU at a time, in order to stop where the next part begins
+    bool keeps = true;              // its blocks, until they are placed; false: it writes to the planes
+    Cursor cursor;                  // counts from the part's first MCU if the part keeps its blocks
+    KeptBlocks kept;                // after its last block
 };
 
 // When no more lanes than these have work, what is left of their images is decoded one image after the other (Note [Split]).
@@ -106,16 +107,20 @@ struct Lanes {
     uint64_t bit_position(int lane) const;
 
     // split.cpp
-    // A part keeps at most `most_blocks`.
-    bool decode_split(const Rest& rest, uint64_t most_blocks, RowSink* sink);
-    bool decode_intervals(LaneImage& image, uint64_t most_blocks, RowSink& sink);
+    // With `part_bytes` of memory for each part.
+    bool decode_split(const Rest& rest, uint64_t part_bytes, RowSink* sink);
+    bool decode_intervals(LaneImage& image, uint64_t part_bytes, RowSink& sink);
     bool decode_side_by_side(LaneImage& image, RowSink& sink);
-    bool decode_window(const Rest& rest, Cursor& truth);
+    bool decode_window(const Rest& rest, Cursor& truth, RowSink* sink);
     void begin_chunk(int lane, Part& part, int mcus);
     bool end_chunk(int lane, Part* parts, int number, uint64_t window_end);
-    void place(const LaneImage& image, const Part& part, uint64_t mcu_end, Cursor& truth);
-    Buffer<int16_t> part_blocks;
-    uint64_t capacity = 0;  // of a part, blocks
+    void place(const Rest& rest, const Part& part, int number, Cursor& truth, RowSink* sink);
+    // The memory of a part that has kept nothing yet.
+    KeptBlocks memory_of(int number);
+    Buffer<uint64_t> part_memory;
+    const KeepKernels* keep_kernels = nullptr;
+    uint64_t part_words = 0;         // of a part's memory
+    uint64_t kept_per_kilobyte = 0;  // bytes that the blocks of a kilobyte of the scan take in a part's memory
 };
 
 }  // namespace jpegfreq

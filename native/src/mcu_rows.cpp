@@ -7,7 +7,7 @@
 
 namespace jpegfreq {
 
-// Enough for a window of parts (Note [Split]): about 8000 blocks, and the rows that it begins and ends in.
+// Of restart intervals, which are decoded side by side: enough for every lane to have a row, and those that they begin and end in.
 static constexpr uint32_t held_blocks = 8192;
 
 uint32_t mcu_rows_to_hold(const Header& header) {
@@ -19,7 +19,8 @@ uint32_t mcu_rows_to_hold(const Header& header) {
         all += blocks;
         if (blocks > most) most = blocks;
     }
-    return is_progressive(header.process) ? band_blocks / most + 2 : held_blocks / all + 3;
+    if (is_progressive(header.process)) return band_blocks / most + 2;
+    return header.restart_interval ? held_blocks / all + 3 : 2;
 }
 
 void tell_rows(RowSink& sink, const Output& output, const SequentialScan& scan, uint64_t mcu) {

@@ -21,11 +21,13 @@ namespace jpegfreq {
 namespace {
 
 constexpr uint64_t warm_bits = 8 * 512;
-constexpr uint64_t largest_part_bytes = 16384;  // so that the kept blocks stay in the second-level cache
+constexpr uint64_t largest_part_bytes = 16384;  // of the scan; so that the kept blocks stay in the second-level cache
 constexpr uint64_t smallest_part_bytes = 1024;
-// Blocks that a part of an image alone can keep; fewer where the copy of the scan takes most of what a thread may use.
-constexpr uint64_t part_capacity = 1600;
-constexpr uint64_t part_capacity_of_large_scans = 400;
+// For the blocks that a part of an image alone keeps; less where the copy of the scan takes most of what a thread may use.
+constexpr uint64_t part_memory_bytes = 1600 * most_kept_bytes;
+constexpr uint64_t part_memory_of_large_scans = 400 * most_kept_bytes;
+constexpr uint64_t largest_packed_part = 96 << 10;
+constexpr uint64_t most_sparse_bits = 20;  // of a block whose second half is likely to be empty
 constexpr ptrdiff_t large_scan_bytes = 1 << 20;
 
 class NoMoreJobs final : public JobQueue {
@@ -34,40 +36,49 @@ public:
     void done(Job&) override {}
 };
 
+// Bytes that are left.
+uint64_t room_of(const KeptBlocks& kept) {
+    return uint64_t(reinterpret_cast<uint8_t*>(kept.masks) - reinterpret_cast<uint8_t*>(kept.values));
+}
+
 }  // namespace
+
+KeptBlocks Lanes::memory_of(int number) {
+    uint64_t* const words = part_memory.data() + unsigned(number) * part_words;
+    return KeptBlocks{reinterpret_cast<int16_t*>(words), words + part_words};
+}
 
 // The next chunk of `mcus` MCUs, from where the lane's window stands.
 void Lanes::begin_chunk(int lane, Part& part, int mcus) {
     LaneWork& w = work[lane];
     const SequentialScan& scan = w.image->scan;
-    const int blocks = mcus * scan.blocks_per_mcu;
     w.chunk_mcus = mcus;
     w.mcu = part.cursor.mcu;
     set_program(lane);
-    memory.lanes[lane].p = begin_place(blocks);
-    if (part.state != Part::warming && !part.blocks) return aim(lane, w.mcu / scan.mcus_wide, w.mcu % scan.mcus_wide);
-    int16_t* target = part.blocks + part.cursor.mcu * unsigned(scan.blocks_per_mcu) * 64;
-    for (int i = 0; i < blocks; i++) w.targets[i] = part.state == Part::warming ? spare : target + 64 * i;
+    memory.lanes[lane].p = begin_place(mcus * scan.blocks_per_mcu);
+    if (!part.keeps) aim(lane, w.mcu / scan.mcus_wide, w.mcu % scan.mcus_wide);
 }
 
 // Looks at a full chunk and begins the next one. False: the part has come to its end.
 bool Lanes::end_chunk(int lane, Part* parts, int number, uint64_t window_end) {
     LaneWork& w = work[lane];
     Part& part = parts[number];
-    const LaneImage& image = *w.image;
-    const SequentialScan& scan = image.scan;
+    const SequentialScan& scan = w.image->scan;
     const Lane& state = memory.lanes[lane];
     const uint64_t bit = bit_position(lane);
     const int blocks = w.chunk_mcus * scan.blocks_per_mcu;
     const int most_mcus = chunk_blocks / scan.blocks_per_mcu;
     const bool next_keeps = parts[number + 1].state != Part::warming && parts[number + 1].begin > 0;
     const bool overshot = part.state == Part::running && next_keeps && bit > parts[number + 1].begin;
-    if (overshot)
-        for (int i = 0; i < blocks; i++) w.targets[i] = spare;
     uint32_t dc[max_components];
     std::memcpy(dc, part.cursor.dc, sizeof dc);
-    const bool good = lane_kernels.take_blocks(memory.scratch[lane], blocks, w.targets, w.components, dc) &&
-                      ((state.p - end_place) & 127) == 0 && bit <= 8 * w.segment_end;
+    KeptBlocks kept = part.kept;
+    int16_t* const scratch = memory.scratch[lane];
+    const bool complete = part.state == Part::warming || overshot
+                              ? lane_kernels.skip_blocks(scratch, blocks, w.components, dc)
+                          : part.keeps ? keep_kernels->keep_blocks(scratch, blocks, kept, w.components, dc)
+                                       : lane_kernels.take_blocks(scratch, blocks, w.targets, w.components, dc);
+    const bool good = complete && ((state.p - end_place) & 127) == 0 && bit <= 8 * w.segment_end;
     if (!good) clean(lane);
     if (part.state == Part::warming) {
         if (bit >= part.give_up) {
@@ -101,12 +112,14 @@ bool Lanes::end_chunk(int lane, Part* parts, int number, uint64_t window_end) {
     part.cursor.mcu += unsigned(w.chunk_mcus);
     part.cursor.bit_position = bit;
     std::memcpy(part.cursor.dc, dc, sizeof dc);
+    part.kept = kept;
     if (next_keeps && bit == parts[number + 1].begin) {
         part.state = Part::joined;
         return false;
     }
     uint64_t mcus = part.single ? 1 : uint64_t(most_mcus);
     if (part.mcu_end - part.cursor.mcu < mcus) mcus = part.mcu_end - part.cursor.mcu;
+    if (part.keeps && room_of(kept) < chunk_blocks * most_kept_bytes + kept_padding) mcus = 0;
     if (mcus == 0 || (!next_keeps && bit >= window_end)) {
         part.state = Part::ended;
         return false;
@@ -115,49 +128,36 @@ bool Lanes::end_chunk(int lane, Part* parts, int number, uint64_t window_end) {
     return true;
 }
 
-// Moves a part's blocks into the planes after `truth`, which moves to the part's end, or `mcu_end`.
-void Lanes::place(const LaneImage& image, const Part& part, uint64_t mcu_end, Cursor& truth) {
-    const SequentialScan& scan = image.scan;
-    const uint64_t left = mcu_end - truth.mcu;
-    const uint64_t mcus = part.cursor.mcu < left ? part.cursor.mcu : left;
-    const int16_t* from = part.blocks;
-    uint64_t mcu_y = truth.mcu / scan.mcus_wide, mcu_x = truth.mcu % scan.mcus_wide;
-    for (uint64_t i = 0; i < mcus; i++) {
-        for (int b = 0; b < scan.blocks_per_mcu; b++, from += 64) {
-            const int component = scan.blocks[b].component;
-            const auto& plane = scan.components[component];
-            const uint64_t row = mcu_y * plane.mcu_height + scan.blocks[b].y;
-            const uint64_t column = mcu_x * plane.mcu_width + scan.blocks[b].x;
-            const BlockRange& needed = plane.needed;
-            if (row < needed.row_begin || row >= needed.row_end) continue;
-            if (column < needed.column_begin || column >= needed.column_end) continue;
-            int16_t* target = plane.plane + (row % plane.held * plane.row_blocks + column) * 64;
-            __builtin_prefetch(target + 4 * 64, 1);
-            __builtin_prefetch(target + 4 * 64 + 32, 1);
-            std::memcpy(target, from, 128);
-            target[0] = int16_t(uint32_t(int32_t(from[0])) + truth.dc[component]);
-        }
-        if (++mcu_x == scan.mcus_wide) {
-            mcu_x = 0;
-            mcu_y++;
-        }
+// Moves a part's blocks into the planes after `truth`, which moves to the part's end, or the rest's.
+void Lanes::place(const Rest& rest, const Part& part, int number, Cursor& truth, RowSink* sink) {
+    const SequentialScan& scan = rest.image->scan;
+    const uint64_t end = truth.mcu + std::min(part.cursor.mcu, rest.mcu_end - truth.mcu);
+    KeptBlocks kept = memory_of(number);
+    LaneWork& w = work[0];
+    set_program(0);
+    while (truth.mcu < end) {
+        const uint64_t mcu_x = truth.mcu % scan.mcus_wide, in_row = scan.mcus_wide - mcu_x;
+        w.chunk_mcus = int(std::min({end - truth.mcu, in_row, uint64_t(chunk_blocks / scan.blocks_per_mcu)}));
+        aim(0, truth.mcu / scan.mcus_wide, mcu_x);
+        keep_kernels->give_blocks(kept, w.chunk_mcus * scan.blocks_per_mcu, w.targets, w.components, truth.dc);
+        truth.mcu += unsigned(w.chunk_mcus);
+        if (sink && unsigned(w.chunk_mcus) == in_row) tell_rows(*sink, rest.image->job->output, scan, truth.mcu);
     }
-    truth.mcu += mcus;
     truth.bit_position = part.cursor.bit_position;
     for (int i = 0; i < scan.component_count; i++) truth.dc[i] += part.cursor.dc[i];
 }
 
-// One window, from where the rest's cursor stands. False: it made no progress, so the plain decoder has to take over.
-bool Lanes::decode_window(const Rest& rest, Cursor& truth) {
+// One window, from `truth` on. False: it made no progress, so the plain decoder has to take over.
+bool Lanes::decode_window(const Rest& rest, Cursor& truth, RowSink* sink) {
     LaneImage& image = *rest.image;
     const SequentialScan& scan = image.scan;
     const uint64_t begin = truth.bit_position / 8;
     if (begin >= rest.segment_end) return false;
-    // As many bytes as the blocks kept take at the mean of what is left, with a quarter to spare.
     const uint64_t left = rest.segment_end - begin, mcus_left = rest.segment_mcu_end - truth.mcu;
     // Of an early stop it is not known which byte it is at.
     const uint64_t wanted = std::min(left, left * (rest.mcu_end - truth.mcu) / mcus_left * 17 / 16);
-    uint64_t part_bytes = left * capacity / (mcus_left * unsigned(scan.blocks_per_mcu)) * 3 / 4;
+    // Whose blocks take three quarters of a part's memory.
+    uint64_t part_bytes = 8 * part_words * 3 / 4 * 1024 / kept_per_kilobyte;
     if (part_bytes > largest_part_bytes) part_bytes = largest_part_bytes;
     if (part_bytes > wanted / lane_count) part_bytes = wanted / lane_count;
     if (part_bytes < smallest_part_bytes) part_bytes = smallest_part_bytes;
@@ -167,9 +167,6 @@ bool Lanes::decode_window(const Rest& rest, Cursor& truth) {
     Part parts[max_lanes + 1];
     int part_of[max_lanes];
     const uint64_t before = truth.mcu;
-    // Beyond `limit` the planes would lose a row of MCUs that is not complete.
-    const uint64_t held = before / scan.mcus_wide * scan.mcus_wide + scan.held_mcus;
-    const uint64_t limit = held < rest.mcu_end ? held : rest.mcu_end;
     const int most_mcus = chunk_blocks / scan.blocks_per_mcu;
     for (int i = 0; i < part_count; i++) {
         Part& part = parts[i];
@@ -178,15 +175,22 @@ bool Lanes::decode_window(const Rest& rest, Cursor& truth) {
         const uint64_t bit = truth.bit_position + 8 * part_bytes * unsigned(i);
         part.last_error = bit;
         part.give_up = bit + 8 * part_bytes;
-        if (i == 0) part.cursor = truth;
-        part.mcu_end = i ? capacity / unsigned(scan.blocks_per_mcu) : limit;
-        if (i > 0) part.blocks = part_blocks.data() + unsigned(i - 1) * capacity * 64;
+        part.kept = memory_of(i);
+        part.cursor.bit_position = bit;
+        uint64_t mcus = uint64_t(most_mcus);
+        if (i == 0) {
+            part.begin = bit;
+            // For a sink, which takes rows, the planes hold less than a part.
+            part.keeps = sink != nullptr;
+            if (!part.keeps) part.cursor = truth;
+            mcus = rest.mcu_end - truth.mcu;
+            part.mcu_end = part.cursor.mcu + mcus;
+        }
         LaneWork& w = work[i];
         w.image = &image;
         w.segment_end = rest.segment_end;
         set_position(i, bit);
-        const uint64_t room = limit - truth.mcu;
-        begin_chunk(i, part, i == 0 && room < uint64_t(most_mcus) ? int(room) : most_mcus);
+        begin_chunk(i, part, int(std::min(mcus, uint64_t(most_mcus))));
     }
     int count = part_count;
     while (count > 0) {
@@ -200,25 +204,39 @@ bool Lanes::decode_window(const Rest& rest, Cursor& truth) {
             }
         }
     }
-    truth = parts[0].cursor;
-    for (int i = 1; i < part_count && parts[i - 1].state == Part::joined && truth.mcu < limit; i++) {
-        if (limit < rest.mcu_end && parts[i].cursor.mcu > limit - truth.mcu) break;
-        place(image, parts[i], limit, truth);
+    uint64_t most = 0;
+    for (int i = 0; i < part_count; i++) {
+        const uint64_t kept = 8 * part_words - room_of(parts[i].kept),
+                       bits = parts[i].cursor.bit_position - parts[i].begin;
+        if (parts[i].keeps && bits > 0) most = std::max(most, kept * 8 * 1024 / bits);
+    }
+    if (most > 0) kept_per_kilobyte = most;
+    work[0].image = &image;
+    if (!parts[0].keeps) truth = parts[0].cursor;
+    for (int i = parts[0].keeps ? 0 : 1; i < part_count && truth.mcu < rest.mcu_end; i++) {
+        if (i > 0 && parts[i - 1].state != Part::joined) break;
+        place(rest, parts[i], i, truth, sink);
     }
     return truth.mcu > before;
 }
 
-bool Lanes::decode_split(const Rest& rest, uint64_t most_blocks, RowSink* sink) {
+bool Lanes::decode_split(const Rest& rest, uint64_t part_bytes, RowSink* sink) {
     LaneImage& image = *rest.image;
-    capacity = most_blocks;
-    const size_t kept = (lane_count - 1) * capacity * 64;
-    part_blocks.trim(kept * sizeof(int16_t) * 5 / 4 + 64);
-    if (!part_blocks.reserve(kept)) return false;
+    part_words = (lane_kernels.packs ? std::min(part_bytes, largest_packed_part) : part_bytes) / 8;
+    const size_t words = lane_count * part_words;
+    part_memory.trim(words * sizeof(uint64_t) * 5 / 4 + 64);
+    const bool has_memory = part_memory.reserve(words);
     Cursor truth = rest.cursor;
-    while (truth.mcu < rest.mcu_end && decode_window(rest, truth)) {
-        if (sink) tell_rows(*sink, image.job->output, image.scan, truth.mcu);
-    }
+    // At first by the mean of what is left, then as it was in the last window.
+    const uint64_t bytes_left = rest.segment_end - truth.bit_position / 8;
+    const uint64_t blocks_left = (rest.segment_mcu_end - truth.mcu) * unsigned(image.scan.blocks_per_mcu);
+    kept_per_kilobyte =
+        1024 * (lane_kernels.packs ? 8 * blocks_left + 4 * bytes_left : 128 * blocks_left) / (bytes_left + 1) + 1;
+    const bool sparse = 8 * bytes_left < most_sparse_bits * blocks_left;
+    keep_kernels = sparse ? &lane_kernels.sparse_blocks : &lane_kernels.any_blocks;
+    while (has_memory && truth.mcu < rest.mcu_end && decode_window(rest, truth, sink)) {}
     for (LaneWork& w : work) w.image = nullptr;
+    if (!has_memory) return false;
     if (truth.mcu >= rest.mcu_end) return true;
     name_tables(image);
     return decode_interval(image.scan, image.data.bytes.data(), rest.segment_end, rest.mcu_end, truth,
@@ -227,7 +245,7 @@ bool Lanes::decode_split(const Rest& rest, uint64_t most_blocks, RowSink* sink) 
 
 // Restart intervals side by side, each as soon as the planes have room for its rows. Where they have room for only a few, one
 // after the other in parts.
-bool Lanes::decode_intervals(LaneImage& image, uint64_t most_blocks, RowSink& sink) {
+bool Lanes::decode_intervals(LaneImage& image, uint64_t part_bytes, RowSink& sink) {
     const SequentialScan& scan = image.scan;
     bool good = true;
     if (scan.held_mcus / scan.restart_interval > few_lanes) {
@@ -237,7 +255,7 @@ bool Lanes::decode_intervals(LaneImage& image, uint64_t most_blocks, RowSink& si
             work[lane].image = nullptr;
         }
     } else {
-        while (good && start_segment(0, image)) good = decode_split(rest_of(0), most_blocks, &sink);
+        while (good && start_segment(0, image)) good = decode_split(rest_of(0), part_bytes, &sink);
     }
     if (good) tell_rows(sink, image.job->output, scan, scan.mcu_end);
     return good;
@@ -296,10 +314,10 @@ bool decode_in_lanes(Lanes& lanes, Bytes jpeg, const Header& header, const Limit
     } else {
         const bool split = image.scan.restart_interval >= image.scan.mcu_end;
         const bool large = image.data.copy_end - image.data.bytes.data() > large_scan_bytes;
-        const uint64_t capacity = large ? part_capacity_of_large_scans : part_capacity;
+        const uint64_t part_bytes = large ? part_memory_of_large_scans : part_memory_bytes;
         if (split) lanes.start_segment(0, image);
-        if (!(split ? lanes.decode_split(lanes.rest_of(0), capacity, sink)
-                    : lanes.decode_intervals(image, capacity, *sink)))
+        if (!(split ? lanes.decode_split(lanes.rest_of(0), part_bytes, sink)
+                    : lanes.decode_intervals(image, part_bytes, *sink)))
             job.status.code = Code::malformed;
         lanes.release(image);
         if (!sink) zero_blocks(image.scan, image.scan.mcu_end, all_mcus);
