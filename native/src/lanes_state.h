@@ -61,7 +61,8 @@ struct Part {
     bool single = false;            // an MCU at a time, in order to stop where the next part begins
     bool keeps = true;              // its blocks, until they are placed; false: it writes to the planes
     Cursor cursor;                  // counts from the part's first MCU if the part keeps its blocks
-    KeptBlocks kept;                // after its last block
+    KeptBlocks memory = {};         // before it has kept anything
+    KeptBlocks kept = {};           // after its last block
 };
 
 // When no more lanes than these have work, what is left of their images is decoded one image after the other (Note [Split]).
@@ -114,9 +115,7 @@ struct Lanes {
     bool decode_window(const Rest& rest, Cursor& truth, RowSink* sink);
     void begin_chunk(int lane, Part& part, int mcus);
     bool end_chunk(int lane, Part* parts, int number, uint64_t window_end);
-    void place(const Rest& rest, const Part& part, int number, Cursor& truth, RowSink* sink);
-    // The memory of a part that has kept nothing yet.
-    KeptBlocks memory_of(int number);
+    void place(const Rest& rest, const Part& part, Cursor& truth, RowSink* sink);
     Buffer<uint64_t> part_memory;
     const KeepKernels* keep_kernels = nullptr;
     uint64_t part_words = 0;         // of a part's memory

@@ -9,6 +9,11 @@
 // the same blocks: its blocks are moved into the planes after those of the part before it, and its predictions are added. Where
 // it does not, the next part and those after it are dropped, and the next window begins there. So nothing is believed that
 // was not read in order.
+//
+// A large window wastes less on warming and on lanes that have come to their end before others, but its blocks should stay in
+// the second-level cache. So they are kept without zeros where the machine can do so fast (LaneKernels::packs), in as many bytes as
+// there are; how many that will be, the window before tells. Part 0, whose place is known, writes to the planes, unless a sink
+// takes rows: then the planes hold less than a window, and rows are told of as they are placed.
 #include <algorithm>
 #include <cstring>
 #include <new>
@@ -25,8 +30,8 @@ constexpr uint64_t largest_part_bytes = 16384;  // of the scan; so that the kept
 constexpr uint64_t smallest_part_bytes = 1024;
 // For the blocks that a part of an image alone keeps; less where the copy of the scan takes most of what a thread may use.
 constexpr uint64_t part_memory_bytes = 1600 * most_kept_bytes;
-constexpr uint64_t part_memory_of_large_scans = 400 * most_kept_bytes;
-constexpr uint64_t largest_packed_part = 96 << 10;
+constexpr uint64_t part_memory_of_large_scans = 360 * most_kept_bytes;
+constexpr uint64_t packed_part_bytes = 96 << 10;
 constexpr uint64_t most_sparse_bits = 20;  // of a block whose second half is likely to be empty
 constexpr ptrdiff_t large_scan_bytes = 1 << 20;
 
@@ -42,11 +47,6 @@ uint64_t room_of(const KeptBlocks& kept) {
 }
 
 }  // namespace
-
-KeptBlocks Lanes::memory_of(int number) {
-    uint64_t* const words = part_memory.data() + unsigned(number) * part_words;
-    return KeptBlocks{reinterpret_cast<int16_t*>(words), words + part_words};
-}
 
 // The next chunk of `mcus` MCUs, from where the lane's window stands.
 void Lanes::begin_chunk(int lane, Part& part, int mcus) {
@@ -129,10 +129,10 @@ bool Lanes::end_chunk(int lane, Part* parts, int number, uint64_t window_end) {
 }
 
 // Moves a part's blocks into the planes after `truth`, which moves to the part's end, or the rest's.
-void Lanes::place(const Rest& rest, const Part& part, int number, Cursor& truth, RowSink* sink) {
+void Lanes::place(const Rest& rest, const Part& part, Cursor& truth, RowSink* sink) {
     const SequentialScan& scan = rest.image->scan;
     const uint64_t end = truth.mcu + std::min(part.cursor.mcu, rest.mcu_end - truth.mcu);
-    KeptBlocks kept = memory_of(number);
+    KeptBlocks kept = part.memory;
     LaneWork& w = work[0];
     set_program(0);
     while (truth.mcu < end) {
@@ -168,6 +168,7 @@ bool Lanes::decode_window(const Rest& rest, Cursor& truth, RowSink* sink) {
     int part_of[max_lanes];
     const uint64_t before = truth.mcu;
     const int most_mcus = chunk_blocks / scan.blocks_per_mcu;
+    uint64_t* words = part_memory.data();
     for (int i = 0; i < part_count; i++) {
         Part& part = parts[i];
         part_of[i] = i;
@@ -175,7 +176,6 @@ bool Lanes::decode_window(const Rest& rest, Cursor& truth, RowSink* sink) {
         const uint64_t bit = truth.bit_position + 8 * part_bytes * unsigned(i);
         part.last_error = bit;
         part.give_up = bit + 8 * part_bytes;
-        part.kept = memory_of(i);
         part.cursor.bit_position = bit;
         uint64_t mcus = uint64_t(most_mcus);
         if (i == 0) {
@@ -186,6 +186,11 @@ bool Lanes::decode_window(const Rest& rest, Cursor& truth, RowSink* sink) {
             mcus = rest.mcu_end - truth.mcu;
             part.mcu_end = part.cursor.mcu + mcus;
         }
+        if (part.keeps) {
+            part.memory = KeptBlocks{reinterpret_cast<int16_t*>(words), words + part_words};
+            words += part_words;
+        }
+        part.kept = part.memory;
         LaneWork& w = work[i];
         w.image = &image;
         w.segment_end = rest.segment_end;
@@ -215,15 +220,16 @@ bool Lanes::decode_window(const Rest& rest, Cursor& truth, RowSink* sink) {
     if (!parts[0].keeps) truth = parts[0].cursor;
     for (int i = parts[0].keeps ? 0 : 1; i < part_count && truth.mcu < rest.mcu_end; i++) {
         if (i > 0 && parts[i - 1].state != Part::joined) break;
-        place(rest, parts[i], i, truth, sink);
+        place(rest, parts[i], truth, sink);
     }
     return truth.mcu > before;
 }
 
 bool Lanes::decode_split(const Rest& rest, uint64_t part_bytes, RowSink* sink) {
     LaneImage& image = *rest.image;
-    part_words = (lane_kernels.packs ? std::min(part_bytes, largest_packed_part) : part_bytes) / 8;
-    const size_t words = lane_count * part_words;
+    part_words = (lane_kernels.packs ? std::min(part_bytes, packed_part_bytes) : part_bytes) / 8;
+    const size_t words =
+        unsigned(sink ? lane_count : lane_count - 1) * part_words;  // part 0 keeps nothing without a sink
     part_memory.trim(words * sizeof(uint64_t) * 5 / 4 + 64);
     const bool has_memory = part_memory.reserve(words);
     Cursor truth = rest.cursor;
