@@ -232,7 +232,7 @@ bool can_stream(const TensorSpec& spec, const ResamplePass& pass, const void* ou
            pass.positions[0] % line == 0;
 }
 
-// See Note [Pieces] of resample_kernels.h. Other passes keep the ring as small as they can.
+// See Note [Pieces] of resample_bands.h. Other passes keep the ring as small as they can.
 bool makes_bands_ahead(const ResamplePass& pass) { return pass.interleaved && pass.stream && !pass.staging; }
 
 // Channels last where that is not so: every component would write parts of lines, all over the output. Floats of a block row
