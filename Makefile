@@ -69,7 +69,7 @@ docs: $(TOOLS)  ## build the documentation into build/site, check its links, run
 wheel: $(TOOLS) $(STAMPS)/wheel  ## build the source distribution and the wheel in dist/, check them, use the wheel
 	PATH=$(CURDIR)/$(VENV)/bin:$$PATH $(PY) .ci/wheel.py
 
-bench: $(TOOLS)  ## measure against other decoders; half an hour on a quiet machine; PHOTOS=folder takes yours
+bench: $(TOOLS)  ## measure against other decoders; about 40 minutes on a quiet machine; PHOTOS=folder takes yours
 	$(PY) -m bench
 
 bench-compare: $(TOOLS)  ## hold the latest measurements against the committed ones
