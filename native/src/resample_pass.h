@@ -1,5 +1,5 @@
-// One component's way through the resample: what resample.cpp prepares and the kernels run. Plain data, no inline functions,
-// so that files compiled for different instruction sets can share it.
+// One component's way through the resample: what resample.cpp and resample_layout.cpp prepare and the kernels run. Plain data,
+// no inline functions, so that files compiled for different instruction sets can share it.
 #pragma once
 
 #include "jpegfreq_resample.h"
