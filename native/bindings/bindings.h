@@ -72,8 +72,8 @@ Decoder& thread_decoder();
 // The memory of all planes of one image: one allocation, aligned to 64 bytes, exported by the buffer protocol.
 class PlaneMemory {
 public:
-    // nullptr if there is no memory.
-    static std::unique_ptr<PlaneMemory> allocate(size_t size_bytes);
+    // nullptr if there is no memory. `of_thread` as in plane_pool.h.
+    static std::unique_ptr<PlaneMemory> allocate(size_t size_bytes, bool of_thread);
     ~PlaneMemory();
     PlaneMemory(const PlaneMemory&) = delete;
     PlaneMemory& operator=(const PlaneMemory&) = delete;

@@ -128,7 +128,7 @@ void bind_coefficients(nb::module_& module) {
     module.def(
         "allocate",
         [](size_t size_bytes) {
-            std::unique_ptr<PlaneMemory> memory = PlaneMemory::allocate(size_bytes);
+            std::unique_ptr<PlaneMemory> memory = PlaneMemory::allocate(size_bytes, false);
             if (!memory) throw std::bad_alloc();
             return nb::cast(memory.release(), nb::rv_policy::take_ownership);
         },

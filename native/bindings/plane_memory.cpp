@@ -3,10 +3,10 @@
 
 namespace jpegfreq::python {
 
-std::unique_ptr<PlaneMemory> PlaneMemory::allocate(size_t size_bytes) {
+std::unique_ptr<PlaneMemory> PlaneMemory::allocate(size_t size_bytes, bool of_thread) {
     std::unique_ptr<PlaneMemory> memory(new (std::nothrow) PlaneMemory);
     if (!memory) return nullptr;
-    memory->data_ = pool_allocate(size_bytes);
+    memory->data_ = pool_allocate(size_bytes, of_thread);
     memory->size_bytes_ = size_bytes;
     return memory->data_ != nullptr ? std::move(memory) : nullptr;
 }
@@ -32,7 +32,8 @@ Status allocate_planes(Bytes jpeg, const Header& header, const Limits& limits, b
     for (int c = 0; c < header.component_count; c++) {
         size_bytes += plane_bytes(header, c, output);
     }
-    if (size_bytes <= SIZE_MAX / 2) memory = PlaneMemory::allocate(static_cast<size_t>(size_bytes));
+    // Planes of a crop are dropped by the thread that decoded them.
+    if (size_bytes <= SIZE_MAX / 2) memory = PlaneMemory::allocate(static_cast<size_t>(size_bytes), output.needed_only);
     if (!memory)
         return {Code::out_of_memory,
                 "SOF",

@@ -126,9 +126,9 @@ public:
         return *pool;
     }
 
-    uint8_t* allocate(size_t size) {
+    uint8_t* allocate(size_t size, bool of_thread) {
         const std::lock_guard<std::mutex> lock(mutex_);
-        Region& region = region_for(size);
+        Region& region = of_thread ? region_of_thread(size) : any_region(size);
         const bool was_empty = region.is_empty();
         uint8_t* data = region.take(size);
         if (was_empty) empty_bytes_ -= region.size();
@@ -152,9 +152,15 @@ public:
     }
 
 private:
-    // A thread keeps to its own regions: memory that another thread has just written would have to be fetched from that core's
-    // caches. Once there is room in as many regions of others as there are cores, it takes one of those.
-    Region& region_for(size_t size) {
+    Region& any_region(size_t size) {
+        for (const std::unique_ptr<Region>& region : regions_)
+            if (region->has_room(size)) return *region;
+        return new_region(size);
+    }
+
+    // Memory that another thread has just written would have to be fetched from that core's caches. Once there is room in as many
+    // regions of others as there are cores, a thread takes one of those.
+    Region& region_of_thread(size_t size) {
         Region* empty = nullptr;
         Region* shared = nullptr;
         size_t shared_count = 0;
@@ -169,6 +175,10 @@ private:
         }
         if (empty) return *empty;
         if (shared_count >= std::max(1u, std::thread::hardware_concurrency())) return *shared;
+        return new_region(size);
+    }
+
+    Region& new_region(size_t size) {
         regions_.push_back(std::make_unique<Region>(size));
         empty_bytes_ += regions_.back()->size();
         return *regions_.back();
@@ -181,10 +191,10 @@ private:
 
 }  // namespace
 
-uint8_t* pool_allocate(size_t size_bytes) {
+uint8_t* pool_allocate(size_t size_bytes, bool of_thread) {
     if (size_bytes > SIZE_MAX / 4) return nullptr;
     try {
-        return Pool::pool().allocate(round_up(std::max<size_t>(size_bytes, 1), alignment));
+        return Pool::pool().allocate(round_up(std::max<size_t>(size_bytes, 1), alignment), of_thread);
     } catch (const std::bad_alloc&) {
         return nullptr;
     }
@@ -196,7 +206,7 @@ void pool_free(uint8_t* data, size_t size_bytes) {
 
 #else
 
-uint8_t* pool_allocate(size_t size_bytes) {
+uint8_t* pool_allocate(size_t size_bytes, bool) {
     void* data = nullptr;
     return posix_memalign(&data, alignment, round_up(size_bytes + 1, alignment)) == 0 ? static_cast<uint8_t*>(data)
                                                                                       : nullptr;

@@ -10,8 +10,10 @@
 
 namespace jpegfreq::python {
 
-// 64-byte aligned and not zeroed; nullptr if there is no memory. Any thread may allocate, and any other free.
-uint8_t* pool_allocate(size_t size_bytes);
+// 64-byte aligned and not zeroed; nullptr if there is no memory. Any thread may allocate, and any other free. `of_thread`: as far
+// as possible memory that no other thread uses, for what a thread writes and drops again and again. It takes up to 2 MB more
+// per thread.
+uint8_t* pool_allocate(size_t size_bytes, bool of_thread);
 void pool_free(uint8_t* data, size_t size_bytes);
 
 }  // namespace jpegfreq::python
