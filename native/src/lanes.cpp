@@ -202,15 +202,17 @@ void Lanes::aim(int lane, uint64_t mcu_y, uint64_t mcu_x) {
     for (int done = 0; done < w.chunk_mcus; mcu_x = 0, mcu_y++) {
         const uint64_t in_row = scan.mcus_wide - mcu_x;
         const int mcus = in_row < uint64_t(w.chunk_mcus - done) ? int(in_row) : w.chunk_mcus - done;
+        const uint64_t held_y = mcu_y % scan.held_mcu_rows;
         for (int b = 0; b < scan.blocks_per_mcu; b++) {
             const auto& part = scan.components[scan.blocks[b].component];
             const uint64_t row = mcu_y * part.mcu_height + scan.blocks[b].y;
+            const uint64_t held_row = held_y * part.mcu_height + scan.blocks[b].y;
             const BlockRange& needed = part.needed;
             const bool row_needed = row >= needed.row_begin && row < needed.row_end;
             const uint64_t wide = row_needed ? needed.column_end - needed.column_begin : 0;
             // Wraps around left of the first column, which is not below `wide` then.
             uint64_t column = mcu_x * part.mcu_width + scan.blocks[b].x - needed.column_begin;
-            int16_t* const blocks = part.plane + (row % part.held * part.row_blocks + needed.column_begin) * 64;
+            int16_t* const blocks = part.plane + (held_row * part.row_blocks + needed.column_begin) * 64;
             int16_t** targets = w.targets + done * scan.blocks_per_mcu + b;
             for (int i = 0; i < mcus; i++, column += part.mcu_width, targets += scan.blocks_per_mcu) {
                 int16_t* target = column < wide ? blocks + column * 64 : spare;

@@ -75,14 +75,14 @@ void place_scan(const Header& header, const Scan& parsed, const Output& output, 
         for (int y = 0; y < part.mcu_height; y++)
             for (int x = 0; x < part.mcu_width; x++)
                 scan.blocks[scan.blocks_per_mcu++] = ScanBlock{uint8_t(i), uint8_t(x), uint8_t(y)};
-        part.held = output.held_mcu_rows ? output.held_mcu_rows * part.mcu_height : part.blocks_high;
         scan.merge |= (components_decoded >> sc.index & 1) != 0;
     }
     scan.stops_early = output.mcu_rows && parsed.component_count == header.component_count;
     uint64_t rows = scan.mcus_high;
     if (scan.stops_early && output.mcu_rows < rows) rows = output.mcu_rows;
     scan.mcu_end = rows * scan.mcus_wide;
-    scan.held_mcus = output.held_mcu_rows ? uint64_t(output.held_mcu_rows) * scan.mcus_wide : scan.mcu_end;
+    scan.held_mcu_rows = output.held_mcu_rows ? output.held_mcu_rows : scan.mcus_high;
+    scan.held_mcus = uint64_t(scan.held_mcu_rows) * scan.mcus_wide;
 }
 
 void zero_blocks(const SequentialScan& scan, uint64_t begin, uint64_t end) {

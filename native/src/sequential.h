@@ -19,7 +19,6 @@ struct SequentialScan {
         int16_t* plane;
         uint32_t row_blocks;            // that a row of the plane has
         uint32_t blocks_high;           // of the component
-        uint32_t held;                  // block rows that the plane has: row r is its row r % held
         uint8_t mcu_width, mcu_height;  // blocks
         BlockRange needed;              // no others are written
     };
@@ -28,9 +27,10 @@ struct SequentialScan {
     int blocks_per_mcu = 0;
     ScanBlock blocks[blocks_per_mcu_limit];
     uint32_t mcus_wide = 0, mcus_high = 0;
-    uint64_t held_mcus = 0;    // that the planes have; all, unless a RowSink takes them
-    uint64_t mcu_end = 0;      // decode [0, mcu_end): less than all for an early stop
-    bool stops_early = false;  // nothing after this scan is read
+    uint32_t held_mcu_rows = 0;  // that the planes have, and go around in; all, unless a RowSink takes them
+    uint64_t held_mcus = 0;      // the same in MCUs
+    uint64_t mcu_end = 0;        // decode [0, mcu_end): less than all for an early stop
+    bool stops_early = false;    // nothing after this scan is read
     uint32_t restart_interval = 0;
     bool merge =
         false;  // a component that an earlier scan has coded: keep what this scan does not touch, as libjpeg does

@@ -106,6 +106,7 @@ inline Stop decode_mcus(const SequentialScan& scan, const uint8_t* bytes, uint64
     while (mcu < mcu_end) {
         const uint64_t mcu_y = mcu / scan.mcus_wide;
         uint64_t mcu_x = mcu % scan.mcus_wide;
+        const uint64_t held_y = mcu_y % scan.held_mcu_rows;
         for (int b = 0; b < scan.blocks_per_mcu; b++) {
             const auto& part = scan.components[scan.blocks[b].component];
             const uint64_t row = mcu_y * part.mcu_height + scan.blocks[b].y;
@@ -113,7 +114,8 @@ inline Stop decode_mcus(const SequentialScan& scan, const uint8_t* bytes, uint64
             const bool row_needed = row >= needed.row_begin && row < needed.row_end;
             first[b] = needed.column_begin;
             wide[b] = row_needed ? needed.column_end - needed.column_begin : 0;
-            rows[b] = part.plane + (row % part.held * part.row_blocks + first[b]) * 64;
+            const uint64_t held_row = held_y * part.mcu_height + scan.blocks[b].y;
+            rows[b] = part.plane + (held_row * part.row_blocks + first[b]) * 64;
         }
         const uint64_t left_in_row = scan.mcus_wide - mcu_x;
         const uint64_t row_end = mcu_end - mcu < left_in_row ? mcu_end : mcu + left_in_row;
