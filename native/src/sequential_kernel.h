@@ -100,31 +100,32 @@ inline Stop decode_mcus(const SequentialScan& scan, const uint8_t* bytes, uint64
     BitWindow in{bytes, cursor.bit_position, 0};
     in.fill();
     int16_t* rows[blocks_per_mcu_limit];
-    uint64_t first[blocks_per_mcu_limit], wide[blocks_per_mcu_limit];  // of a row's needed blocks
+    // Among the needed blocks of its row. It wraps around left of the first one, and is not below `wide` then.
+    uint64_t columns[blocks_per_mcu_limit], wide[blocks_per_mcu_limit];
     uint64_t mcu = cursor.mcu;
     Stop stop = Stop::done;
     while (mcu < mcu_end) {
         const uint64_t mcu_y = mcu / scan.mcus_wide;
-        uint64_t mcu_x = mcu % scan.mcus_wide;
+        const uint64_t mcu_x = mcu % scan.mcus_wide;
         const uint64_t held_y = mcu_y % scan.held_mcu_rows;
         for (int b = 0; b < scan.blocks_per_mcu; b++) {
             const auto& part = scan.components[scan.blocks[b].component];
             const uint64_t row = mcu_y * part.mcu_height + scan.blocks[b].y;
             const BlockRange& needed = part.needed;
             const bool row_needed = row >= needed.row_begin && row < needed.row_end;
-            first[b] = needed.column_begin;
+            columns[b] = mcu_x * part.mcu_width + scan.blocks[b].x - needed.column_begin;
             wide[b] = row_needed ? needed.column_end - needed.column_begin : 0;
             const uint64_t held_row = held_y * part.mcu_height + scan.blocks[b].y;
-            rows[b] = part.plane + (held_row * part.row_blocks + first[b]) * 64;
+            rows[b] = part.plane + (held_row * part.row_blocks + needed.column_begin) * 64;
         }
         const uint64_t left_in_row = scan.mcus_wide - mcu_x;
         const uint64_t row_end = mcu_end - mcu < left_in_row ? mcu_end : mcu + left_in_row;
-        for (; mcu < row_end; mcu++, mcu_x++) {
+        for (; mcu < row_end; mcu++) {
             for (int b = 0; b < scan.blocks_per_mcu; b++) {
                 const int component = scan.blocks[b].component;
                 const auto& part = scan.components[component];
-                // Wraps around left of the first column, which is not below `wide` then.
-                const uint64_t column = mcu_x * part.mcu_width + scan.blocks[b].x - first[b];
+                const uint64_t column = columns[b];
+                columns[b] = column + part.mcu_width;
                 int16_t* target = column < wide[b] ? rows[b] + column * 64 : spare;
                 int16_t* block = scan.merge ? spare : target;
                 zero_block(block);
