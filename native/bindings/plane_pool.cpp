@@ -44,7 +44,9 @@ public:
         if (mapping == MAP_FAILED) throw std::bad_alloc();
         mapping_ = mapping;
         start_ = reinterpret_cast<uint8_t*>(round_up(reinterpret_cast<uintptr_t>(mapping), huge_page));
-        madvise(start_, size_, MADV_HUGEPAGE);  // only advice: small pages serve as well
+        // Only advice: small pages serve as well. The end of a large image gets those, since a huge one would be filled in part.
+        const size_t huge = wanted > region_bytes ? wanted / huge_page * huge_page : size_;
+        madvise(start_, huge, MADV_HUGEPAGE);
         try {
             free_.push_back({0, size_});
         } catch (...) {

@@ -94,6 +94,7 @@ private:
     Status run(const Header& header, const int16_t* const planes[], const uint16_t (*tables)[64],
                const ResampleGeometry& geometry, const TensorSpec& spec, const bool (&wanted)[max_components],
                void* out, bool needed_only);
+    bool reserve(size_t size);
     bool begin_reduction(const Header& header, const int16_t* plane, uint32_t held_mcu_rows, const uint16_t* table,
                          int component, const ResampleGeometry& geometry, bool needed_only);
 

@@ -160,6 +160,41 @@ Status Resampler::finish_rows(const Header& header, const ResampleGeometry& geom
     return run(header, no_planes, nothing.quantization_tables, geometry, spec, every_component, out, false);
 }
 
+// The scratch, of `size` bytes from a cache line on, and the taps' grids. False: no memory.
+bool Resampler::reserve(size_t size) {
+    if (size > scratch_size_) {
+        std::free(scratch_);
+        scratch_ = static_cast<uint8_t*>(std::malloc(size + 64));
+        scratch_size_ = scratch_ ? size : 0;
+    }
+    if (!grids_) grids_ = new (std::nothrow) GridTaps[2];
+    return scratch_size_ >= size && grids_;
+}
+
+// Taps that count from the first block of the pass, in units of `stride` floats. False: no memory.
+static bool make_taps_of_pass(GridTaps& grid, const Axis& axis, uint32_t stride, Taps& taps) {
+    if (!grid.make_taps(axis, taps)) return false;
+    const uint32_t first = source_range(axis).begin / 8 * 8;
+    for (uint32_t o = 0; o < axis.output_size; ++o) taps.start[o] = stride * (taps.start[o] - first);
+    return true;
+}
+
+static void set_taps(const Taps& horizontal, const Taps& vertical, ResamplePass& pass) {
+    pass.horizontal_offset = horizontal.start;
+    pass.horizontal_weights = horizontal.weights;
+    pass.horizontal_count = horizontal.count;
+    pass.vertical_start = vertical.start;
+    pass.vertical_weights = vertical.weights;
+    pass.vertical_count = vertical.count;
+}
+
+// The staging holds one block row of floats.
+static void stage_absent(ResampleGeometry geometry, TensorSpec spec, const Channels& channels, float* staging) {
+    geometry.output_height = 8;
+    spec.type = TensorType::float32;
+    fill_absent(geometry, spec, channels, staging);
+}
+
 Status Resampler::run(const Header& header, const int16_t* const planes[], const uint16_t (*tables)[64],
                       const ResampleGeometry& geometry, const TensorSpec& spec, const bool (&wanted)[max_components],
                       void* out, bool needed_only) {
@@ -201,23 +236,10 @@ Status Resampler::run(const Header& header, const int16_t* const planes[], const
                 dequantize);
         needed = staged ? needed + measure.used : std::max(needed, measure.used);
     }
-    needed += staged * sizeof(float);
-    if (needed > scratch_size_) {
-        std::free(scratch_);
-        scratch_ = static_cast<uint8_t*>(std::malloc(needed + 64));
-        scratch_size_ = scratch_ ? needed : 0;
-        if (!scratch_) return no_memory();
-    }
-
-    if (!grids_) grids_ = new (std::nothrow) GridTaps[2];
-    if (!grids_) return no_memory();
+    if (!reserve(needed + staged * sizeof(float))) return no_memory();
 
     Arena arena{reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(scratch_) + 63) / 64 * 64)};
     float* const staging = staged ? arena.take<float>(staged) : nullptr;
-    ResampleGeometry one_row = geometry;
-    one_row.output_height = 8;
-    TensorSpec floats = spec;  // of the staging
-    floats.type = TensorType::float32;
     ResamplePass passes[max_components];
     uint32_t pass_count = 0;
     const uint32_t lanes = kernels().resample->lanes;
@@ -227,7 +249,7 @@ Status Resampler::run(const Header& header, const int16_t* const planes[], const
     for (int c = 0; c < max_components; ++c) {
         if (channels[c].count == 0) continue;
         if (c >= header.component_count) {
-            staged ? fill_absent(one_row, floats, channels[c], staging) : fill_absent(geometry, spec, channels[c], out);
+            staged ? stage_absent(geometry, spec, channels[c], staging) : fill_absent(geometry, spec, channels[c], out);
             continue;
         }
         if (!staged) arena.used = 0;
@@ -237,13 +259,9 @@ Status Resampler::run(const Header& header, const int16_t* const planes[], const
         if (!made_horizontal || !(*made_horizontal == horizontal[c] && *made_vertical == vertical[c])) {
             horizontal_taps = horizontal_scratch.taps;
             vertical_taps = vertical_scratch.taps;
-            if (!grids_[0].make_taps(horizontal[c], horizontal_taps)) return no_memory();
-            const uint32_t first_column = source_range(horizontal[c]).begin / 8 * 8;
-            for (uint32_t o = 0; o < geometry.output_width; ++o)
-                horizontal_taps.start[o] = lanes * (horizontal_taps.start[o] - first_column);
-            if (!grids_[1].make_taps(vertical[c], vertical_taps)) return no_memory();
-            const uint32_t first_row = source_range(vertical[c]).begin / 8 * 8;
-            for (uint32_t o = 0; o < geometry.output_height; ++o) vertical_taps.start[o] -= first_row;
+            // The bands of horizontal samples have `lanes` rows.
+            if (!make_taps_of_pass(grids_[0], horizontal[c], lanes, horizontal_taps)) return no_memory();
+            if (!make_taps_of_pass(grids_[1], vertical[c], 1, vertical_taps)) return no_memory();
             made_horizontal = &horizontal[c];
             made_vertical = &vertical[c];
         }
@@ -257,12 +275,7 @@ Status Resampler::run(const Header& header, const int16_t* const planes[], const
         pass.plane = planes[c];
         pass.image = images[c];
         pass.image_columns = geometry.transpose ? geometry.output_height : geometry.output_width;
-        pass.horizontal_offset = horizontal_taps.start;
-        pass.horizontal_weights = horizontal_taps.weights;
-        pass.horizontal_count = horizontal_taps.count;
-        pass.vertical_start = vertical_taps.start;
-        pass.vertical_weights = vertical_taps.weights;
-        pass.vertical_count = vertical_taps.count;
+        set_taps(horizontal_taps, vertical_taps, pass);
         pass.out = out;
         pass.staging = staging;
         if (staged) pass.stream = spec.stream;
