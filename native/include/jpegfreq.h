@@ -208,7 +208,7 @@ public:
 // How many MCU rows read_rows() wants to hold.
 uint32_t mcu_rows_to_hold(const Header& header);
 
-// Instruction set that run-time dispatch chose: "generic" or "avx2".
+// Instruction set that run-time dispatch chose: a name in dispatch.cpp.
 const char* instruction_set();
 
 }  // namespace jpegfreq

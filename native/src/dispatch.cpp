@@ -48,8 +48,8 @@ bool has_avx2() {
            __builtin_cpu_supports("fma");
 }
 
-// All that the *_avx512.cpp files are compiled for beyond that. And VBMI2, which they do not need: the machines that have the
-// others without it, those before Ice Lake, lower their clock for vectors of 64 bytes, at the cost of all other code.
+// All that the *_avx512.cpp files are compiled for beyond that. The machines that have all but VBMI2, those before Ice Lake, lower
+// their clock for vectors of 64 bytes, at the cost of all other code: so no files are compiled for them.
 bool has_avx512() {
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&

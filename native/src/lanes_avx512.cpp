@@ -1,5 +1,5 @@
 // The lanes with BMI2 and AVX-512, where two instructions put a block from zigzag into natural order: so the steps need not, and
-// there is room for a fifth lane.
+// there is room for more lanes.
 #include "lane_step_bmi2.h"
 #include "natural_order_avx512.h"
 
