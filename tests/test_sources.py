@@ -11,7 +11,9 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -273,8 +275,16 @@ def test_packed_names_are_the_names(names: list[str]) -> None:
     for index in (len(names), -len(names) - 1):
         with pytest.raises(IndexError, match=f"none has the index {index}"):
             packed[index]
-    with pytest.raises(IndexError):
-        packed[len(names)]
+
+
+def test_packed_names_take_indices_of_any_integer_type() -> None:
+    packed = PackedNames(map(str, range(300)))
+    places: list[tuple[Any, int]] = [(np.uint8(255), 255), (np.int8(127), 127), (np.int8(-128), 172), (np.int64(7), 7)]
+    for index, place in places:
+        assert packed[index] == str(place)
+    wrong: Any = 1.0
+    with pytest.raises(TypeError):
+        packed[wrong]
 
 
 def test_images_of_many_files_are_a_few_objects(tmp_path: Path) -> None:

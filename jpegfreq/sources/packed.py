@@ -6,6 +6,7 @@ makes a worker copy a page of memory that it had shared with its parent.
 
 from __future__ import annotations
 
+import operator
 import os
 import sys
 from array import array
@@ -42,8 +43,8 @@ class PackedNames(Sequence[str]):
         """Return one name, or a tuple of them for a slice."""
         if isinstance(index, slice):
             return tuple(self[n] for n in range(*index.indices(len(self))))
-        count = len(self._ends) - 1
-        place = index + count if index < 0 else index
+        count, place = len(self._ends) - 1, operator.index(index)
+        place += count if place < 0 else 0
         if not 0 <= place < count:
             raise IndexError(f"there are {counted(count, 'name')}, so none has the index {index}")
         return self._bytes[self._ends[place] : self._ends[place + 1]].decode(_ENCODING, _ERRORS)
