@@ -8,45 +8,20 @@ using namespace jpegfreq;
 
 namespace {
 
-// The blocks of some rows and columns of each component, as Output::needed_only has them, in a block of memory for each.
-class NeededPlanes {
-public:
-    NeededPlanes(const Header& header, uint64_t random) {
-        output.needed_only = true;
-        for (int c = 0; c < header.component_count; c++) {
-            const Component& component = header.components[c];
-            BlockRange& needed = output.needed[c];
-            needed.row_begin = uint32_t(random % component.blocks_high);
-            needed.row_end =
-                needed.row_begin + 1 + uint32_t((random >> 16) % (component.blocks_high - needed.row_begin));
-            needed.column_begin = uint32_t((random >> 32) % component.blocks_wide);
-            needed.column_end =
-                needed.column_begin + 1 + uint32_t((random >> 48) % (component.blocks_wide - needed.column_begin));
-            const size_t rows = needed.row_end - needed.row_begin, columns = needed.column_end - needed.column_begin;
-            blocks_[c].reset(new int16_t[rows * columns * 64]);
-            output.planes[c] = plane_of(blocks_[c].get(), needed);
-        }
+// Some rows and columns of each component.
+fuzz::NeededPlanes draw_needed(const Header& header, uint64_t random) {
+    BlockRange needed[max_components];
+    for (int c = 0; c < header.component_count; c++) {
+        const Component& component = header.components[c];
+        BlockRange& range = needed[c];
+        range.row_begin = uint32_t(random % component.blocks_high);
+        range.row_end = range.row_begin + 1 + uint32_t((random >> 16) % (component.blocks_high - range.row_begin));
+        range.column_begin = uint32_t((random >> 32) % component.blocks_wide);
+        range.column_end =
+            range.column_begin + 1 + uint32_t((random >> 48) % (component.blocks_wide - range.column_begin));
     }
-
-    Output output;
-
-    bool equals(const Header& header, const Output& whole) const {
-        for (int c = 0; c < header.component_count; c++) {
-            const BlockRange& needed = output.needed[c];
-            const size_t columns = needed.column_end - needed.column_begin;
-            for (size_t row = needed.row_begin; row < needed.row_end; row++) {
-                const size_t from = row * header.components[c].blocks_wide + needed.column_begin;
-                if (std::memcmp(whole.planes[c] + from * 64, blocks_[c].get() + (row - needed.row_begin) * columns * 64,
-                                columns * 128) != 0)
-                    return false;
-            }
-        }
-        return true;
-    }
-
-private:
-    std::unique_ptr<int16_t[]> blocks_[max_components];
-};
+    return fuzz::NeededPlanes(header, needed);
+}
 
 struct Image {
     Image(const uint8_t* data, size_t size) : exact(data, size) {}
@@ -54,7 +29,7 @@ struct Image {
     fuzz::ExactBytes exact;
     Job job;
     std::unique_ptr<fuzz::Planes> planes;
-    std::unique_ptr<NeededPlanes> needed;
+    std::unique_ptr<fuzz::NeededPlanes> needed;
     std::unique_ptr<fuzz::Planes> given;
     int times_done = 0;
 };
@@ -130,7 +105,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         const Status status = decoder.read_coefficients(job.jpeg, job.header, limits, alone.output);
         fuzz::require_equal(job.status, status, "the Status it has alone");
         fuzz::require(alone == *image->planes, "the coefficients it has alone");
-        image->needed.reset(new NeededPlanes(job.header, fuzz::hash(job.jpeg)));
+        image->needed.reset(new fuzz::NeededPlanes(draw_needed(job.header, fuzz::hash(job.jpeg))));
         job.output = image->needed->output;
         job.output.stream = size % 2 != 0;
     }

@@ -80,6 +80,42 @@ bool Planes::begins_like(const Planes& whole, const Header& header, uint32_t mcu
     return true;
 }
 
+NeededPlanes::NeededPlanes(const Header& header, const BlockRange (&needed)[max_components]) {
+    output.needed_only = true;
+    for (int c = 0; c < header.component_count; c++) {
+        const BlockRange& range = output.needed[c] = needed[c];
+        const size_t rows = range.row_end - range.row_begin, columns = range.column_end - range.column_begin;
+        blocks_[c].reset(new int16_t[rows * columns * 64]);
+        output.planes[c] = plane_of(blocks_[c].get(), range);
+    }
+}
+
+// Calls `use` with where each row of needed blocks stands in the whole plane and among the needed ones, and its bytes.
+template <class Use>
+static void for_each_row(const Header& header, const Output& output, int c, const Use& use) {
+    const BlockRange& range = output.needed[c];
+    const size_t columns = range.column_end - range.column_begin;
+    for (size_t row = range.row_begin; row < range.row_end; row++)
+        use((row * header.components[c].blocks_wide + range.column_begin) * 64, (row - range.row_begin) * columns * 64,
+            columns * 128);
+}
+
+void NeededPlanes::fill(const Header& header, const Output& whole) {
+    for (int c = 0; c < header.component_count; c++)
+        for_each_row(header, output, c, [&](size_t from, size_t to, size_t bytes) {
+            std::memcpy(blocks_[c].get() + to, whole.planes[c] + from, bytes);
+        });
+}
+
+bool NeededPlanes::equals(const Header& header, const Output& whole) const {
+    bool equal = true;
+    for (int c = 0; c < header.component_count; c++)
+        for_each_row(header, output, c, [&](size_t from, size_t to, size_t bytes) {
+            equal &= std::memcmp(whole.planes[c] + from, blocks_[c].get() + to, bytes) == 0;
+        });
+    return equal;
+}
+
 uint64_t* checksum = nullptr;
 WeightedSums* sums = nullptr;
 

@@ -60,6 +60,20 @@ private:
     std::vector<size_t> sizes_;  // int16
 };
 
+// The blocks that output.needed names of each component, as Output::needed_only has them, in a block of memory for each.
+class NeededPlanes {
+public:
+    NeededPlanes(const jpegfreq::Header& header, const jpegfreq::BlockRange (&needed)[jpegfreq::max_components]);
+    jpegfreq::Output output;
+
+    // Copies them from the planes of the whole image.
+    void fill(const jpegfreq::Header& header, const jpegfreq::Output& whole);
+    bool equals(const jpegfreq::Header& header, const jpegfreq::Output& whole) const;
+
+private:
+    std::unique_ptr<int16_t[]> blocks_[jpegfreq::max_components];
+};
+
 // Of all coefficients noted so far, for builds and machines to be compared by. Null: nobody asks.
 extern uint64_t* checksum;
 void note(const Planes& planes);

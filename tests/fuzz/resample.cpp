@@ -194,6 +194,73 @@ void check_needed_blocks(Bytes jpeg, const Header& header, const Limits& limits,
     }
 }
 
+// The blocks that are said to be needed are enough: those of an early stop, and planes that hold no others.
+void check_needed_planes(Bytes jpeg, const Header& header, const Limits& limits, const ResampleGeometry& geometry,
+                         const TensorSpec& spec, Tensor& expected, Decoder& decoder, Resampler& resampler) {
+    fuzz::Planes part(header, 0x5A);
+    part.output.mcu_rows = mcu_rows_needed(header, geometry);
+    for (int c = 0; c < header.component_count; c++) part.output.needed[c] = blocks_needed(header, geometry, c);
+    fuzz::require(decoder.read_coefficients(jpeg, header, limits, part.output).ok(),
+                  "the part of a sound image is sound");
+    fuzz::NeededPlanes needed(header, part.output.needed);
+    needed.fill(header, part.output);
+    const bool one_scan = fuzz::has_one_scan(jpeg);
+    for (const Output& planes : {part.output, needed.output}) {
+        Tensor again(spec, geometry);
+        fuzz::require(resampler
+                          .resample(header, planes.planes, part.output.quantization_tables, geometry, spec,
+                                    again.data(), planes.needed_only)
+                          .ok(),
+                      "the same geometry is accepted again");
+        fuzz::require(!one_scan || expected == again, "the blocks that are said to be needed are enough");
+    }
+}
+
+// Has the resampler take rows of blocks.
+class Rows final : public RowSink {
+public:
+    Rows(const Header& header, const ResampleGeometry& geometry, const TensorSpec& spec, Resampler& resampler)
+        : header_(header), geometry_(geometry), spec_(spec), resampler_(resampler) {}
+
+    void rows(const Output& output, int component, uint32_t end) override {
+        if (!begun_)
+            fuzz::require(resampler_.begin_rows(header_, output, geometry_, spec_).ok(), "rows are taken as promised");
+        begun_ = true;
+        resampler_.add_rows(component, end);
+    }
+
+private:
+    const Header& header_;
+    const ResampleGeometry& geometry_;
+    const TensorSpec& spec_;
+    Resampler& resampler_;
+    bool begun_ = false;
+};
+
+// A sound image gives the same by rows, from planes that hold no more rows than read_rows() asks for.
+void check_rows(Bytes jpeg, const Header& header, const Limits& limits, const ResampleGeometry& geometry,
+                const TensorSpec& spec, Tensor& expected, Decoder& decoder, Resampler& resampler) {
+    if (!comes_in_rows(header.process) || !Resampler::takes_rows(header, geometry, spec)) return;
+    if (!is_progressive(header.process) && !fuzz::has_one_scan(jpeg)) return;
+    Output output;
+    output.mcu_rows = mcu_rows_needed(header, geometry);
+    output.held_mcu_rows = mcu_rows_to_hold(header);
+    std::vector<int16_t> planes[max_components];
+    for (int c = 0; c < header.component_count; c++) {
+        const Component& component = header.components[c];
+        const uint32_t rows =
+            output.held_mcu_rows * (header.component_count == 1 ? 1u : component.vertical_sampling_factor);
+        planes[c].assign(size_t(rows) * component.blocks_wide * 64, 0x5A5A);
+        output.planes[c] = planes[c].data();
+        output.needed[c] = blocks_needed(header, geometry, c);
+    }
+    Rows rows(header, geometry, spec, resampler);
+    if (!decoder.read_rows(jpeg, header, limits, output, rows)) return;
+    Tensor tensor(spec, geometry);
+    fuzz::require(resampler.finish_rows(header, geometry, spec, tensor.data()).ok(), "rows are finished");
+    fuzz::require(tensor == expected, "row by row comes the same tensor");
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -252,19 +319,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         fuzz::require(tensor.complete(), "every value is written, and nothing behind them");
         tensor.note(spec.type);
 
-        fuzz::Planes part(header, 0x5A);
-        part.output.mcu_rows = mcu_rows_needed(header, geometry);
-        for (int c = 0; c < header.component_count; c++) part.output.needed[c] = blocks_needed(header, geometry, c);
-        fuzz::require(decoder.read_coefficients(exact.bytes(), header, limits, part.output).ok(),
-                      "the part of a sound image is sound");
-        Tensor again(spec, geometry);
-        fuzz::require(
-            resampler
-                .resample(header, part.output.planes, part.output.quantization_tables, geometry, spec, again.data())
-                .ok(),
-            "the same geometry is accepted again");
-        if (!one_scan) continue;
-        fuzz::require(tensor == again, "the blocks that are said to be needed are enough");
+        check_needed_planes(exact.bytes(), header, limits, geometry, spec, tensor, decoder, resampler);
+        check_rows(exact.bytes(), header, limits, geometry, spec, tensor, decoder, resampler);
     }
     return 0;
 }
