@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,44 @@ def test_decoding_stops_below_the_box_and_nowhere_else() -> None:
         for chroma in ("fancy", "replicate", "direct"):
             got = read_batch([image] * len(boxes), size=SIZE, boxes=boxes, chroma=chroma)
             np.testing.assert_array_equal(got, one_by_one([image] * len(boxes), boxes, chroma=chroma))
+
+
+@pytest.mark.parametrize(("width", "height"), [(65500, 9), (9, 65500), (17, 33), (1, 1)])
+@pytest.mark.parametrize("kind", [{}, {"restart_marker_blocks": 1}, {"progressive": True}], ids=str)
+def test_crops_at_every_border_are_the_same(width: int, height: int, kind: dict[str, Any]) -> None:
+    image = make_jpeg(width, height, subsampling=2, **kind)
+    high, wide = min(height, 40), min(width, 40)
+    boxes = [
+        *[(top, left, 1, 1) for top in (0, height - 1) for left in (0, width - 1)],
+        *[(top, left, high, wide) for top in (0, height - high) for left in (0, width - wide)],
+        *[(height // 2, 0, 1, width), (0, width // 2, height, 1), (0, 0, height, width)],
+    ]
+    got = read_batch([image] * len(boxes), size=SIZE, boxes=boxes, threads=1)
+    np.testing.assert_array_equal(got, one_by_one([image] * len(boxes), boxes))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_threads_that_have_ended_leave_their_memory_to_the_next_ones() -> None:
+    code = """
+import re, sys, threading
+from pathlib import Path
+sys.path.insert(0, ".")
+from jpegfreq import read_batch
+from tests.images import make_jpeg
+images = [make_jpeg(500, 400, seed=seed, quality=90) for seed in range(8)]
+def resident():
+    return int(re.search(r"VmRSS:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1])
+def read_on_new_threads(count):
+    for _ in range(count):
+        thread = threading.Thread(target=read_batch, args=(images,), kwargs={"size": (64, 64), "threads": 1})
+        thread.start()
+        thread.join()
+read_on_new_threads(4)
+before = resident()
+read_on_new_threads(60)
+assert resident() - before < 40_000, resident() - before  # kilobytes; a huge page for each thread would be 120_000
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], timeout=60, check=True)
 
 
 def test_crops_of_files_that_the_lanes_do_not_take_are_the_same() -> None:
