@@ -106,7 +106,7 @@ class RowSink {
 public:
     virtual ~RowSink() = default;
     // The component's block rows before `end` are decoded, those since the last call for the first time. The tables of
-    // `output` are set. Components may come in turn or one after the other.
+    // `output` are set. Rows of all components may come together, or one component after the other.
     virtual void rows(const Output& output, int component, uint32_t end) = 0;
 };
 
@@ -174,7 +174,7 @@ public:
     Span<const Status> damages();
 
     // Decodes on the calling thread until the queue is empty; several images side by side if the machine gains by it. The
-    // queue's methods may be called by several threads at once, each with a Decoder of its own. They may use this one, too.
+    // queue's methods may be called by several threads at once, each with a Decoder of its own. They may call this Decoder, too.
     void decode_jobs(JobQueue& queue, const Limits& limits);
 
 private:

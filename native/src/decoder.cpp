@@ -210,7 +210,7 @@ void Decoder::decode_jobs(JobQueue& queue, const Limits& limits) {
     if (scratch_ && !lanes) lanes.reset(new_lanes());
     if (!lanes) return decode_jobs_alone(queue, limits, *this);
     decode_jobs_in_lanes(*lanes, queue, limits, *this);
-    // A thread that is done holds little while others go on.
+    // A thread that has finished should hold little while others still work.
     trim_lanes(*lanes, kept_scan_bytes);
     if (scratch_->lanes) trim_lanes(*scratch_->lanes, kept_scan_bytes);
     scratch_->data.trim(kept_scan_bytes);

@@ -12,7 +12,7 @@ namespace jpegfreq {
 // Larger scans are decoded alone, so that one copy of the data exists at a time instead of one per lane.
 static constexpr uint64_t largest_scan_bytes = 1 << 20;
 
-// Of a part's blocks: as much memory as the copies of the scans that are done.
+// For a part's blocks. All parts together take about as much memory as the copies of the scans that are already decoded.
 static constexpr uint64_t rest_part_bytes = 800 * most_kept_bytes;
 
 Lanes::Lanes(const LaneKernels& kernels) : lane_kernels(kernels), lane_count(kernels.lanes) {

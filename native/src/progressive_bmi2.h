@@ -1,4 +1,4 @@
-// What the AC kernels of progressive files do with a machine's BMI2; vectors aside, which each instruction set adds.
+// What the AC kernels of progressive files share where there is BMI2. Each instruction set adds its vectors.
 #pragma once
 
 #include <immintrin.h>

@@ -13,7 +13,7 @@
 // A large window wastes less on warming and on lanes that have come to their end before others, but its blocks should stay in
 // the second-level cache. So they are kept without zeros where the machine can do so fast (LaneKernels::packs), in as many bytes as
 // there are; how many that will be, the window before tells. Part 0, whose place is known, writes to the planes, unless a sink
-// takes rows: then the planes hold less than a window, and rows are told of as they are placed.
+// takes rows: then the planes hold less than a window, and the sink is told of rows as they are placed.
 #include <algorithm>
 #include <cstring>
 #include <new>
