@@ -62,7 +62,11 @@ void ImageQueue::done(Job& job) {
 
 bool ImageQueue::run(size_t threads) {
     threads = std::max<size_t>(1, std::min(threads, images_.size()));
-    run_on_threads(threads, [this](bool) { thread_decoder().decode_jobs(*this, limits_); });
+    threads_ = threads;
+    run_on_threads(threads, [this](bool) {
+        thread_decoder().decode_jobs(*this, limits_);
+        all_decoded();
+    });
     return !interrupted_.load();
 }
 
@@ -81,14 +85,20 @@ bool ImageQueue::prepare(BatchImage& image) {
 
 void ImageQueue::finish(BatchImage& image) {
     image.input.unload();
-    Status& status = image.job.status;
+    const Status& status = image.job.status;
     image.failed = image.error != 0 || (!status.ok() && !(keep_damage_ && image.decoded && is_damage(status)));
-    if (!image.failed) {
-        const Status used = use(image);
-        if (used.ok()) return;
-        status = used;
-        image.failed = true;
-    }
+    image.failed ? drop(image) : decoded(image);
+}
+
+void ImageQueue::conclude(BatchImage& image) {
+    const Status used = use(image);
+    if (used.ok()) return;
+    image.job.status = used;
+    image.failed = true;
+    drop(image);
+}
+
+void ImageQueue::drop(BatchImage& image) {
     image.memory.reset();
     if (!stop_at_error_) return;
     size_t first = first_failed_.load();

@@ -50,16 +50,25 @@ protected:
     virtual Status accept(BatchImage&) { return {}; }  // its header is read, its planes are not yet allocated
     virtual Status use(BatchImage&) { return {}; }     // it is decoded, as far as it goes with kept damage
 
+    // An image is decoded, or a thread has nothing left to decode. Every image has to be concluded by one of these calls.
+    virtual void decoded(BatchImage& image) { conclude(image); }
+    virtual void all_decoded() {}
+    void conclude(BatchImage& image);  // uses it
+
+    size_t threads() const { return threads_; }  // that run() uses
+
     size_t size_bytes() const { return size_bytes_; }  // of all images
 
 private:
     bool prepare(BatchImage& image);
     void finish(BatchImage& image);
+    void drop(BatchImage& image);  // it failed
     void look_for_signals();
 
     BatchImages& images_;
     std::vector<size_t> order_;
     size_t size_bytes_ = 0;
+    size_t threads_ = 1;
     const bool keep_damage_;
     const bool stop_at_error_;
     const Limits& limits_;

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <thread>
+#include <vector>
 
 #include "image_queue.h"
 #include "resample_arguments.h"
@@ -21,6 +24,14 @@ constexpr size_t streamed_bytes = 4 << 20;
 // Images of at least so many blocks are decoded row by row where that is possible: their planes would leave the caches before
 // they are resampled.
 constexpr uint64_t least_blocks_by_rows = 16384;
+
+// Note [Turns]
+// To resample a large crop is to write to memory for a third of the image's time, and two threads at it together write more than
+// memory takes; decoding hardly needs it. So at most half of the threads resample at once. A thread that finds others at it
+// decodes on: its image waits until the thread's next one is decoded, with few others. What waits at the end goes to whoever
+// has nothing to decode.
+constexpr size_t most_waiting = 2;  // of a thread
+constexpr size_t largest_waiting_bytes = 4 << 20;
 
 Resampler& thread_resampler() {
     thread_local Resampler resampler;
@@ -124,7 +135,47 @@ protected:
         return status;
     }
 
+    void decoded(BatchImage& image) override {
+        // The thread's resampler may already hold its rows, and large planes are not kept longer than they must.
+        if (image.job.sink || image.memory->size_bytes() > largest_waiting_bytes) return conclude(image);
+        std::unique_lock<std::mutex> lock(mutex_);
+        const std::thread::id self = std::this_thread::get_id();
+        waiting_.push_back({self, &image});
+        const auto own =
+            std::count_if(waiting_.begin(), waiting_.end(), [&](const Waiting& w) { return w.thread == self; });
+        const bool others_turn = resampling_ >= std::max<size_t>(1, threads() / 2);
+        if (!others_turn || static_cast<size_t>(own) > most_waiting) conclude_waiting(lock, false);
+    }
+
+    void all_decoded() override {
+        std::unique_lock<std::mutex> lock(mutex_);
+        conclude_waiting(lock, true);
+    }
+
 private:
+    // An image that is decoded, but not resampled.
+    struct Waiting {
+        std::thread::id thread;  // that decoded it
+        BatchImage* image;
+    };
+
+    // Those of the calling thread, or of all threads.
+    void conclude_waiting(std::unique_lock<std::mutex>& lock, bool of_all) {
+        const std::thread::id self = std::this_thread::get_id();
+        resampling_++;
+        while (true) {
+            const auto next = std::find_if(waiting_.begin(), waiting_.end(),
+                                           [&](const Waiting& w) { return of_all || w.thread == self; });
+            if (next == waiting_.end()) break;
+            BatchImage& image = *next->image;
+            waiting_.erase(next);
+            lock.unlock();
+            conclude(image);
+            lock.lock();
+        }
+        resampling_--;
+    }
+
     PixelSize size_as_read(const Header& header) const {
         const bool turned = apply_orientation_ && is_transposed(header.orientation);
         return turned ? PixelSize{header.width, header.height} : PixelSize{header.height, header.width};
@@ -140,6 +191,10 @@ private:
     std::vector<ResampleGeometry> geometries_;
     std::vector<std::unique_ptr<Rows>> rows_;  // of images that are decoded row by row
     std::vector<uint8_t> refused_;
+    // See Note [Turns].
+    std::mutex mutex_;
+    std::vector<Waiting> waiting_;
+    size_t resampling_ = 0;  // threads that do
 };
 
 // Returns None, the error or the first kept damage of each image. Slots of images that failed are zero.
