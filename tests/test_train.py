@@ -266,7 +266,8 @@ def test_a_gate_closes_channels_towards_its_target(tmp_path: Path) -> None:
 
 
 def test_training_learns_and_its_checkpoint_predicts(folders: tuple[Path, Path], tmp_path: Path) -> None:
-    result = train(config(folders, tmp_path / "run", epochs=3, learning_rate=0.3))
+    # With this network and rate the loss fell by a third and more for each of five seeds: the crops do not decide.
+    result = train(config(folders, tmp_path / "run", architecture="resnet18", epochs=8, learning_rate=0.02))
     assert result.epochs[-1].loss < result.epochs[0].loss
     classifier = load_model(tmp_path / "run" / "last")
     assert classifier.config.labels == ("blue", "red")
