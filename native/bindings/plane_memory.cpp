@@ -18,8 +18,7 @@ static size_t plane_bytes(const Header& header, int component, const Output& out
     const BlockRange& needed = output.needed[component];
     if (output.needed_only)
         return size_t(needed.row_end - needed.row_begin) * (needed.column_end - needed.column_begin) * 128;
-    const uint32_t mcu_height = header.component_count == 1 ? 1 : c.vertical_sampling_factor;
-    const uint32_t rows = output.held_mcu_rows ? output.held_mcu_rows * mcu_height : c.blocks_high;
+    const uint32_t rows = output.held_mcu_rows ? output.held_mcu_rows * mcu_height(header, component) : c.blocks_high;
     return size_t(rows) * c.blocks_wide * 128;
 }
 

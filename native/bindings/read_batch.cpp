@@ -26,10 +26,10 @@ constexpr size_t streamed_bytes = 4 << 20;
 constexpr uint64_t least_blocks_by_rows = 16384;
 
 // Note [Turns]
-// To resample a large crop is to write to memory for a third of the image's time, and two threads at it together write more than
-// memory takes; decoding hardly needs it. So at most half of the threads resample at once. A thread that finds others at it
-// decodes on: its image waits until the thread's next one is decoded, with few others. What waits at the end goes to whoever
-// has nothing to decode.
+// Resampling large crops, a third of the time of each, writes to memory so fast that two threads together exceed what memory can
+// take; decoding hardly writes to it. So at most half of the threads resample at once. If that many already do, a thread goes on
+// decoding, and its image waits until the thread has decoded the next one; few may wait at a time. Images that still wait at the
+// end go to whichever thread has nothing left to decode.
 constexpr size_t most_waiting = 2;  // of a thread
 constexpr size_t largest_waiting_bytes = 4 << 20;
 

@@ -130,6 +130,12 @@ struct Output {
     bool stream = false;
 };
 
+// Block rows of a component in a row of MCUs. T.81 A.2.2: the MCU of a scan with one component is one block, whatever its
+// sampling factors.
+inline uint32_t mcu_height(const Header& header, int component) {
+    return header.component_count == 1 ? 1 : header.components[component].vertical_sampling_factor;
+}
+
 // How many blocks a row of planes[component] has.
 inline uint32_t row_blocks(const Header& header, const Output& output, int component) {
     const BlockRange& needed = output.needed[component];

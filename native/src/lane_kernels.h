@@ -106,62 +106,74 @@ unsigned step(LaneMemory& memory, int count) {
     }
 }
 
-// Ops::empty and Ops::take in vectors of any size: Ops::Vector, Ops::with_first(vector, value) for the vector with this first coefficient, and
-// Ops::store<stream>(to, vector).
+// The operations from `empty` on where the scratch is in natural order, in vectors of any size: Ops::Vector, Ops::with_first(vector,
+// value) for the vector with this first coefficient, and Ops::store<stream>(to, vector).
 template <class Ops>
-ALWAYS_INLINE void empty_in_order(int16_t* block) {
-    typedef typename Ops::Vector Vector;
-    Vector* const to = reinterpret_cast<Vector*>(block);
-    to[0] = Ops::with_first(Vector{}, no_dc);
-    for (size_t v = 1; v < 128 / sizeof(Vector); v++) to[v] = Vector{};
-}
+struct InOrderOps {
+    static ALWAYS_INLINE void empty(int16_t* block) {
+        typedef typename Ops::Vector Vector;
+        Vector* const to = reinterpret_cast<Vector*>(block);
+        to[0] = Ops::with_first(Vector{}, no_dc);
+        for (size_t v = 1; v < 128 / sizeof(Vector); v++) to[v] = Vector{};
+    }
 
-template <class Ops, bool stream>
-ALWAYS_INLINE void take_in_order(int16_t* block, int16_t* target, int16_t dc) {
-    typedef typename Ops::Vector Vector;
-    Vector* const from = reinterpret_cast<Vector*>(block);
-    Vector* const to = reinterpret_cast<Vector*>(target);
-    Ops::template store<stream>(to, Ops::with_first(from[0], dc));
-    for (size_t v = 1; v < 128 / sizeof(Vector); v++) Ops::template store<stream>(to + v, from[v]);
-    empty_in_order<Ops>(block);
-}
+    template <bool stream>
+    static ALWAYS_INLINE void take(int16_t* block, int16_t* target, int16_t dc) {
+        typedef typename Ops::Vector Vector;
+        Vector* const from = reinterpret_cast<Vector*>(block);
+        Vector* const to = reinterpret_cast<Vector*>(target);
+        Ops::template store<stream>(to, Ops::with_first(from[0], dc));
+        for (size_t v = 1; v < 128 / sizeof(Vector); v++) Ops::template store<stream>(to + v, from[v]);
+        empty(block);
+    }
 
-template <class Ops>
-ALWAYS_INLINE void keep_in_order(int16_t* block, int16_t dc, KeptBlocks& kept) {
-    Ops::template take<false>(block, kept.values, dc);
-    kept.values += 64;
-}
+    template <bool sparse>
+    static ALWAYS_INLINE void keep(int16_t* block, int16_t dc, KeptBlocks& kept) {
+        take<false>(block, kept.values, dc);
+        kept.values += 64;
+    }
 
-ALWAYS_INLINE void give_in_order(KeptBlocks& kept, int16_t* target, uint32_t dc) {
-    __builtin_memcpy(target, kept.values, 128);
-    target[0] = int16_t(uint32_t(int32_t(target[0])) + dc);
-    kept.values += 64;
-}
+    template <bool sparse>
+    static ALWAYS_INLINE void give(KeptBlocks& kept, int16_t* target, uint32_t dc) {
+        __builtin_memcpy(target, kept.values, 128);
+        target[0] = int16_t(uint32_t(int32_t(target[0])) + dc);
+        kept.values += 64;
+    }
+};
 
-template <class Ops, bool stream>
-bool take_blocks(int16_t* scratch, int count, int16_t* const* targets, const uint8_t* components, uint32_t* dc) {
+// Adds the difference of each block of a full chunk to its component's prediction, and calls each(number, block, prediction).
+// False: a block has no DC.
+template <class Each>
+ALWAYS_INLINE bool for_each_block(int16_t* scratch, int count, const uint8_t* components, uint32_t* dc, Each each) {
     bool complete = true;
     int16_t* block = scratch + first_value(chunk_blocks - count);
     for (int i = 0; i < count; i++, block += 128) {
         const int16_t difference = block[0];
         complete &= difference != no_dc;
         const uint32_t value = dc[components[i]] += uint32_t(int32_t(difference));
-        Ops::template take<stream>(block, targets[i], int16_t(value));
+        each(i, block, int16_t(value));
     }
     return complete;
 }
 
+template <class Ops, bool stream>
+bool take_blocks(int16_t* scratch, int count, int16_t* const* targets, const uint8_t* components, uint32_t* dc) {
+    return for_each_block(scratch, count, components, dc, [&](int i, int16_t* block, int16_t value) {
+        Ops::template take<stream>(block, targets[i], value);
+    });
+}
+
+template <class Ops>
+bool skip_blocks(int16_t* scratch, int count, const uint8_t* components, uint32_t* dc) {
+    return for_each_block(scratch, count, components, dc, [](int, int16_t* block, int16_t) { Ops::empty(block); });
+}
+
 template <class Ops, bool sparse>
 bool keep_blocks(int16_t* scratch, int count, KeptBlocks& kept, const uint8_t* components, uint32_t* dc) {
-    bool complete = true;
     KeptBlocks to = kept;
-    int16_t* block = scratch + first_value(chunk_blocks - count);
-    for (int i = 0; i < count; i++, block += 128) {
-        const int16_t difference = block[0];
-        complete &= difference != no_dc;
-        const uint32_t value = dc[components[i]] += uint32_t(int32_t(difference));
-        Ops::template keep<sparse>(block, int16_t(value), to);
-    }
+    const bool complete = for_each_block(scratch, count, components, dc, [&](int, int16_t* block, int16_t value) {
+        Ops::template keep<sparse>(block, value, to);
+    });
     kept = to;
     return complete;
 }
@@ -171,19 +183,6 @@ void give_blocks(KeptBlocks& kept, int count, int16_t* const* targets, const uin
     KeptBlocks from = kept;
     for (int i = 0; i < count; i++) Ops::template give<sparse>(from, targets[i], dc[components[i]]);
     kept = from;
-}
-
-template <class Ops>
-bool skip_blocks(int16_t* scratch, int count, const uint8_t* components, uint32_t* dc) {
-    bool complete = true;
-    int16_t* block = scratch + first_value(chunk_blocks - count);
-    for (int i = 0; i < count; i++, block += 128) {
-        const int16_t difference = block[0];
-        complete &= difference != no_dc;
-        dc[components[i]] += uint32_t(int32_t(difference));
-        Ops::empty(block);
-    }
-    return complete;
 }
 
 #undef ALWAYS_INLINE

@@ -4,7 +4,7 @@
 namespace jpegfreq {
 namespace {
 
-struct VectorOps : Bmi2Ops<false> {
+struct VectorOps : Bmi2Ops<false>, InOrderOps<VectorOps> {
     typedef __m256i Vector;
 
     static Vector with_first(Vector vector, int16_t value) { return _mm256_insert_epi16(vector, value, 0); }
@@ -16,22 +16,6 @@ struct VectorOps : Bmi2Ops<false> {
         } else {
             _mm256_storeu_si256(to, vector);
         }
-    }
-
-    static void empty(int16_t* block) { empty_in_order<VectorOps>(block); }
-
-    template <bool stream>
-    static void take(int16_t* block, int16_t* target, int16_t dc) {
-        take_in_order<VectorOps, stream>(block, target, dc);
-    }
-
-    template <bool sparse>
-    static void keep(int16_t* block, int16_t dc, KeptBlocks& kept) {
-        keep_in_order<VectorOps>(block, dc, kept);
-    }
-    template <bool sparse>
-    static void give(KeptBlocks& kept, int16_t* target, uint32_t dc) {
-        give_in_order(kept, target, dc);
     }
 };
 

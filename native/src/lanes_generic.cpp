@@ -8,7 +8,7 @@
 namespace jpegfreq {
 namespace {
 
-struct PlainOps {
+struct PlainOps : InOrderOps<PlainOps> {
     typedef int16_t Vector __attribute__((vector_size(16), may_alias));
 
     static Vector with_first(Vector vector, int16_t value) {
@@ -22,22 +22,6 @@ struct PlainOps {
         if (stream) return _mm_stream_si128(reinterpret_cast<__m128i*>(to), reinterpret_cast<__m128i>(vector));
 #endif
         std::memcpy(to, &vector, sizeof vector);
-    }
-
-    static void empty(int16_t* block) { empty_in_order<PlainOps>(block); }
-
-    template <bool stream>
-    static void take(int16_t* block, int16_t* target, int16_t dc) {
-        take_in_order<PlainOps, stream>(block, target, dc);
-    }
-
-    template <bool sparse>
-    static void keep(int16_t* block, int16_t dc, KeptBlocks& kept) {
-        keep_in_order<PlainOps>(block, dc, kept);
-    }
-    template <bool sparse>
-    static void give(KeptBlocks& kept, int16_t* target, uint32_t dc) {
-        give_in_order(kept, target, dc);
     }
 
     static uint64_t trailing_zeros(uint64_t bits) { return uint64_t(__builtin_ctzll(bits)); }

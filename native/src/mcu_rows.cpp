@@ -13,9 +13,7 @@ static constexpr uint32_t held_blocks = 8192;
 uint32_t mcu_rows_to_hold(const Header& header) {
     uint32_t all = 0, most = 0;  // blocks in a row of MCUs: of all components, of the largest
     for (int i = 0; i < header.component_count; i++) {
-        const Component& component = header.components[i];
-        const uint32_t blocks =
-            component.blocks_wide * (header.component_count == 1 ? 1 : component.vertical_sampling_factor);
+        const uint32_t blocks = header.components[i].blocks_wide * mcu_height(header, i);
         all += blocks;
         if (blocks > most) most = blocks;
     }

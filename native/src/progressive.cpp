@@ -381,8 +381,7 @@ bool ProgressiveScratch::decode_component(Bytes jpeg, const Header& header, int 
                                           Damages& damages, RowSink* sink) {
     const Component& component = header.components[index];
     const uint32_t total = uint32_t(block_count(component)), wide = component.blocks_wide;
-    const uint32_t mcu_height = header.component_count == 1 ? 1 : component.vertical_sampling_factor;
-    const uint32_t held = sink ? output.held_mcu_rows * mcu_height : component.blocks_high;
+    const uint32_t held = sink ? output.held_mcu_rows * mcu_height(header, index) : component.blocks_high;
     for (uint32_t begin = 0, count; begin < total; begin += count) {
         count = total - begin < band_blocks ? total - begin : band_blocks;
         // The plane goes around: a band ends before the row that is not yet complete comes again, and where the plane ends.

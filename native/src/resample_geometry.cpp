@@ -56,10 +56,6 @@ Axis reduced_axis(const Axis& axis) {
     return reduced;
 }
 
-uint32_t mcu_height(const Header& header, int component) {
-    return header.component_count == 1 ? 1 : header.components[component].vertical_sampling_factor;
-}
-
 void resize_whole_box(ResampleGeometry& geometry, uint32_t height, uint32_t width) {
     geometry.window_top = geometry.window_left = 0;
     geometry.resized_height = geometry.window_height = height;

@@ -15,8 +15,4 @@ Axis make_axis(const Header& header, const ResampleGeometry& geometry, int compo
 // The axis of a reduced image: it takes each of its samples once, in order or flipped.
 Axis reduced_axis(const Axis& axis);
 
-// Block rows of a component in a row of MCUs. T.81 A.2.2: the MCU of a scan with one component is one block, whatever its
-// sampling factors.
-uint32_t mcu_height(const Header& header, int component);
-
 }  // namespace jpegfreq

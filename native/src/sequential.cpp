@@ -82,7 +82,6 @@ void place_scan(const Header& header, const Scan& parsed, const Output& output, 
     if (scan.stops_early && output.mcu_rows < rows) rows = output.mcu_rows;
     scan.mcu_end = rows * scan.mcus_wide;
     scan.held_mcu_rows = output.held_mcu_rows ? output.held_mcu_rows : scan.mcus_high;
-    scan.held_mcus = uint64_t(scan.held_mcu_rows) * scan.mcus_wide;
 }
 
 void zero_blocks(const SequentialScan& scan, uint64_t begin, uint64_t end) {

@@ -28,9 +28,9 @@ struct SequentialScan {
     ScanBlock blocks[blocks_per_mcu_limit];
     uint32_t mcus_wide = 0, mcus_high = 0;
     uint32_t held_mcu_rows = 0;  // that the planes have, and go around in; all, unless a RowSink takes them
-    uint64_t held_mcus = 0;      // the same in MCUs
-    uint64_t mcu_end = 0;        // decode [0, mcu_end): less than all for an early stop
-    bool stops_early = false;    // nothing after this scan is read
+    uint64_t held_mcus() const { return uint64_t(held_mcu_rows) * mcus_wide; }
+    uint64_t mcu_end = 0;      // decode [0, mcu_end): less than all for an early stop
+    bool stops_early = false;  // nothing after this scan is read
     uint32_t restart_interval = 0;
     bool merge =
         false;  // a component that an earlier scan has coded: keep what this scan does not touch, as libjpeg does

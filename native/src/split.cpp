@@ -254,7 +254,7 @@ bool Lanes::decode_split(const Rest& rest, uint64_t part_bytes, RowSink* sink) {
 bool Lanes::decode_intervals(LaneImage& image, uint64_t part_bytes, RowSink& sink) {
     const SequentialScan& scan = image.scan;
     bool good = true;
-    if (scan.held_mcus / scan.restart_interval > few_lanes) {
+    if (scan.held_mcus() / scan.restart_interval > few_lanes) {
         good = decode_side_by_side(image, sink);
         for (int lane = 0; lane < lane_count; lane++) {
             if (!good) clean(lane);
@@ -273,7 +273,7 @@ bool Lanes::decode_side_by_side(LaneImage& image, RowSink& sink) {
     const auto start_next = [&](int lane) {
         if (image.next_segment == image.segment_count) return false;
         const uint64_t end = (uint64_t(image.data.segments[image.next_segment].interval) + 1) * scan.restart_interval;
-        return std::min(end, scan.mcu_end) <= told + scan.held_mcus && start_segment(lane, image);
+        return std::min(end, scan.mcu_end) <= told + scan.held_mcus() && start_segment(lane, image);
     };
     int count = 0;
     const auto tell = [&] {
